@@ -1,0 +1,10 @@
+//! Containers: namespaces, mounts, cgroups, capabilities, seccomp, exec.
+//!
+//! The engine knows nothing of Compose. It takes an [`spec::InitSpec`], which
+//! is an OCI runtime spec and what that format has no field for, and turns it
+//! into processes. Its parts run in three places: [`cgroup`] and [`prepare`]
+//! in the supervisor, [`launch`] in the single-threaded keeper, and `init` in
+//! the new child between clone and exec.
+
+pub mod launch;
+pub mod spec;

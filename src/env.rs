@@ -1,0 +1,40 @@
+//! Every environment variable skiff reads, in one place.
+//!
+//! The variables of the user's Compose files are not here: `compose` receives
+//! the whole environment from its caller as data.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Where images, volumes and projects are kept (default `/var/lib/skiff`).
+pub const SKIFF_DATA_ROOT: &str = "SKIFF_DATA_ROOT";
+/// Where what is true for this boot only is kept (default `/run/skiff`).
+pub const SKIFF_RUN_ROOT: &str = "SKIFF_RUN_ROOT";
+/// Filter for skiff's own tracing, in `tracing-subscriber`'s syntax.
+pub const SKIFF_LOG: &str = "SKIFF_LOG";
+
+/// Reads a variable; empty counts as unset.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where the environment is read"
+)]
+pub fn read(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// Reads a variable as text; a value that is not UTF-8 counts as unset.
+pub fn read_string(name: &str) -> Option<String> {
+    read(name).and_then(|value| value.into_string().ok())
+}
+
+/// Reads a variable as a path.
+pub fn read_path(name: &str) -> Option<PathBuf> {
+    read(name).map(PathBuf::from)
+}
+
+/// The whole environment as text pairs; entries that are not UTF-8 are left out.
+pub fn all() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}

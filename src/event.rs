@@ -1,0 +1,103 @@
+//! What happens while a command works, as data.
+//!
+//! The lower layers report here and never print; `ui` alone decides how an
+//! event looks on a terminal, in a pipe or as JSON.
+
+use std::fmt;
+
+/// The kind of thing an [`Event`] is about, as `docker compose` names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ResourceKind {
+    /// A network of the project.
+    Network,
+    /// A named volume.
+    Volume,
+    /// A container.
+    Container,
+    /// An image being pulled, loaded or built.
+    Image,
+    /// One layer of an image.
+    Layer,
+}
+
+impl fmt::Display for ResourceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Network => "Network",
+            Self::Volume => "Volume",
+            Self::Container => "Container",
+            Self::Image => "Image",
+            Self::Layer => "Layer",
+        })
+    }
+}
+
+/// A named resource, for example container `shop-web-1`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Resource {
+    /// What it is.
+    pub kind: ResourceKind,
+    /// Its full name (`PROJECT-SERVICE-1`, an image reference, a short digest).
+    pub name: String,
+}
+
+/// One report of progress.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Work on a resource begins; `action` is the verb as shown (`Creating`).
+    Started {
+        /// What is worked on.
+        resource: Resource,
+        /// Present participle: `Creating`, `Starting`, `Pulling`, `Waiting`.
+        action: &'static str,
+    },
+    /// Bytes moved so far.
+    Progress {
+        /// What is worked on.
+        resource: Resource,
+        /// `Downloading` or `Extracting`.
+        action: &'static str,
+        /// Bytes done.
+        current: u64,
+        /// Bytes in all, where known.
+        total: Option<u64>,
+    },
+    /// Work ended well; `outcome` is the participle as shown (`Created`).
+    Done {
+        /// What was worked on.
+        resource: Resource,
+        /// Past participle: `Created`, `Started`, `Running`, `Healthy`, `Removed`.
+        outcome: &'static str,
+    },
+    /// Work failed; the error itself is returned to the caller as well.
+    Failed {
+        /// What was worked on.
+        resource: Resource,
+        /// The error's first line.
+        message: String,
+    },
+    /// Something to tell that is no failure: `web recreated: image changed`.
+    Note {
+        /// One line, no final period.
+        message: String,
+    },
+    /// Something the user should change or know.
+    Warning {
+        /// One line, no final period.
+        message: String,
+    },
+}
+
+/// Where events go. Implementations must be quick and must not fail.
+pub trait EventSink: Send + Sync {
+    /// Takes one event.
+    fn emit(&self, event: Event);
+}
+
+/// A sink that drops everything, for `-q` and for tests.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl EventSink for Silent {
+    fn emit(&self, _event: Event) {}
+}

@@ -1,0 +1,26 @@
+//! skiff: reads a Compose file and runs it, with its own container engine,
+//! image puller and networks, and without a daemon.
+//!
+//! The modules form layers, and uses point downwards only:
+//!
+//! ```text
+//! cli -> ui, reconcile -> supervise -> engine, image, net -> state -> event, env
+//! ```
+//!
+//! `compose` stands alone: text in, [`compose`] model out, no engine and no
+//! network; `cli` and `reconcile` may read its model. `toolbox` holds the
+//! applets of the built-in image. `ARCHITECTURE.md` tells the story of an `up`
+//! through these layers.
+
+pub mod cli;
+pub mod compose;
+pub mod engine;
+pub mod env;
+pub mod event;
+pub mod image;
+pub mod net;
+pub mod reconcile;
+pub mod state;
+pub mod supervise;
+pub mod toolbox;
+pub mod ui;

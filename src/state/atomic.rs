@@ -1,0 +1,74 @@
+//! Files that are seen whole or not at all.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use fs_err as fs;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Whether a write must survive a power cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// Synced, and its folder too: for the data root.
+    Durable,
+    /// Not synced: for the run root, which a reboot empties anyway.
+    ThisBoot,
+}
+
+/// Writes a file whole: temporary file in the same folder, rename over the old.
+///
+/// The folder is made where it is missing. The file's mode is 0600.
+///
+/// # Errors
+/// Whatever the file system answers, with the path in the message.
+pub fn write(path: &Path, content: &[u8], durability: Durability) -> io::Result<()> {
+    let folder = path.parent().unwrap_or_else(|| Path::new("/"));
+    fs::create_dir_all(folder)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(".new-")
+        .tempfile_in(folder)
+        .map_err(|error| with_path(error, "cannot write in", folder))?;
+    file.write_all(content)
+        .map_err(|error| with_path(error, "cannot write", path))?;
+    if durability == Durability::Durable {
+        file.as_file()
+            .sync_all()
+            .map_err(|error| with_path(error, "cannot sync", path))?;
+    }
+    file.persist(path)
+        .map_err(|error| with_path(error.error, "cannot replace", path))?;
+    if durability == Durability::Durable {
+        fs::File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// Writes a value as JSON with [`write`].
+///
+/// # Errors
+/// As [`write`].
+pub fn write_json<T: Serialize>(path: &Path, value: &T, durability: Durability) -> io::Result<()> {
+    let mut text = serde_json::to_vec(value)?;
+    text.push(b'\n');
+    write(path, &text, durability)
+}
+
+/// Reads a JSON file; `None` where there is no such file.
+///
+/// # Errors
+/// Unreadable, or not the JSON of a `T`; the path is in the message.
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    serde_json::from_slice(&text)
+        .map(Some)
+        .map_err(|error| with_path(error.into(), "cannot understand", path))
+}
+
+fn with_path(error: io::Error, what: &str, path: &Path) -> io::Error {
+    io::Error::new(error.kind(), format!("{what} `{}`: {error}", path.display()))
+}

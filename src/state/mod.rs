@@ -1,0 +1,13 @@
+//! What is on disk: paths, records, locks and atomic writes.
+//!
+//! Durable facts live under the data root, facts that are true for this boot
+//! only under the run root. Everything is a plain JSON file that was written
+//! whole; a half-done operation leaves what [`layout`] can recognise as garbage.
+
+pub mod atomic;
+pub mod id;
+pub mod layout;
+pub mod lock;
+
+pub use id::{ContainerId, NetworkId};
+pub use layout::Layout;
