@@ -5,10 +5,12 @@
 //! of a project, and [`reader`] reads logs without asking any process.
 
 mod checkpoint;
+mod cursor;
 mod file;
 mod history;
 pub(crate) mod line;
 pub(crate) mod pump;
+pub mod reader;
 mod spool;
 pub(crate) mod thread;
 
