@@ -14,8 +14,11 @@ pub mod keeper;
 pub mod launch;
 pub mod logs;
 pub(crate) mod packet;
+mod ready;
 pub mod record;
+mod start_lock;
 pub mod supervisor;
+mod watch;
 pub mod wire;
 
 /// Points the standard streams at `/dev/null`.

@@ -10,8 +10,10 @@
 )]
 
 pub mod helpers;
+mod pidfd;
 mod raw;
 
+pub use pidfd::pidfd_exit_status;
 pub use raw::{
     Forked, MountChange, close_on_exec_from, close_range, exit_now, fork_single_threaded,
     join_new_session_keyring, mount_setattr, reset_scheduling, reset_signals, set_seccomp_filter,
