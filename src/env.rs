@@ -13,6 +13,21 @@ pub const SKIFF_RUN_ROOT: &str = "SKIFF_RUN_ROOT";
 /// Filter for skiff's own tracing, in `tracing-subscriber`'s syntax.
 pub const SKIFF_LOG: &str = "SKIFF_LOG";
 
+/// Set to anything: no colours (no-color.org).
+pub const NO_COLOR: &str = "NO_COLOR";
+/// The terminal's type; `dumb` takes no colours.
+pub const TERM: &str = "TERM";
+/// The user that called sudo, by number.
+pub const SUDO_UID: &str = "SUDO_UID";
+/// The group of the user that called sudo, by number.
+pub const SUDO_GID: &str = "SUDO_GID";
+/// The name of the user that called sudo.
+pub const SUDO_USER: &str = "SUDO_USER";
+/// The user's home folder.
+pub const HOME: &str = "HOME";
+/// Docker's configuration folder (default `~/.docker`).
+pub const DOCKER_CONFIG: &str = "DOCKER_CONFIG";
+
 /// Reads a variable; empty counts as unset.
 #[expect(
     clippy::disallowed_methods,

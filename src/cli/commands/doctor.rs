@@ -1,0 +1,7 @@
+//! `skiff doctor`.
+
+use clap::Args;
+
+/// Flags of `skiff doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {}
