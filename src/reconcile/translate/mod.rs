@@ -1,0 +1,3 @@
+//! From a Compose service to a container's record.
+
+pub mod names;
