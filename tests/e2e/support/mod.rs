@@ -1,0 +1,27 @@
+//! The harness: what a test stands on.
+//!
+//! [`isolated`] gives each test namespaces and folders of its own and checks
+//! afterwards that nothing is left of it. [`Sandbox`] runs the real binary in
+//! there; [`Project`] is a folder with a Compose file. The rest are the outside
+//! world: images, a registry, HTTP, terminals.
+
+mod http;
+mod image;
+mod isolate;
+mod leaks;
+mod process;
+mod proc;
+mod pty;
+mod registry;
+mod sandbox;
+mod wait;
+
+pub(crate) use http::{Response, http_get, http_request, raw_listener};
+pub(crate) use image::Image;
+pub(crate) use isolate::isolated;
+pub(crate) use proc::{Process, processes, status_field};
+pub(crate) use process::{Background, Invocation, Output};
+pub(crate) use pty::Terminal;
+pub(crate) use registry::Registry;
+pub(crate) use sandbox::{Project, Sandbox, program};
+pub(crate) use wait::{DEADLINE, eventually, wait_exit};

@@ -1,0 +1,40 @@
+//! Debian's docker-registry on the test's own loopback.
+
+use fs_err as fs;
+
+use super::process::Background;
+use super::sandbox::{Sandbox, program};
+
+/// A running registry. Dropped, it is killed.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    /// `127.0.0.1:PORT`.
+    pub(crate) address: String,
+    server: Option<Background>,
+}
+
+impl Registry {
+    /// Starts one with an empty store; it answers when this returns.
+    pub(crate) fn start(sandbox: &Sandbox, port: u16) -> Self {
+        let address = format!("127.0.0.1:{port}");
+        let store = sandbox.work().join(format!("registry-{port}"));
+        let config = sandbox.work().join(format!("registry-{port}.yml"));
+        let text = format!(
+            "version: 0.1\nlog: {{level: info}}\nstorage:\n  filesystem: {{rootdirectory: {}}}\n  \
+             delete: {{enabled: true}}\nhttp: {{addr: \"{address}\"}}\n",
+            store.display()
+        );
+        fs::write(&config, text).expect("a configuration file");
+        let mut server = sandbox
+            .command(&program("docker-registry"))
+            .args(["serve".as_ref(), config.as_os_str()])
+            .spawn();
+        server.wait_line("listening on");
+        Self { address, server: Some(server) }
+    }
+
+    /// Ends it.
+    pub(crate) fn stop(&mut self) {
+        drop(self.server.take());
+    }
+}
