@@ -1,0 +1,36 @@
+//! The typed Compose model, every attribute in its long form and parsed unit.
+//!
+//! Field names are the attributes' names in the specification; what an
+//! attribute means is said there and not repeated here. Numbers that may not be
+//! zero (`cpus`, `pids_limit`, …) are 0 when absent.
+
+mod build;
+mod collections;
+mod deploy;
+mod mounts;
+mod network;
+mod process;
+mod project;
+pub(crate) mod record;
+mod service;
+
+pub use build::{Build, SshKey};
+pub use collections::{Argv, ExtraHosts, Labels, OptionsMap, Variables};
+pub use deploy::{
+    Deploy, DeviceCount, DeviceRequest, DiscreteResource, GenericResource, Placement,
+    PlacementPreference, Resource, Resources, RestartCondition, UpdateConfig,
+};
+pub use mounts::{
+    BindOptions, ConfigSource, Content, FileReference, ImageOptions, Mount, MountKind,
+    SecretSource, TmpfsOptions, Volume, VolumeOptions,
+};
+pub use network::{Ipam, IpamPool, Network, Port, ServiceNetwork};
+pub use process::{
+    Blkio, Condition, CredentialSpec, Dependency, Develop, Device, EnvFile, Healthcheck, Hook,
+    Logging, Model, PreStartHook, Probe, Provider, ProviderOptions, Restart, ServiceModel,
+    ThrottleDevice, Ulimit, Watch, WatchAction, WeightDevice,
+};
+pub use project::Project;
+pub(crate) use record::{Cx, Emit, Parse, shown};
+pub use record::{Extensions, Form};
+pub use service::{PortText, Service};
