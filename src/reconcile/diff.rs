@@ -21,7 +21,13 @@ pub struct Difference {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} -> {}", self.path, shown(self.from.as_ref()), shown(self.to.as_ref()))
+        write!(
+            f,
+            "{} {} -> {}",
+            self.path,
+            shown(self.from.as_ref()),
+            shown(self.to.as_ref())
+        )
     }
 }
 
@@ -84,7 +90,10 @@ mod tests {
     use serde_json::json;
 
     fn text(from: &Value, to: &Value) -> Vec<String> {
-        differences(from, to).iter().map(Difference::to_string).collect()
+        differences(from, to)
+            .iter()
+            .map(Difference::to_string)
+            .collect()
     }
 
     #[test]
@@ -105,7 +114,10 @@ mod tests {
     fn differences_of_equal_lists_go_inside_and_of_others_show_both() {
         let from = json!({"ports": [{"target": 80}, {"target": 81}], "command": ["a"]});
         let to = json!({"ports": [{"target": 80}, {"target": 82}], "command": ["a", "b"]});
-        assert_eq!(text(&from, &to), ["ports[1].target 81 -> 82", r#"command ["a"] -> ["a","b"]"#]);
+        assert_eq!(
+            text(&from, &to),
+            ["ports[1].target 81 -> 82", r#"command ["a"] -> ["a","b"]"#]
+        );
     }
 
     #[test]

@@ -169,7 +169,13 @@ impl<B: Backend> Executor<'_, B> {
             Err(source) => source,
         };
         let text = words::failure_text(op, failure.as_ref(), self.wait_timeout);
-        if matches!(op, Op::WaitCondition { otherwise: Otherwise::Warn, .. }) {
+        if matches!(
+            op,
+            Op::WaitCondition {
+                otherwise: Otherwise::Warn,
+                ..
+            }
+        ) {
             self.sink.emit(Event::Warning {
                 message: format!("optional {text}"),
             });
@@ -193,13 +199,18 @@ impl<B: Backend> Executor<'_, B> {
 
     /// Does one operation; an error of `None` is a deadline that passed.
     async fn perform(&self, op: &Op) -> Result<(), Option<BackendError>> {
-        if let Op::WaitCondition { target, condition, otherwise } = op {
+        if let Op::WaitCondition {
+            target,
+            condition,
+            otherwise,
+        } = op
+        {
             let wait = self.backend.wait(self.id_of(target)?, *condition);
             return match self.wait_timeout.filter(|_| *otherwise == Otherwise::NotUp) {
                 None => Ok(wait.await?),
-                Some(limit) => {
-                    Ok(tokio::time::timeout(limit, wait).await.map_err(|_elapsed| None)??)
-                }
+                Some(limit) => Ok(tokio::time::timeout(limit, wait)
+                    .await
+                    .map_err(|_elapsed| None)??),
             };
         }
         Ok(self.change(op).await?)
@@ -233,7 +244,9 @@ impl<B: Backend> Executor<'_, B> {
             Op::RemoveContainer {
                 target, volumes, ..
             } => self.backend.remove(self.id_of(target)?, *volumes).await?,
-            Op::WaitCondition { target, condition, .. } => {
+            Op::WaitCondition {
+                target, condition, ..
+            } => {
                 self.backend.wait(self.id_of(target)?, *condition).await?;
             }
         }
@@ -247,9 +260,11 @@ impl<B: Backend> Executor<'_, B> {
     }
 
     fn record(&self, target: &Target) -> Result<&ContainerRecord, BackendError> {
-        self.records.get(&target.name).ok_or_else(|| BackendError::Unreachable {
-            message: format!("container `{}` was planned but not prepared", target.name),
-        })
+        self.records
+            .get(&target.name)
+            .ok_or_else(|| BackendError::Unreachable {
+                message: format!("container `{}` was planned but not prepared", target.name),
+            })
     }
 
     fn id_of<'t>(&'t self, target: &'t Target) -> Result<&'t ContainerId, BackendError> {
@@ -262,9 +277,15 @@ impl<B: Backend> Executor<'_, B> {
 
 impl<'p> Walk<'p> {
     fn new(plan: &'p Plan) -> Self {
-        let blocked: BTreeMap<StepId, usize> =
-            plan.steps().map(|(id, _)| (id, plan.before(id).count())).collect();
-        let ready = blocked.iter().filter(|(_, count)| **count == 0).map(|(id, _)| *id).collect();
+        let blocked: BTreeMap<StepId, usize> = plan
+            .steps()
+            .map(|(id, _)| (id, plan.before(id).count()))
+            .collect();
+        let ready = blocked
+            .iter()
+            .filter(|(_, count)| **count == 0)
+            .map(|(id, _)| *id)
+            .collect();
         Self {
             plan,
             blocked,
@@ -279,7 +300,9 @@ impl<'p> Walk<'p> {
     /// Begins what is ready, within the limit.
     fn begin(&mut self, mut start: impl FnMut(StepId, &'p Op)) {
         for id in std::mem::take(&mut self.ready) {
-            let Some(step) = self.plan.step(id) else { continue };
+            let Some(step) = self.plan.step(id) else {
+                continue;
+            };
             if is_wait(&step.op) {
                 self.waiting.insert(id);
             } else if is_end(&step.op) || self.working.len() < PARALLEL {
@@ -318,5 +341,11 @@ fn is_wait(op: &Op) -> bool {
 /// Ends wait for the program most of the time: ten of them together must not
 /// take ten grace times.
 fn is_end(op: &Op) -> bool {
-    matches!(op, Op::StopContainer { .. } | Op::RestartContainer { .. } | Op::KillContainer { .. })
+    matches!(
+        op,
+        Op::StopContainer { .. } | Op::RestartContainer { .. } | Op::KillContainer { .. }
+    )
 }
+
+#[cfg(test)]
+mod tests;

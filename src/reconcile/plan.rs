@@ -358,8 +358,11 @@ impl fmt::Display for Cause {
             Self::Follows => Ok(()),
             Self::NotRunning => f.write_str("not running"),
             Self::Changed(differences) => {
-                let shown: Vec<String> =
-                    differences.iter().take(3).map(Difference::to_string).collect();
+                let shown: Vec<String> = differences
+                    .iter()
+                    .take(3)
+                    .map(Difference::to_string)
+                    .collect();
                 f.write_str(&shown.join(", "))?;
                 match differences.len().saturating_sub(3) {
                     0 => Ok(()),
@@ -405,11 +408,19 @@ impl fmt::Display for Plan {
             writeln!(f, "image {image}: pull")?;
         }
         for kept in &self.kept {
-            writeln!(f, "container {}: keep ({})", kept.target.name, kept.state.to_lowercase())?;
+            writeln!(
+                f,
+                "container {}: keep ({})",
+                kept.target.name,
+                kept.state.to_lowercase()
+            )?;
         }
         let sorted = self.sorted();
-        let numbers: BTreeMap<StepId, usize> =
-            sorted.iter().enumerate().map(|(index, id)| (*id, index + 1)).collect();
+        let numbers: BTreeMap<StepId, usize> = sorted
+            .iter()
+            .enumerate()
+            .map(|(index, id)| (*id, index + 1))
+            .collect();
         for id in &sorted {
             let Some(step) = self.step(*id) else { continue };
             let number = numbers.get(id).copied().unwrap_or_default();
@@ -417,8 +428,10 @@ impl fmt::Display for Plan {
             if step.cause != Cause::Follows {
                 write!(f, " ({})", step.cause)?;
             }
-            let mut before: Vec<usize> =
-                self.before(*id).filter_map(|id| numbers.get(&id).copied()).collect();
+            let mut before: Vec<usize> = self
+                .before(*id)
+                .filter_map(|id| numbers.get(&id).copied())
+                .collect();
             before.sort_unstable();
             if !before.is_empty() {
                 let before: Vec<String> = before.iter().map(usize::to_string).collect();

@@ -77,7 +77,10 @@ pub(crate) fn failure_text(
     } = op
     else {
         let resource = op.resource();
-        return with_hint(&format!("{} {}: {error}", resource.kind, resource.name), error);
+        return with_hint(
+            &format!("{} {}: {error}", resource.kind, resource.name),
+            error,
+        );
     };
     let code = match error.failure() {
         Some(Failure::Condition { code, .. }) => *code,

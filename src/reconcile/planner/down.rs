@@ -86,8 +86,7 @@ fn divide<'a>(
         })
     };
     observed.containers.iter().partition(|container| {
-        let asked =
-            choices.services.is_empty() || choices.services.contains(&container.service);
+        let asked = choices.services.is_empty() || choices.services.contains(&container.service);
         let ours = known(&container.service) && !container.is_live_oneoff();
         (asked && ours) || (choices.remove_orphans && choices.services.is_empty())
     })
@@ -100,11 +99,17 @@ fn removals(
     choices: &DownChoices,
 ) -> Result<BTreeMap<String, StepId>, PlanError> {
     let order = select::dependency_order(edges)?;
-    let rank: BTreeMap<&str, usize> =
-        order.iter().enumerate().map(|(index, name)| (name.as_str(), index)).collect();
+    let rank: BTreeMap<&str, usize> = order
+        .iter()
+        .enumerate()
+        .map(|(index, name)| (name.as_str(), index))
+        .collect();
     let mut sorted = going.to_vec();
     sorted.sort_by_key(|one| {
-        (std::cmp::Reverse(rank.get(one.service.as_str()).copied()), one.number)
+        (
+            std::cmp::Reverse(rank.get(one.service.as_str()).copied()),
+            one.number,
+        )
     });
     let mut ends = Ends::default();
     let mut removed = BTreeMap::new();
@@ -123,7 +128,11 @@ fn removals(
                 volumes: choices.volumes,
                 part_of: PartOf::Itself,
             },
-            if stop.is_some() { Cause::Follows } else { Cause::Asked },
+            if stop.is_some() {
+                Cause::Follows
+            } else {
+                Cause::Asked
+            },
         );
         if let Some(stop) = stop {
             plan.order(stop, step);
@@ -147,7 +156,10 @@ impl Ends {
         for earlier in self.of_dependents(service, edges) {
             plan.order(earlier, step);
         }
-        self.by_service.entry(service.to_owned()).or_default().push(step);
+        self.by_service
+            .entry(service.to_owned())
+            .or_default()
+            .push(step);
         step
     }
 
@@ -202,7 +214,11 @@ fn kept_note(
         .iter()
         .filter(|container| uses(container))
         .map(|container| {
-            let what = if container.oneoff { "one-off" } else { "orphan" };
+            let what = if container.oneoff {
+                "one-off"
+            } else {
+                "orphan"
+            };
             format!("{} ({what})", container.name)
         })
         .collect();

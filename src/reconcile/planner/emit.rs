@@ -20,8 +20,20 @@ use super::super::plan::{Cause, Kept, Op, Otherwise, PartOf, Plan, StepId, Targe
 use super::PlanError;
 use super::fate::{Fate, Fates, Replica};
 use super::select::Edges;
-use super::up::{UpChoices, networks_of, own_labels_removed};
 use super::target_of;
+use super::up::{UpChoices, networks_of, own_labels_removed};
+
+/// What was decided before the first operation is written.
+#[derive(Debug)]
+pub(super) struct Decided<'a> {
+    /// Dependencies that count.
+    pub(super) edges: Edges,
+    /// What becomes of each container.
+    pub(super) fates: Fates<'a>,
+    /// Services that were not asked for, and are here because a network of
+    /// theirs is made anew.
+    pub(super) bystanders: BTreeSet<String>,
+}
 
 /// Writes one plan.
 #[derive(Debug)]
@@ -32,6 +44,7 @@ pub(super) struct Emitter<'a> {
     choices: &'a UpChoices,
     edges: &'a Edges,
     fates: &'a Fates<'a>,
+    bystanders: &'a BTreeSet<String>,
     /// Last operation that a stopped container's dependencies must wait for.
     stopped: BTreeMap<String, StepId>,
     removed: BTreeMap<String, StepId>,
@@ -44,20 +57,19 @@ pub(super) struct Emitter<'a> {
 
 impl<'a> Emitter<'a> {
     pub(super) fn new(
-        plan: Plan,
         desired: &'a Desired,
         observed: &'a Observed,
         choices: &'a UpChoices,
-        edges: &'a Edges,
-        fates: &'a Fates<'a>,
+        decided: &'a Decided<'a>,
     ) -> Self {
         Self {
-            plan,
+            plan: Plan::default(),
             desired,
             observed,
             choices,
-            edges,
-            fates,
+            edges: &decided.edges,
+            fates: &decided.fates,
+            bystanders: &decided.bystanders,
             stopped: BTreeMap::new(),
             removed: BTreeMap::new(),
             networks: BTreeMap::new(),
@@ -66,6 +78,10 @@ impl<'a> Emitter<'a> {
             started: BTreeMap::new(),
             waits: BTreeMap::new(),
         }
+    }
+
+    pub(super) fn warn(&mut self, warnings: impl IntoIterator<Item = String>) {
+        self.plan.warnings.extend(warnings);
     }
 
     pub(super) fn finish(self) -> Plan {
@@ -84,7 +100,9 @@ impl<'a> Emitter<'a> {
         }
         for (name, replicas) in self.fates.iter().rev() {
             for replica in replicas {
-                let Some(current) = replica.current else { continue };
+                let Some(current) = replica.current else {
+                    continue;
+                };
                 match &replica.fate {
                     Fate::Recreate(cause) => {
                         self.plan.notes.push(format!("{name} recreated: {cause}"));
@@ -112,12 +130,15 @@ impl<'a> Emitter<'a> {
             cause,
         );
         // Dependents of this service were looked at before it.
-        let dependents = self.edges.iter().filter(|(_, deps)| {
-            deps.iter().any(|dep| dep.service == container.service)
-        });
+        let dependents = self
+            .edges
+            .iter()
+            .filter(|(_, deps)| deps.iter().any(|dep| dep.service == container.service));
         for (dependent, _) in dependents {
             for replica in self.fates.get(dependent).into_iter().flatten() {
-                let earlier = replica.current.and_then(|current| self.stopped.get(&current.name));
+                let earlier = replica
+                    .current
+                    .and_then(|current| self.stopped.get(&current.name));
                 if let Some(earlier) = earlier {
                     self.plan.order(*earlier, step);
                 }
@@ -135,7 +156,11 @@ impl<'a> Emitter<'a> {
                 volumes: false,
                 part_of,
             },
-            if stopped.is_some() { Cause::Follows } else { cause },
+            if stopped.is_some() {
+                Cause::Follows
+            } else {
+                cause
+            },
         );
         if let Some(stopped) = stopped {
             self.plan.order(stopped, step);
@@ -146,7 +171,9 @@ impl<'a> Emitter<'a> {
     /// Networks that are missing or changed.
     pub(super) fn networks(&mut self, selected: &BTreeSet<String>, changed: &[String]) {
         for name in networks_of(self.desired, selected) {
-            let Some(wanted) = self.desired.networks.get(&name) else { continue };
+            let Some(wanted) = self.desired.networks.get(&name) else {
+                continue;
+            };
             let exists = self.observed.networks.contains_key(&name);
             let anew = changed.contains(&name);
             if wanted.external || (exists && !anew) {
@@ -154,7 +181,9 @@ impl<'a> Emitter<'a> {
             }
             let cause = if anew { Cause::Follows } else { Cause::Missing };
             let removal = anew.then(|| self.remove_network(&name));
-            let step = self.plan.add(Op::EnsureNetwork(Box::new(wanted.spec.clone())), cause);
+            let step = self
+                .plan
+                .add(Op::EnsureNetwork(Box::new(wanted.spec.clone())), cause);
             if let Some(removal) = removal {
                 self.plan.order(removal, step);
             }
@@ -237,7 +266,9 @@ impl<'a> Emitter<'a> {
     }
 
     fn create(&mut self, replica: &Replica<'a>, cause: Cause) {
-        let carried = replica.current.filter(|_| !self.choices.renew_anonymous_volumes);
+        let carried = replica
+            .current
+            .filter(|_| !self.choices.renew_anonymous_volumes);
         let step = self.plan.add(
             Op::CreateContainer {
                 target: replica.target.clone(),
@@ -246,13 +277,25 @@ impl<'a> Emitter<'a> {
             cause,
         );
         let service = self.desired.services.get(&replica.target.service);
-        let own = replica.current.and_then(|current| self.removed.get(&current.name));
+        let own = replica
+            .current
+            .and_then(|current| self.removed.get(&current.name));
         let name_holder = self.removed.get(&replica.target.name);
         let earlier = own
             .into_iter()
             .chain(name_holder)
-            .chain(service.iter().flat_map(|one| &one.networks).filter_map(|n| self.networks.get(n)))
-            .chain(service.iter().flat_map(|one| &one.volumes).filter_map(|n| self.volumes.get(n)));
+            .chain(
+                service
+                    .iter()
+                    .flat_map(|one| &one.networks)
+                    .filter_map(|n| self.networks.get(n)),
+            )
+            .chain(
+                service
+                    .iter()
+                    .flat_map(|one| &one.volumes)
+                    .filter_map(|n| self.volumes.get(n)),
+            );
         for earlier in earlier {
             self.plan.order(*earlier, step);
         }
@@ -275,21 +318,32 @@ impl<'a> Emitter<'a> {
     pub(super) fn starts(&mut self) {
         for (name, replicas) in self.fates {
             let deps = self.edges.get(name).map(Vec::as_slice).unwrap_or_default();
-            for replica in replicas.iter().filter(|replica| replica.stays()) {
+            // What is only here because its network is made anew keeps its state.
+            let bystander = self.bystanders.contains(name);
+            let meant = |replica: &&Replica<'_>| {
+                let live = replica.current.is_some_and(ObservedContainer::is_live);
+                replica.stays() && (live || !bystander)
+            };
+            for replica in replicas.iter().filter(meant) {
                 self.start(replica, deps);
             }
         }
     }
 
     fn start(&mut self, replica: &Replica<'a>, deps: &[Dependency]) {
-        let gates: Vec<StepId> = deps.iter().flat_map(|dep| self.gate(replica, dep)).collect();
+        let gates: Vec<StepId> = deps
+            .iter()
+            .flat_map(|dep| self.gate(replica, dep))
+            .collect();
         let cause = match &replica.fate {
             Fate::Keep | Fate::Remove(_) => return,
             Fate::CreateOnly => {
                 // Nobody else starts it after its gates: they come before the
                 // creation, which comes last.
                 if let Some(created) = self.created.get(&replica.target.name).copied() {
-                    gates.into_iter().for_each(|gate| self.plan.order(gate, created));
+                    gates
+                        .into_iter()
+                        .for_each(|gate| self.plan.order(gate, created));
                 }
                 return;
             }
@@ -302,9 +356,12 @@ impl<'a> Emitter<'a> {
             },
             cause,
         );
-        let created = self.created.get(&replica.target.name);
-        let stopped = replica.current.and_then(|current| self.stopped.get(&current.name));
-        for earlier in created.into_iter().chain(stopped).copied().chain(gates) {
+        let own = self.created.get(&replica.target.name).or_else(|| {
+            replica
+                .current
+                .and_then(|current| self.stopped.get(&current.name))
+        });
+        for earlier in own.copied().into_iter().chain(gates) {
             self.plan.order(earlier, step);
         }
         self.started.insert(replica.target.name.clone(), step);
@@ -317,7 +374,12 @@ impl<'a> Emitter<'a> {
         let fates = self.fates;
         let dependent_runs = replica.fate == Fate::Keep;
         let mut gates = Vec::new();
-        for other in fates.get(&dep.service).into_iter().flatten().filter(|other| other.stays()) {
+        for other in fates
+            .get(&dep.service)
+            .into_iter()
+            .flatten()
+            .filter(|other| other.stays())
+        {
             let start = self.started.get(&other.target.name).copied();
             let needs_wait = match dep.gate {
                 Gate::Started => false,

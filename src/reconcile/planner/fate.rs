@@ -44,7 +44,10 @@ pub(super) struct Replica<'a> {
 impl Replica<'_> {
     /// Whether a container comes out of it that did not exist before.
     pub(super) fn is_new(&self) -> bool {
-        matches!(self.fate, Fate::Create | Fate::CreateOnly | Fate::Recreate(_))
+        matches!(
+            self.fate,
+            Fate::Create | Fate::CreateOnly | Fate::Recreate(_)
+        )
     }
 
     /// Whether something is left of it.
@@ -92,9 +95,18 @@ impl<'a> Rules<'a> {
             .observed
             .of_service(&service.name)
             .into_iter()
-            .map(|container| (container, self.must_recreate(service, container, recreate, before)))
+            .map(|container| {
+                (
+                    container,
+                    self.must_recreate(service, container, recreate, before),
+                )
+            })
             .collect();
-        let highest = existing.iter().map(|(one, _)| one.number).max().unwrap_or(0);
+        let highest = existing
+            .iter()
+            .map(|(one, _)| one.number)
+            .max()
+            .unwrap_or(0);
         // Of too many, the outdated go first, then the highest numbers.
         existing.sort_by_key(|(one, cause)| (cause.is_some(), one.number));
         let wanted = replicas as usize;
@@ -157,9 +169,10 @@ impl<'a> Rules<'a> {
     }
 
     fn new_target(&self, service: &DesiredService, number: u32) -> Target {
-        let name = service.container_name.clone().unwrap_or_else(|| {
-            names::container_name(&self.desired.project, &service.name, number)
-        });
+        let name = service
+            .container_name
+            .clone()
+            .unwrap_or_else(|| names::container_name(&self.desired.project, &service.name, number));
         Target {
             name,
             service: service.name.clone(),
@@ -215,7 +228,9 @@ impl<'a> Rules<'a> {
         before: &Fates<'a>,
     ) -> Option<Cause> {
         let renewed = service.joins.iter().find(|name| {
-            before.get(*name).is_some_and(|list| list.iter().any(Replica::is_new))
+            before
+                .get(*name)
+                .is_some_and(|list| list.iter().any(Replica::is_new))
         });
         if let Some(name) = renewed {
             return Some(Cause::Joined(name.clone()));
@@ -224,7 +239,11 @@ impl<'a> Rules<'a> {
             .shares_network_of
             .as_ref()
             .is_some_and(|id| self.observed.by_id(id).is_none());
-        service.joins.first().filter(|_| gone).map(|name| Cause::Joined(name.clone()))
+        service
+            .joins
+            .first()
+            .filter(|_| gone)
+            .map(|name| Cause::Joined(name.clone()))
     }
 }
 
@@ -235,11 +254,15 @@ fn restart_cause(service: &DesiredService, before: &Fates<'_>) -> Option<Cause> 
     };
     let by_dependency = service.depends_on.iter().find(|dep| {
         dep.restart
-            && of(&dep.service, |one| matches!(one.fate, Fate::Recreate(_) | Fate::Restart(_)))
+            && of(&dep.service, |one| {
+                matches!(one.fate, Fate::Recreate(_) | Fate::Restart(_))
+            })
     });
     // A namespace that is joined is made anew when its owner is started again.
     let by_namespace = service.joins.iter().find(|name| {
-        of(name, |one| matches!(one.fate, Fate::Start | Fate::Restart(_)))
+        of(name, |one| {
+            matches!(one.fate, Fate::Start | Fate::Restart(_))
+        })
     });
     by_dependency
         .map(|dep| &dep.service)

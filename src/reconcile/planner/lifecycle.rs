@@ -140,18 +140,21 @@ impl Starts {
         dependent: &str,
     ) -> StepId {
         let plan = &mut self.plan;
-        let entry = self.waits.entry((other.name.clone(), gate)).or_insert_with(|| {
-            let op = Op::WaitCondition {
-                target: target_of(other),
-                condition: match gate {
-                    Gate::Started => Condition::Started,
-                    Gate::Healthy => Condition::Healthy,
-                    Gate::Completed => Condition::CompletedSuccessfully,
-                },
-                otherwise: Otherwise::DependencyFailed,
-            };
-            (plan.add(op, Cause::Follows), BTreeSet::new())
-        });
+        let entry = self
+            .waits
+            .entry((other.name.clone(), gate))
+            .or_insert_with(|| {
+                let op = Op::WaitCondition {
+                    target: target_of(other),
+                    condition: match gate {
+                        Gate::Started => Condition::Started,
+                        Gate::Healthy => Condition::Healthy,
+                        Gate::Completed => Condition::CompletedSuccessfully,
+                    },
+                    otherwise: Otherwise::DependencyFailed,
+                };
+                (plan.add(op, Cause::Follows), BTreeSet::new())
+            });
         entry.1.insert(dependent.to_owned());
         let step = entry.0;
         plan.set_cause(step, Cause::Gates(entry.1.clone()));

@@ -41,19 +41,25 @@ pub enum PlanError {
         path: Vec<String>,
     },
     /// An external network that is not there.
-    #[error("network {name} declared as external, but could not be found; make it with `skiff up` of the project that owns it, or remove `external: true`")]
+    #[error(
+        "network {name} declared as external, but could not be found; make it with `skiff up` of the project that owns it, or remove `external: true`"
+    )]
     ExternalNetwork {
         /// Full name.
         name: String,
     },
     /// An external volume that is not there.
-    #[error("external volume {name:?} not found; make it with the project that owns it, or remove `external: true`")]
+    #[error(
+        "external volume {name:?} not found; make it with the project that owns it, or remove `external: true`"
+    )]
     ExternalVolume {
         /// Full name.
         name: String,
     },
     /// More than one container of a service whose container has a fixed name.
-    #[error("service {service:?} cannot run {replicas} containers: `container_name: {container_name}` allows one; remove it to scale")]
+    #[error(
+        "service {service:?} cannot run {replicas} containers: `container_name: {container_name}` allows one; remove it to scale"
+    )]
     NamedScale {
         /// The service.
         service: String,
@@ -63,7 +69,9 @@ pub enum PlanError {
         replicas: u32,
     },
     /// The name belongs to a container of another project or service.
-    #[error("the container name `{name}` is taken by a container of {holder}; remove that, or choose another name")]
+    #[error(
+        "the container name `{name}` is taken by a container of {holder}; remove that, or choose another name"
+    )]
     NameTaken {
         /// The name.
         name: String,

@@ -32,8 +32,11 @@ pub fn edges_of_desired(desired: &Desired) -> Edges {
 /// is not at hand; and for services that are only observed, in any case.
 pub fn edges_of_observed(observed: &Observed, desired: Option<&Desired>) -> Edges {
     let mut edges = desired.map(edges_of_desired).unwrap_or_default();
-    let seen: BTreeSet<&str> =
-        observed.containers.iter().map(|container| container.service.as_str()).collect();
+    let seen: BTreeSet<&str> = observed
+        .containers
+        .iter()
+        .map(|container| container.service.as_str())
+        .collect();
     let mut containers: Vec<_> = observed.containers.iter().collect();
     containers.sort_by(|a, b| (&a.service, a.number).cmp(&(&b.service, b.number)));
     for container in containers {
@@ -135,7 +138,10 @@ pub fn with_restarting_dependents(asked: &[String], edges: &Edges) -> BTreeSet<S
     let mut dependents: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (name, deps) in edges {
         for dep in deps.iter().filter(|dep| dep.restart) {
-            dependents.entry(dep.service.as_str()).or_default().push(name);
+            dependents
+                .entry(dep.service.as_str())
+                .or_default()
+                .push(name);
         }
     }
     let mut chosen = BTreeSet::new();
@@ -177,7 +183,11 @@ mod tests {
 
     #[test]
     fn dependency_order_puts_dependencies_first_and_keeps_the_files_order() {
-        let order = dependency_order(&edges(&[("web", &["api", "db"]), ("db", &[]), ("api", &["db"])]));
+        let order = dependency_order(&edges(&[
+            ("web", &["api", "db"]),
+            ("db", &[]),
+            ("api", &["db"]),
+        ]));
         assert_eq!(order.unwrap(), ["db", "api", "web"]);
     }
 
@@ -193,7 +203,10 @@ mod tests {
     #[test]
     fn unknown_service_gets_a_suggestion() {
         let error = check_names(&["wbe".to_owned()], ["db", "web"].into_iter()).unwrap_err();
-        assert_eq!(error.to_string(), "no such service: wbe (did you mean `web`?)");
+        assert_eq!(
+            error.to_string(),
+            "no such service: wbe (did you mean `web`?)"
+        );
         let error = check_names(&["zzzzzz".to_owned()], ["db", "web"].into_iter()).unwrap_err();
         assert_eq!(error.to_string(), "no such service: zzzzzz");
     }

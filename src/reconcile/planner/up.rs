@@ -7,7 +7,7 @@ use super::super::observed::{Observed, ObservedContainer};
 use super::super::plan::{Cause, Plan, Target};
 use super::super::translate::names;
 use super::PlanError;
-use super::emit::Emitter;
+use super::emit::{Decided, Emitter};
 use super::fate::{Fate, Fates, Replica, Rules};
 use super::select;
 
@@ -25,7 +25,10 @@ pub enum Recreate {
 
 /// What the user chose.
 #[derive(Debug, Clone, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "one field a flag of the command")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one field a flag of the command"
+)]
 pub struct UpChoices {
     /// Only these services (and what they depend on); empty: all.
     pub services: Vec<String>,
@@ -86,6 +89,7 @@ pub(super) fn plan_services(
             && !container.oneoff
             && untouched != Some(container.service.as_str())
     };
+    let meant = selected.clone();
     extend_by_networks(observed, choices, &changed, may_go, &mut selected)?;
     let fates = Decider {
         desired,
@@ -97,17 +101,22 @@ pub(super) fn plan_services(
     .decide(&order, oneoff)?;
     check_names_free(observed, choices, &fates)?;
 
-    let mut plan = Plan::default();
-    plan.warnings.extend(foreign);
+    let decided = Decided {
+        edges,
+        fates,
+        bystanders: selected.difference(&meant).cloned().collect(),
+    };
     let orphans = orphans(desired, observed);
-    if !choices.remove_orphans
-        && !choices.ignore_orphans
-        && let Some(warning) = orphan_warning(&orphans)
-    {
-        plan.warnings.push(warning);
+    let mut emitter = Emitter::new(desired, observed, choices, &decided);
+    emitter.warn(foreign);
+    if !choices.remove_orphans && !choices.ignore_orphans {
+        emitter.warn(orphan_warning(&orphans));
     }
-    let mut emitter = Emitter::new(plan, desired, observed, choices, &edges, &fates);
-    emitter.removals(if choices.remove_orphans { &orphans } else { &[] });
+    emitter.removals(if choices.remove_orphans {
+        &orphans
+    } else {
+        &[]
+    });
     emitter.networks(&selected, &changed);
     emitter.volumes(&selected)?;
     emitter.creations();
@@ -138,7 +147,9 @@ impl<'a> Decider<'a> {
         };
         let mut fates = Fates::new();
         for name in order.iter().filter(|name| self.selected.contains(*name)) {
-            let Some(service) = self.desired.services.get(name) else { continue };
+            let Some(service) = self.desired.services.get(name) else {
+                continue;
+            };
             let decided = match oneoff.filter(|target| target.service == *name) {
                 Some(target) => vec![Replica {
                     current: None,
@@ -146,8 +157,12 @@ impl<'a> Decider<'a> {
                     fate: Fate::CreateOnly,
                 }],
                 None => {
-                    let replicas =
-                        self.choices.scale.get(name).copied().unwrap_or(service.replicas);
+                    let replicas = self
+                        .choices
+                        .scale
+                        .get(name)
+                        .copied()
+                        .unwrap_or(service.replicas);
                     rules.decide(service, replicas, self.recreate(name), &fates)?
                 }
             };
@@ -176,7 +191,9 @@ fn changed_networks(
 ) -> Result<(Vec<String>, Vec<String>), PlanError> {
     let (mut changed, mut foreign) = (Vec::new(), Vec::new());
     for name in networks_of(desired, selected) {
-        let Some(wanted) = desired.networks.get(&name) else { continue };
+        let Some(wanted) = desired.networks.get(&name) else {
+            continue;
+        };
         match observed.networks.get(&name) {
             None if wanted.external => return Err(PlanError::ExternalNetwork { name }),
             Some(record) if !wanted.external => {
@@ -206,15 +223,17 @@ pub(super) fn networks_of(desired: &Desired, selected: &BTreeSet<String>) -> Vec
         .filter(|service| selected.contains(&service.name))
         .flat_map(|service| &service.networks)
         .collect();
-    desired.networks.keys().filter(|name| used.contains(name)).cloned().collect()
+    desired
+        .networks
+        .keys()
+        .filter(|name| used.contains(name))
+        .cloned()
+        .collect()
 }
 
 /// Whether two definitions make the same network. Our own labels hold the
 /// version of skiff, which is no reason to take a network down.
-fn same_network(
-    a: &crate::net::spec::NetworkSpec,
-    b: &crate::net::spec::NetworkSpec,
-) -> bool {
+fn same_network(a: &crate::net::spec::NetworkSpec, b: &crate::net::spec::NetworkSpec) -> bool {
     let strip = |spec: &crate::net::spec::NetworkSpec| {
         let mut spec = spec.clone();
         spec.labels = own_labels_removed(&spec.labels);
@@ -269,8 +288,7 @@ pub(super) fn orphans<'a>(
     desired: &Desired,
     observed: &'a Observed,
 ) -> Vec<(&'a ObservedContainer, Cause)> {
-    let known =
-        |name: &str| desired.services.contains_key(name) || desired.disabled.contains(name);
+    let known = |name: &str| desired.services.contains_key(name) || desired.disabled.contains(name);
     observed
         .containers
         .iter()
@@ -301,9 +319,15 @@ fn check_names_free(
     fates: &Fates<'_>,
 ) -> Result<(), PlanError> {
     let freed = |container: &ObservedContainer| {
-        let replica = fates.get(&container.service).into_iter().flatten().find(|replica| {
-            replica.current.is_some_and(|current| current.id == container.id)
-        });
+        let replica = fates
+            .get(&container.service)
+            .into_iter()
+            .flatten()
+            .find(|replica| {
+                replica
+                    .current
+                    .is_some_and(|current| current.id == container.id)
+            });
         match replica.map(|replica| &replica.fate) {
             Some(Fate::Recreate(_) | Fate::Remove(_)) => true,
             Some(_) => false,
@@ -330,4 +354,3 @@ fn check_names_free(
     }
     Ok(())
 }
-

@@ -95,7 +95,10 @@ mod tests {
     #[test]
     fn depends_on_label_of_older_writers_has_defaults() {
         let parsed = parse_depends_on("db,cache:service_started");
-        assert_eq!(format_depends_on(&parsed), "db:service_started:false,cache:service_started:false");
+        assert_eq!(
+            format_depends_on(&parsed),
+            "db:service_started:false,cache:service_started:false"
+        );
         assert_eq!(parse_depends_on(""), []);
     }
 
