@@ -6,5 +6,10 @@
 //! in the supervisor, [`launch`] in the single-threaded keeper, and `init` in
 //! the new child between clone and exec.
 
+pub mod caps;
+pub mod cgroup;
 pub mod launch;
+pub mod seccomp;
 pub mod spec;
+mod sys_bpf;
+pub mod tiny_init;
