@@ -6,5 +6,7 @@
 //! [`record`] what both leave on disk.
 
 pub mod launch;
+pub mod logs;
+pub(crate) mod packet;
 pub mod record;
 pub mod wire;
