@@ -5,6 +5,7 @@
 //! health, restarts. [`wire`] is the protocol between CLI and supervisor,
 //! [`record`] what both leave on disk.
 
+pub mod inspect;
 pub mod launch;
 pub mod logs;
 pub(crate) mod packet;
