@@ -28,6 +28,11 @@ pub const HOME: &str = "HOME";
 /// Docker's configuration folder (default `~/.docker`).
 pub const DOCKER_CONFIG: &str = "DOCKER_CONFIG";
 
+/// The project's name, as `-p`.
+pub const COMPOSE_PROJECT_NAME: &str = "COMPOSE_PROJECT_NAME";
+/// The current folder as the shell names it.
+pub const PWD: &str = "PWD";
+
 /// Reads a variable; empty counts as unset.
 #[expect(
     clippy::disallowed_methods,
