@@ -1,6 +1,12 @@
 //! Programs are run by a small interpreter of eBPF; that the kernel takes them
 //! is tested in `super::super::tests`.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the kernel's arithmetic on registers"
+)]
+
 use super::*;
 
 fn rules(json: serde_json::Value) -> Vec<Rule> {
@@ -32,8 +38,8 @@ fn run(program: &[Instruction], access: i32, kind: i32, major: i32, minor: i32) 
             MOVE_REGISTER => registers[to] = low(registers[from]),
             AND => registers[to] = low(registers[to] & immediate as u64),
             SHIFT_RIGHT => registers[to] = low(registers[to]) >> immediate,
-            JUMP_UNEQUAL if registers[to] != immediate as i64 as u64 => at += offset as usize,
-            JUMP_EQUAL if registers[to] == immediate as i64 as u64 => at += offset as usize,
+            JUMP_UNEQUAL if registers[to] != i64::from(immediate) as u64 => at += offset as usize,
+            JUMP_EQUAL if registers[to] == i64::from(immediate) as u64 => at += offset as usize,
             JUMP_UNEQUAL | JUMP_EQUAL => {}
             EXIT => return registers[0] == 1,
             other => panic!("unknown code {other:#x}"),

@@ -2,7 +2,8 @@
 //! random names, removed in the end. A host with version 2 alone is tested in
 //! a virtual machine by the end-to-end tests; here its device programs are.
 
-use std::os::fd::AsFd;
+use std::fmt::Write;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command};
 use std::time::Instant;
@@ -68,20 +69,17 @@ impl Drop for Scratch {
 
 /// Runs a program in a group, entered as a container's process enters it.
 fn spawn(group: &Group, script: &str) -> Child {
-    let entry: String = match group.enter_fds().unwrap() {
+    let files = match group.enter_fds().unwrap() {
         CgroupFds::Procs(fds) => fds
             .iter()
-            .map(|fd| {
-                let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(fd));
-                let file = fs::read_link(path).unwrap();
-                format!("echo 0 > '{}' || exit 9; ", file.display())
-            })
+            .map(|fd| fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap())
             .collect(),
-        CgroupFds::V2(_) => {
-            let folder = group.tasks().folder().join("cgroup.procs");
-            format!("echo 0 > '{}' || exit 9; ", folder.display())
-        }
+        CgroupFds::V2(_) => vec![group.tasks().folder().join("cgroup.procs")],
     };
+    let mut entry = String::new();
+    for file in files {
+        writeln!(entry, "echo 0 > '{}' || exit 9", file.display()).unwrap();
+    }
     Command::new("/bin/sh")
         .arg("-c")
         .arg(entry + script)
