@@ -198,20 +198,16 @@ impl<T, E: Into<io::Error>> StoreContext<T> for Result<T, E> {
         self.map_err(|error| ImageError::Store {
             op,
             path: path.to_owned(),
-            source: plain(error.into()),
+            source: plain(error.into(), path),
         })
     }
 }
 
 /// Takes the path out of an error of `fs_err`, for it is named already.
-fn plain(error: io::Error) -> io::Error {
-    match error.get_ref().and_then(|inner| {
-        std::error::Error::source(inner).and_then(|e| e.downcast_ref::<io::Error>())
-    }) {
-        Some(cause) => cause.raw_os_error().map_or_else(
-            || io::Error::from(cause.kind()),
-            io::Error::from_raw_os_error,
-        ),
+fn plain(error: io::Error, path: &std::path::Path) -> io::Error {
+    let text = error.to_string();
+    match text.split_once(&format!("`{}`: ", path.display())) {
+        Some((_, reason)) => io::Error::new(error.kind(), reason.to_owned()),
         None => error,
     }
 }

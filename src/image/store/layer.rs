@@ -1,5 +1,6 @@
 //! Layers: claimed under a lock, filled in `tmp/`, moved into place whole.
 
+use std::io::BufRead;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Store;
 use crate::image::digest::Digest;
 use crate::image::error::{ImageError, StoreContext as _};
+use crate::image::unpack::{self, Unpacked};
 use crate::state::atomic::{self, Durability};
 use crate::state::lock::Lock;
 
@@ -24,6 +26,9 @@ pub(crate) struct LayerRecord {
     pub(crate) diff_id: Digest,
     /// Bytes of its files.
     pub(crate) size: u64,
+    /// Whether folder and recipe give the archive byte for byte; not so where
+    /// the archive holds several files of one name.
+    pub(crate) exact: bool,
     /// The boot in which it was unpacked: until it is known to have reached
     /// the disk, it is good in that boot only.
     pub(crate) boot_id: String,
@@ -54,19 +59,39 @@ impl PendingLayer {
         self.staging.join("diff")
     }
 
-    /// Moves the layer into place, with its link. `size` is the bytes of its
-    /// files, `implied` the folders that it only implies.
-    pub(crate) fn commit(self, size: u64, implied: &[Vec<u8>]) -> Result<(), ImageError> {
+    /// Unpacks the layer from its archive, compressed or not. Blocks.
+    pub(crate) fn unpack(&self, input: impl BufRead + Send) -> Result<Unpacked, ImageError> {
+        let path = self.staging.join("recipe");
+        let recipe = fs::File::create(&path).store("make", &path)?;
+        unpack::unpack(input, &self.root(), recipe).map_err(|error| ImageError::Unpack {
+            what: format!("layer {}", self.diff_id.short()),
+            reason: error.to_string(),
+        })
+    }
+
+    /// Moves the layer into place, with its link, if it is the one that was
+    /// wanted.
+    pub(crate) fn commit(self, unpacked: &Unpacked) -> Result<(), ImageError> {
+        if unpacked.diff_id != self.diff_id {
+            let error = ImageError::WrongDigest {
+                what: "an unpacked layer".to_owned(),
+                expected: self.diff_id.clone(),
+                found: unpacked.diff_id.clone(),
+            };
+            self.abandon()?;
+            return Err(error);
+        }
         let record = LayerRecord {
             diff_id: self.diff_id.clone(),
-            size,
+            size: unpacked.size,
+            exact: unpacked.exact,
             boot_id: boot_id()?,
         };
         let path = self.staging.join("layer.json");
         atomic::write_json(&path, &record, Durability::ThisBoot).store("write", &path)?;
-        if !implied.is_empty() {
+        if !unpacked.implied.is_empty() {
             let path = self.staging.join("implied");
-            fs::write(&path, implied.join(&0)).store("write", &path)?;
+            fs::write(&path, unpacked.implied.join(&0)).store("write", &path)?;
         }
         let home = self.store.layer_home(&self.diff_id);
         if let Some(folder) = home.parent() {

@@ -7,6 +7,7 @@
 //! layers/<hex>/         one unpacked layer, by the hex digits of its diff-id
 //!   diff/               what overlayfs mounts
 //!   layer.json          its size and how it came to be
+//!   recipe              its archive without the files' content
 //!   implied             folders that it only implies (see `parents`)
 //!   synced              its content has reached the disk
 //! l/<short>             link to ../layers/<hex>/diff, for mount options
@@ -18,8 +19,9 @@
 //! **Compressed layers are not kept.** What runs needs the unpacked tree only,
 //! and keeping both would take one and a half times the space. The small
 //! documents (manifest, config) are kept exactly, because they cannot be made
-//! again; a layer's archive can be written anew from its folder when it is to
-//! be saved or pushed, as Docker's classic store does it too.
+//! again; a layer's uncompressed archive can be written again from its folder
+//! and its recipe, byte for byte, when it is to be saved or pushed. Only the
+//! compressed digest is lost, as in Docker's classic store.
 //!
 //! Readers take no lock: `index.json` is replaced whole. A crash at any point
 //! leaves an unfinished folder under `tmp/`, which the next owner of that
@@ -27,22 +29,27 @@
 //! names, which the next pull takes up and the next collection removes.
 
 mod blob;
+mod garbage;
 mod index;
 mod layer;
+mod parents;
 mod usage;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::sync::Semaphore;
 
 use super::config::ImageConfig;
 use super::digest::Digest;
 use super::error::ImageError;
 use super::platform::Platform;
+use super::pull::Pulls;
 use super::reference::Reference;
 use crate::state::Layout;
 
+pub use garbage::Collected;
 pub(crate) use index::NewImage;
 pub(crate) use layer::{LayerClaim, PendingLayer};
 pub(crate) use usage::Usage;
@@ -80,7 +87,13 @@ pub struct Image {
 pub struct Store {
     root: Arc<PathBuf>,
     trash: Arc<PathBuf>,
+    /// Layers that one process downloads and unpacks at a time.
+    slots: Arc<Semaphore>,
+    pulls: Arc<Pulls>,
 }
+
+/// Docker's default too; more would only make them wait for each other.
+const LAYERS_AT_ONCE: usize = 3;
 
 impl Store {
     /// The store of these roots. Touches nothing: folders are made on the
@@ -89,6 +102,8 @@ impl Store {
         Self {
             root: Arc::new(layout.images()),
             trash: Arc::new(layout.trash()),
+            slots: Arc::new(Semaphore::new(LAYERS_AT_ONCE)),
+            pulls: Arc::default(),
         }
     }
 
@@ -121,7 +136,6 @@ impl Store {
     /// # Errors
     /// `text` means no image or several; the store cannot be written.
     pub fn tag(&self, text: &str, name: &Reference) -> Result<(), ImageError> {
-        let _usage = self.use_shared()?;
         self.change_index(|index| {
             let id = index.lookup(text)?.map(|entry| entry.id.clone());
             let id = id.ok_or_else(|| ImageError::NoSuchImage(text.to_owned()))?;
@@ -156,6 +170,26 @@ impl Store {
     /// The layer has no link, because it is not in the store.
     pub fn layer_link(&self, diff_id: &Digest) -> Result<String, ImageError> {
         self.find_link(diff_id)
+    }
+
+    /// Permits to download and unpack a layer.
+    pub(crate) fn slots(&self) -> &Semaphore {
+        &self.slots
+    }
+
+    /// Pulls under way in this process.
+    pub(crate) fn pulls(&self) -> &Pulls {
+        &self.pulls
+    }
+
+    /// What the built-in image was made from.
+    pub(crate) fn toolbox_record(&self) -> PathBuf {
+        self.root.join("toolbox.json")
+    }
+
+    /// A folder for files that last as long as one operation.
+    pub(crate) fn scratch(&self) -> PathBuf {
+        self.root.join("tmp")
     }
 
     fn layer_home(&self, diff_id: &Digest) -> PathBuf {
