@@ -39,10 +39,10 @@ pub const SUDO_UID: &str = "SUDO_UID";
 pub const SUDO_GID: &str = "SUDO_GID";
 /// The name of the user that called sudo.
 pub const SUDO_USER: &str = "SUDO_USER";
-/// The user's home folder.
-pub const HOME: &str = "HOME";
-/// Docker's configuration folder (default `~/.docker`).
-pub const DOCKER_CONFIG: &str = "DOCKER_CONFIG";
+/// The project's name, as `-p`.
+pub const COMPOSE_PROJECT_NAME: &str = "COMPOSE_PROJECT_NAME";
+/// The current folder as the shell names it.
+pub const PWD: &str = "PWD";
 
 /// Reads a variable; empty counts as unset.
 #[expect(

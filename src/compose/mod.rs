@@ -22,13 +22,33 @@
 //! prints [`Project::canonical_json`], which agrees with the reference
 //! implementation's output.
 
+mod canonical;
+mod check;
+mod consistency;
+mod defaults;
 mod diag;
+mod dotenv;
 mod emit;
+mod extends;
+mod include;
+mod interpolate;
+mod loader;
+mod merge;
 mod model;
+mod paths;
+mod scalar;
+mod schema;
+mod select;
 mod shell;
+mod short;
 mod source;
+mod tags;
+mod template;
 mod tree;
+mod unique;
 mod units;
+mod variables;
+mod yaml;
 
 pub use diag::{Diagnostic, Diagnostics, Excerpt, Position, Severity, Step, Style};
 pub use model::*;

@@ -72,14 +72,8 @@ impl Splitter {
     fn escaped(&mut self, c: char) {
         if matches!(self.inside, Inside::Backticks | Inside::Dollar) {
             self.push('\\');
-            self.push(c);
-            return;
         }
-        self.push(match c {
-            't' => '\t',
-            'n' => '\n',
-            other => other,
-        });
+        self.push(c);
     }
 
     /// `2>` is a redirection of its own: the digit is no word.

@@ -8,10 +8,7 @@ use super::spec::Endpoint;
 
 /// The address that containers ask for names.
 const RESOLVER: &str = "127.0.0.11";
-const HOST_RESOLV_CONF: &str = "/etc/resolv.conf";
-/// Where systemd-resolved keeps the real servers when the file above names
-/// only its stub.
-const RESOLVED_RESOLV_CONF: &str = "/run/systemd/resolve/resolv.conf";
+pub(super) const HOST_RESOLV_CONF: &str = "/etc/resolv.conf";
 
 /// The parts of a resolv.conf(5).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -164,12 +161,6 @@ pub fn hosts_file(file: &HostsFile<'_>) -> String {
         lines.extend(global.map(|address| format!("{address}\t{own}")));
     }
     lines.join("\n") + "\n"
-}
-
-/// The servers that questions about other names go to: the declared ones, else
-/// the host's, else systemd-resolved's own list.
-pub(super) fn upstream_candidates() -> [&'static str; 2] {
-    [HOST_RESOLV_CONF, RESOLVED_RESOLV_CONF]
 }
 
 #[cfg(test)]

@@ -58,17 +58,21 @@ impl Net {
             let made = self.make_bridge(&record, &mut host)?;
             let mut rest = || {
                 notes.extend(enable_forwarding(&record)?);
-                notes.extend(self.admit_network(&record)?);
+                // Whoever writes the firewall anew reads the records.
                 if created {
                     self.records.write_network(&record)?;
                 }
+                notes.extend(self.admit_network(&record)?);
                 Ok(())
             };
             if let Err(error) = rest() {
+                // The first error is the one to tell; a sweep finds the rest.
                 if made {
-                    // The first error is the one to tell; a sweep finds the rest.
-                    host.run(&[route::delete_link(&self.bridge_name(&record))])
-                        .ok();
+                    let bridge = self.bridge_name(&record);
+                    host.run(&[route::delete_link(&bridge)]).ok();
+                }
+                if created {
+                    self.records.remove_network(&record).ok();
                 }
                 return Err(error);
             }

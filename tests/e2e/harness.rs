@@ -10,7 +10,11 @@ use crate::support::{
 fn a_test_has_namespaces_of_its_own() {
     isolated(|sandbox| {
         assert_eq!(processes().len(), 0, "{:?}", processes());
-        let links = sandbox.command(&program("ip")).args(["-o", "link"]).run().succeeds();
+        let links = sandbox
+            .command(&program("ip"))
+            .args(["-o", "link"])
+            .run()
+            .succeeds();
         assert_eq!(links.lines().len(), 1, "{links}");
         let _listener = raw_listener("127.0.0.1:80");
     });
@@ -21,7 +25,11 @@ fn a_test_has_namespaces_of_its_own() {
 #[should_panic(expected = "sleep 1000")]
 fn a_leftover_process_fails_a_test() {
     isolated(|sandbox| {
-        sandbox.shell("setsid sleep 1000 >/dev/null 2>&1 &").run().succeeds().whatever();
+        sandbox
+            .shell("setsid sleep 1000 >/dev/null 2>&1 &")
+            .run()
+            .succeeds()
+            .whatever();
     });
 }
 
@@ -29,7 +37,11 @@ fn a_leftover_process_fails_a_test() {
 #[should_panic(expected = "mount /")]
 fn a_leftover_mount_fails_a_test() {
     isolated(|sandbox| {
-        sandbox.shell("mount -t tmpfs none \"$HOME\"").run().succeeds().whatever();
+        sandbox
+            .shell("mount -t tmpfs none \"$HOME\"")
+            .run()
+            .succeeds()
+            .whatever();
     });
 }
 
@@ -37,7 +49,11 @@ fn a_leftover_mount_fails_a_test() {
 #[should_panic(expected = "link br9")]
 fn a_leftover_link_fails_a_test() {
     isolated(|sandbox| {
-        sandbox.shell("ip link add br9 type bridge").run().succeeds().whatever();
+        sandbox
+            .shell("ip link add br9 type bridge")
+            .run()
+            .succeeds()
+            .whatever();
     });
 }
 
@@ -45,7 +61,11 @@ fn a_leftover_link_fails_a_test() {
 #[should_panic(expected = "table inet left")]
 fn a_leftover_rule_fails_a_test() {
     isolated(|sandbox| {
-        sandbox.shell("nft add table inet left").run().succeeds().whatever();
+        sandbox
+            .shell("nft add table inet left")
+            .run()
+            .succeeds()
+            .whatever();
     });
 }
 
@@ -107,7 +127,12 @@ fn a_registry_takes_an_image() {
         let tags = http_get(&registry.address, "/v2/test/busybox/tags/list").expect("an answer");
         assert!(tags.text().contains("\"1\""), "{}", tags.text());
         let path = format!("/v2/test/busybox/manifests/{digest}");
-        assert_eq!(http_get(&registry.address, &path).expect("an answer").status, 404);
+        assert_eq!(
+            http_get(&registry.address, &path)
+                .expect("an answer")
+                .status,
+            404
+        );
     });
 }
 

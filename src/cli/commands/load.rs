@@ -9,8 +9,8 @@ use clap::Args;
 pub struct LoadArgs {
     /// Archive to read (default: standard input)
     #[arg(short, long, value_name = "FILE")]
-    pub input: Option<PathBuf>,
+    input: Option<PathBuf>,
     /// Show no progress
     #[arg(short, long)]
-    pub quiet: bool,
+    quiet: bool,
 }

@@ -60,9 +60,9 @@ enum State {
 /// No project can be told, a named service is unknown, or its records cannot
 /// be read.
 pub fn run(context: &Context, args: &PsArgs) -> CliResult {
-    let project = context.project_name()?;
-    let mut views = context.containers(&project)?;
-    context.check_services(&views, &args.only)?;
+    let target = context.target(&[])?;
+    let mut views = context.containers(target.name())?;
+    Context::check_services(&target, &views, &args.only)?;
     views.retain(|view| wanted(args, view));
     if args.quiet {
         return Ok(write_out(&views.iter().map(|view| format!("{}\n", view.record.id)).collect::<String>())?);

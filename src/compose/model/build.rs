@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 
 use super::record::{Cx, Emit, Form, Parse, record};
 use super::{ExtraHosts, FileReference, Labels, OptionsMap, Ulimit, Variables};
-use crate::compose::tree::{Node, Value};
+use crate::compose::tree::Node;
 use crate::compose::units::Bytes;
 
 record! {
@@ -74,22 +74,29 @@ pub struct SshKey {
 }
 
 /// All of `build.ssh`.
-type SshKeys = Vec<SshKey>;
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SshKeys(pub Vec<SshKey>);
 
-impl Parse for SshKey {
+impl Parse for SshKeys {
     fn parse(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
-        // The canonical tree has one mapping of id to path per key.
-        let Some((id, path)) = node.as_map().and_then(|map| map.first()) else {
+        let Some(map) = node.as_map() else {
             return cx.fail(node, format!("is {}", node.kind()), "`default` or ID=PATH");
         };
-        let path = match &path.value {
-            Value::Null => None,
-            _ => path.scalar_text(),
-        };
-        Some(Self {
+        let key = |(id, path): (&String, &Node)| SshKey {
             id: id.clone(),
-            path,
-        })
+            path: path.scalar_text(),
+        };
+        Some(Self(map.iter().map(key).collect()))
+    }
+}
+
+impl Emit for SshKeys {
+    fn value(&self, form: Form) -> Json {
+        self.0.value(form)
+    }
+
+    fn omit(&self, _form: Form) -> bool {
+        self.0.is_empty()
     }
 }
 

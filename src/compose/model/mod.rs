@@ -14,14 +14,14 @@ mod project;
 pub(crate) mod record;
 mod service;
 
-pub use build::{Build, SshKey};
+pub use build::{Build, SshKey, SshKeys};
 pub use collections::{Argv, ExtraHosts, Labels, OptionsMap, Variables};
 pub use deploy::{
     Deploy, DeviceCount, DeviceRequest, DiscreteResource, GenericResource, Placement,
     PlacementPreference, Resource, Resources, RestartCondition, UpdateConfig,
 };
 pub use mounts::{
-    BindOptions, ConfigSource, Content, FileReference, ImageOptions, Mount, MountKind,
+    BindOptions, ConfigSource, Content, FileReference, HiddenText, ImageOptions, Mount, MountKind,
     SecretSource, TmpfsOptions, Volume, VolumeOptions,
 };
 pub use network::{Ipam, IpamPool, Network, Port, ServiceNetwork};
@@ -30,7 +30,8 @@ pub use process::{
     Logging, Model, PreStartHook, Probe, Provider, ProviderOptions, Restart, ServiceModel,
     ThrottleDevice, Ulimit, Watch, WatchAction, WeightDevice,
 };
+pub(crate) use project::Origin;
 pub use project::Project;
-pub(crate) use record::{Cx, Emit, Parse, shown};
+pub(crate) use record::{Cx, Emit, Parse, field, raw_json, shown};
 pub use record::{Extensions, Form};
 pub use service::{PortText, Service};

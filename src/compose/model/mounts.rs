@@ -198,6 +198,8 @@ record! {
         file: Option<String>,
         /// Variable that holds its content.
         environment: Option<String>,
+        /// The value of that variable; absent where it is not set.
+        content = "x-#value": Option<HiddenText>,
         /// Made by somebody else.
         external: bool,
         /// Labels.
@@ -232,5 +234,31 @@ impl Parse for Content {
 impl Emit for Content {
     fn value(&self, _form: Form) -> Json {
         Json::String(self.0.clone())
+    }
+}
+
+/// Text that is never printed.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct HiddenText(pub String);
+
+impl std::fmt::Debug for HiddenText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("HiddenText(…)")
+    }
+}
+
+impl Parse for HiddenText {
+    fn parse(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        String::parse(node, cx).map(Self)
+    }
+}
+
+impl Emit for HiddenText {
+    fn value(&self, _form: Form) -> Json {
+        Json::Null
+    }
+
+    fn hidden() -> bool {
+        true
     }
 }

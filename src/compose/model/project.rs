@@ -8,7 +8,7 @@ use serde_json::{Map as JsonMap, Value as Json};
 
 use super::record::{Emit, Extensions, Form, put};
 use super::{ConfigSource, Model, Network, SecretSource, Service, Volume};
-use crate::compose::diag::{Diagnostic, Position, Report};
+use crate::compose::diag::{Diagnostic, Position, Sources};
 use crate::compose::tree::{Mark, Node};
 
 /// A loaded project.
@@ -50,22 +50,24 @@ pub struct Project {
 #[derive(Debug, Default)]
 pub(crate) struct Origin {
     pub(crate) tree: Option<Node>,
-    pub(crate) report: Report,
+    pub(crate) sources: Sources,
 }
 
 impl Project {
     /// Where an attribute is written: `services.web.ports[1].target`. For what
     /// a default put there, the nearest thing above it that was written.
     pub fn position(&self, path: &str) -> Option<Position> {
-        self.origin.report.sources.position(self.mark(path)?)
+        self.origin.sources.position(self.mark(path)?)
     }
 
     /// An error about an attribute, with its place and source line, for
     /// callers that refuse what the loader accepts.
     pub fn diagnostic(&self, path: &str, message: impl Into<String>) -> Diagnostic {
-        self.origin
-            .report
-            .at(self.mark(path).unwrap_or_default(), path, message)
+        let mark = self.mark(path).unwrap_or_default();
+        let mut diagnostic = Diagnostic::error(message).path(path);
+        diagnostic.position = self.origin.sources.position(mark);
+        diagnostic.excerpt = self.origin.sources.excerpt(mark);
+        diagnostic
     }
 
     fn mark(&self, path: &str) -> Option<Mark> {

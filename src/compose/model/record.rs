@@ -86,6 +86,11 @@ pub(crate) trait Emit {
         false
     }
 
+    /// True for what is never written, such as a secret's content.
+    fn hidden() -> bool {
+        false
+    }
+
     /// True where `None` of this type is written as `null`.
     fn null_when_absent(_form: Form) -> bool {
         false
@@ -194,6 +199,8 @@ pub(crate) fn raw_json(node: &Node) -> Json {
             .unwrap_or_else(|_| Json::String(value.to_string())),
         Value::Float(value) => units::float_json(*value),
         Value::Str(text) | Value::Time(text) => Json::String(text.clone()),
+        // The reference makes nothing of an empty list in an extension.
+        Value::Seq(items) if items.is_empty() => Json::Null,
         Value::Seq(items) => Json::Array(items.iter().map(raw_json).collect()),
         Value::Map(map) => Json::Object(
             map.iter()
@@ -218,7 +225,7 @@ impl<T: Emit> Emit for Option<T> {
     }
 
     fn omit(&self, form: Form) -> bool {
-        self.is_none() && !T::null_when_absent(form)
+        T::hidden() || (self.is_none() && !T::null_when_absent(form))
     }
 }
 
@@ -373,12 +380,13 @@ impl<T: Parse + Default> Parse for Vec<T> {
             Value::Str(_) => std::slice::from_ref(node),
             _ => return cx.fail(node, format!("is {}", node.kind()), "a list"),
         };
-        let read: Vec<Option<T>> = items
+        // What an error was reported for leaves its place empty.
+        let read = items
             .iter()
             .enumerate()
-            .map(|(index, item)| cx.item(index, |cx| field(item, cx)))
+            .map(|(index, item)| cx.item(index, |cx| field(item, cx)).unwrap_or_default())
             .collect();
-        read.into_iter().collect()
+        Some(read)
     }
 }
 
@@ -398,14 +406,14 @@ impl<T: Parse + Default> Parse for IndexMap<String, T> {
         let Some(map) = node.as_map() else {
             return cx.fail(node, format!("is {}", node.kind()), "a mapping");
         };
-        let read: Vec<Option<(String, T)>> = map
+        let read = map
             .iter()
             .map(|(key, child)| {
-                let value = cx.at(key, |cx| field(child, cx))?;
-                Some((key.clone(), value))
+                let value = cx.at(key, |cx| field(child, cx)).unwrap_or_default();
+                (key.clone(), value)
             })
             .collect();
-        read.into_iter().collect()
+        Some(read)
     }
 }
 

@@ -102,6 +102,22 @@ pub(in crate::net) fn new_veth(pair: &VethPair<'_>) -> Request {
     request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &message)
 }
 
+/// Makes a veth pair with both ends here.
+pub(in crate::net) fn new_plain_veth(name: &str, peer_name: &str) -> Request {
+    let mut peer = LinkMessage::default();
+    peer.attributes
+        .push(LinkAttribute::IfName(peer_name.to_owned()));
+    let mut message = LinkMessage::default();
+    message.attributes.extend([
+        LinkAttribute::IfName(name.to_owned()),
+        LinkAttribute::LinkInfo(vec![
+            LinkInfo::Kind(InfoKind::Veth),
+            LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(peer))),
+        ]),
+    ]);
+    request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &message)
+}
+
 /// Gives a link its alias, by name.
 pub(in crate::net) fn set_alias(name: &str, alias: &str) -> Request {
     let mut message = LinkMessage::default();

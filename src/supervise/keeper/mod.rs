@@ -25,7 +25,9 @@ pub(crate) use message::{ChildKind, Ended, FromKeeper, KEEPER_VERSION, ToKeeper}
 use self::host::Processes;
 use self::run::{Keeper, Supervisor};
 use self::store::Store;
+use crate::engine::sys::Forked;
 use crate::state::Layout;
+use crate::supervise::streams_to_null;
 
 /// The hidden command that runs a keeper.
 pub const COMMAND: &str = "__keeper";
@@ -33,11 +35,9 @@ pub const COMMAND: &str = "__keeper";
 /// How a keeper begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// From a command: leave its session, fork, end.
+    /// From a command: standard input is the start lock, standard output the
+    /// pipe that tells when the project can be talked to.
     Fresh,
-    /// The fork of it: standard input is the start lock, output the pipe that
-    /// tells when the project can be talked to.
-    Detached,
     /// From a supervisor whose keeper died: standard input is the socket.
     Adopted,
     /// The same process as another binary: standard input is its state.
@@ -49,14 +49,13 @@ impl Stage {
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Fresh => "fresh",
-            Self::Detached => "detached",
             Self::Adopted => "adopted",
             Self::Resumed => "resumed",
         }
     }
 
     fn parse(word: &str) -> Option<Self> {
-        [Self::Fresh, Self::Detached, Self::Adopted, Self::Resumed]
+        [Self::Fresh, Self::Adopted, Self::Resumed]
             .into_iter()
             .find(|stage| stage.word() == word)
     }
@@ -114,24 +113,28 @@ fn report(message: &str) {
 }
 
 fn enter(stage: Stage, identity: &Identity) -> io::Result<()> {
-    if stage == Stage::Fresh {
+    if stage != Stage::Resumed {
         start::leave_session()?;
-        return host::detach(identity);
+    }
+    if stage == Stage::Fresh
+        && let Forked::Parent(_) = host::detach()?
+    {
+        return Ok(());
     }
     rustix::thread::set_name(c"skiff-keeper").ok();
-    if stage == Stage::Adopted {
-        start::leave_session()?;
-    }
     start::close_inherited()?;
     start::settle()?;
     start::close_to_others()?;
     let input = io::stdin().as_fd().try_clone_to_owned()?;
     let output = io::stdout().as_fd().try_clone_to_owned()?;
     streams_to_null()?;
+    if stage != Stage::Resumed {
+        host::enter_cgroup(identity)?;
+    }
     let mut processes = Processes::new(identity.clone())?;
     let mut store = Store::open(&identity.layout.exit_journal(&identity.project))?;
     let supervisor = match stage {
-        Stage::Fresh | Stage::Detached => {
+        Stage::Fresh => {
             processes.first_streams = Some((output, input));
             None
         }
@@ -139,25 +142,8 @@ fn enter(stage: Stage, identity: &Identity) -> io::Result<()> {
         Stage::Resumed => host::resume(&input, &mut store)?,
     };
     let lock = Keeper::new(processes, store, supervisor).run()?;
-    clean_up(identity, lock);
-    Ok(())
-}
-
-/// Removes what only the last process of a project can remove.
-fn clean_up(identity: &Identity, lock: Vec<OwnedFd>) {
     host::leave_cgroup(identity);
+    // Whoever waits to start the project anew may do so now.
     drop(lock);
-}
-
-/// Points the standard streams at `/dev/null`.
-pub(crate) fn streams_to_null() -> io::Result<()> {
-    let null = rustix::fs::open(
-        "/dev/null",
-        rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC,
-        rustix::fs::Mode::empty(),
-    )?;
-    rustix::stdio::dup2_stdin(&null)?;
-    rustix::stdio::dup2_stdout(&null)?;
-    rustix::stdio::dup2_stderr(&null)?;
     Ok(())
 }

@@ -10,6 +10,8 @@ use fs_err as fs;
 use nix::sys::signal::SigSet;
 use rustix::process::{Resource, Rlimit};
 
+use crate::engine::sys;
+
 /// Open files: enough for a thousand containers, and the kernel's default cap.
 const OPEN_FILES: u64 = 1_048_576;
 /// The OOM killer takes everything else first.
@@ -49,9 +51,14 @@ pub(super) fn close_inherited() -> io::Result<()> {
 pub(super) fn settle() -> io::Result<()> {
     rustix::process::chdir("/")?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    // An ignored SIGCHLD would have the kernel reap the children.
+    sys::reset_signals();
     // All signals wait for ever: nobody has a reason to end a keeper but the
     // kernel. Children and the supervisor start with an empty mask.
     SigSet::all().thread_set_mask()?;
+    sys::reset_scheduling();
+    // Without keys in the kernel, or without quota, there is none to share.
+    sys::join_new_session_keyring().ok();
     rustix::process::setpriority_process(None, 0).ok();
     let mut cpus = rustix::thread::CpuSet::new();
     for cpu in 0..rustix::thread::CpuSet::MAX_CPU {

@@ -1,6 +1,7 @@
 //! Images made by the tests themselves: Docker archives, OCI archives, and
 //! uploads to a registry.
 
+use std::path::Path;
 use std::process::Command;
 
 use flate2::Compression;
@@ -33,14 +34,20 @@ struct Item {
 impl Image {
     /// One empty layer, empty config.
     pub(crate) fn empty() -> Self {
-        Self { layers: vec![Vec::new()], config: json!({}) }
+        Self {
+            layers: vec![Vec::new()],
+            config: json!({}),
+        }
     }
 
     /// Debian's static busybox with all its applets, and the few files that
     /// programs expect.
     pub(crate) fn busybox() -> Self {
         let busybox = program("busybox");
-        let list = Command::new(&busybox).arg("--list").output().expect("busybox --list");
+        let list = Command::new(&busybox)
+            .arg("--list")
+            .output()
+            .expect("busybox --list");
         let content = fs::read(&busybox).expect("busybox");
         let mut image = Self::empty()
             .dir("bin", 0o755)
@@ -48,18 +55,47 @@ impl Image {
             .dir("root", 0o700)
             .dir("tmp", 0o1777)
             .file("bin/busybox", 0o755, content)
-            .file("etc/passwd", 0o644, "root:x:0:0:root:/root:/bin/sh\napp:x:77:78:app:/home/app:/bin/sh\n")
+            .file(
+                "etc/passwd",
+                0o644,
+                "root:x:0:0:root:/root:/bin/sh\napp:x:77:78:app:/home/app:/bin/sh\n",
+            )
             .file("etc/group", 0o644, "root:x:0:\napp:x:78:\nextra:x:99:app\n");
         for applet in String::from_utf8_lossy(&list.stdout).split_whitespace() {
             if applet != "busybox" {
                 image = image.link(&format!("bin/{applet}"), "busybox");
             }
         }
-        image.config("Cmd", json!(["sh"])).config("Env", json!(["PATH=/bin"]))
+        image
+            .config("Cmd", json!(["sh"]))
+            .config("Env", json!(["PATH=/bin"]))
+    }
+
+    /// Adds a program of this machine with the libraries it is linked with.
+    pub(crate) fn host_program(mut self, path: &Path) -> Self {
+        let ldd = Command::new("ldd")
+            .arg(path)
+            .output()
+            .expect("ldd (package libc-bin)");
+        let text = String::from_utf8_lossy(&ldd.stdout).into_owned();
+        let libraries = text.split_whitespace().filter(|word| word.starts_with('/'));
+        for library in libraries {
+            let content = fs::read(library).expect("a library that ldd names");
+            self = self.file(library.trim_start_matches('/'), 0o755, content);
+        }
+        let name = path
+            .file_name()
+            .expect("a program's path")
+            .to_string_lossy();
+        let content = fs::read(path).expect("a program");
+        self.file(&format!("bin/{name}"), 0o755, content)
     }
 
     fn item(mut self, item: Item) -> Self {
-        self.layers.last_mut().expect("at least one layer").push(item);
+        self.layers
+            .last_mut()
+            .expect("at least one layer")
+            .push(item);
         self
     }
 
@@ -72,7 +108,14 @@ impl Image {
     pub(crate) fn owned_dir(self, path: &str, mode: u32, owner: (u64, u64)) -> Self {
         let path = format!("{path}/");
         let (content, link) = (Vec::new(), String::new());
-        self.item(Item { path, kind: EntryType::Directory, mode, owner, content, link })
+        self.item(Item {
+            path,
+            kind: EntryType::Directory,
+            mode,
+            owner,
+            content,
+            link,
+        })
     }
 
     /// Adds a file of root's.
@@ -89,14 +132,28 @@ impl Image {
         content: impl Into<Vec<u8>>,
     ) -> Self {
         let (path, link) = (path.to_owned(), String::new());
-        self.item(Item { path, kind: EntryType::Regular, mode, owner, content: content.into(), link })
+        self.item(Item {
+            path,
+            kind: EntryType::Regular,
+            mode,
+            owner,
+            content: content.into(),
+            link,
+        })
     }
 
     /// Adds a symbolic link.
     pub(crate) fn link(self, path: &str, target: &str) -> Self {
         let (path, link) = (path.to_owned(), target.to_owned());
         let kind = EntryType::Symlink;
-        self.item(Item { path, kind, mode: 0o777, owner: (0, 0), content: Vec::new(), link })
+        self.item(Item {
+            path,
+            kind,
+            mode: 0o777,
+            owner: (0, 0),
+            content: Vec::new(),
+            link,
+        })
     }
 
     /// Hides a path of the layers below.
@@ -135,9 +192,15 @@ impl Image {
         let tars = self.tars();
         let config = self.config_json(&tars);
         let config_name = format!("{}.json", hex(&config));
-        let layer_names: Vec<String> = tars.iter().map(|tar| format!("{}/layer.tar", hex(tar))).collect();
+        let layer_names: Vec<String> = tars
+            .iter()
+            .map(|tar| format!("{}/layer.tar", hex(tar)))
+            .collect();
         let manifest = json!([{"Config": config_name, "RepoTags": [name], "Layers": layer_names}]);
-        let mut files = vec![("manifest.json".to_owned(), manifest.to_string().into_bytes())];
+        let mut files = vec![(
+            "manifest.json".to_owned(),
+            manifest.to_string().into_bytes(),
+        )];
         files.push((config_name, config));
         files.extend(layer_names.into_iter().zip(tars));
         outer_tar(&files)
@@ -145,7 +208,11 @@ impl Image {
 
     /// An OCI image layout as a tar, layers compressed.
     pub(crate) fn oci_archive(&self, name: &str) -> Vec<u8> {
-        let Parts { config, layers, manifest } = self.parts();
+        let Parts {
+            config,
+            layers,
+            manifest,
+        } = self.parts();
         let index = json!({
             "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
             "manifests": [{
@@ -154,7 +221,10 @@ impl Image {
             }],
         });
         let mut files = vec![
-            ("oci-layout".to_owned(), br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec()),
+            (
+                "oci-layout".to_owned(),
+                br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec(),
+            ),
             ("index.json".to_owned(), index.to_string().into_bytes()),
         ];
         for blob in std::iter::once(config).chain(layers).chain([manifest]) {
@@ -165,12 +235,22 @@ impl Image {
 
     /// Uploads it to a registry without authentication; returns its digest.
     pub(crate) fn push(&self, registry: &str, repository: &str, tag: &str) -> String {
-        let Parts { config, layers, manifest } = self.parts();
+        let Parts {
+            config,
+            layers,
+            manifest,
+        } = self.parts();
         for blob in layers.iter().chain([&config]) {
             upload(registry, repository, blob);
         }
         let path = format!("/v2/{repository}/manifests/{tag}");
-        let answer = http_request(registry, "PUT", &path, &[("Content-Type", MANIFEST)], &manifest);
+        let answer = http_request(
+            registry,
+            "PUT",
+            &path,
+            &[("Content-Type", MANIFEST)],
+            &manifest,
+        );
         let answer = answer.expect("an answer of the registry");
         assert_eq!(answer.status, 201, "{}", answer.text());
         digest(&manifest)
@@ -180,15 +260,17 @@ impl Image {
         let tars = self.tars();
         let config = self.config_json(&tars);
         let layers: Vec<Vec<u8>> = tars.iter().map(|tar| gzip(tar)).collect();
-        let describe = |blob: &Vec<u8>| {
-            json!({"mediaType": LAYER, "digest": digest(blob), "size": blob.len()})
-        };
+        let describe = |blob: &Vec<u8>| json!({"mediaType": LAYER, "digest": digest(blob), "size": blob.len()});
         let manifest = json!({
             "schemaVersion": 2, "mediaType": MANIFEST,
             "config": {"mediaType": CONFIG, "digest": digest(&config), "size": config.len()},
             "layers": layers.iter().map(describe).collect::<Vec<_>>(),
         });
-        Parts { config, layers, manifest: manifest.to_string().into_bytes() }
+        Parts {
+            config,
+            layers,
+            manifest: manifest.to_string().into_bytes(),
+        }
     }
 }
 
@@ -205,9 +287,12 @@ struct Parts {
 
 fn upload(registry: &str, repository: &str, blob: &[u8]) {
     let start = format!("/v2/{repository}/blobs/uploads/");
-    let answer = http_request(registry, "POST", &start, &[], &[]).expect("an answer of the registry");
+    let answer =
+        http_request(registry, "POST", &start, &[], &[]).expect("an answer of the registry");
     let location = answer.header("location").expect("a place to upload to");
-    let path = location.split_once(registry).map_or(location, |(_, path)| path);
+    let path = location
+        .split_once(registry)
+        .map_or(location, |(_, path)| path);
     let joint = if path.contains('?') { '&' } else { '?' };
     let path = format!("{path}{joint}digest={}", digest(blob));
     let headers = [("Content-Type", "application/octet-stream")];
@@ -255,7 +340,10 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn digest(bytes: &[u8]) -> String {

@@ -40,7 +40,9 @@ pub(crate) fn isolated<F: FnOnce(&Sandbox)>(body: F) {
 fn test_name<F>() -> String {
     let full = type_name::<F>();
     let path = full.trim_end_matches("::{{closure}}");
-    let (_, name) = path.split_once("::").expect("a test stands in a module of its crate");
+    let (_, name) = path
+        .split_once("::")
+        .expect("a test stands in a module of its crate");
     name.to_owned()
 }
 
@@ -58,7 +60,15 @@ fn outer(name: &str) {
         .expect("a temporary folder");
     let this = std::env::current_exe().expect("the path of this test program");
     let status = Command::new("unshare")
-        .args(["--mount", "--net", "--pid", "--ipc", "--fork", "--kill-child", "--mount-proc"])
+        .args([
+            "--mount",
+            "--net",
+            "--pid",
+            "--ipc",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+        ])
         .args(["sh", "-c", INIT])
         .arg(this)
         .args(["--exact", name, "--nocapture", "--test-threads=1"])

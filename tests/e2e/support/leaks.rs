@@ -28,7 +28,11 @@ pub(super) struct Baseline {
 impl Baseline {
     /// Looks at the namespaces of this process.
     pub(super) fn take() -> Self {
-        Self { mounts: mounts(), links: links(), rules: rules() }
+        Self {
+            mounts: mounts(),
+            links: links(),
+            rules: rules(),
+        }
     }
 }
 
@@ -36,16 +40,35 @@ impl Baseline {
 pub(super) fn find(sandbox: &Sandbox, before: &Baseline) -> Vec<String> {
     let mut left: Vec<String> = Vec::new();
     for process in leftover_processes() {
-        left.push(format!("process {} ({}) {}", process.pid, process.state, process.command));
+        left.push(format!(
+            "process {} ({}) {}",
+            process.pid, process.state, process.command
+        ));
     }
-    left.extend(mounts().difference(&before.mounts).map(|point| format!("mount {point}")));
-    left.extend(links().difference(&before.links).map(|link| format!("link {link}")));
+    left.extend(
+        mounts()
+            .difference(&before.mounts)
+            .map(|point| format!("mount {point}")),
+    );
+    left.extend(
+        links()
+            .difference(&before.links)
+            .map(|link| format!("link {link}")),
+    );
     let rules = rules();
     if rules != before.rules {
         left.push(format!("nft rules:\n{rules}"));
     }
-    left.extend(cgroups(&sandbox.data()).iter().map(|path| format!("cgroup {}", path.display())));
-    left.extend(files(sandbox).iter().map(|path| format!("file {}", path.display())));
+    left.extend(
+        cgroups(&sandbox.data())
+            .iter()
+            .map(|path| format!("cgroup {}", path.display())),
+    );
+    left.extend(
+        files(sandbox)
+            .iter()
+            .map(|path| format!("file {}", path.display())),
+    );
     left
 }
 
@@ -66,7 +89,10 @@ fn leftover_processes() -> Vec<Process> {
 /// Mount points of this namespace.
 fn mounts() -> BTreeSet<String> {
     let text = fs::read_to_string("/proc/self/mountinfo").expect("/proc");
-    text.lines().filter_map(|line| line.split(' ').nth(4)).map(str::to_owned).collect()
+    text.lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Links of this network namespace.
@@ -78,20 +104,31 @@ fn links() -> BTreeSet<String> {
 
 /// The whole rule set of this network namespace, as nft prints it.
 fn rules() -> String {
-    let output = Command::new(program("nft")).args(["list", "ruleset"]).output().expect("nft");
-    assert!(output.status.success(), "nft: {}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new(program("nft"))
+        .args(["list", "ruleset"])
+        .output()
+        .expect("nft");
+    assert!(
+        output.status.success(),
+        "nft: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// Control groups that carry the root id of this data root, parents first.
 fn cgroups(data: &Path) -> Vec<PathBuf> {
-    let Ok(id) = fs::read_to_string(data.join("id")) else { return Vec::new() };
+    let Ok(id) = fs::read_to_string(data.join("id")) else {
+        return Vec::new();
+    };
     let id = id.trim().to_owned();
     assert!(!id.is_empty(), "an empty root id");
     let mut found = Vec::new();
     let mut open = vec![PathBuf::from(CGROUPS)];
     while let Some(dir) = open.pop() {
-        let Ok(entries) = fs::read_dir(&dir) else { continue };
+        let Ok(entries) = fs::read_dir(&dir) else {
+            continue;
+        };
         for entry in entries.flatten() {
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 let path = entry.path();
@@ -125,11 +162,17 @@ fn files(sandbox: &Sandbox) -> Vec<PathBuf> {
     // Of the run root, folders and lock files may stay: they are the same for
     // every project and vanish with the boot.
     let of_run = walk(&sandbox.run_root());
-    left.extend(of_run.into_iter().filter(|path| !path.is_dir() && !is_lock(path)));
+    left.extend(
+        of_run
+            .into_iter()
+            .filter(|path| !path.is_dir() && !is_lock(path)),
+    );
     left
 }
 
 fn is_lock(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name == "lock")
-        || path.extension().is_some_and(|extension| extension == "lock")
+        || path
+            .extension()
+            .is_some_and(|extension| extension == "lock")
 }

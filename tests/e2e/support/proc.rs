@@ -7,8 +7,6 @@ use fs_err as fs;
 pub(crate) struct Process {
     /// In the test's pid namespace.
     pub(crate) pid: u32,
-    /// Of its parent.
-    pub(crate) parent: u32,
     /// `R`, `S`, `Z`, …
     pub(crate) state: char,
     /// Its command line; the name in brackets where it has none.
@@ -34,15 +32,21 @@ fn read(pid: u32) -> Option<Process> {
     let (head, tail) = stat.rsplit_once(')')?;
     let mut fields = tail.split_whitespace();
     let state = fields.next()?.chars().next()?;
-    let parent = fields.next()?.parse().ok()?;
     let cmdline = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-    let command = String::from_utf8_lossy(&cmdline).replace('\0', " ").trim().to_owned();
+    let command = String::from_utf8_lossy(&cmdline)
+        .replace('\0', " ")
+        .trim()
+        .to_owned();
     let command = if command.is_empty() {
         format!("[{}]", head.split_once('(')?.1)
     } else {
         command
     };
-    Some(Process { pid, parent, state, command })
+    Some(Process {
+        pid,
+        state,
+        command,
+    })
 }
 
 /// A line's value in the text of `/proc/PID/status`, such as `CapEff`.

@@ -36,7 +36,12 @@ impl Invocation {
         command.env_clear();
         let shown = Path::new(program.as_ref()).file_name().unwrap_or_default();
         let shown = shown.to_string_lossy().into_owned();
-        Self { command, shown, input: None, open_input: false }
+        Self {
+            command,
+            shown,
+            input: None,
+            open_input: false,
+        }
     }
 
     /// Adds arguments.
@@ -52,12 +57,6 @@ impl Invocation {
     /// Sets a variable.
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
-        self
-    }
-
-    /// Removes a variable that the harness set.
-    pub(crate) fn env_remove(mut self, name: &str) -> Self {
-        self.command.env_remove(name);
         self
     }
 
@@ -91,7 +90,10 @@ impl Invocation {
     pub(super) fn parts(&self) -> (Vec<OsString>, Option<&Path>) {
         let program = self.command.get_program().to_owned();
         let args = self.command.get_args().map(OsStr::to_owned);
-        (std::iter::once(program).chain(args).collect(), self.command.get_current_dir())
+        (
+            std::iter::once(program).chain(args).collect(),
+            self.command.get_current_dir(),
+        )
     }
 
     /// Runs it to its end.
@@ -110,13 +112,23 @@ impl Invocation {
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start `{}`: {error}", self.shown));
         let mut stdin = child.stdin.take();
-        if let (Some(bytes), Some(mut pipe)) = (self.input.take(), stdin.take_if(|_| !self.open_input)) {
+        if let (Some(bytes), Some(mut pipe)) =
+            (self.input.take(), stdin.take_if(|_| !self.open_input))
+        {
             // A program that does not read its input ends the write with EPIPE.
             thread::spawn(move || pipe.write_all(&bytes).ok());
         }
         let (sender, events) = mpsc::channel();
-        read_lines(Stream::Out, child.stdout.take().expect("piped"), sender.clone());
-        read_lines(Stream::Err, child.stderr.take().expect("piped"), sender.clone());
+        read_lines(
+            Stream::Out,
+            child.stdout.take().expect("piped"),
+            sender.clone(),
+        );
+        read_lines(
+            Stream::Err,
+            child.stderr.take().expect("piped"),
+            sender.clone(),
+        );
         let pid = child.id();
         thread::spawn(move || {
             if wait_exit(pid, Instant::now() + Duration::from_secs(3600)) {
@@ -198,7 +210,9 @@ impl Background {
     /// Writes to its standard input.
     pub(crate) fn write(&mut self, text: &str) {
         let stdin = self.stdin.as_mut().expect("started with an open input");
-        stdin.write_all(text.as_bytes()).expect("its standard input");
+        stdin
+            .write_all(text.as_bytes())
+            .expect("its standard input");
         stdin.flush().expect("its standard input");
     }
 
@@ -209,7 +223,10 @@ impl Background {
 
     /// Sends it a signal.
     pub(crate) fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw).expect("a pid");
+        let pid = i32::try_from(self.pid())
+            .ok()
+            .and_then(Pid::from_raw)
+            .expect("a pid");
         kill_process(pid, signal).unwrap_or_else(|e| panic!("signal to `{}`: {e}", self.shown));
     }
 
@@ -219,13 +236,17 @@ impl Background {
     }
 
     /// Reads on to the first line for which `wanted` holds.
-    pub(crate) fn wait_for(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+    pub(crate) fn wait_for(&mut self, what: &str, mut wanted: impl FnMut(&str) -> bool) -> String {
         let end = Instant::now() + DEADLINE;
         loop {
             match self.next_line(end) {
                 Some(line) if wanted(&line) => return line,
                 Some(_) => {}
-                None => panic!("`{}` never said `{what}`\n{}", self.shown, self.transcript()),
+                None => panic!(
+                    "`{}` never said `{what}`\n{}",
+                    self.shown,
+                    self.transcript()
+                ),
             }
         }
     }
@@ -236,7 +257,12 @@ impl Background {
         // The pipes are read while waiting, or a talkative program would block.
         let end = Instant::now() + DEADLINE * 2;
         while !self.exited && self.receive(end) {}
-        assert!(self.exited, "`{}` did not end\n{}", self.shown, self.transcript());
+        assert!(
+            self.exited,
+            "`{}` did not end\n{}",
+            self.shown,
+            self.transcript()
+        );
         let status = self.child.wait().expect("a child to wait for");
         let end = Instant::now() + PIPE_DEADLINE;
         while self.open > 0 && self.receive(end) {}
@@ -270,7 +296,8 @@ impl Background {
         let rest = end.saturating_duration_since(Instant::now());
         match self.events.recv_timeout(rest) {
             Ok(Event::Line(stream, line)) => {
-                self.unread.push_back(String::from_utf8_lossy(&line).into_owned());
+                self.unread
+                    .push_back(String::from_utf8_lossy(&line).into_owned());
                 match stream {
                     Stream::Out => self.stdout.extend(line),
                     Stream::Err => self.stderr.extend(line),
@@ -301,7 +328,9 @@ impl Drop for Background {
 }
 
 fn exit_code(status: ExitStatus) -> i32 {
-    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+    status
+        .code()
+        .unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
 }
 
 /// How a program ended and what it said.
@@ -343,14 +372,20 @@ impl Output {
     /// Fails the test unless stdout contains this.
     #[track_caller]
     pub(crate) fn says(self, part: &str) -> Self {
-        assert!(self.stdout.contains(part), "expected `{part}` on stdout\n{self}");
+        assert!(
+            self.stdout.contains(part),
+            "expected `{part}` on stdout\n{self}"
+        );
         self
     }
 
     /// Fails the test unless stderr contains this.
     #[track_caller]
     pub(crate) fn warns(self, part: &str) -> Self {
-        assert!(self.stderr.contains(part), "expected `{part}` on stderr\n{self}");
+        assert!(
+            self.stderr.contains(part),
+            "expected `{part}` on stderr\n{self}"
+        );
         self
     }
 
@@ -385,7 +420,16 @@ impl Output {
 
 impl fmt::Display for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { command, code, stdout, stderr, .. } = self;
-        write!(f, "$ {command}\n[exit code {code}]\n--- stdout\n{stdout}--- stderr\n{stderr}---")
+        let Self {
+            command,
+            code,
+            stdout,
+            stderr,
+            ..
+        } = self;
+        write!(
+            f,
+            "$ {command}\n[exit code {code}]\n--- stdout\n{stdout}--- stderr\n{stderr}---"
+        )
     }
 }

@@ -27,12 +27,21 @@ pub(crate) struct Terminal {
 impl Terminal {
     /// Starts it as the leader of a session whose controlling terminal this is.
     pub(crate) fn start(invocation: &Invocation) -> Self {
-        let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+        let size = Winsize {
+            ws_row: 24,
+            ws_col: 80,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
         let pty = openpty(&size, None).expect("a pty");
         let (words, dir) = invocation.parts();
         let slave = |fd: &OwnedFd| Stdio::from(fd.try_clone().expect("a descriptor"));
         let mut command = Command::new(program("setsid"));
-        command.arg("--ctty").args(words).env_clear().envs(invocation.environment());
+        command
+            .arg("--ctty")
+            .args(words)
+            .env_clear()
+            .envs(invocation.environment());
         if let Some(dir) = dir {
             command.current_dir(dir);
         }
@@ -55,7 +64,12 @@ impl Terminal {
                 }
             }
         });
-        Self { child, master: Some(master), bytes, screen: String::new() }
+        Self {
+            child,
+            master: Some(master),
+            bytes,
+            screen: String::new(),
+        }
     }
 
     /// The program's process id.
@@ -102,7 +116,10 @@ impl Terminal {
         while let Ok(bytes) = self.bytes.try_recv() {
             self.screen.push_str(&String::from_utf8_lossy(&bytes));
         }
-        (status.code().unwrap_or(128), std::mem::take(&mut self.screen))
+        (
+            status.code().unwrap_or(128),
+            std::mem::take(&mut self.screen),
+        )
     }
 }
 

@@ -30,7 +30,10 @@ impl Registry {
             .args(["serve".as_ref(), config.as_os_str()])
             .spawn();
         server.wait_line("listening on");
-        Self { address, server: Some(server) }
+        Self {
+            address,
+            server: Some(server),
+        }
     }
 
     /// Ends it.

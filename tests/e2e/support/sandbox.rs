@@ -26,7 +26,10 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 /// The path of a program; fails the test with the line that installs it.
 pub(crate) fn program(name: &str) -> PathBuf {
-    let found = PATH.split(':').map(|dir| Path::new(dir).join(name)).find(|path| path.exists());
+    let found = PATH
+        .split(':')
+        .map(|dir| Path::new(dir).join(name))
+        .find(|path| path.exists());
     found.unwrap_or_else(|| {
         let package = PACKAGES.iter().find(|(program, _)| *program == name);
         let package = package.map_or(name, |(_, package)| package);
@@ -46,7 +49,9 @@ impl Sandbox {
         for folder in ["home", "work"] {
             fs::create_dir_all(root.join(folder)).expect("the test's folder can be written");
         }
-        Self { root: root.to_owned() }
+        Self {
+            root: root.to_owned(),
+        }
     }
 
     /// `$SKIFF_DATA_ROOT`.
@@ -72,7 +77,8 @@ impl Sandbox {
     /// The binary with arguments, in the work folder, with the test's roots and
     /// otherwise next to no environment.
     pub(crate) fn skiff<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, args: I) -> Invocation {
-        self.command(Path::new(env!("CARGO_BIN_EXE_skiff"))).args(args)
+        self.command(Path::new(env!("CARGO_BIN_EXE_skiff")))
+            .args(args)
     }
 
     /// Another program in the same environment.
@@ -96,14 +102,22 @@ impl Sandbox {
     pub(crate) fn project(&self, name: &str, compose: &str) -> Project<'_> {
         let dir = self.work().join(name);
         fs::create_dir_all(&dir).expect("a project folder");
-        let project = Project { sandbox: self, name: name.to_owned(), dir };
+        let project = Project {
+            sandbox: self,
+            name: name.to_owned(),
+            dir,
+        };
         project.write("compose.yaml", compose);
         project
     }
 
     /// Loads an image into the store under this name.
     pub(crate) fn load(&self, image: &Image, name: &str) {
-        self.skiff(["load"]).input(image.docker_archive(name)).run().succeeds().whatever();
+        self.skiff(["load"])
+            .input(image.docker_archive(name))
+            .run()
+            .succeeds()
+            .whatever();
     }
 
     /// Loads Debian's static busybox as `test/busybox`, most tests' image.
@@ -129,7 +143,9 @@ pub(super) fn walk(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![folder.to_owned()];
     while let Some(dir) = open.pop() {
-        let Ok(entries) = fs::read_dir(&dir) else { continue };
+        let Ok(entries) = fs::read_dir(&dir) else {
+            continue;
+        };
         for entry in entries.flatten() {
             let path = entry.path();
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
@@ -174,19 +190,28 @@ impl Project<'_> {
     /// `down -v -t 2`, which must succeed: with it a test leaves nothing.
     #[track_caller]
     pub(crate) fn down(&self) {
-        self.skiff(["down", "-v", "-t", "2", "--remove-orphans"]).run().succeeds().whatever();
+        self.skiff(["down", "-v", "-t", "2", "--remove-orphans"])
+            .run()
+            .succeeds()
+            .whatever();
     }
 
     /// What a shell line prints in a running service.
     #[track_caller]
     pub(crate) fn sh(&self, service: &str, script: &str) -> String {
-        self.skiff(["exec", "-T", service, "sh", "-c", script]).run().succeeds().stdout
+        self.skiff(["exec", "-T", service, "sh", "-c", script])
+            .run()
+            .succeeds()
+            .stdout
     }
 
     /// `ps -a --format json` of one service: its first container.
     #[track_caller]
     pub(crate) fn container(&self, service: &str) -> serde_json::Value {
-        let output = self.skiff(["ps", "-a", "--format", "json", service]).run().succeeds();
+        let output = self
+            .skiff(["ps", "-a", "--format", "json", service])
+            .run()
+            .succeeds();
         output
             .json_lines()
             .into_iter()
