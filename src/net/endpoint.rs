@@ -339,7 +339,7 @@ impl Net {
         }
         inside
             .run(&requests)
-            .map_err(|refused| NetError::kernel("configure", "the container's links")(refused.error))
+            .map_err(|error| NetError::kernel("configure", "the container's links")(error))
     }
 
     fn make_links(
@@ -391,10 +391,10 @@ impl Net {
         requests: &[Request],
         planned: &[Planned<'_>],
     ) -> Result<(), NetError> {
-        let Err(refused) = host.run(requests) else {
+        let Err(error) = host.run(requests) else {
             return Ok(());
         };
-        let error = match refused.error.raw_os_error() {
+        let error = match error.raw_os_error() {
             Some(libc::EOPNOTSUPP) => {
                 return Err(NetError::Missing {
                     feature: super::probe::VETH,
@@ -410,10 +410,10 @@ impl Net {
                 host.run(&removals).ok();
                 match host.run(requests) {
                     Ok(()) => return Ok(()),
-                    Err(refused) => refused.error,
+                    Err(error) => error,
                 }
             }
-            _ => refused.error,
+            _ => error,
         };
         Err(NetError::kernel("make links of container", container_of(planned))(error))
     }

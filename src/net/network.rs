@@ -99,7 +99,7 @@ impl Net {
         self.in_bridge_netns(|| {
             let mut host = Self::route_socket()?;
             let bridge = self.bridge_name(&record);
-            let gone = host.run(&[route::delete_link(&bridge)]).map_err(io::Error::from);
+            let gone = host.run(&[route::delete_link(&bridge)]);
             match gone {
                 Err(error) if error.raw_os_error() != Some(libc::ENODEV) => {
                     return Err(NetError::kernel("remove the bridge", bridge)(error));
@@ -241,12 +241,12 @@ impl Net {
             route::new_bridge(&name, mac, mtu(&record.spec)),
             route::set_alias(&name, &alias),
         ])
-        .map_err(|refused| match refused.error.raw_os_error() {
+        .map_err(|error| match error.raw_os_error() {
             Some(libc::EOPNOTSUPP) => NetError::Missing {
                 feature: super::probe::BRIDGE,
                 remedy: super::probe::BRIDGE_REMEDY,
             },
-            _ => failed("make the bridge")(refused.error),
+            _ => failed("make the bridge")(error),
         })?;
         let configure = |host: &mut Connection| {
             let vanished = || io::Error::from_raw_os_error(libc::ENODEV);
@@ -260,7 +260,7 @@ impl Net {
             let addresses: Vec<_> = gateways(record)
                 .map(|(address, prefix)| route::add_address(link.index, address, prefix))
                 .collect();
-            host.run(&addresses).map_err(io::Error::from)
+            host.run(&addresses)
         };
         if let Err(error) = configure(host) {
             host.run(&[route::delete_link(&name)]).ok();

@@ -46,8 +46,8 @@ pub fn probe() -> Vec<Capability> {
         let veth = host.run(&[route::new_plain_veth("skprobe0", "skprobe1")]);
         let text = |result: Result<(), io::Error>| result.map_err(|error| error.to_string());
         Ok::<_, NamespaceError>((
-            text(bridge.map_err(io::Error::from)),
-            text(veth.map_err(io::Error::from)),
+            text(bridge),
+            text(veth),
             text(nft::probe()),
         ))
     });

@@ -51,7 +51,7 @@ pub(in crate::net) fn forget(
             .iter()
             .filter_map(|(_, body)| deletion(&header, body.get(FAMILY_HEADER..)?, &wanted))
             .collect();
-        match connection.run(&deletions).map_err(io::Error::from) {
+        match connection.run(&deletions) {
             // It ended by itself meanwhile.
             Err(error) if error.raw_os_error() != Some(libc::ENOENT) => return Err(error),
             _ => {}

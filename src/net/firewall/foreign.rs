@@ -48,13 +48,13 @@ impl Firewall<'_> {
                 chain.table.insert_rule(place, rule)
             });
             requests.extend(accepts);
-            if let Err(refused) = nft::transact(&mut self.connection, &requests) {
+            if let Err(error) = nft::transact(&mut self.connection, &requests) {
                 // firewalld owns its table and lets nobody else in.
                 notes.push(format!(
                     "the firewall table `{}` drops packets of containers and cannot be changed ({}); \
                      allow the links `{}*` in its own configuration",
                     chain.table.name,
-                    refused.error,
+                    error,
                     self.net.root.bridge_prefix(),
                 ));
             }
@@ -67,8 +67,8 @@ impl Firewall<'_> {
         for chain in self.foreign_chains(Hook::Forward)? {
             let rules = self.foreign_rules(&chain.table)?;
             let requests = self.removals(&chain.table, &rules);
-            nft::transact(&mut self.connection, &requests).map_err(|refused| {
-                failed("take rules out of the firewall table", &chain.table.name)(refused.error)
+            nft::transact(&mut self.connection, &requests).map_err(|error| {
+                failed("take rules out of the firewall table", &chain.table.name)(error)
             })?;
         }
         Ok(())

@@ -7,7 +7,7 @@
 use std::io;
 
 use crate::net::netlink::attributes::{self, Writer};
-use crate::net::netlink::{Connection, NLM_F_APPEND, NLM_F_CREATE, Refused, Request};
+use crate::net::netlink::{Connection, NLM_F_APPEND, NLM_F_CREATE, Request};
 
 const SUBSYSTEM: u16 = 10 << 8;
 const NEWTABLE: u16 = 0;
@@ -163,7 +163,14 @@ impl Table {
                 Some(data) => w.number(6, data.id).number(7, data.length),
                 None => w,
             };
-            w.number(10, id)
+            let w = w.number(10, id);
+            // Lets `nft` show names, which it would take for numbers.
+            if key.id == DataType::IFNAME.id {
+                const KEY_BYTEORDER: [u8; 2] = [0, 4];
+                let host = 1_u32.to_ne_bytes();
+                return w.bytes(13, &[&KEY_BYTEORDER[..], &host[..]].concat());
+            }
+            w
         })
     }
 
@@ -189,10 +196,14 @@ impl Table {
                 elements.iter().fold(w, |w, element| {
                     w.nest(LIST_ELEM, |w| {
                         let w = w.nest(1, |w| w.bytes(DATA_VALUE, &element.key));
-                        match &element.data {
-                            Some(data) if adds => w.nest(2, |w| w.bytes(DATA_VALUE, data)),
-                            _ => w,
+                        if !adds {
+                            return w;
                         }
+                        let w = match &element.data {
+                            Some(data) => w.nest(2, |w| w.bytes(DATA_VALUE, data)),
+                            None => w,
+                        };
+                        w.bytes(6, &comment_data(&element.comment))
                     })
                 })
             })
@@ -271,6 +282,8 @@ impl DataType {
 pub(in crate::net) struct Element {
     pub(in crate::net) key: Vec<u8>,
     pub(in crate::net) data: Option<Vec<u8>>,
+    /// Whose it is: the id of a network or container.
+    pub(in crate::net) comment: String,
 }
 
 /// A rule in the making: expressions one after the other.
@@ -452,7 +465,7 @@ impl Rule {
 }
 
 /// Carries out all requests or none.
-pub(in crate::net) fn transact(connection: &mut Connection, requests: &[Request]) -> Result<(), Refused> {
+pub(in crate::net) fn transact(connection: &mut Connection, requests: &[Request]) -> io::Result<()> {
     let frame = |kind| Request {
         kind,
         flags: 0,
@@ -590,5 +603,5 @@ pub(in crate::net) fn probe() -> io::Result<()> {
         family: Family::Inet,
         name: "skiff-probe".to_owned(),
     };
-    transact(&mut connection, &super::ruleset::whole(&table, &[])).map_err(io::Error::from)
+    transact(&mut connection, &super::ruleset::whole(&table, &[]))
 }

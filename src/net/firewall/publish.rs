@@ -85,7 +85,7 @@ impl Net {
             }
         }
         self.records.write_published(&published)?;
-        let entries: Vec<Entry> = published.ports.iter().filter_map(ruleset::port_entry).collect();
+        let entries: Vec<Entry> = ruleset::port_entries(&published).collect();
         firewall.add(&entries)?;
         Ok(notes)
     }
@@ -107,7 +107,7 @@ impl Net {
             let mut entries = Vec::new();
             for published in &found {
                 self.records.remove_published(&published.container)?;
-                entries.extend(published.ports.iter().filter_map(ruleset::port_entry));
+                entries.extend(ruleset::port_entries(published));
             }
             firewall.delete(&entries)
         })

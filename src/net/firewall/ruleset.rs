@@ -21,8 +21,9 @@ use super::nft::{
     DataType, Element, Family, Hook, Meta, Rule, STATE_KNOWN, STATUS_DNAT, Table, Tracked, Verdict,
 };
 use crate::net::netlink::Request;
-use crate::net::records::Forward;
+use crate::net::records::{Forward, Published};
 use crate::net::spec::Protocol;
+use crate::state::{ContainerId, NetworkId};
 
 const PUBLISH: &str = "publish";
 const GUARD: &str = "guard";
@@ -100,6 +101,7 @@ pub(super) type Entry = (Set, Element);
 /// What a network puts into the table.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BridgeRules<'a> {
+    pub(super) network: &'a NetworkId,
     pub(super) bridge: &'a str,
     pub(super) internal: bool,
     pub(super) masquerade: bool,
@@ -108,7 +110,11 @@ pub(super) struct BridgeRules<'a> {
 impl BridgeRules<'_> {
     pub(super) fn entries(&self) -> Vec<Entry> {
         let name = ifname(self.bridge);
-        let element = |key: Vec<u8>| Element { key, data: None };
+        let element = |key: Vec<u8>| Element {
+            key,
+            data: None,
+            comment: self.network.to_string(),
+        };
         let mut entries = vec![
             (Set::Bridges, element(name.clone())),
             (Set::Same, element([name.clone(), name.clone()].concat())),
@@ -124,7 +130,7 @@ impl BridgeRules<'_> {
 
 /// What a published port puts into the table; `None` where it is left to the
 /// proxy: a target of the other family, a loopback address.
-pub(super) fn port_entry(forward: &Forward) -> Option<Entry> {
+fn port_entry(container: &ContainerId, forward: &Forward) -> Option<Entry> {
     let port = &forward.port;
     let rewritable = forward.rewritten
         && port.host_ip.is_ipv4() == forward.target.is_ipv4()
@@ -151,8 +157,15 @@ pub(super) fn port_entry(forward: &Forward) -> Option<Entry> {
         Element {
             key,
             data: Some(target(forward.target)),
+            comment: container.to_string(),
         },
     ))
+}
+
+/// What a container's published ports put into the table.
+pub(super) fn port_entries(published: &Published) -> impl Iterator<Item = Entry> {
+    let ports = published.ports.iter();
+    ports.filter_map(|forward| port_entry(&published.container, forward))
 }
 
 /// The table with everything that is written once, and these elements.
@@ -339,7 +352,8 @@ mod tests {
 
     #[test]
     fn port_entry_chooses_the_map_by_address() {
-        let set = |host: &str, target: &str| port_entry(&forward(host, target)).map(|(set, _)| set);
+        let id = ContainerId::random();
+        let set = |host: &str, target: &str| port_entry(&id, &forward(host, target)).map(|(set, _)| set);
         assert_eq!(set("0.0.0.0:80", "10.0.0.2:80"), Some(Set::Dnat4));
         assert_eq!(set("10.1.1.1:80", "10.0.0.2:80"), Some(Set::Dnat4On));
         assert_eq!(set("[::]:80", "[fd00::2]:80"), Some(Set::Dnat6));
@@ -351,7 +365,8 @@ mod tests {
 
     #[test]
     fn port_entry_is_padded_to_registers() {
-        let (_, element) = port_entry(&forward("10.1.1.1:8080", "10.0.0.2:80")).unwrap();
+        let forward = forward("10.1.1.1:8080", "10.0.0.2:80");
+        let (_, element) = port_entry(&ContainerId::random(), &forward).unwrap();
         assert_eq!(element.key, [10, 1, 1, 1, 6, 0, 0, 0, 0x1f, 0x90, 0, 0]);
         assert_eq!(element.data, Some(vec![10, 0, 0, 2, 0, 80, 0, 0]));
     }
@@ -360,6 +375,7 @@ mod tests {
     fn internal_network_never_masquerades() {
         let sets = |internal, masquerade| {
             let rules = BridgeRules {
+                network: &NetworkId::random(),
                 bridge: "skb",
                 internal,
                 masquerade,

@@ -39,21 +39,6 @@ pub(super) struct Request {
     pub(super) body: Vec<u8>,
 }
 
-/// A refused request of a list.
-#[derive(Debug)]
-pub(super) struct Refused {
-    /// Place in the list; `None` where the batch as a whole was refused.
-    pub(super) index: Option<usize>,
-    /// Why.
-    pub(super) error: io::Error,
-}
-
-impl From<Refused> for io::Error {
-    fn from(refused: Refused) -> Self {
-        refused.error
-    }
-}
-
 /// A netlink socket and its sequence numbers.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -80,7 +65,7 @@ impl Connection {
     ///
     /// rtnetlink carries out every one even after a failure; the first failure
     /// is returned.
-    pub(super) fn run(&mut self, requests: &[Request]) -> Result<(), Refused> {
+    pub(super) fn run(&mut self, requests: &[Request]) -> io::Result<()> {
         self.send_all(&[], requests, &[])
     }
 
@@ -91,7 +76,7 @@ impl Connection {
         begin: &Request,
         requests: &[Request],
         end: &Request,
-    ) -> Result<(), Refused> {
+    ) -> io::Result<()> {
         self.send_all(std::slice::from_ref(begin), requests, std::slice::from_ref(end))
     }
 
@@ -103,7 +88,7 @@ impl Connection {
         before: &[Request],
         requests: &[Request],
         after: &[Request],
-    ) -> Result<(), Refused> {
+    ) -> io::Result<()> {
         let Some(last) = requests.len().checked_sub(1) else {
             return Ok(());
         };
@@ -120,9 +105,8 @@ impl Connection {
         for frame in after {
             push(&mut bytes, frame, 0, 0);
         }
-        let whole = |error| Refused { index: None, error };
-        self.send(&bytes).map_err(whole)?;
-        self.acknowledged(first, last).map_err(whole)?
+        self.send(&bytes)?;
+        self.acknowledged(first, last)
     }
 
     /// Sends one request whose answer is a list, and returns each answer's type
@@ -197,8 +181,8 @@ impl Connection {
 
     /// Reads the answers to requests, all of which are there when the call that
     /// sent the requests has returned.
-    fn acknowledged(&mut self, first: u32, last: usize) -> io::Result<Result<(), Refused>> {
-        let mut failure: Option<Refused> = None;
+    fn acknowledged(&mut self, first: u32, last: usize) -> io::Result<()> {
+        let mut failure: Option<io::Error> = None;
         let mut confirmed = false;
         loop {
             let read = self.receive(libc::MSG_DONTWAIT, |message| {
@@ -210,7 +194,7 @@ impl Connection {
                 match message.status() {
                     Ok(()) => confirmed |= index == Some(last),
                     Err(error) => {
-                        failure.get_or_insert(Refused { index, error });
+                        failure.get_or_insert(error);
                     }
                 }
                 Ok(false)
@@ -222,8 +206,8 @@ impl Connection {
             }
         }
         match failure {
-            Some(refused) => Ok(Err(refused)),
-            None if confirmed => Ok(Ok(())),
+            Some(error) => Err(error),
+            None if confirmed => Ok(()),
             None => Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,
                 "the kernel did not answer",
