@@ -44,7 +44,10 @@ fn container_has_what_docker_gives_it() {
             (ip(&["-j", "addr"]), ip(&["-j", "route"]))
         });
         let links = addresses.as_array().unwrap();
-        let names: Vec<_> = links.iter().map(|link| link["ifname"].as_str().unwrap()).collect();
+        let names: Vec<_> = links
+            .iter()
+            .map(|link| link["ifname"].as_str().unwrap())
+            .collect();
         assert_eq!(names, ["lo", "eth0"]);
         let text = addresses.to_string();
         assert!(text.contains(r#""local":"127.0.0.1""#), "{text}");
@@ -116,8 +119,10 @@ fn wishes_of_an_endpoint_are_granted() {
         let mut wanted = spec("p_default");
         wanted.pools = vec![pool("10.20.0.0/24"), pool("fd00:20::/64")];
         wanted.ipv6 = true;
-        wanted.driver_opts =
-            BTreeMap::from([("com.docker.network.driver.mtu".to_owned(), "1400".to_owned())]);
+        wanted.driver_opts = BTreeMap::from([(
+            "com.docker.network.driver.mtu".to_owned(),
+            "1400".to_owned(),
+        )]);
         machine.network(&wanted);
         let mut endpoint = on("p_default");
         endpoint.ipv4 = Some("10.20.0.77".parse().unwrap());
@@ -130,9 +135,7 @@ fn wishes_of_an_endpoint_are_granted() {
             "net.ipv4.conf.IFNAME.log_martians=1".to_owned(),
         )]);
         let web = machine.container("p-web-1", &[endpoint]);
-        let shown = web.enter(|| {
-            run("ip", &["addr", "show", "lan0"])
-        });
+        let shown = web.enter(|| run("ip", &["addr", "show", "lan0"]));
         for part in [
             "mtu 1400",
             "02:00:00:00:00:77",
@@ -142,18 +145,25 @@ fn wishes_of_an_endpoint_are_granted() {
         ] {
             assert!(shown.contains(part), "{part}: {shown}");
         }
-        let sysctl = web.enter(|| fs_err::read_to_string("/proc/sys/net/ipv4/conf/lan0/log_martians").unwrap());
+        let sysctl = web
+            .enter(|| fs_err::read_to_string("/proc/sys/net/ipv4/conf/lan0/log_martians").unwrap());
         assert_eq!(sysctl.trim(), "1");
         let mut clash = on("p_default");
         clash.ipv4 = Some("10.20.0.77".parse().unwrap());
         let id = ContainerId::random();
-        let error = machine.net.attach(&request(&id, "p-db-1", &[clash.clone()])).unwrap_err();
+        let error = machine
+            .net
+            .attach(&request(&id, "p-db-1", &[clash.clone()]))
+            .unwrap_err();
         assert_eq!(
             error.to_string(),
             "network `p_default`: address 10.20.0.77 is taken by container `p-web-1`"
         );
         clash.ipv4 = Some("10.21.0.1".parse().unwrap());
-        let error = machine.net.attach(&request(&id, "p-db-1", &[clash])).unwrap_err();
+        let error = machine
+            .net
+            .attach(&request(&id, "p-db-1", &[clash]))
+            .unwrap_err();
         assert!(matches!(error, NetError::AddressOutside { .. }), "{error}");
     });
 }
@@ -168,7 +178,10 @@ fn full_subnet_is_an_error_and_leaves_nothing() {
         let web = machine.container("p-web-1", &[on("p_default")]);
         let id = ContainerId::random();
         let wanted = [on("other"), on("p_default")];
-        let error = machine.net.attach(&request(&id, "p-web-2", &wanted)).unwrap_err();
+        let error = machine
+            .net
+            .attach(&request(&id, "p-web-2", &wanted))
+            .unwrap_err();
         assert_eq!(
             error.to_string(),
             "network `p_default`: no free address is left in `10.20.0.0/30`"
@@ -185,7 +198,10 @@ fn full_subnet_is_an_error_and_leaves_nothing() {
 fn network_that_does_not_exist_is_an_error() {
     on_machine(|machine| {
         let id = ContainerId::random();
-        let error = machine.net.attach(&request(&id, "p-web-1", &[on("nosuch")])).unwrap_err();
+        let error = machine
+            .net
+            .attach(&request(&id, "p-web-1", &[on("nosuch")]))
+            .unwrap_err();
         assert!(matches!(error, NetError::NoNetwork { .. }), "{error}");
     });
 }
@@ -196,7 +212,10 @@ fn attach_again_replaces_what_was() {
         machine.network(&spec("p_default"));
         let web = machine.container("p-web-1", &[on("p_default")]);
         let endpoints = [on("p_default")];
-        let again = machine.net.attach(&request(&web.id, "p-web-1", &endpoints)).unwrap();
+        let again = machine
+            .net
+            .attach(&request(&web.id, "p-web-1", &endpoints))
+            .unwrap();
         assert_eq!(again.endpoints, web.attached.endpoints);
         let record = machine.net.network("p_default").unwrap().unwrap();
         assert_eq!(machine.net.endpoints(&record.id).unwrap(), again.endpoints);
@@ -221,7 +240,10 @@ fn many_containers_attach_at_once() {
                     })
                 })
                 .collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
         });
         eprintln!("attach of 20: {:?}", start.elapsed());
         addresses.sort();

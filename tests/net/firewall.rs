@@ -26,10 +26,17 @@ fn assert_all_ways_work(machine: &Machine, outside: &Outside) {
     let web = machine.container("p-web-1", &[on("p_default")]);
     let db = machine.container("p-db-1", &[on("p_default")]);
     db.enter(|| serve_tcp("0.0.0.0:5432"));
-    assert!(web.enter(|| call_tcp(at(db.ip(), 5432))).is_some(), "within the bridge");
+    assert!(
+        web.enter(|| call_tcp(at(db.ip(), 5432))).is_some(),
+        "within the bridge"
+    );
     outside.serve_tcp("203.0.113.2:80");
     let seen = web.enter(|| call_tcp("203.0.113.2:80"));
-    assert_eq!(seen.as_deref(), Some("203.0.113.1"), "outbound, masqueraded");
+    assert_eq!(
+        seen.as_deref(),
+        Some("203.0.113.1"),
+        "outbound, masqueraded"
+    );
     machine.net.detach_many(&[web.id, db.id]).unwrap();
 }
 
@@ -67,7 +74,12 @@ fn masquerade_can_be_turned_off() {
         );
         machine.network(&routed);
         let web = machine.container("p-web-1", &[on("p_default")]);
-        outside.enter(|| run("ip", &["route", "add", "172.18.0.0/16", "via", "203.0.113.1"]));
+        outside.enter(|| {
+            run(
+                "ip",
+                &["route", "add", "172.18.0.0/16", "via", "203.0.113.1"],
+            )
+        });
         outside.serve_tcp("203.0.113.2:80");
         let seen = web.enter(|| call_tcp("203.0.113.2:80"));
         assert_eq!(seen, Some(web.ip().to_string()));
@@ -81,7 +93,12 @@ fn outside_reaches_no_unpublished_port() {
         machine.network(&spec("p_default"));
         let web = machine.container("p-web-1", &[on("p_default")]);
         web.enter(|| serve_tcp("0.0.0.0:80"));
-        outside.enter(|| run("ip", &["route", "add", "172.18.0.0/16", "via", "203.0.113.1"]));
+        outside.enter(|| {
+            run(
+                "ip",
+                &["route", "add", "172.18.0.0/16", "via", "203.0.113.1"],
+            )
+        });
         assert_eq!(outside.enter(|| call_tcp(at(web.ip(), 80))), None);
         assert!(call_tcp(at(web.ip(), 80)).is_some(), "the host does");
     });
@@ -121,7 +138,10 @@ fn works_beside_dockers_forward_drop() {
         machine.net.remove_network("p_default").unwrap();
         machine.net.remove_network("other").unwrap();
         let after = run("nft", &["list", "table", "ip", "filter"]);
-        assert!(!after.contains("skiff") && !after.contains("iifname \"sk"), "{after}");
+        assert!(
+            !after.contains("skiff") && !after.contains("iifname \"sk"),
+            "{after}"
+        );
     });
 }
 

@@ -153,7 +153,9 @@ pub(crate) fn inside<T: Send>(netns: BorrowedFd<'_>, work: impl FnOnce() -> T + 
             setns(netns, CloneFlags::CLONE_NEWNET).unwrap();
             work()
         });
-        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        thread
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
 
@@ -252,14 +254,26 @@ impl Outside {
                 machine.as_raw_fd()
             });
             run("ip", &["link", "set", "lo", "up"]);
-            run("ip", &["link", "add", "wan", "type", "veth", "peer", "name", "uplink", "netns", &target]);
+            run(
+                "ip",
+                &[
+                    "link", "add", "wan", "type", "veth", "peer", "name", "uplink", "netns",
+                    &target,
+                ],
+            );
             run("ip", &["link", "set", "wan", "up"]);
             run("ip", &["addr", "add", "203.0.113.2/24", "dev", "wan"]);
-            run("ip", &["addr", "add", "2001:db8::2/64", "dev", "wan", "nodad"]);
+            run(
+                "ip",
+                &["addr", "add", "2001:db8::2/64", "dev", "wan", "nodad"],
+            );
         });
         run("ip", &["link", "set", "uplink", "up"]);
         run("ip", &["addr", "add", "203.0.113.1/24", "dev", "uplink"]);
-        run("ip", &["addr", "add", "2001:db8::1/64", "dev", "uplink", "nodad"]);
+        run(
+            "ip",
+            &["addr", "add", "2001:db8::1/64", "dev", "uplink", "nodad"],
+        );
         run("ip", &["route", "add", "default", "via", "203.0.113.2"]);
         run("ip", &["route", "add", "default", "via", "2001:db8::2"]);
         Self { netns }
@@ -350,7 +364,9 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 /// Runs a future on a thread of its own, in the calling thread's namespaces,
 /// until the answer is dropped.
-pub(crate) fn in_background<F: Future + Send + 'static>(make: impl FnOnce() -> F + Send + 'static) -> Background {
+pub(crate) fn in_background<F: Future + Send + 'static>(
+    make: impl FnOnce() -> F + Send + 'static,
+) -> Background {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let (ready, started) = mpsc::channel();
     let thread = thread::spawn(move || {

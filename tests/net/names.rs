@@ -36,7 +36,9 @@ fn question(name: &str, kind: RecordType) -> Message {
 /// Asks 127.0.0.11:53 over UDP in the calling thread's namespace.
 fn ask_udp(message: &Message) -> Message {
     let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .unwrap();
     socket.connect("127.0.0.11:53").unwrap();
     socket.send(&message.to_vec().unwrap()).unwrap();
     let mut buffer = [0; 4096];
@@ -49,7 +51,9 @@ fn ask_tcp(message: &Message) -> Message {
     let mut stream = TcpStream::connect("127.0.0.11:53").unwrap();
     let bytes = message.to_vec().unwrap();
     let length = u16::try_from(bytes.len()).unwrap();
-    stream.write_all(&[&length.to_be_bytes(), bytes.as_slice()].concat()).unwrap();
+    stream
+        .write_all(&[&length.to_be_bytes(), bytes.as_slice()].concat())
+        .unwrap();
     let mut length = [0; 2];
     stream.read_exact(&mut length).unwrap();
     let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
@@ -91,13 +95,32 @@ fn container_finds_its_neighbours_by_every_name() {
         endpoint.aliases = vec!["db".to_owned(), "Database".to_owned()];
         let db = machine.container("p-db-1", &[endpoint]);
         let expected = ok(&["172.18.0.3"]);
-        for name in ["db", "DB", "database", "p-db-1", db.id.short(), "db.p_default"] {
-            assert_eq!(web.ask(&format!("{name}."), RecordType::A), expected, "{name}");
+        for name in [
+            "db",
+            "DB",
+            "database",
+            "p-db-1",
+            db.id.short(),
+            "db.p_default",
+        ] {
+            assert_eq!(
+                web.ask(&format!("{name}."), RecordType::A),
+                expected,
+                "{name}"
+            );
         }
-        assert_eq!(web.ask("db.", RecordType::AAAA), ok(&[]), "known, but no IPv6");
+        assert_eq!(
+            web.ask("db.", RecordType::AAAA),
+            ok(&[]),
+            "known, but no IPv6"
+        );
         assert_eq!(web.ask("db.", RecordType::MX), ok(&[]));
         assert_eq!(web.ask("db.", RecordType::ANY), expected);
-        assert_eq!(web.ask("p-web-1.", RecordType::A), ok(&["172.18.0.2"]), "itself");
+        assert_eq!(
+            web.ask("p-web-1.", RecordType::A),
+            ok(&["172.18.0.2"]),
+            "itself"
+        );
         let reverse = web.ask("3.0.18.172.in-addr.arpa.", RecordType::PTR);
         assert_eq!(reverse, ok(&["p-db-1.p_default."]));
         machine.net.detach(&db.id).unwrap();
@@ -136,7 +159,10 @@ fn ipv6_names_and_addresses() {
         let text = address.to_string();
         assert_eq!(web.ask("p-web-1.", RecordType::AAAA), ok(&[&text]));
         let reverse = Name::from(address).to_string();
-        assert_eq!(web.ask(&reverse, RecordType::PTR), ok(&["p-web-1.p_default."]));
+        assert_eq!(
+            web.ask(&reverse, RecordType::PTR),
+            ok(&["p-web-1.p_default."])
+        );
     });
 }
 
@@ -176,10 +202,17 @@ fn many_replicas_are_truncated_over_udp_and_whole_over_tcp() {
             (ask_udp(&message), ask_tcp(&message), ask_tcp(&message))
         });
         assert!(udp.metadata.truncation);
-        assert!((20..40).contains(&udp.answers.len()), "{}", udp.answers.len());
+        assert!(
+            (20..40).contains(&udp.answers.len()),
+            "{}",
+            udp.answers.len()
+        );
         assert!(!tcp.metadata.truncation);
         assert_eq!(tcp.answers.len(), 40);
-        assert_ne!(tcp.answers[0].data, next.answers[0].data, "replicas take turns");
+        assert_ne!(
+            tcp.answers[0].data, next.answers[0].data,
+            "replicas take turns"
+        );
     });
 }
 

@@ -40,9 +40,16 @@ fn bridge_carries_ids_and_the_gateway() {
         let record = machine.network(&spec("p_default"));
         let links = run("ip", &["-d", "addr", "show", "type", "bridge"]);
         assert!(links.contains("inet 172.18.0.1/16"), "{links}");
-        let alias = format!("alias skiff:{}:network:{}", machine.net.root_id(), record.id);
+        let alias = format!(
+            "alias skiff:{}:network:{}",
+            machine.net.root_id(),
+            record.id
+        );
         assert!(links.contains(&alias), "{links}");
-        assert!(!links.contains("inet6"), "no IPv6 on an IPv4 network: {links}");
+        assert!(
+            !links.contains("inet6"),
+            "no IPv6 on an IPv4 network: {links}"
+        );
     });
 }
 
@@ -69,7 +76,10 @@ fn subnet_keeps_away_from_routes_addresses_and_networks() {
     on_machine(|machine| {
         let _outside = Outside::new();
         run("ip", &["addr", "add", "172.18.7.1/24", "dev", "uplink"]);
-        run("ip", &["route", "add", "172.19.0.0/17", "via", "203.0.113.2"]);
+        run(
+            "ip",
+            &["route", "add", "172.19.0.0/17", "via", "203.0.113.2"],
+        );
         fs_err::write("/etc/resolv.conf", "nameserver 172.21.0.53\n").unwrap();
         let subnets = ["a", "b"].map(|name| machine.network(&spec(name)).subnets[0].cidr.clone());
         assert_eq!(subnets, ["172.20.0.0/16", "172.22.0.0/16"]);
@@ -82,14 +92,21 @@ fn ipv6_network_has_a_unique_local_subnet() {
         let mut both = spec("p_default");
         both.ipv6 = true;
         let record = machine.network(&both);
-        assert!(record.subnets[1].cidr.starts_with("fd"), "{:?}", record.subnets);
+        assert!(
+            record.subnets[1].cidr.starts_with("fd"),
+            "{:?}",
+            record.subnets
+        );
         let web = machine.container("p-web-1", &[on("p_default")]);
         let db = machine.container("p-db-1", &[on("p_default")]);
         let address = db.attached.endpoints[0].addresses[1].0;
         assert!(address.is_ipv6());
         db.enter(|| serve_tcp("[::]:5432"));
         let seen = web.enter(|| call_tcp(at(address, 5432)));
-        assert_eq!(seen, Some(web.attached.endpoints[0].addresses[1].0.to_string()));
+        assert_eq!(
+            seen,
+            Some(web.attached.endpoints[0].addresses[1].0.to_string())
+        );
     });
 }
 
@@ -141,7 +158,10 @@ fn network_in_use_is_not_removed() {
         machine.network(&spec("p_default"));
         let web = machine.container("p-web-1", &[on("p_default")]);
         let error = machine.net.remove_network("p_default").unwrap_err();
-        assert_eq!(error.to_string(), "network `p_default` is in use by p-web-1");
+        assert_eq!(
+            error.to_string(),
+            "network `p_default` is in use by p-web-1"
+        );
         machine.net.detach(&web.id).unwrap();
         machine.net.remove_network("p_default").unwrap();
         let error = machine.net.remove_network("p_default").unwrap_err();
@@ -177,9 +197,8 @@ fn refused_specifications_leave_nothing() {
 #[test]
 fn driver_options_have_their_effect() {
     on_machine(|machine| {
-        let option = |name: &str, value: &str| {
-            (format!("com.docker.network.{name}"), value.to_owned())
-        };
+        let option =
+            |name: &str, value: &str| (format!("com.docker.network.{name}"), value.to_owned());
         let mut wanted = spec("p_default");
         wanted.driver_opts = BTreeMap::from([
             option("bridge.name", "lab0"),
@@ -189,7 +208,10 @@ fn driver_options_have_their_effect() {
         ]);
         let ensured = machine.net.ensure_network(&wanted).unwrap();
         assert!(
-            ensured.notes.iter().any(|note| note.contains("unheard.of` has no effect")),
+            ensured
+                .notes
+                .iter()
+                .any(|note| note.contains("unheard.of` has no effect")),
             "{:?}",
             ensured.notes
         );
@@ -198,7 +220,11 @@ fn driver_options_have_their_effect() {
         let db = machine.container("p-db-1", &[on("p_default")]);
         assert_eq!(web.attached.endpoints[0].interface, "net0");
         db.enter(|| serve_tcp("0.0.0.0:5432"));
-        assert_eq!(web.enter(|| call_tcp(at(db.ip(), 5432))), None, "icc is off");
+        assert_eq!(
+            web.enter(|| call_tcp(at(db.ip(), 5432))),
+            None,
+            "icc is off"
+        );
         assert!(call_tcp(at(db.ip(), 5432)).is_some(), "the host reaches it");
         let mut taken = spec("other");
         taken.driver_opts = BTreeMap::from([option("bridge.name", "lo")]);
@@ -214,10 +240,17 @@ fn two_processes_make_one_network() {
             let threads: Vec<_> = (0..6)
                 .map(|_| scope.spawn(|| machine.net.ensure_network(&spec("p_default")).unwrap()))
                 .collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
         });
         assert_eq!(records.iter().filter(|ensured| ensured.created).count(), 1);
-        assert!(records.iter().all(|ensured| ensured.record == records[0].record));
+        assert!(
+            records
+                .iter()
+                .all(|ensured| ensured.record == records[0].record)
+        );
     });
 }
 

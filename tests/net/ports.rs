@@ -72,35 +72,72 @@ fn web(machine: &Machine) -> Container {
 #[test]
 fn published_port_answers_from_everywhere() {
     on_machine(|machine| {
-        let outside = Outside::new();
-        let web = web(machine);
-        machine.network(&spec("other"));
-        let neighbour = machine.container("p-db-1", &[on("p_default")]);
-        let stranger = machine.container("q-db-1", &[on("other")]);
-        let published = publish(machine, &web, &[port(None, 8080, Protocol::Tcp)]);
-        assert_eq!(published.ports.len(), 2, "both families");
-        let target = Some(at(web.ip(), 80));
-        assert_eq!(published.publication.targets, [target, target]);
-
-        let remote = outside.enter(|| call_tcp("203.0.113.1:8080"));
-        assert_eq!(remote.as_deref(), Some("203.0.113.2"), "the client's own address");
-        assert!(outside.enter(|| call_tcp("[2001:db8::1]:8080")).is_some(), "IPv6 by proxy");
-        let loopback = call_tcp("127.0.0.1:8080");
-        assert_eq!(loopback.as_deref(), Some("172.18.0.1"), "by proxy");
-        assert!(call_tcp("[::1]:8080").is_some(), "IPv6 loopback by proxy");
-        let host = call_tcp("203.0.113.1:8080");
-        assert_eq!(host.as_deref(), Some("203.0.113.1"), "the host's own address, rewritten");
-        assert!(call_tcp("172.18.0.1:8080").is_some(), "the bridge's address");
-        let hairpin = neighbour.enter(|| call_tcp("203.0.113.1:8080"));
-        assert_eq!(hairpin.as_deref(), Some("172.18.0.1"), "hairpin from a neighbour");
-        assert!(web.enter(|| call_tcp("203.0.113.1:8080")).is_some(), "hairpin to itself");
-        let other = stranger.enter(|| call_tcp("203.0.113.1:8080"));
-        assert_eq!(other, Some(stranger.ip().to_string()), "from another network");
-
-        machine.net.detach(&web.id).unwrap();
-        let rules = run("nft", &["list", "ruleset"]);
-        assert!(!rules.contains("8080"), "{rules}");
+        assert_port_answers_from_everywhere(machine);
     });
+}
+
+/// br_netfilter shows bridged packets to the firewall, and is on or off as
+/// others (Docker) want it.
+#[test]
+fn published_port_answers_from_everywhere_without_bridge_filter() {
+    on_machine(|machine| {
+        run("sysctl", &["-qw", "net.bridge.bridge-nf-call-iptables=0"]);
+        assert_port_answers_from_everywhere(machine);
+    });
+}
+
+fn assert_port_answers_from_everywhere(machine: &Machine) {
+    let outside = Outside::new();
+    let web = web(machine);
+    machine.network(&spec("other"));
+    let neighbour = machine.container("p-db-1", &[on("p_default")]);
+    let stranger = machine.container("q-db-1", &[on("other")]);
+    let published = publish(machine, &web, &[port(None, 8080, Protocol::Tcp)]);
+    assert_eq!(published.ports.len(), 2, "both families");
+    let target = Some(at(web.ip(), 80));
+    assert_eq!(published.publication.targets, [target, target]);
+
+    let remote = outside.enter(|| call_tcp("203.0.113.1:8080"));
+    assert_eq!(
+        remote.as_deref(),
+        Some("203.0.113.2"),
+        "the client's own address"
+    );
+    assert!(
+        outside.enter(|| call_tcp("[2001:db8::1]:8080")).is_some(),
+        "IPv6 by proxy"
+    );
+    let loopback = call_tcp("127.0.0.1:8080");
+    assert_eq!(loopback.as_deref(), Some("172.18.0.1"), "by proxy");
+    assert!(call_tcp("[::1]:8080").is_some(), "IPv6 loopback by proxy");
+    let host = call_tcp("203.0.113.1:8080");
+    assert_eq!(
+        host.as_deref(),
+        Some("203.0.113.1"),
+        "the host's own address, rewritten"
+    );
+    assert!(
+        call_tcp("172.18.0.1:8080").is_some(),
+        "the bridge's address"
+    );
+    assert!(
+        neighbour.enter(|| call_tcp("203.0.113.1:8080")).is_some(),
+        "a neighbour"
+    );
+    assert!(
+        web.enter(|| call_tcp("203.0.113.1:8080")).is_some(),
+        "hairpin to itself"
+    );
+    let other = stranger.enter(|| call_tcp("203.0.113.1:8080"));
+    assert_eq!(
+        other,
+        Some(stranger.ip().to_string()),
+        "from another network"
+    );
+
+    machine.net.detach(&web.id).unwrap();
+    let rules = run("nft", &["list", "ruleset"]);
+    assert!(!rules.contains("8080"), "{rules}");
 }
 
 #[test]
@@ -116,7 +153,10 @@ fn udp_port_answers_from_everywhere() {
         assert_eq!(call_udp("127.1.2.3:5353").as_deref(), Some("172.18.0.1"));
         assert!(call_udp("[::1]:5353").is_some());
         assert!(outside.enter(|| call_udp("[2001:db8::1]:5353")).is_some());
-        assert!(web.enter(|| call_udp("203.0.113.1:5353")).is_some(), "hairpin");
+        assert!(
+            web.enter(|| call_udp("203.0.113.1:5353")).is_some(),
+            "hairpin"
+        );
     });
 }
 
@@ -131,8 +171,15 @@ fn ipv6_target_is_rewritten() {
         web.enter(|| serve_tcp("[::]:80"));
         let _published = publish(machine, &web, &[port(None, 8080, Protocol::Tcp)]);
         let remote = outside.enter(|| call_tcp("[2001:db8::1]:8080"));
-        assert_eq!(remote.as_deref(), Some("2001:db8::2"), "the client's own address");
-        assert!(web.enter(|| call_tcp("[2001:db8::1]:8080")).is_some(), "hairpin");
+        assert_eq!(
+            remote.as_deref(),
+            Some("2001:db8::2"),
+            "the client's own address"
+        );
+        assert!(
+            web.enter(|| call_tcp("[2001:db8::1]:8080")).is_some(),
+            "hairpin"
+        );
     });
 }
 
@@ -157,7 +204,11 @@ fn port_on_one_address_is_open_there_only() {
         let outside = Outside::new();
         run("ip", &["addr", "add", "203.0.113.9/24", "dev", "uplink"]);
         let web = web(machine);
-        let _published = publish(machine, &web, &[port(Some("203.0.113.9"), 8080, Protocol::Tcp)]);
+        let _published = publish(
+            machine,
+            &web,
+            &[port(Some("203.0.113.9"), 8080, Protocol::Tcp)],
+        );
         let seen = outside.enter(|| call_tcp("203.0.113.9:8080"));
         assert_eq!(seen.as_deref(), Some("203.0.113.2"));
         assert_eq!(outside.enter(|| call_tcp("203.0.113.1:8080")), None);
@@ -183,12 +234,24 @@ fn filtered_input_is_obeyed_by_way_of_the_proxy() {
             }
         }");
         let web = web(machine);
-        let wanted = [port(None, 8080, Protocol::Tcp), port(None, 8081, Protocol::Tcp)];
+        let wanted = [
+            port(None, 8080, Protocol::Tcp),
+            port(None, 8081, Protocol::Tcp),
+        ];
         let published = publish(machine, &web, &wanted);
-        assert_eq!(published.publication.notes.len(), 1, "{:?}", published.publication.notes);
+        assert_eq!(
+            published.publication.notes.len(),
+            1,
+            "{:?}",
+            published.publication.notes
+        );
         let open = outside.enter(|| call_tcp("203.0.113.1:8080"));
         assert_eq!(open.as_deref(), Some("172.18.0.1"), "by proxy");
-        assert_eq!(outside.enter(|| call_tcp("203.0.113.1:8081")), None, "the rules hold");
+        assert_eq!(
+            outside.enter(|| call_tcp("203.0.113.1:8081")),
+            None,
+            "the rules hold"
+        );
         assert!(call_tcp("127.0.0.1:8081").is_some());
     });
 }
@@ -203,7 +266,10 @@ fn port_of_an_internal_container_stays_closed() {
         let published = publish(machine, &db, &[port(Some("0.0.0.0"), 5432, Protocol::Tcp)]);
         assert_eq!(published.publication.targets, [None]);
         let notes = published.publication.notes.join("\n");
-        assert!(notes.contains("`p-db-1` is on internal networks only"), "{notes}");
+        assert!(
+            notes.contains("`p-db-1` is on internal networks only"),
+            "{notes}"
+        );
     });
 }
 
@@ -236,7 +302,16 @@ fn taken_udp_port_is_no_shared_port() {
         let wanted = [port(Some("0.0.0.0"), 5353, Protocol::Udp)];
         let _first = ports::bind(&machine.layout, &wanted).unwrap();
         let error = ports::bind(&machine.layout, &wanted).unwrap_err();
-        assert!(matches!(error, PortError::Taken { holder: Some(_), .. }), "{error}");
+        assert!(
+            matches!(
+                error,
+                PortError::Taken {
+                    holder: Some(_),
+                    ..
+                }
+            ),
+            "{error}"
+        );
         // TCP of the same number is another port.
         ports::bind(&machine.layout, &[port(None, 5353, Protocol::Tcp)]).unwrap();
     });
@@ -246,7 +321,10 @@ fn taken_udp_port_is_no_shared_port() {
 fn nothing_stays_bound_where_one_port_is_taken() {
     on_machine(|machine| {
         let _holder = TcpListener::bind("[::]:8081").unwrap();
-        let wanted = [port(None, 8080, Protocol::Tcp), port(None, 8081, Protocol::Tcp)];
+        let wanted = [
+            port(None, 8080, Protocol::Tcp),
+            port(None, 8081, Protocol::Tcp),
+        ];
         ports::bind(&machine.layout, &wanted).unwrap_err();
         TcpListener::bind("0.0.0.0:8080").unwrap();
     });
@@ -261,8 +339,13 @@ fn range_gives_the_first_free_port_and_zero_any() {
         let bound = ports::bind(&machine.layout, std::slice::from_ref(&range)).unwrap();
         let numbers: Vec<u16> = bound.iter().map(|bound| bound.port.host_port).collect();
         assert_eq!(numbers, [8081, 8081]);
-        let error = ports::bind(&machine.layout, &[range]).unwrap_err().to_string();
-        assert!(error.starts_with("port 0.0.0.0:8080-8081/tcp is taken"), "{error}");
+        let error = ports::bind(&machine.layout, &[range])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("port 0.0.0.0:8080-8081/tcp is taken"),
+            "{error}"
+        );
         let any = ports::bind(&machine.layout, &[port(None, 0, Protocol::Udp)]).unwrap();
         assert_eq!(any.len(), 2);
         assert_ne!(any[0].port.host_port, 0);
@@ -274,8 +357,11 @@ fn range_gives_the_first_free_port_and_zero_any() {
 fn kept_listener_bridges_a_restart_of_the_proxy() {
     on_machine(|machine| {
         let web = web(machine);
-        let mut bound =
-            ports::bind(&machine.layout, &[port(Some("127.0.0.1"), 8080, Protocol::Tcp)]).unwrap();
+        let mut bound = ports::bind(
+            &machine.layout,
+            &[port(Some("127.0.0.1"), 8080, Protocol::Tcp)],
+        )
+        .unwrap();
         let listener = bound.remove(0).socket;
         let duplicate = listener.try_clone().unwrap();
         let target = at(web.ip(), 80);
@@ -295,7 +381,11 @@ fn kept_listener_bridges_a_restart_of_the_proxy() {
 fn proxy_passes_much_data_and_half_closes() {
     on_machine(|machine| {
         let web = web(machine);
-        let _published = publish(machine, &web, &[port(Some("127.0.0.1"), 8080, Protocol::Tcp)]);
+        let _published = publish(
+            machine,
+            &web,
+            &[port(Some("127.0.0.1"), 8080, Protocol::Tcp)],
+        );
         let sent: Vec<u8> = (0..4_000_000_u32).map(|i| (i % 251) as u8).collect();
         let mut stream = TcpStream::connect("127.0.0.1:8080").unwrap();
         let mut writer = stream.try_clone().unwrap();
@@ -324,7 +414,11 @@ fn udp_client_reaches_the_successor_of_a_container() {
         old.enter(|| serve_udp("0.0.0.0:80"));
         let wanted = [port(Some("0.0.0.0"), 5353, Protocol::Udp)];
         let first = publish(machine, &old, &wanted);
-        assert!(outside.enter(|| call_udp_from(40000, "203.0.113.1:5353")).is_some());
+        assert!(
+            outside
+                .enter(|| call_udp_from(40000, "203.0.113.1:5353"))
+                .is_some()
+        );
         machine.net.detach(&old.id).unwrap();
         drop(first);
         let _filler = machine.container("p-job-1", &[on("p_default")]);
@@ -346,7 +440,11 @@ fn rebuild_brings_published_ports_back() {
         run("nft", &["flush", "ruleset"]);
         machine.net.repair().unwrap();
         let seen = outside.enter(|| call_tcp("203.0.113.1:8080"));
-        assert_eq!(seen.as_deref(), Some("203.0.113.2"), "rewritten, not proxied");
+        assert_eq!(
+            seen.as_deref(),
+            Some("203.0.113.2"),
+            "rewritten, not proxied"
+        );
     });
 }
 
@@ -362,7 +460,10 @@ fn publish_after_a_flush_writes_the_table_anew() {
         run("nft", &["flush", "ruleset"]);
         machine.net.detach(&web.id).unwrap();
         let rules = run("nft", &["list", "ruleset"]);
-        assert!(rules.contains("chain guard") && !rules.contains("8080"), "{rules}");
+        assert!(
+            rules.contains("chain guard") && !rules.contains("8080"),
+            "{rules}"
+        );
     });
 }
 
@@ -371,7 +472,10 @@ fn two_families_of_one_spec_share_the_address_text() {
     on_machine(|machine| {
         let bound = ports::bind(&machine.layout, &[port(None, 8080, Protocol::Tcp)]).unwrap();
         let ips: Vec<IpAddr> = bound.iter().map(|bound| bound.port.host_ip).collect();
-        assert_eq!(ips, ["0.0.0.0".parse::<IpAddr>().unwrap(), "::".parse().unwrap()]);
+        assert_eq!(
+            ips,
+            ["0.0.0.0".parse::<IpAddr>().unwrap(), "::".parse().unwrap()]
+        );
         run("sysctl", &["-qw", "net.ipv6.conf.all.disable_ipv6=1"]);
         drop(bound);
         let bound = ports::bind(&machine.layout, &[port(None, 8080, Protocol::Tcp)]).unwrap();

@@ -15,22 +15,25 @@ fn sweep_takes_what_no_container_and_no_network_owns() {
         let dead = machine.container("p-web-2", &[on("p_default"), on("gone")]);
         fs_err::remove_dir_all(machine.layout.container("p", &dead.id)).unwrap();
         let dead_alone = ContainerId::random();
-        machine.net.attach(&request(&dead_alone, "p-job-1", &[])).unwrap();
+        machine
+            .net
+            .attach(&request(&dead_alone, "p-job-1", &[]))
+            .unwrap();
         // A network whose record is gone, as if removal had died half-way.
         fs_err::remove_file(machine.layout.networks().join("gone.json")).unwrap();
 
         let swept = machine.net.sweep().unwrap();
-        assert_eq!(
-            swept.containers.into_iter().collect::<Vec<_>>(),
-            {
-                let mut ids = vec![dead.id.clone(), dead_alone];
-                ids.sort();
-                ids
-            }
-        );
+        assert_eq!(swept.containers.into_iter().collect::<Vec<_>>(), {
+            let mut ids = vec![dead.id.clone(), dead_alone];
+            ids.sort();
+            ids
+        });
         let bridges = run("ip", &["-br", "link", "show", "type", "bridge"]);
         assert_eq!(bridges.lines().count(), 1, "{bridges}");
-        let rules = run("nft", &["list", "set", "inet", &table(&machine.net), "bridges"]);
+        let rules = run(
+            "nft",
+            &["list", "set", "inet", &table(&machine.net), "bridges"],
+        );
         assert_eq!(rules.matches("\"sk").count(), 1, "{rules}");
         assert!(machine.net.attached(&dead.id).unwrap().is_none());
         let left = machine.net.attached(&alive.id).unwrap().unwrap();

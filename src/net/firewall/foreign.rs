@@ -13,8 +13,8 @@ use fs_err as fs;
 use super::nft::{self, BaseChain, Hook, ListedRule, Meta, Rule, Table, Verdict};
 use super::{Firewall, failed};
 use crate::net::error::NetError;
-use crate::net::network::OPT_BRIDGE_NAME;
 use crate::net::netlink::Request;
+use crate::net::network::OPT_BRIDGE_NAME;
 
 /// The chain that Docker leaves to its users.
 const DOCKER_USER: &str = "DOCKER-USER";
@@ -44,7 +44,10 @@ impl Firewall<'_> {
             }
             let mut requests = self.removals(&chain.table, &rules);
             let accepts = wanted.into_iter().map(|rule| {
-                let rule = rule.comment(&self.table.name).count().verdict(&Verdict::Accept);
+                let rule = rule
+                    .comment(&self.table.name)
+                    .count()
+                    .verdict(&Verdict::Accept);
                 chain.table.insert_rule(place, rule)
             });
             requests.extend(accepts);
@@ -96,7 +99,8 @@ impl Firewall<'_> {
     }
 
     fn foreign_rules(&mut self, table: &Table) -> Result<Vec<ListedRule>, NetError> {
-        nft::rules(&mut self.connection, table).map_err(failed("list the firewall table", &table.name))
+        nft::rules(&mut self.connection, table)
+            .map_err(failed("list the firewall table", &table.name))
     }
 
     fn is_ours(&self, rule: &ListedRule) -> bool {

@@ -173,12 +173,10 @@ fn network_entries(net: &Net, record: &NetworkRecord) -> Vec<Entry> {
 fn failed(action: &'static str, object: &str) -> impl FnOnce(io::Error) -> NetError {
     let object = object.to_owned();
     move |source| match source.raw_os_error() {
-        Some(libc::EOPNOTSUPP | libc::EPROTONOSUPPORT | libc::ENOENT) => {
-            NetError::Missing {
-                feature: probe::NF_TABLES,
-                remedy: probe::NF_TABLES_REMEDY,
-            }
-        }
+        Some(libc::EOPNOTSUPP | libc::EPROTONOSUPPORT | libc::ENOENT) => NetError::Missing {
+            feature: probe::NF_TABLES,
+            remedy: probe::NF_TABLES_REMEDY,
+        },
         _ => NetError::Kernel {
             action,
             object,

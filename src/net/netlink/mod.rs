@@ -77,7 +77,11 @@ impl Connection {
         requests: &[Request],
         end: &Request,
     ) -> io::Result<()> {
-        self.send_all(std::slice::from_ref(begin), requests, std::slice::from_ref(end))
+        self.send_all(
+            std::slice::from_ref(begin),
+            requests,
+            std::slice::from_ref(end),
+        )
     }
 
     /// The requests proper are numbered from `self.sequence`, what frames them
@@ -274,9 +278,7 @@ pub(super) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
             sequence: attributes::native_u32(bytes, 8)?,
             body: bytes.get(HEADER..length)?,
         };
-        bytes = bytes
-            .get(length.next_multiple_of(4)..)
-            .unwrap_or_default();
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
         Some(message)
     })
 }
