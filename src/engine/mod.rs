@@ -6,5 +6,19 @@
 //! in the supervisor, [`launch`] in the single-threaded keeper, and `init` in
 //! the new child between clone and exec.
 
+pub mod caps;
+pub mod cgroup;
+mod init;
+mod inroot;
 pub mod launch;
+pub mod mounts;
+pub mod oci_default;
+pub mod prepare;
+pub mod probe;
+pub mod process;
+mod rootfs;
+pub mod seccomp;
 pub mod spec;
+pub mod sys;
+mod sys_bpf;
+pub mod tiny_init;

@@ -1,0 +1,189 @@
+//! Version 1: one hierarchy per controller (cgroups(7), "Cgroups version 1").
+//!
+//! On a hybrid host the version 2 mount takes the place of the freezer, and
+//! tells when a group is empty.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use rustix::fs::{Mode, OFlags};
+
+use super::error::CgroupError;
+use super::files;
+use super::mounts::{Controller, Mounts, V1Mount};
+use super::tasks::Tasks;
+
+/// A parent made and removed by others in between: this many tries.
+const MAKE_TRIES: u32 = 20;
+
+/// The hierarchies of a host with version 1 controllers.
+#[derive(Debug)]
+pub(super) struct Hierarchies {
+    /// Those in which every container has a group.
+    used: Vec<V1Mount>,
+    /// A version 2 mount without controllers.
+    unified: Option<PathBuf>,
+    /// Hierarchies whose controllers are of no use to a container (named ones,
+    /// `net_cls`, and the freezer beside a version 2 mount): only keeper and
+    /// supervisor leave the caller's group there.
+    others: Vec<PathBuf>,
+}
+
+impl Hierarchies {
+    pub(super) fn new(mounts: Mounts) -> Self {
+        let unified = mounts.v2;
+        let is_used = |mount: &V1Mount| match mount.controllers.as_slice() {
+            [] => false,
+            [Controller::Freezer] => unified.is_none(),
+            _ => true,
+        };
+        let (used, others): (Vec<_>, Vec<_>) = mounts.v1.into_iter().partition(is_used);
+        Self {
+            used,
+            unified,
+            others: others.into_iter().map(|mount| mount.root).collect(),
+        }
+    }
+
+    pub(super) fn controllers(&self) -> Vec<Controller> {
+        let mut all: Vec<_> = self
+            .used
+            .iter()
+            .flat_map(|mount| mount.controllers.iter().copied())
+            .collect();
+        if self.unified.is_some() {
+            all.push(Controller::Freezer);
+        }
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// Roots of the hierarchies in which a container has a group, the one that
+    /// tells of its processes first.
+    pub(super) fn roots(&self) -> Vec<&Path> {
+        let unified = self.unified.as_deref().into_iter();
+        unified
+            .chain(self.used.iter().map(|mount| mount.root.as_path()))
+            .collect()
+    }
+
+    /// Roots of all hierarchies.
+    pub(super) fn all_roots(&self) -> Vec<&Path> {
+        let mut roots = self.roots();
+        roots.extend(self.others.iter().map(PathBuf::as_path));
+        roots
+    }
+
+    /// The group's folder in a controller's hierarchy.
+    pub(super) fn folder(&self, controller: Controller, path: &str) -> Option<PathBuf> {
+        self.used
+            .iter()
+            .find(|mount| mount.controllers.contains(&controller))
+            .map(|mount| mount.root.join(path))
+    }
+
+    /// Whoever knows of the group's processes.
+    pub(super) fn tasks(&self, path: &str) -> Tasks {
+        if let Some(root) = &self.unified {
+            return Tasks::Unified(root.join(path));
+        }
+        if let Some(folder) = self.folder(Controller::Freezer, path) {
+            return Tasks::Freezer(folder);
+        }
+        let any = self.used.first().map(|mount| mount.root.join(path));
+        Tasks::Plain(any.unwrap_or_else(|| path.into()))
+    }
+
+    /// Makes the group in every hierarchy that a container needs.
+    pub(super) fn make(&self, path: &str) -> Result<(), CgroupError> {
+        if let Some(root) = &self.unified {
+            make_below(root, path, false)?;
+        }
+        for mount in &self.used {
+            let cpuset = mount.controllers.contains(&Controller::Cpuset);
+            make_below(&mount.root, path, cpuset)?;
+        }
+        Ok(())
+    }
+
+    /// Files that a new process writes `0` to.
+    pub(super) fn open_procs(&self, path: &str) -> Result<Vec<OwnedFd>, CgroupError> {
+        self.roots()
+            .into_iter()
+            .map(|root| {
+                let file = root.join(path).join("cgroup.procs");
+                rustix::fs::open(&file, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).map_err(
+                    |errno| CgroupError::Read {
+                        path: file,
+                        source: errno.into(),
+                    },
+                )
+            })
+            .collect()
+    }
+
+    /// Makes the group everywhere and moves the calling process there.
+    pub(super) fn enter_everywhere(&self, path: &str) -> Result<(), CgroupError> {
+        self.make(path)?;
+        for root in &self.others {
+            make_below(root, path, false)?;
+        }
+        for root in self.all_roots() {
+            files::write(&root.join(path).join("cgroup.procs"), "0")?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes a folder and those above it; a new cpuset starts as its parent is.
+fn make_below(root: &Path, path: &str, cpuset: bool) -> Result<(), CgroupError> {
+    let folder = root.join(path);
+    for _ in 0..MAKE_TRIES {
+        match fs::create_dir_all(&folder) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(source) => {
+                return Err(CgroupError::Make {
+                    path: folder,
+                    source,
+                });
+            }
+        }
+        if !cpuset {
+            return Ok(());
+        }
+        match inherit_cpuset(root, &folder) {
+            Err(CgroupError::Read { source, .. } | CgroupError::Write { source, .. })
+                if source.kind() == io::ErrorKind::NotFound => {}
+            other => return other,
+        }
+    }
+    Err(CgroupError::Make {
+        path: folder,
+        source: io::ErrorKind::NotFound.into(),
+    })
+}
+
+/// Fills an empty cpuset from its parent, which must be filled first. Nothing
+/// can enter an empty one.
+fn inherit_cpuset(root: &Path, folder: &Path) -> Result<(), CgroupError> {
+    let Some(parent) = folder.parent().filter(|_| folder != root) else {
+        return Ok(());
+    };
+    for name in ["cpuset.cpus", "cpuset.mems"] {
+        let own = folder.join(name);
+        if !files::read(&own)?.trim().is_empty() {
+            continue;
+        }
+        let mut inherited = files::read(&parent.join(name))?;
+        if inherited.trim().is_empty() {
+            inherit_cpuset(root, parent)?;
+            inherited = files::read(&parent.join(name))?;
+        }
+        files::write(&own, inherited.trim())?;
+    }
+    Ok(())
+}

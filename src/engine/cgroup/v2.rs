@@ -1,0 +1,163 @@
+//! Version 2: the unified hierarchy (the kernel's `cgroup-v2.rst`).
+//!
+//! Controllers reach a group only where every group above it has them in
+//! `cgroup.subtree_control`, and a group that has them there may hold no
+//! process itself (but the root may).
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use rustix::fs::{Mode, OFlags};
+
+use super::error::CgroupError;
+use super::files;
+use super::mounts::Controller;
+
+/// Controllers handed down to containers where the host has them.
+const HANDED_DOWN: [Controller; 6] = [
+    Controller::Cpu,
+    Controller::Cpuset,
+    Controller::Io,
+    Controller::Memory,
+    Controller::Pids,
+    Controller::Hugetlb,
+];
+
+/// A parent made and removed by others in between: this many tries.
+const MAKE_TRIES: u32 = 20;
+
+/// The unified hierarchy.
+#[derive(Debug)]
+pub(super) struct Hierarchy {
+    root: PathBuf,
+    /// Handed down, and those that are always there.
+    controllers: Vec<Controller>,
+}
+
+impl Hierarchy {
+    /// Reads which controllers the mount has.
+    pub(super) fn new(root: PathBuf) -> Result<Self, CgroupError> {
+        let text = files::read(&root.join("cgroup.controllers"))?;
+        let mut controllers: Vec<_> = text
+            .split_whitespace()
+            .filter_map(Controller::from_v2)
+            .filter(|controller| HANDED_DOWN.contains(controller))
+            .collect();
+        if controllers.is_empty() {
+            return Err(CgroupError::NoHierarchy);
+        }
+        controllers.extend([Controller::Devices, Controller::Freezer]);
+        Ok(Self { root, controllers })
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(super) fn controllers(&self) -> &[Controller] {
+        &self.controllers
+    }
+
+    pub(super) fn folder(&self, path: &str) -> PathBuf {
+        self.root.join(path)
+    }
+
+    /// The folder, for `CLONE_INTO_CGROUP` (Linux 5.7) and for programs.
+    pub(super) fn open_folder(&self, path: &str) -> Result<OwnedFd, CgroupError> {
+        let folder = self.folder(path);
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::open(&folder, flags, Mode::empty()).map_err(|errno| CgroupError::Read {
+            path: folder,
+            source: errno.into(),
+        })
+    }
+
+    /// Makes a group that has all controllers of the host.
+    pub(super) fn make(&self, path: &str) -> Result<(), CgroupError> {
+        for _ in 0..MAKE_TRIES {
+            match self.try_make(path) {
+                Err(CgroupError::Make { source, .. } | CgroupError::Write { source, .. })
+                    if source.kind() == io::ErrorKind::NotFound => {}
+                other => return other,
+            }
+        }
+        Err(CgroupError::Make {
+            path: self.folder(path),
+            source: io::ErrorKind::NotFound.into(),
+        })
+    }
+
+    /// Makes the group and moves the calling process there.
+    pub(super) fn enter(&self, path: &str) -> Result<(), CgroupError> {
+        self.make(path)?;
+        files::write(&self.folder(path).join("cgroup.procs"), "0")
+    }
+
+    fn try_make(&self, path: &str) -> Result<(), CgroupError> {
+        let leaf = self.folder(path);
+        if make_one(&leaf).is_ok() && self.has_all(&leaf) {
+            return Ok(());
+        }
+        let mut folder = self.root.clone();
+        for component in path.split('/') {
+            self.hand_down(&folder)?;
+            folder.push(component);
+            make_one(&folder).map_err(|source| CgroupError::Make {
+                path: folder.clone(),
+                source,
+            })?;
+        }
+        Ok(())
+    }
+
+    fn handed_down(&self) -> impl Iterator<Item = Controller> {
+        let all = self.controllers.iter().copied();
+        all.filter(|controller| HANDED_DOWN.contains(controller))
+    }
+
+    fn has_all(&self, folder: &Path) -> bool {
+        let text = files::read(&folder.join("cgroup.controllers")).unwrap_or_default();
+        self.handed_down().all(|controller| {
+            text.split_whitespace()
+                .any(|name| name == controller.v2_name())
+        })
+    }
+
+    /// Gives a group's children all controllers. One that cannot be given is
+    /// passed over: a limit that needs it fails later, and names it.
+    fn hand_down(&self, folder: &Path) -> Result<(), CgroupError> {
+        let file = folder.join("cgroup.subtree_control");
+        let words: Vec<_> = self
+            .handed_down()
+            .map(|controller| format!("+{}", controller.v2_name()))
+            .collect();
+        let Err(error) = files::write_raw(&file, &words.join(" ")) else {
+            return Ok(());
+        };
+        match error.raw_os_error() {
+            Some(libc::EBUSY) => Err(CgroupError::Busy {
+                path: folder.to_owned(),
+            }),
+            Some(libc::EINVAL | libc::EOPNOTSUPP | libc::ENOENT) if file.exists() => {
+                for word in words {
+                    files::write_raw(&file, &word).ok();
+                }
+                Ok(())
+            }
+            _ => Err(CgroupError::Write {
+                path: file,
+                value: words.join(" "),
+                source: error,
+            }),
+        }
+    }
+}
+
+fn make_one(folder: &Path) -> io::Result<()> {
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }
+}
