@@ -30,12 +30,12 @@ fn kill_hard(pid: u32) {
         .and_then(Pid::from_raw)
         .expect("a pid");
     kill_process(raw, Signal::KILL).expect("killed");
-    assert!(wait_exit(pid, Instant::now() + DEADLINE));
+    assert!(wait_exit(pid, Instant::now() + *DEADLINE));
 }
 
 /// Kills the supervisor, which must be one other than `last`; returns its pid.
 fn kill_supervisor(project: &Project<'_>, last: Option<u32>) -> u32 {
-    let end = Instant::now() + DEADLINE;
+    let end = Instant::now() + *DEADLINE;
     loop {
         let now = helpers(project, "supervisor");
         if let Some(pid) = now.iter().copied().find(|pid| Some(*pid) != last) {
@@ -84,7 +84,7 @@ services:
             while !stop.load(Ordering::Relaxed) {
                 let mut stream = TcpStream::connect("127.0.0.1:18080").expect("never refused");
                 stream.write_all(b"GET / HTTP/1.0\r\n\r\n").expect("sent");
-                stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+                stream.set_read_timeout(Some(*DEADLINE)).expect("a timeout");
                 let mut text = String::new();
                 // A connection that the killed supervisor carried is cut; a new one must do.
                 if stream.read_to_string(&mut text).is_ok() && text.contains("page") {

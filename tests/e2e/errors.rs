@@ -206,7 +206,7 @@ fn a_blob_that_is_not_what_its_digest_says_is_thrown_away() {
         let registry = Registry::start(sandbox, 5000);
         Image::busybox().push(&registry.address, "busybox", "latest");
         // The registry's store is on disk: one layer is made another of the same length.
-        let script = "for f in $(find registry-5000 -path '*blobs/sha256*' -name data -size +100k); do \
+        let script = "for f in $(find registry-5000/store -path '*blobs/sha256*' -name data -size +100k); do \
                       printf 'XXXX' | dd of=$f bs=1 seek=100 conv=notrunc 2>/dev/null; done";
         sandbox.shell(script).run().succeeds().whatever();
         let project = sandbox.project(

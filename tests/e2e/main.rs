@@ -37,6 +37,8 @@ mod recreate;
 #[cfg(test)]
 mod shell;
 #[cfg(test)]
+mod shop;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod tables;

@@ -208,7 +208,7 @@ configs: {script: {file: echo.pl}}
         let mut logs = project.skiff(["logs", "-f"]).spawn();
         logs.wait_line("ready");
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
-        socket.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+        socket.set_read_timeout(Some(*DEADLINE)).expect("a timeout");
         for word in ["one", "two", "three"] {
             socket
                 .send_to(word.as_bytes(), "127.0.0.1:18053")

@@ -145,7 +145,7 @@ fn closing_the_terminal_ends_nothing() {
         let id = project.container_field("web", "ID");
         let shell = terminal.pid();
         terminal.close();
-        let end = std::time::Instant::now() + crate::support::DEADLINE;
+        let end = std::time::Instant::now() + *crate::support::DEADLINE;
         assert!(
             crate::support::wait_exit(shell, end),
             "the shell ends with its terminal"

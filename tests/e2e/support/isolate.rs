@@ -30,9 +30,18 @@ const INIT: &str = r#"ip link set lo up && "$0" "$@"; exit $?"#;
 /// it is left. The closure must stand directly in the test function: its type's
 /// name is where the test's own name comes from.
 pub(crate) fn isolated<F: FnOnce(&Sandbox)>(body: F) {
+    isolated_after(|| (), body);
+}
+
+/// The same, after `prepare`, which runs in the machine's own namespaces: for
+/// what must be fetched from the outside.
+pub(crate) fn isolated_after<F: FnOnce(&Sandbox)>(prepare: impl FnOnce(), body: F) {
     match skiff::env::read_path(HOME_VARIABLE) {
         Some(home) => inner(&home, body),
-        None => outer(&test_name::<F>()),
+        None => {
+            prepare();
+            outer(&test_name::<F>());
+        }
     }
 }
 

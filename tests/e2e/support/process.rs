@@ -101,6 +101,11 @@ impl Invocation {
         self.spawn().finish()
     }
 
+    /// Runs it to its end, which may be later than usual.
+    pub(crate) fn run_within(self, limit: Duration) -> Output {
+        self.spawn().finish_within(limit)
+    }
+
     /// Starts it and goes on.
     pub(crate) fn spawn(mut self) -> Background {
         let piped = self.open_input || self.input.is_some();
@@ -237,7 +242,7 @@ impl Background {
 
     /// Reads on to the first line for which `wanted` holds.
     pub(crate) fn wait_for(&mut self, what: &str, mut wanted: impl FnMut(&str) -> bool) -> String {
-        let end = Instant::now() + DEADLINE;
+        let end = Instant::now() + *DEADLINE;
         loop {
             match self.next_line(end) {
                 Some(line) if wanted(&line) => return line,
@@ -252,10 +257,15 @@ impl Background {
     }
 
     /// Waits for its end, and for the end of both its streams.
-    pub(crate) fn finish(mut self) -> Output {
+    pub(crate) fn finish(self) -> Output {
+        self.finish_within(*DEADLINE * 2)
+    }
+
+    /// The same with a limit of its own.
+    fn finish_within(mut self, limit: Duration) -> Output {
         self.close_input();
         // The pipes are read while waiting, or a talkative program would block.
-        let end = Instant::now() + DEADLINE * 2;
+        let end = Instant::now() + limit;
         while !self.exited && self.receive(end) {}
         assert!(
             self.exited,

@@ -85,7 +85,7 @@ impl Terminal {
 
     /// Reads on until the output since the last call contains `part`; returns that output.
     pub(crate) fn wait_text(&mut self, part: &str) -> String {
-        let end = Instant::now() + DEADLINE;
+        let end = Instant::now() + *DEADLINE;
         while !self.screen.contains(part) {
             let rest = end.saturating_duration_since(Instant::now());
             match self.bytes.recv_timeout(rest) {
@@ -103,7 +103,7 @@ impl Terminal {
 
     /// Waits for the program's end; returns its exit code and the rest of its output.
     pub(crate) fn finish(mut self) -> (i32, String) {
-        let end = Instant::now() + DEADLINE;
+        let end = Instant::now() + *DEADLINE;
         while !wait_exit(self.pid(), Instant::now()) {
             let rest = end.saturating_duration_since(Instant::now());
             assert!(!rest.is_zero(), "the program did not end:\n{}", self.screen);

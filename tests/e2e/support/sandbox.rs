@@ -22,7 +22,7 @@ const PACKAGES: &[(&str, &str)] = &[
 ];
 
 /// Where programs are looked for, whatever the caller's PATH.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The path of a program; fails the test with the line that installs it.
 pub(crate) fn program(name: &str) -> PathBuf {
