@@ -2,7 +2,8 @@
 
 use oci_spec::runtime::Process;
 
-use crate::engine::caps;
+use crate::engine::caps::CapSet;
+use crate::engine::oci_default;
 use crate::engine::spec::ExecSpec;
 use crate::supervise::record::ContainerRecord;
 
@@ -71,7 +72,7 @@ pub fn exec_spec(
 }
 
 fn grant_all(process: &mut Process) {
-    process.set_capabilities(Some(caps::all_of_this_kernel()));
+    process.set_capabilities(Some(oci_default::capabilities(CapSet::all().to_oci())));
     process.set_no_new_privileges(Some(false));
 }
 
