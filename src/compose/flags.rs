@@ -2,9 +2,12 @@
 
 use std::path::Path;
 
+use indexmap::IndexMap;
+
 use super::model::{BindOptions, Mount, MountKind, Port, VolumeOptions};
 use super::paths::{Resolver, clean};
 use super::short;
+use super::{dotenv, shell};
 use super::source::Host;
 
 /// Reads a port as `run -p` takes it, one entry a container port.
@@ -54,6 +57,29 @@ pub fn mount_flag(text: &str, folder: &Path, home: Option<&str>) -> Result<Mount
         }),
         ..Mount::default()
     })
+}
+
+/// Reads a file of variables, as `run --env-from-file` takes it; `outside` is
+/// where variables in its values are looked up.
+///
+/// # Errors
+/// What is wrong, and in which line.
+pub fn parse_env_file(
+    text: &str,
+    outside: &IndexMap<String, String>,
+) -> Result<IndexMap<String, String>, String> {
+    let mut variables = IndexMap::new();
+    dotenv::parse(text, &mut variables, &|name: &str| outside.get(name).cloned())
+        .map_err(|error| format!("line {}: {}", error.line, error.message))?;
+    Ok(variables)
+}
+
+/// Splits a command line into words as the specification has it for `command`.
+///
+/// # Errors
+/// A quote that is not closed.
+pub fn split_words(line: &str) -> Result<Vec<String>, String> {
+    shell::split(line)
 }
 
 #[cfg(test)]

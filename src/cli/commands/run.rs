@@ -12,7 +12,7 @@ use crate::cli::relay::{Input, Streams};
 use crate::cli::session::{self, Work};
 use crate::cli::signals::Interrupts;
 use crate::cli::{interactive, parse, runtime};
-use crate::compose::{Project, mount_flag, parse_env_file, port_flag};
+use crate::compose::{Project, mount_flag, parse_env_file, port_flag, split_words};
 use crate::reconcile::{self, Overrides, Prepared, RunOptions, UpChoices, cancel_pair};
 use crate::supervise::client::{Client, ClientError};
 use crate::supervise::wire::{ChangeKind, Request};
@@ -174,7 +174,7 @@ fn overrides(
         volumes.push(mount_flag(text, &folder, home).map_err(|why| bad("-v", text, why))?);
     }
     let entrypoint = match &args.entrypoint {
-        Some(text) => Some(parse::words(text).map_err(|why| bad("--entrypoint", text, why))?),
+        Some(text) => Some(split_words(text).map_err(|why| bad("--entrypoint", text, why))?),
         None => None,
     };
     Ok(Overrides {
