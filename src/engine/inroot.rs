@@ -19,7 +19,7 @@ const FOLDER_MODE: Mode = Mode::from_raw_mode(0o755);
 
 /// A folder that its paths cannot leave.
 #[derive(Debug)]
-pub struct Root {
+pub(crate) struct Root {
     folder: OwnedFd,
 }
 
@@ -32,7 +32,7 @@ enum Last {
 
 impl Root {
     /// Takes a descriptor of a folder (`O_PATH` will do).
-    pub fn new(folder: OwnedFd) -> Self {
+    pub(crate) fn new(folder: OwnedFd) -> Self {
         Self { folder }
     }
 
@@ -40,12 +40,12 @@ impl Root {
     ///
     /// # Errors
     /// What openat(2) says.
-    pub fn own() -> rustix::io::Result<Self> {
+    pub(crate) fn own() -> rustix::io::Result<Self> {
         open_folder(rustix::fs::CWD, OsStr::new("/")).map(Self::new)
     }
 
     /// The root's folder.
-    pub fn folder(&self) -> BorrowedFd<'_> {
+    pub(crate) fn folder(&self) -> BorrowedFd<'_> {
         self.folder.as_fd()
     }
 
@@ -53,7 +53,7 @@ impl Root {
     ///
     /// # Errors
     /// `ENOENT`, `ENOTDIR`, `ELOOP`, as openat2(2) has them.
-    pub fn open(&self, path: &Path) -> rustix::io::Result<OwnedFd> {
+    pub(crate) fn open(&self, path: &Path) -> rustix::io::Result<OwnedFd> {
         self.open2(path, OFlags::PATH, ResolveFlags::NO_MAGICLINKS)
     }
 
@@ -61,7 +61,7 @@ impl Root {
     ///
     /// # Errors
     /// As [`Root::open`].
-    pub fn open_file(&self, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    pub(crate) fn open_file(&self, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
         self.open2(path.as_ref(), flags, ResolveFlags::NO_MAGICLINKS)
     }
 
@@ -69,7 +69,7 @@ impl Root {
     ///
     /// # Errors
     /// As [`Root::open`].
-    pub fn open_no_links(&self, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    pub(crate) fn open_no_links(&self, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
         self.open2(path.as_ref(), flags, ResolveFlags::NO_SYMLINKS)
     }
 
@@ -101,7 +101,7 @@ impl Root {
     ///
     /// # Errors
     /// `ENOTDIR` where a file is in the way; otherwise what the kernel says.
-    pub fn make_folder(&self, path: &Path) -> rustix::io::Result<OwnedFd> {
+    pub(crate) fn make_folder(&self, path: &Path) -> rustix::io::Result<OwnedFd> {
         let found = match self.open(path) {
             Err(Errno::NOENT) => self.make(path, Last::Folder)?,
             other => other?,
@@ -113,7 +113,7 @@ impl Root {
     ///
     /// # Errors
     /// `EISDIR` where a folder is in the way; otherwise what the kernel says.
-    pub fn make_file(&self, path: &Path, mode: Mode) -> rustix::io::Result<OwnedFd> {
+    pub(crate) fn make_file(&self, path: &Path, mode: Mode) -> rustix::io::Result<OwnedFd> {
         let found = match self.open(path) {
             Err(Errno::NOENT) => self.make(path, Last::File(mode))?,
             other => other?,
@@ -132,7 +132,9 @@ impl Root {
                 stack.pop();
                 continue;
             }
-            let here = stack.last().map_or_else(|| self.folder.as_fd(), AsFd::as_fd);
+            let here = stack
+                .last()
+                .map_or_else(|| self.folder.as_fd(), AsFd::as_fd);
             match open_no_follow(here, &name) {
                 Ok(found) => match FileType::from_raw_mode(fstat(&found)?.st_mode) {
                     FileType::Symlink => {
@@ -155,7 +157,11 @@ impl Root {
                     _ => return Err(Errno::NOTDIR),
                 },
                 Err(Errno::NOENT) => {
-                    let made = make_one(here, &name, if rest.is_empty() { last } else { Last::Folder })?;
+                    let made = make_one(
+                        here,
+                        &name,
+                        if rest.is_empty() { last } else { Last::Folder },
+                    )?;
                     stack.push(made);
                 }
                 Err(errno) => return Err(errno),
@@ -263,8 +269,14 @@ mod tests {
         let (folder, root) = root();
         fs::write(folder.path().join("file"), "").unwrap();
         fs::create_dir(folder.path().join("dir")).unwrap();
-        assert_eq!(root.make_folder("/file".as_ref()).unwrap_err(), Errno::NOTDIR);
-        assert_eq!(root.make_folder("/file/x".as_ref()).unwrap_err(), Errno::NOTDIR);
+        assert_eq!(
+            root.make_folder("/file".as_ref()).unwrap_err(),
+            Errno::NOTDIR
+        );
+        assert_eq!(
+            root.make_folder("/file/x".as_ref()).unwrap_err(),
+            Errno::NOTDIR
+        );
         assert_eq!(
             root.make_file("/dir".as_ref(), Mode::RUSR).unwrap_err(),
             Errno::ISDIR

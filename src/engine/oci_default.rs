@@ -157,7 +157,13 @@ pub fn privileged_spec(all: &Capabilities) -> Spec {
         linux.set_masked_paths(None);
         linux.set_readonly_paths(None);
         let mut resources = LinuxResources::default();
-        resources.set_devices(Some(vec![rule(true, LinuxDeviceType::A, None, None, "rwm")]));
+        resources.set_devices(Some(vec![rule(
+            true,
+            LinuxDeviceType::A,
+            None,
+            None,
+            "rwm",
+        )]));
         linux.set_resources(Some(resources));
     }
     spec
@@ -202,7 +208,12 @@ pub fn default_mounts(shm_size: u64, read_only_system: bool) -> Vec<Mount> {
     let plain = |options: &[&str]| options.iter().map(|&option| option.to_owned()).collect();
     let shm = format!("size={shm_size}");
     vec![
-        mount("/proc", "proc", "proc", plain(&["nosuid", "noexec", "nodev"])),
+        mount(
+            "/proc",
+            "proc",
+            "proc",
+            plain(&["nosuid", "noexec", "nodev"]),
+        ),
         mount(
             "/dev",
             "tmpfs",
@@ -222,7 +233,12 @@ pub fn default_mounts(shm_size: u64, read_only_system: bool) -> Vec<Mount> {
                 "gid=5",
             ]),
         ),
-        mount("/sys", "sysfs", "sysfs", system(&["nosuid", "noexec", "nodev"])),
+        mount(
+            "/sys",
+            "sysfs",
+            "sysfs",
+            system(&["nosuid", "noexec", "nodev"]),
+        ),
         mount(
             "/sys/fs/cgroup",
             "cgroup",

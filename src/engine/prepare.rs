@@ -3,9 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{
-    MemfdFlags, Mode, OFlags, SealFlags, fcntl_add_seals, memfd_create, sendfile,
-};
+use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags, fcntl_add_seals, memfd_create, sendfile};
 use rustix::mount::{MountAttrFlags, MountPropagationFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use serde::Serialize;
@@ -67,11 +65,7 @@ pub fn sealed_exe() -> io::Result<OwnedFd> {
 }
 
 fn exe_on_read_only_mount() -> io::Result<OwnedFd> {
-    let program = rustix::fs::open(
-        OWN_PROGRAM,
-        OFlags::PATH | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
+    let program = rustix::fs::open(OWN_PROGRAM, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
     let mount = helpers::clone_mount(program.as_fd(), "".as_ref(), Depth::Single)?;
     let change = MountChange {
         set: MountAttrFlags::MOUNT_ATTR_RDONLY,
@@ -83,11 +77,7 @@ fn exe_on_read_only_mount() -> io::Result<OwnedFd> {
 }
 
 fn exe_copy() -> io::Result<OwnedFd> {
-    let program = rustix::fs::open(
-        OWN_PROGRAM,
-        OFlags::RDONLY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
+    let program = rustix::fs::open(OWN_PROGRAM, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     // EXEC came with Linux 6.3.
     let memfd = match memfd_create("skiff", flags | MemfdFlags::EXEC) {

@@ -87,8 +87,8 @@ pub(crate) fn make_all_private() -> StepResult<()> {
 }
 
 fn bind(path: &Path) -> StepResult<OwnedFd> {
-    let mount = helpers::clone_host_mount(path, Depth::Recursive)
-        .on("mount the root", path.display())?;
+    let mount =
+        helpers::clone_host_mount(path, Depth::Recursive).on("mount the root", path.display())?;
     let change = MountChange {
         propagation: MountPropagationFlags::PRIVATE,
         recursive: true,

@@ -33,7 +33,7 @@ pub(super) struct Instruction {
     pub(super) immediate: i32,
 }
 
-/// The part of `union bpf_attr` that BPF_PROG_LOAD reads; kernels take a
+/// The part of `union bpf_attr` that `BPF_PROG_LOAD` reads; kernels take a
 /// shorter one as zeros.
 #[repr(C)]
 struct LoadAttributes {
@@ -46,7 +46,7 @@ struct LoadAttributes {
     log_buf: u64,
 }
 
-/// The part that BPF_PROG_ATTACH reads.
+/// The part that `BPF_PROG_ATTACH` reads.
 #[repr(C)]
 struct AttachAttributes {
     target_fd: u32,

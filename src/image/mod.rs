@@ -15,20 +15,24 @@
 pub mod config;
 pub mod digest;
 mod error;
+mod load;
 pub mod platform;
 pub mod policy;
 mod pull;
 pub mod reference;
 mod registry;
 pub mod store;
+pub mod toolbox;
 mod unpack;
 
 pub use config::{ConfigFile, Healthcheck, ImageConfig};
 pub use digest::Digest;
 pub use error::ImageError;
+pub use load::{LoadSource, load};
 pub use platform::Platform;
 pub use policy::{PullDecision, PullPolicy};
 pub use pull::{PullRequest, pull};
 pub use reference::Reference;
 pub use registry::Access;
-pub use store::{Image, Removed, Store};
+pub use store::{Collected, Image, Removed, Store};
+pub use toolbox::ensure_toolbox;

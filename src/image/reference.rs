@@ -497,7 +497,7 @@ mod tests {
         #[test]
         fn full_and_familiar_form_mean_the_same(
             domain in "(|docker\\.io/|index\\.docker\\.io/|localhost/|localhost:[1-9][0-9]{0,3}/|[a-z]{1,5}\\.[a-z]{2,3}(:[1-9][0-9]{0,3})?/)",
-            path in "(library/)?[a-z0-9]{1,6}((\\.|_|__|-{1,3})[a-z0-9]{1,4}){0,2}(/[a-z0-9]{1,6}){0,2}",
+            path in "(library/)?[a-z0-9]{1,6}((_|__|-{1,3})[a-z0-9]{1,4}){0,2}(/[a-z0-9]{1,6}(\\.[a-z]{1,3})?){0,2}",
             tag in "(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,12})?",
             digest in "(@sha256:[0-9a-f]{64})?",
         ) {

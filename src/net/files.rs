@@ -8,10 +8,7 @@ use super::spec::Endpoint;
 
 /// The address that containers ask for names.
 const RESOLVER: &str = "127.0.0.11";
-const HOST_RESOLV_CONF: &str = "/etc/resolv.conf";
-/// Where systemd-resolved keeps the real servers when the file above names
-/// only its stub.
-const RESOLVED_RESOLV_CONF: &str = "/run/systemd/resolve/resolv.conf";
+pub(super) const HOST_RESOLV_CONF: &str = "/etc/resolv.conf";
 
 /// The parts of a resolv.conf(5).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,7 +31,8 @@ impl ResolvConf {
             match words.next() {
                 Some("nameserver") => {
                     let address = words.next().map(|w| w.split('%').next().unwrap_or(w));
-                    conf.servers.extend(address.and_then(|word| word.parse::<IpAddr>().ok()));
+                    conf.servers
+                        .extend(address.and_then(|word| word.parse::<IpAddr>().ok()));
                 }
                 Some("search" | "domain") => conf.search = words.map(str::to_owned).collect(),
                 Some("options") => conf.options.extend(words.map(str::to_owned)),
@@ -76,7 +74,11 @@ pub fn resolv_conf(resolver: Resolver, declared: &ResolvConf, host: &ResolvConf)
         }
     };
     let servers = |list: &[IpAddr]| list.iter().map(IpAddr::to_string).collect::<Vec<_>>();
-    let upstream = choose("nameservers", &servers(&declared.servers), &servers(&host.servers));
+    let upstream = choose(
+        "nameservers",
+        &servers(&declared.servers),
+        &servers(&host.servers),
+    );
     let mut search = choose("search", &declared.search, &host.search);
     let mut options = choose("options", &declared.options, &host.options);
     if search == ["."] {
@@ -106,7 +108,9 @@ pub fn resolv_conf(resolver: Resolver, declared: &ResolvConf, host: &ResolvConf)
     }
     lines.push(String::new());
     if embedded {
-        lines.push(format!("# Based on host file: '{HOST_RESOLV_CONF}' (internal resolver)"));
+        lines.push(format!(
+            "# Based on host file: '{HOST_RESOLV_CONF}' (internal resolver)"
+        ));
         let external = if declared.servers.is_empty() {
             upstream.iter().map(|s| format!("host({s})")).collect()
         } else {
@@ -148,7 +152,11 @@ pub fn hosts_file(file: &HostsFile<'_>) -> String {
     ]
     .map(str::to_owned)
     .into();
-    lines.extend(file.extra.iter().map(|(name, address)| format!("{address}\t{name}")));
+    lines.extend(
+        file.extra
+            .iter()
+            .map(|(name, address)| format!("{address}\t{name}")),
+    );
     let own = match file.domainname {
         Some(domain) if !domain.is_empty() => {
             format!("{}.{domain} {}", file.hostname, file.hostname)
@@ -164,12 +172,6 @@ pub fn hosts_file(file: &HostsFile<'_>) -> String {
         lines.extend(global.map(|address| format!("{address}\t{own}")));
     }
     lines.join("\n") + "\n"
-}
-
-/// The servers that questions about other names go to: the declared ones, else
-/// the host's, else systemd-resolved's own list.
-pub(super) fn upstream_candidates() -> [&'static str; 2] {
-    [HOST_RESOLV_CONF, RESOLVED_RESOLV_CONF]
 }
 
 #[cfg(test)]
@@ -196,7 +198,9 @@ mod tests {
 
     /// The lines that a resolver reads, as Docker 28.5 writes them.
     fn effective(text: &str) -> Vec<&str> {
-        text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect()
+        text.lines()
+            .filter(|line| !line.starts_with('#') && !line.is_empty())
+            .collect()
     }
 
     #[test]
@@ -214,9 +218,15 @@ mod tests {
             options: vec!["timeout:3".to_owned()],
         };
         let text = resolv_conf(Resolver::Embedded, &declared, &host());
-        let expected = ["nameserver 127.0.0.11", "search foo.bar", "options timeout:3 ndots:0"];
+        let expected = [
+            "nameserver 127.0.0.11",
+            "search foo.bar",
+            "options timeout:3 ndots:0",
+        ];
         assert_eq!(effective(&text), expected);
-        assert!(text.contains("# ExtServers: [10.9.9.9]\n# Overrides: [nameservers search options]"));
+        assert!(
+            text.contains("# ExtServers: [10.9.9.9]\n# Overrides: [nameservers search options]")
+        );
     }
 
     #[test]
@@ -227,7 +237,10 @@ mod tests {
             ..ResolvConf::default()
         };
         let text = resolv_conf(Resolver::Embedded, &declared, &host());
-        assert_eq!(effective(&text), ["nameserver 127.0.0.11", "options ndots:2"]);
+        assert_eq!(
+            effective(&text),
+            ["nameserver 127.0.0.11", "options ndots:2"]
+        );
     }
 
     #[test]

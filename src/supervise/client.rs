@@ -1,53 +1,84 @@
-//! The CLI's end of the control socket.
+//! The CLI's side of the conversation with a supervisor.
 
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use fs_err as fs;
 use tokio::net::UnixStream;
+use tokio::sync::Mutex;
 
 use super::keeper::{self, Identity, Stage};
+use super::watch::FolderWatch;
 use super::wire::{Call, Change, Condition, Failure, Reply, Request, WIRE_VERSION};
-use super::{binary, frame, start_lock};
-use crate::engine::spec::ExecSpec;
+use super::{binary, frame};
+use crate::state::lock::Lock;
 use crate::state::{ContainerId, Layout};
 
-/// Why a call came to nothing.
+/// Why a supervisor could not be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The supervisor says so.
-    #[error(transparent)]
-    Failed(#[from] Failure),
+    /// It answered with a reason.
+    #[error("{0}")]
+    Refused(Failure),
     /// Keeper and supervisor could not be started.
-    #[error("cannot start the supervisor of project `{project}`: {reason}")]
+    #[error("cannot start the supervisor of project `{project}`: {message}")]
     Start {
         /// The project.
         project: String,
-        /// What they said.
-        reason: String,
+        /// What they, or the kernel, said.
+        message: String,
     },
-    /// The connection broke.
+    /// The conversation broke.
     #[error("lost the supervisor of project `{project}`")]
-    Connection {
+    Lost {
         /// The project.
         project: String,
-        /// Why.
+        /// How.
         #[source]
         source: io::Error,
     },
+    /// It answered something that is no answer to the question.
+    #[error("the supervisor of project `{project}` gave an answer that does not fit: {reply}")]
+    Unfitting {
+        /// The project.
+        project: String,
+        /// The answer.
+        reply: String,
+    },
 }
 
-/// A supervisor that can be asked.
+impl ClientError {
+    /// The supervisor's reason, where it gave one.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Refused(failure) => Some(failure),
+            Self::Start { .. } | Self::Lost { .. } | Self::Unfitting { .. } => None,
+        }
+    }
+}
+
+/// One answer, and the descriptors that came with it.
+#[derive(Debug)]
+pub struct Answer {
+    /// What it says; never [`Reply::Failed`].
+    pub reply: Reply,
+    /// Descriptors, close-on-exec.
+    pub fds: Vec<OwnedFd>,
+}
+
+/// A supervisor that can be asked. Calls may be made at the same time: each
+/// takes a connection that is free, or makes a new one.
 ///
-/// It stays for as long as this value lives, whether anything runs or not.
-/// Each call has a connection of its own, so calls may be made at the same
-/// time.
+/// The supervisor stays for as long as this value lives, whether anything runs
+/// or not.
 #[derive(Debug)]
 pub struct Client {
-    layout: Layout,
     project: String,
+    layout: Layout,
+    free: Mutex<Vec<UnixStream>>,
     /// An open connection keeps the supervisor from ending.
     anchor: UnixStream,
 }
@@ -56,114 +87,91 @@ impl Client {
     /// The supervisor of a project; `None` where none runs.
     ///
     /// # Errors
-    /// There is one, and it cannot be talked to.
+    /// Its socket is there and cannot be connected to.
     pub async fn connect(layout: &Layout, project: &str) -> Result<Option<Self>, ClientError> {
-        match connect(layout, project).await {
+        match connect(layout, project) {
             Ok(Some(anchor)) => Ok(Some(Self {
-                layout: layout.clone(),
                 project: project.to_owned(),
+                layout: layout.clone(),
+                free: Mutex::new(Vec::new()),
                 anchor,
             })),
             Ok(None) => Ok(None),
-            Err(source) => Err(ClientError::Connection {
+            Err(source) => Err(ClientError::Lost {
                 project: project.to_owned(),
                 source,
             }),
         }
     }
 
-    /// The supervisor of a project, started with its keeper where none runs.
+    /// The supervisor of a project, which is started where none runs.
     ///
     /// # Errors
-    /// They cannot be started.
+    /// It cannot be started, with its own words for why.
     pub async fn ensure(layout: &Layout, project: &str) -> Result<Self, ClientError> {
         if let Some(client) = Self::connect(layout, project).await? {
             return Ok(client);
         }
-        let failed = |reason: String| ClientError::Start {
-            project: project.to_owned(),
-            reason,
-        };
-        let identity = Identity {
-            project: project.to_owned(),
-            layout: layout.clone(),
-        };
-        let path = start_lock::path(&identity);
-        let lock = tokio::task::spawn_blocking(move || start_lock::acquire(&path))
+        // Held by whoever starts the pair, then by the pair until it can be
+        // talked to, and again while it ends: so never two at once.
+        let path = layout.start_lock(project);
+        let lock = tokio::task::spawn_blocking(move || Lock::acquire(&path))
             .await
-            .map_err(|error| failed(error.to_string()))?
-            .map_err(|error| failed(error.to_string()))?;
-        // Another command may have done it while this one waited.
+            .map_err(io::Error::other)
+            .and_then(|lock| lock)
+            .map_err(|error| start_error(project, &error))?;
         if let Some(client) = Self::connect(layout, project).await? {
             return Ok(client);
         }
-        tokio::task::spawn_blocking(move || start(&identity, lock))
-            .await
-            .map_err(|error| failed(error.to_string()))?
-            .map_err(|error| failed(error.to_string()))?;
-        Self::connect(layout, project)
-            .await?
-            .ok_or_else(|| failed("it ended at once".to_owned()))
+        let words = start(layout, project, lock).map_err(|error| start_error(project, &error))?;
+        match Self::connect(layout, project).await? {
+            Some(client) => Ok(client),
+            None => Err(ClientError::Start {
+                project: project.to_owned(),
+                message: if words.is_empty() {
+                    "it ended at once".to_owned()
+                } else {
+                    words
+                },
+            }),
+        }
     }
 
-    /// The project.
-    pub fn project(&self) -> &str {
-        &self.project
-    }
-
-    /// Asks, and waits for the last reply; events before it are dropped.
+    /// Asks and waits for the one answer; events before it are dropped.
     ///
     /// # Errors
-    /// [`ClientError::Failed`] with what the supervisor says.
-    pub async fn call(
-        &self,
-        request: Request,
-        fds: &[BorrowedFd<'_>],
-    ) -> Result<Reply, ClientError> {
-        let mut replies = self.send(request, fds).await?;
+    /// The supervisor's reason, or the conversation broke.
+    pub async fn call(&self, request: Request, fds: &[BorrowedFd<'_>]) -> Result<Answer, ClientError> {
+        let mut conversation = self.start(request, fds).await?;
         loop {
-            match replies.next().await? {
-                Some((Reply::Event(_) | Reply::Output { .. }, _)) => {}
-                Some((reply, _)) => return Ok(reply),
-                None => return Err(self.lost(io::ErrorKind::UnexpectedEof.into())),
+            let answer = conversation.next().await?;
+            if !matches!(answer.reply, Reply::Event(_)) {
+                self.free.lock().await.push(conversation.stream);
+                return Ok(answer);
             }
         }
     }
 
-    /// Asks; the replies are read one by one.
+    /// Asks something that is answered by many replies (`Subscribe`, `Attach`,
+    /// `Exec`).
     ///
     /// # Errors
-    /// The connection cannot be made.
-    pub async fn send(
+    /// The conversation broke.
+    pub async fn start(
         &self,
         request: Request,
         fds: &[BorrowedFd<'_>],
-    ) -> Result<Replies, ClientError> {
-        let stream = connect(&self.layout, &self.project)
-            .await
-            .and_then(|stream| stream.ok_or_else(|| io::ErrorKind::NotFound.into()))
-            .map_err(|error| self.lost(error))?;
-        let call = Call {
-            version: WIRE_VERSION,
-            request,
+    ) -> Result<Conversation, ClientError> {
+        let free = self.free.lock().await.pop();
+        let stream = match free {
+            Some(stream) => stream,
+            None => connect(&self.layout, &self.project)
+                .and_then(|stream| stream.ok_or_else(|| io::ErrorKind::NotFound.into()))
+                .map_err(|error| self.lost(error))?,
         };
-        frame::send(&stream, &call, fds)
-            .await
-            .map_err(|error| self.lost(error))?;
-        Ok(Replies {
-            stream,
-            project: self.project.clone(),
-        })
-    }
-
-    /// The state of every container, then every change of it.
-    ///
-    /// # Errors
-    /// The connection cannot be made.
-    pub async fn subscribe(&self) -> Result<Changes, ClientError> {
-        Ok(Changes {
-            replies: self.send(Request::Subscribe, &[]).await?,
-        })
+        let call = Call { version: WIRE_VERSION, request };
+        frame::send(&stream, &call, fds).await.map_err(|error| self.lost(error))?;
+        Ok(Conversation { project: self.project.clone(), stream })
     }
 
     /// Waits until a container is in this condition.
@@ -171,298 +179,139 @@ impl Client {
     /// # Errors
     /// [`Failure::Condition`] where it can no longer come true.
     pub async fn wait(&self, id: &ContainerId, condition: Condition) -> Result<(), ClientError> {
-        self.call(
-            Request::Wait {
-                id: id.clone(),
-                condition,
-            },
-            &[],
-        )
-        .await
-        .map(|_| ())
+        let request = Request::Wait { id: id.clone(), condition };
+        self.call(request, &[]).await.map(drop)
     }
 
-    /// Runs a further process. Without `stdio`, which must be pipes, it gets a
-    /// terminal, whose master comes with the answer.
-    ///
-    /// # Errors
-    /// It could not be executed.
-    pub async fn exec(
-        &self,
-        id: &ContainerId,
-        spec: ExecSpec,
-        stdio: Option<[BorrowedFd<'_>; 3]>,
-    ) -> Result<Exec, ClientError> {
-        let request = Request::Exec {
-            id: id.clone(),
-            spec: Box::new(spec),
-            tty: stdio.is_none(),
-        };
-        let fds = stdio.as_ref().map_or(&[][..], |stdio| stdio.as_slice());
-        let mut replies = self.send(request, fds).await?;
-        match replies.next().await? {
-            Some((Reply::ExecStarted { pid }, fds)) => Ok(Exec {
-                pid,
-                master: fds.into_iter().next(),
-                replies,
-            }),
-            Some(_) | None => Err(self.lost(io::ErrorKind::InvalidData.into())),
-        }
-    }
-
-    /// Raw output of a container, from the first byte of its present run or,
-    /// where it does not run, of its next. Returns when the request was sent.
-    ///
-    /// # Errors
-    /// The connection cannot be made.
-    pub async fn attach(&self, id: &ContainerId) -> Result<Attached, ClientError> {
-        let replies = self.send(Request::Attach { id: id.clone() }, &[]).await?;
-        Ok(Attached { replies })
-    }
-
-    /// Has keeper and supervisor go on as the running binary: for a supervisor
+    /// Has keeper and supervisor go on as the running binary, for a supervisor
     /// that answers [`Failure::Version`]. Returns when the new one is there.
     ///
     /// # Errors
     /// They cannot be talked to any more.
     pub async fn upgrade(self) -> Result<Self, ClientError> {
         let binary = binary::own().map_err(|error| self.lost(error))?;
+        let mut watch = FolderWatch::new(&self.layout.run_project(&self.project))
+            .map_err(|error| self.lost(error))?;
         self.call(Request::Upgrade, &[binary.as_fd()]).await?;
-        // It ends, and with it this connection.
+        // The old one ends, and with it this connection.
         frame::receive(&self.anchor).await.ok();
-        let Self {
-            layout, project, ..
-        } = self;
-        Self::reconnect(&layout, &project).await
+        loop {
+            if let Some(client) = Self::connect(&self.layout, &self.project).await? {
+                return Ok(client);
+            }
+            watch.changed().await.map_err(|error| self.lost(error))?;
+        }
     }
 
-    /// Waits for the socket of a supervisor that is being started anew.
-    async fn reconnect(layout: &Layout, project: &str) -> Result<Self, ClientError> {
-        let lost = |source| ClientError::Connection {
-            project: project.to_owned(),
-            source,
-        };
-        let mut watch =
-            super::watch::FolderWatch::new(&layout.run_project(project)).map_err(lost)?;
-        loop {
-            match connect(layout, project).await {
-                Ok(Some(anchor)) => {
-                    let (layout, project) = (layout.clone(), project.to_owned());
-                    return Ok(Self {
-                        layout,
-                        project,
-                        anchor,
-                    });
-                }
-                Ok(None) => watch.changed().await.map_err(lost)?,
-                Err(error) => return Err(lost(error)),
-            }
-        }
+    /// The error for a conversation that broke on this side.
+    pub fn broken(&self, source: io::Error) -> ClientError {
+        self.lost(source)
     }
 
     fn lost(&self, source: io::Error) -> ClientError {
-        ClientError::Connection {
-            project: self.project.clone(),
-            source,
-        }
+        ClientError::Lost { project: self.project.clone(), source }
     }
 }
 
-/// The replies to one request.
+/// A call whose answers come one by one.
 #[derive(Debug)]
-pub struct Replies {
-    stream: UnixStream,
+pub struct Conversation {
     project: String,
+    stream: UnixStream,
 }
 
-impl Replies {
-    /// The next reply and its descriptors; `None` at the end.
+impl Conversation {
+    /// The next answer.
     ///
     /// # Errors
-    /// [`ClientError::Failed`] where the reply is one.
-    pub async fn next(&mut self) -> Result<Option<(Reply, Vec<OwnedFd>)>, ClientError> {
-        let lost = |source| ClientError::Connection {
-            project: self.project.clone(),
-            source,
-        };
-        let Some(frame) = frame::receive(&self.stream).await.map_err(lost)? else {
-            return Ok(None);
-        };
+    /// The supervisor's reason, or the conversation broke; an end without a
+    /// last answer is such a break.
+    pub async fn next(&mut self) -> Result<Answer, ClientError> {
+        let lost = |source| ClientError::Lost { project: self.project.clone(), source };
+        let frame = frame::receive(&self.stream)
+            .await
+            .map_err(lost)?
+            .ok_or_else(|| lost(io::Error::from(io::ErrorKind::UnexpectedEof)))?;
         match frame.parse().map_err(lost)? {
-            Reply::Failed(failure) => Err(failure.into()),
-            reply => Ok(Some((reply, frame.fds))),
+            Reply::Failed(failure) => Err(ClientError::Refused(failure)),
+            reply => Ok(Answer { reply, fds: frame.fds }),
         }
     }
-}
 
-/// Changes of a project's containers.
-#[derive(Debug)]
-pub struct Changes {
-    replies: Replies,
-}
-
-impl Changes {
-    /// The next change; `None` where the supervisor has ended.
+    /// The next change of a subscription.
     ///
     /// # Errors
-    /// The connection broke.
-    pub async fn next(&mut self) -> Result<Option<Change>, ClientError> {
-        loop {
-            match self.replies.next().await? {
-                Some((Reply::Event(change), _)) => return Ok(Some(change)),
-                Some(_) => {}
-                None => return Ok(None),
-            }
+    /// As [`Conversation::next`]; another kind of answer.
+    pub async fn next_change(&mut self) -> Result<Change, ClientError> {
+        match self.next().await?.reply {
+            Reply::Event(change) => Ok(change),
+            reply => Err(self.unfitting(&reply)),
+        }
+    }
+
+    /// The error for an answer that does not fit the question.
+    pub fn unfitting(&self, reply: &Reply) -> ClientError {
+        ClientError::Unfitting {
+            project: self.project.clone(),
+            reply: format!("{reply:?}"),
         }
     }
 }
 
-/// A process that was started in a container.
-#[derive(Debug)]
-pub struct Exec {
-    /// As the host sees it.
-    pub pid: i32,
-    /// The master of its terminal, where it has one.
-    pub master: Option<OwnedFd>,
-    replies: Replies,
-}
-
-impl Exec {
-    /// Waits for its end: exit code, 128 + N for signal N.
-    ///
-    /// # Errors
-    /// The connection broke, or nobody could learn the code.
-    pub async fn wait(mut self) -> Result<i32, ClientError> {
-        while let Some((reply, _)) = self.replies.next().await? {
-            if let Reply::ExecExited { code } = reply {
-                return Ok(code);
-            }
-        }
-        Err(ClientError::Connection {
-            project: self.replies.project,
-            source: io::ErrorKind::UnexpectedEof.into(),
-        })
+fn start_error(project: &str, error: &io::Error) -> ClientError {
+    ClientError::Start {
+        project: project.to_owned(),
+        message: error.to_string(),
     }
 }
 
-/// A container's raw output.
-#[derive(Debug)]
-pub struct Attached {
-    replies: Replies,
-}
-
-/// What comes from an attached container.
-#[derive(Debug)]
-pub enum AttachedItem {
-    /// It runs. For input: a terminal's master, or the writing end of its
-    /// standard input, where there is one.
-    Started(Option<OwnedFd>),
-    /// Output.
-    Output {
-        /// 1 or 2.
-        stream: u8,
-        /// The bytes as they came.
-        data: Vec<u8>,
-    },
-    /// It ended.
-    Exited {
-        /// Exit code, `None` where nobody could learn it.
-        code: Option<i32>,
-    },
-}
-
-impl Attached {
-    /// The next item; `None` at the end.
-    ///
-    /// # Errors
-    /// The connection broke.
-    pub async fn next(&mut self) -> Result<Option<AttachedItem>, ClientError> {
-        use super::wire::ChangeKind;
-        loop {
-            let Some((reply, fds)) = self.replies.next().await? else {
-                return Ok(None);
-            };
-            match reply {
-                Reply::Output { stream, data } => {
-                    return Ok(Some(AttachedItem::Output { stream, data }));
-                }
-                Reply::Event(change) => match change.kind {
-                    ChangeKind::Started => {
-                        return Ok(Some(AttachedItem::Started(fds.into_iter().next())));
-                    }
-                    ChangeKind::Exited { code, .. } => {
-                        return Ok(Some(AttachedItem::Exited { code }));
-                    }
-                    ChangeKind::Created | ChangeKind::Health(_) | ChangeKind::Removed => {}
-                },
-                Reply::Ok => return Ok(None),
-                Reply::Network(_)
-                | Reply::Container(_)
-                | Reply::ExecStarted { .. }
-                | Reply::ExecExited { .. }
-                | Reply::Failed(_) => {}
-            }
-        }
-    }
-}
-
-/// Starts keeper and supervisor and waits until they can be talked to.
-fn start(identity: &Identity, lock: OwnedFd) -> io::Result<()> {
-    let binary = binary::own()?;
-    let (mut ready, told) = io::pipe()?;
-    let mut child = binary::command(&binary, keeper::COMMAND)
+/// Starts keeper and supervisor and waits until they can be talked to, or have
+/// failed; returns what they said of a failure.
+fn start(layout: &Layout, project: &str, lock: Lock) -> io::Result<String> {
+    let identity = Identity { project: project.to_owned(), layout: layout.clone() };
+    let (mut ready, writer) = io::pipe()?;
+    let program = binary::own()?;
+    let mut command = binary::command(&program, keeper::COMMAND);
+    command
         .arg(Stage::Fresh.word())
         .args(identity.args())
-        .stdin(lock)
-        .stdout(told)
-        .stderr(std::process::Stdio::null())
-        .spawn()?;
-    // It forks and ends; the pipe stays open in what follows it.
+        .stdin(Stdio::from(File::from(lock.as_fd().try_clone_to_owned()?)))
+        .stdout(writer)
+        .stderr(Stdio::null());
+    let mut child = command.spawn()?;
+    // The command holds the pipe's writing end, and the lock.
+    drop(command);
+    drop(lock);
+    // The first process ends when the keeper has left it.
     child.wait()?;
-    let mut answer = String::new();
-    ready.read_to_string(&mut answer)?;
-    match answer.as_str() {
-        "ok" => Ok(()),
-        "" => Err(io::Error::other(
-            "keeper or supervisor ended without a word",
-        )),
-        reason => Err(io::Error::other(reason.to_owned())),
-    }
+    let mut words = String::new();
+    ready.read_to_string(&mut words)?;
+    Ok(words)
 }
 
-/// Connects; `None` where nobody listens.
-async fn connect(layout: &Layout, project: &str) -> io::Result<Option<UnixStream>> {
-    let folder = match fs::File::open(layout.run_project(project)) {
-        Ok(folder) => folder,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
+/// Connects; `None` where nobody listens: no socket, or one that a dead
+/// supervisor left. A local connection is made, or refused, at once.
+fn connect(layout: &Layout, project: &str) -> io::Result<Option<UnixStream>> {
     let control = layout.control_socket(project);
-    let Some(name) = control.file_name().and_then(|name| name.to_str()) else {
-        return Ok(None);
+    let absent = |error: &io::Error| {
+        matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
     };
-    // A local connection is made, or refused, at once.
-    match StdUnixStream::connect(short_path(&folder, name)) {
+    let connected = fs::File::open(layout.run_project(project)).and_then(|folder| {
+        let name = control.file_name().unwrap_or_default();
+        std::os::unix::net::UnixStream::connect(short_path(&folder, name))
+    });
+    match connected {
         Ok(stream) => {
             stream.set_nonblocking(true)?;
             UnixStream::from_std(stream).map(Some)
         }
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
-            ) =>
-        {
-            Ok(None)
-        }
+        Err(error) if absent(&error) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
 /// The path of a socket by its folder's descriptor: the address of a socket
 /// has room for 107 bytes, which a long run root exceeds.
-pub(super) fn short_path(folder: &fs::File, name: &str) -> PathBuf {
-    Path::new("/proc/self/fd")
-        .join(folder.as_raw_fd().to_string())
-        .join(name)
+pub(super) fn short_path(folder: &fs::File, name: impl AsRef<Path>) -> PathBuf {
+    Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name)
 }

@@ -88,9 +88,10 @@ impl Accounts {
             None => {
                 // Membership counts only where no group was asked for.
                 let name = entry.map_or(user, |entry| &entry.name);
-                let member_of = self.groups.iter().filter(|group| {
-                    group.members.iter().any(|member| member == name)
-                });
+                let member_of = self
+                    .groups
+                    .iter()
+                    .filter(|group| group.members.iter().any(|member| member == name));
                 groups.extend(member_of.map(|group| group.gid));
                 entry.map_or(0, |entry| entry.gid)
             }
@@ -272,7 +273,11 @@ mod tests {
             ("1000", &[], (1000, 1001, &[1001, 10], "/srv/app")),
             ("app:", &[], (1000, 1001, &[1001, 10], "/srv/app")),
             ("app:wheel", &[], (1000, 10, &[10], "/srv/app")),
-            ("app:77", &["wheel", "78", "77"], (1000, 77, &[77, 10, 78], "/srv/app")),
+            (
+                "app:77",
+                &["wheel", "78", "77"],
+                (1000, 77, &[77, 10, 78], "/srv/app"),
+            ),
             ("4711", &[], (4711, 0, &[0], "/")),
             (":wheel", &[], (0, 10, &[10], "/root")),
             ("nohome", &[], (5, 5, &[5], "/")),
@@ -293,11 +298,17 @@ mod tests {
     fn identity_of_an_unknown_name_is_an_error_with_the_name() {
         assert_eq!(
             identity("nobody", &[]),
-            Err("cannot find the user `nobody`: the container's /etc/passwd has no such entry".to_owned())
+            Err(
+                "cannot find the user `nobody`: the container's /etc/passwd has no such entry"
+                    .to_owned()
+            )
         );
         assert_eq!(
             identity("app:staff", &[]),
-            Err("cannot find the group `staff`: the container's /etc/group has no such entry".to_owned())
+            Err(
+                "cannot find the group `staff`: the container's /etc/group has no such entry"
+                    .to_owned()
+            )
         );
         assert!(identity("root", &["staff"]).is_err());
         assert!(identity("4294967295", &[]).is_err());

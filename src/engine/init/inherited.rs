@@ -5,11 +5,11 @@ use std::io;
 
 use oci_spec::runtime::{PosixRlimit, PosixRlimitType, Process};
 use rustix::io::Errno;
-use rustix::process::{Resource, Rlimit, setpriority_process, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setpriority_process, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use super::error::{Step, StepResult};
-use crate::engine::oci_default::{NOFILE, RlimitValue, default_rlimits};
+use crate::engine::oci_default::{RlimitValue, default_rlimits};
 use crate::engine::sys;
 
 const NR_OPEN: &str = "/proc/sys/fs/nr_open";
@@ -54,12 +54,16 @@ pub(super) fn reset_rlimits() -> StepResult<()> {
             }
         };
         let result = match setrlimit(resource, Rlimit { current, maximum }) {
-            // The default is more than this kernel's ceiling for open files.
-            Err(Errno::PERM) if maximum == Some(NOFILE) => {
-                let ceiling = read_number(NR_OPEN);
+            // Above the kernel's ceiling for open files, or a skiff that is
+            // itself confined and without CAP_SYS_RESOURCE.
+            Err(Errno::PERM) => {
+                let mut ceiling = getrlimit(resource).maximum;
+                if resource == Resource::Nofile {
+                    ceiling = lower(ceiling, read_number(NR_OPEN));
+                }
                 let limit = Rlimit {
-                    current: ceiling,
-                    maximum: ceiling,
+                    current: lower(current, ceiling),
+                    maximum: lower(maximum, ceiling),
                 };
                 setrlimit(resource, limit)
             }
@@ -80,6 +84,14 @@ pub(super) fn apply_rlimits(listed: &[PosixRlimit]) -> StepResult<()> {
         setrlimit(resource_of(one.typ()), limit).on("set the resource limit", one.typ())?;
     }
     Ok(())
+}
+
+/// The lower of two limits, `None` being unlimited.
+fn lower(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
 }
 
 fn finite(value: u64) -> Option<u64> {

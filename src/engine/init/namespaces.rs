@@ -98,9 +98,9 @@ fn clone_flag(namespace: &LinuxNamespace) -> StepResult<CloneFlags> {
         LinuxNamespaceType::Uts => CloneFlags::CLONE_NEWUTS,
         LinuxNamespaceType::Ipc => CloneFlags::CLONE_NEWIPC,
         LinuxNamespaceType::Network => CloneFlags::CLONE_NEWNET,
-        other @ (LinuxNamespaceType::Pid
-        | LinuxNamespaceType::User
-        | LinuxNamespaceType::Time) => return Err(unsupported(other)),
+        other @ (LinuxNamespaceType::Pid | LinuxNamespaceType::User | LinuxNamespaceType::Time) => {
+            return Err(unsupported(other));
+        }
     })
 }
 

@@ -25,11 +25,7 @@ pub(super) struct Program {
 
 impl Program {
     /// Looks `args[0]` up in the environment's `PATH`, as the current user.
-    pub(super) fn find(
-        args: &[String],
-        env: &[String],
-        init: Option<OwnedFd>,
-    ) -> StepResult<Self> {
+    pub(super) fn find(args: &[String], env: &[String], init: Option<OwnedFd>) -> StepResult<Self> {
         let Some(name) = args.first().filter(|name| !name.is_empty()) else {
             return Err(plain("start the program", "args", "no command specified"));
         };
@@ -37,14 +33,23 @@ impl Program {
             check_executable(name).map_err(|why| why.error(name))?;
             name.clone()
         } else {
-            let folders = env.iter().rev().find_map(|entry| entry.strip_prefix("PATH="));
+            let folders = env
+                .iter()
+                .rev()
+                .find_map(|entry| entry.strip_prefix("PATH="));
             look_up(name, folders.unwrap_or_default())?
         };
         let mut program = Self {
             path: c_string(&path)?,
             shown: name.clone(),
-            args: args.iter().map(|arg| c_string(arg)).collect::<Result<_, _>>()?,
-            env: env.iter().map(|entry| c_string(entry)).collect::<Result<_, _>>()?,
+            args: args
+                .iter()
+                .map(|arg| c_string(arg))
+                .collect::<Result<_, _>>()?,
+            env: env
+                .iter()
+                .map(|entry| c_string(entry))
+                .collect::<Result<_, _>>()?,
             init,
         };
         if program.init.is_some() {

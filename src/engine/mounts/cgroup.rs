@@ -21,7 +21,9 @@ const OWN_GROUPS: &str = "/proc/self/cgroup";
 pub(super) fn mount(root: &Root, target: &Path, options: &Options) -> StepResult<()> {
     let text = fs::read_to_string(OWN_GROUPS).on("read", OWN_GROUPS)?;
     let hierarchies = hierarchies(&text);
-    let folder = root.make_folder(target).on("make the mount target", target.display())?;
+    let folder = root
+        .make_folder(target)
+        .on("make the mount target", target.display())?;
     let shown = target.display();
     if hierarchies.is_empty() {
         let mount = options

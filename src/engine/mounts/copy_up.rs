@@ -3,12 +3,12 @@
 
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, CWD, FileType, FlockOperation, Gid, Mode, OFlags, RawDir, Stat, Timespec, Timestamps,
-    Uid, XattrFlags, chownat, copy_file_range, fchmod, fchown, fgetxattr, flistxattr, flock,
+    AtFlags, FileType, FlockOperation, Gid, Mode, OFlags, RawDir, Stat, Timespec, Timestamps, Uid,
+    XattrFlags, chownat, copy_file_range, fchmod, fchown, fgetxattr, flistxattr, flock,
     fremovexattr, fsetxattr, futimens, linkat, mkdirat, mknodat, openat, readlinkat, statat,
     symlinkat, unlinkat, utimensat,
 };
@@ -28,7 +28,10 @@ const BUFFER: usize = 64 * 1024;
 /// Copies what `root` has at `path` into `volume`, where that is empty. What
 /// is no folder in the image is not copied.
 pub(super) fn copy_up(root: &Root, path: &Path, volume: BorrowedFd<'_>) -> StepResult<()> {
-    let Ok(source) = root.open(path).and_then(|found| open_folder(found.as_fd(), c".")) else {
+    let Ok(source) = root
+        .open(path)
+        .and_then(|found| open_folder(found.as_fd(), c"."))
+    else {
         return Ok(());
     };
     let Ok(target) = open_folder(volume, c".") else {

@@ -5,8 +5,8 @@ use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, chmodat, chownat, openat};
 use rustix::fs::AtFlags;
+use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, chmodat, chownat, openat};
 use rustix::mount::MountAttrFlags;
 
 use crate::engine::init::error::{Step, StepResult, from_fs};
@@ -55,8 +55,7 @@ fn make(tmpfs: &OwnedFd, number: usize, file: &InlineFile) -> StepResult<OwnedFd
     std::fs::File::from(made)
         .write_all(&file.content)
         .on(STEP, &file.destination)?;
-    helpers::clone_mount(tmpfs.as_fd(), Path::new(&name), Depth::Single)
-        .on(STEP, &file.destination)
+    helpers::clone_mount(tmpfs.as_fd(), Path::new(&name), Depth::Single).on(STEP, &file.destination)
 }
 
 /// Sets owner and mode, names being looked up in the container's files.

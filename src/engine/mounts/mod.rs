@@ -309,8 +309,8 @@ fn check_target(target: &Path) -> StepResult<()> {
     let Ok(inside) = components.as_path().strip_prefix("proc") else {
         return Ok(());
     };
-    let allowed = inside.as_os_str().is_empty()
-        || PROC_TARGETS.iter().any(|path| inside == Path::new(path));
+    let allowed =
+        inside.as_os_str().is_empty() || PROC_TARGETS.iter().any(|path| inside == Path::new(path));
     allowed.then_some(()).ok_or_else(|| {
         plain(
             STEP,

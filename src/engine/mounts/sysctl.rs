@@ -41,7 +41,9 @@ pub(super) fn apply(proc: Option<&OwnedFd>, list: &HashMap<String, String>) -> S
 
 /// `net.ipv4.ip_forward`, or with slashes where a part has a dot.
 fn path_of(key: &str) -> String {
-    let with_dots = key.find(['.', '/']).is_none_or(|at| key[at..].starts_with('.'));
+    let with_dots = key
+        .find(['.', '/'])
+        .is_none_or(|at| key[at..].starts_with('.'));
     let path: String = if with_dots {
         key.chars()
             .map(|c| match c {

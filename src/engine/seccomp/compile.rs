@@ -12,7 +12,7 @@ use super::numbers::number;
 use super::profile::{Action, Condition, Profile, Rule, Test};
 use super::{ENOSYS, SeccompError};
 
-/// The kernel's limit (BPF_MAXINSNS).
+/// The kernel's limit (`BPF_MAXINSNS`).
 const MAX_INSTRUCTIONS: usize = 4096;
 
 /// Private calls of 32-bit Arm begin here; they say nothing of how new a

@@ -150,7 +150,7 @@ const PERSONALITIES: [u64; 5] = [0, 0x8, 0x2_0000, 0x2_0008, 0xffff_ffff];
 const AF_ALG: u64 = 38;
 const AF_VSOCK: u64 = 40;
 
-/// CLONE_NEW* for mount, cgroup, uts, ipc, user, pid and network namespaces.
+/// `CLONE_NEW*` for mount, cgroup, uts, ipc, user, pid and network namespaces.
 const NEW_NAMESPACES: u64 = 0x7e02_0000;
 
 /// The profile.

@@ -152,15 +152,12 @@ fn cache_name(profile: Option<&str>, capabilities: CapSet) -> String {
         hash.update(part.len().to_le_bytes());
         hash.update(part);
     }
-    hash.finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    format!("{:x}", hash.finalize())
 }
 
 /// Puts a compiled filter in force for the calling thread and what it executes.
-/// Needs CAP_SYS_ADMIN or no_new_privs. Speculation mitigations are left as
-/// they are, as runc does (SECCOMP_FILTER_FLAG_SPEC_ALLOW, Linux 4.17).
+/// Needs `CAP_SYS_ADMIN` or `no_new_privs`. Speculation mitigations are left as
+/// they are, as runc does (`SECCOMP_FILTER_FLAG_SPEC_ALLOW`, Linux 4.17).
 ///
 /// # Errors
 /// seccomp(2) (Linux 3.17) failed.

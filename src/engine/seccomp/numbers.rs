@@ -538,16 +538,12 @@ mod tests {
 
     #[test]
     fn numbers_agree_with_those_of_the_c_library() {
-        macro_rules! check {
-            ($($name:ident $constant:ident)*) => {$(
-                assert_eq!(
-                    number(Arch::NATIVE, stringify!($name)).map(i64::from),
-                    Some(libc::$constant),
-                    stringify!($name)
-                );
-            )*};
+        macro_rules! pairs {
+            ($($name:ident $constant:ident)*) => {
+                [$((stringify!($name), libc::$constant)),*]
+            };
         }
-        check! {
+        let known = pairs! {
             accept4 SYS_accept4
             bpf SYS_bpf
             clone SYS_clone
@@ -569,6 +565,13 @@ mod tests {
             umount2 SYS_umount2
             unshare SYS_unshare
             userfaultfd SYS_userfaultfd
+        };
+        for (name, constant) in known {
+            assert_eq!(
+                number(Arch::NATIVE, name).map(i64::from),
+                Some(constant),
+                "{name}"
+            );
         }
     }
 }

@@ -41,8 +41,8 @@ impl Call {
             4 => self.arch,
             16..64 => {
                 let argument = self.arguments[(offset as usize - 16) / 8];
-                if offset % 8 == 0 {
-                    argument as u32
+                if offset.is_multiple_of(8) {
+                    (argument & 0xffff_ffff) as u32
                 } else {
                     (argument >> 32) as u32
                 }
@@ -202,7 +202,8 @@ fn clone_may_not_make_namespaces_and_clone3_does_not_exist() {
         libc::CLONE_NEWNET,
     ];
     for arch in all_native() {
-        let clone = |flags: i32| answer(&program, arch, "clone", &[flags as u64]);
+        let clone =
+            |flags: i32| answer(&program, arch, "clone", &[u64::from(flags.cast_unsigned())]);
         assert_eq!(clone(libc::SIGCHLD), ALLOW);
         assert_eq!(
             clone(libc::CLONE_VM | libc::CLONE_THREAD | libc::CLONE_SIGHAND),

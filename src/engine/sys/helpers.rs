@@ -40,11 +40,10 @@ pub fn detached_mount(
     parameters: &[Parameter<'_>],
     attributes: MountAttrFlags,
 ) -> Result<OwnedFd, FsError> {
-    let context =
-        fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).map_err(|errno| FsError {
-            errno,
-            message: None,
-        })?;
+    let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).map_err(|errno| FsError {
+        errno,
+        message: None,
+    })?;
     configure(&context, parameters)
         .and_then(|()| fsconfig_create(&context))
         .and_then(|()| fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes))

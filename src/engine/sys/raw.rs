@@ -2,11 +2,14 @@
 
 use std::ffi::{CStr, c_long};
 use std::io;
-use std::mem::size_of;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::mount::{MountAttrFlags, MountPropagationFlags};
 use rustix::process::Pid;
+
+// libc has these two in a type that is too narrow for them.
+const CLONE_CLEAR_SIGHAND: u64 = 1 << 32;
+const CLONE_INTO_CGROUP: u64 = 1 << 33;
 
 /// The kernel's `struct clone_args`, first version with `cgroup` (88 bytes).
 #[repr(C)]
@@ -66,7 +69,7 @@ pub(crate) enum Cloned {
 /// holds a lock: the child has a copy of all memory and this thread only.
 pub(crate) fn clone_process(flags: CloneFlags<'_>) -> io::Result<Cloned> {
     let mut pidfd: RawFd = -1;
-    let mut bits = libc::CLONE_PIDFD as u64 | libc::CLONE_CLEAR_SIGHAND as u64;
+    let mut bits = libc::CLONE_PIDFD as u64 | CLONE_CLEAR_SIGHAND;
     if flags.new_pid {
         bits |= libc::CLONE_NEWPID as u64;
     }
@@ -76,7 +79,7 @@ pub(crate) fn clone_process(flags: CloneFlags<'_>) -> io::Result<Cloned> {
         ..CloneArgs::default()
     };
     if let Some(directory) = flags.cgroup {
-        bits |= libc::CLONE_INTO_CGROUP as u64;
+        bits |= CLONE_INTO_CGROUP;
         args.cgroup = u64::try_from(directory.as_raw_fd()).unwrap_or(u64::MAX);
     }
     args.flags = bits;
@@ -199,7 +202,11 @@ impl Default for MountChange {
 ///
 /// # Errors
 /// What the kernel says; `EINVAL` for a descriptor that is no mount's root.
-pub fn mount_setattr(directory: BorrowedFd<'_>, path: &CStr, change: MountChange) -> io::Result<()> {
+pub fn mount_setattr(
+    directory: BorrowedFd<'_>,
+    path: &CStr,
+    change: MountChange,
+) -> io::Result<()> {
     let mut attr = MountAttr {
         attr_set: change.set.bits().into(),
         attr_clr: change.clear.bits().into(),
@@ -321,8 +328,7 @@ pub fn set_seccomp_filter(program: &[u8]) -> io::Result<()> {
         })
         .collect();
     let program = libc::sock_fprog {
-        len: u16::try_from(filter.len())
-            .map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?,
+        len: u16::try_from(filter.len()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?,
         filter: filter.as_mut_ptr(),
     };
     // SAFETY: `program` points to `len` instructions that live over the call;

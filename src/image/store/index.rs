@@ -236,6 +236,8 @@ impl Store {
         &self,
         change: impl FnOnce(&mut Index) -> Result<T, ImageError>,
     ) -> Result<T, ImageError> {
+        // Also makes the store's folder.
+        let _usage = self.use_shared()?;
         let lock_path = self.root.join("index.lock");
         let _lock = Lock::acquire(&lock_path).store("lock", &lock_path)?;
         let mut index = self.read_index()?;
@@ -276,7 +278,7 @@ impl Store {
     /// and its entry are written. All its layers must be in the store.
     pub(crate) fn add_image(
         &self,
-        _usage: &super::Usage,
+        usage: &super::Usage,
         new: NewImage,
     ) -> Result<Image, ImageError> {
         let id = Digest::of(&new.config);
@@ -284,11 +286,12 @@ impl Store {
             what: format!("config {}", id.short()),
             reason: error.to_string(),
         })?;
-        let layers = file.rootfs.diff_ids.clone();
+        let mut layers = file.rootfs.diff_ids.clone();
         let mut size = 0;
         for layer in &layers {
             size += self.layer_record(layer)?.size;
         }
+        layers.extend(self.mend_implied(usage, &layers)?);
         self.sync_layers(&layers)?;
         for document in new.manifests.iter().chain([&new.config]) {
             self.write_blob(document)?;

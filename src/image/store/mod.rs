@@ -29,8 +29,10 @@
 //! names, which the next pull takes up and the next collection removes.
 
 mod blob;
+mod garbage;
 mod index;
 mod layer;
+mod parents;
 mod usage;
 
 use std::path::PathBuf;
@@ -47,6 +49,7 @@ use super::pull::Pulls;
 use super::reference::Reference;
 use crate::state::Layout;
 
+pub use garbage::Collected;
 pub(crate) use index::NewImage;
 pub(crate) use layer::{LayerClaim, PendingLayer};
 pub(crate) use usage::Usage;
@@ -133,7 +136,6 @@ impl Store {
     /// # Errors
     /// `text` means no image or several; the store cannot be written.
     pub fn tag(&self, text: &str, name: &Reference) -> Result<(), ImageError> {
-        let _usage = self.use_shared()?;
         self.change_index(|index| {
             let id = index.lookup(text)?.map(|entry| entry.id.clone());
             let id = id.ok_or_else(|| ImageError::NoSuchImage(text.to_owned()))?;
@@ -178,6 +180,16 @@ impl Store {
     /// Pulls under way in this process.
     pub(crate) fn pulls(&self) -> &Pulls {
         &self.pulls
+    }
+
+    /// What the built-in image was made from.
+    pub(crate) fn toolbox_record(&self) -> PathBuf {
+        self.root.join("toolbox.json")
+    }
+
+    /// A folder for files that last as long as one operation.
+    pub(crate) fn scratch(&self) -> PathBuf {
+        self.root.join("tmp")
     }
 
     fn layer_home(&self, diff_id: &Digest) -> PathBuf {

@@ -3,7 +3,8 @@
 //! A pull holds layers that no image names yet; the lock keeps a collection
 //! from taking them for garbage.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 
 use fs_err as fs;
 use rustix::fs::{FlockOperation, flock};
@@ -32,9 +33,20 @@ impl Store {
         self.usage(FlockOperation::NonBlockingLockExclusive)
     }
 
+    /// Makes the store's folder. Setuid programs of images must not be within
+    /// reach of the host's users (CVE-2021-41091 was that, in Docker).
+    fn make_root(&self) -> Result<(), ImageError> {
+        if self.root.is_dir() {
+            return Ok(());
+        }
+        fs::create_dir_all(&**self.root).store("make", &self.root)?;
+        fs::set_permissions(&**self.root, Permissions::from_mode(0o700))
+            .store("set the mode of", &self.root)
+    }
+
     fn usage(&self, operation: FlockOperation) -> Result<Option<Usage>, ImageError> {
         let path = self.root.join("usage.lock");
-        fs::create_dir_all(&**self.root).store("make", &self.root)?;
+        self.make_root()?;
         let file = fs::OpenOptions::new()
             .create(true)
             .truncate(false)

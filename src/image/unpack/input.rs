@@ -47,7 +47,7 @@ fn unsupported(name: &str) -> io::Error {
 }
 
 /// Gives `consume` the decompressed bytes of `input`.
-pub(super) fn with_decompressed<R, T>(
+pub(crate) fn with_decompressed<R, T>(
     input: R,
     consume: impl FnOnce(&mut dyn BufRead) -> Result<T, UnpackError>,
 ) -> Result<T, UnpackError>

@@ -33,9 +33,10 @@ use std::path::Path;
 use super::digest::Digest;
 use crate::image::digest::Hasher;
 
-pub(crate) use input::{ChunkReader, ChunkSource, Compression};
+pub(crate) use input::{ChunkReader, ChunkSource, Compression, with_decompressed};
+pub(crate) use names::{clean, split};
 pub(crate) use recipe::write_archive;
-pub(crate) use tar::{Archive, Entry, Kind};
+pub(crate) use tar::{Archive, Kind};
 
 /// A layer, unpacked.
 #[derive(Debug)]
@@ -83,7 +84,7 @@ pub(crate) fn unpack<R: BufRead + Send>(
     root: &Path,
     recipe: impl Write,
 ) -> Result<Unpacked, UnpackError> {
-    input::with_decompressed(input, |tar| unpack_tar(tar, root, recipe))
+    with_decompressed(input, |tar| unpack_tar(tar, root, recipe))
 }
 
 fn unpack_tar(tar: impl BufRead, root: &Path, recipe: impl Write) -> Result<Unpacked, UnpackError> {
@@ -106,5 +107,7 @@ fn unpack_tar(tar: impl BufRead, root: &Path, recipe: impl Write) -> Result<Unpa
     })
 }
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

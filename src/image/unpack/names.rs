@@ -11,7 +11,7 @@ const AUFS: &[u8] = b".wh..wh.";
 
 /// A cleaned path: relative, without `.`, `..` and doubled slashes. Empty is
 /// the root.
-pub(super) fn clean(path: &[u8]) -> Result<Vec<u8>, UnpackError> {
+pub(crate) fn clean(path: &[u8]) -> Result<Vec<u8>, UnpackError> {
     if path.contains(&0) {
         return Err(UnpackError::Name(printable(path)));
     }
@@ -31,7 +31,7 @@ pub(super) fn clean(path: &[u8]) -> Result<Vec<u8>, UnpackError> {
 }
 
 /// Folder and last component of a cleaned path.
-pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
+pub(crate) fn split(path: &[u8]) -> (&[u8], &[u8]) {
     match path.iter().rposition(|byte| *byte == b'/') {
         Some(slash) => {
             let (folder, name) = path.split_at(slash);

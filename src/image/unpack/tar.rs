@@ -182,6 +182,21 @@ impl<R: BufRead, F: Frame> Archive<R, F> {
         }
     }
 
+    /// Where the current entry's content begins in the input; the content is
+    /// jumped over.
+    pub(crate) fn skip_to_next(&mut self) -> io::Result<u64>
+    where
+        R: io::Seek,
+    {
+        let offset = self.input.stream_position()?;
+        let left = self.content.saturating_add(self.padding);
+        self.content = 0;
+        self.padding = 0;
+        let left = i64::try_from(left).map_err(|_| bad("a size out of range"))?;
+        self.input.seek_relative(left)?;
+        Ok(offset)
+    }
+
     fn begin_content(&mut self, size: u64) {
         self.content = size;
         self.padding = size.next_multiple_of(BLOCK as u64).saturating_sub(size);

@@ -39,21 +39,6 @@ pub(super) struct Request {
     pub(super) body: Vec<u8>,
 }
 
-/// A refused request of a list.
-#[derive(Debug)]
-pub(super) struct Refused {
-    /// Place in the list; `None` where the batch as a whole was refused.
-    pub(super) index: Option<usize>,
-    /// Why.
-    pub(super) error: io::Error,
-}
-
-impl From<Refused> for io::Error {
-    fn from(refused: Refused) -> Self {
-        refused.error
-    }
-}
-
 /// A netlink socket and its sequence numbers.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -76,40 +61,56 @@ impl Connection {
         })
     }
 
-    /// Sends the requests in one system call, and reads the answer to each.
+    /// Sends the requests in one system call, and reads the answers.
     ///
     /// rtnetlink carries out every one even after a failure; the first failure
     /// is returned.
-    pub(super) fn run(&mut self, requests: &[Request]) -> Result<(), Refused> {
-        let first = self.sequence;
-        let mut bytes = Vec::new();
-        for request in requests {
-            push(&mut bytes, request, NLM_F_ACK, self.sequence);
-            self.sequence += 1;
-        }
-        self.send(&bytes)?;
-        self.acknowledged(first, requests.len())
+    pub(super) fn run(&mut self, requests: &[Request]) -> io::Result<()> {
+        self.send_all(&[], requests, &[])
     }
 
-    /// Sends a transaction: `begin`, the requests, `end`. Only failures and
-    /// the answer to the last request are read, as nfnetlink carries out all
-    /// of them or none.
+    /// Sends a transaction: `begin`, the requests, `end`. nfnetlink carries out
+    /// all of them or none; the first failure is returned.
     pub(super) fn transact(
         &mut self,
         begin: &Request,
         requests: &[Request],
         end: &Request,
-    ) -> Result<(), Refused> {
+    ) -> io::Result<()> {
+        self.send_all(
+            std::slice::from_ref(begin),
+            requests,
+            std::slice::from_ref(end),
+        )
+    }
+
+    /// The requests proper are numbered from `self.sequence`, what frames them
+    /// has number 0. A failure is told unasked, so that only the last request
+    /// asks for an answer.
+    fn send_all(
+        &mut self,
+        before: &[Request],
+        requests: &[Request],
+        after: &[Request],
+    ) -> io::Result<()> {
+        let Some(last) = requests.len().checked_sub(1) else {
+            return Ok(());
+        };
         let mut bytes = Vec::new();
-        push(&mut bytes, begin, 0, 0);
+        for frame in before {
+            push(&mut bytes, frame, 0, 0);
+        }
         let first = self.sequence;
-        for request in requests {
-            push(&mut bytes, request, NLM_F_ACK, self.sequence);
+        for (index, request) in requests.iter().enumerate() {
+            let flags = if index == last { NLM_F_ACK } else { 0 };
+            push(&mut bytes, request, flags, self.sequence);
             self.sequence += 1;
         }
-        push(&mut bytes, end, 0, 0);
+        for frame in after {
+            push(&mut bytes, frame, 0, 0);
+        }
         self.send(&bytes)?;
-        self.acknowledged(first, requests.len())
+        self.acknowledged(first, last)
     }
 
     /// Sends one request whose answer is a list, and returns each answer's type
@@ -119,10 +120,10 @@ impl Connection {
         self.sequence += 1;
         let mut bytes = Vec::new();
         push(&mut bytes, request, NLM_F_DUMP, sequence);
-        self.send(&bytes).map_err(io::Error::from)?;
+        self.send(&bytes)?;
         let mut answers = Vec::new();
         loop {
-            let done = self.receive(|message| {
+            let done = self.receive(0, |message| {
                 if message.sequence != sequence {
                     return Ok(false);
                 }
@@ -148,10 +149,10 @@ impl Connection {
         self.sequence += 1;
         let mut bytes = Vec::new();
         push(&mut bytes, request, NLM_F_ACK, sequence);
-        self.send(&bytes).map_err(io::Error::from)?;
+        self.send(&bytes)?;
         let mut answer = None;
         loop {
-            let done = self.receive(|message| {
+            let done = self.receive(0, |message| {
                 if message.sequence != sequence {
                     return Ok(false);
                 }
@@ -177,51 +178,57 @@ impl Connection {
         }
     }
 
-    fn send(&mut self, bytes: &[u8]) -> Result<(), Refused> {
-        let whole = |error| Refused { index: None, error };
-        self.socket
-            .send_to(bytes, &SocketAddr::new(0, 0), 0)
-            .map_err(whole)?;
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.socket.send_to(bytes, &SocketAddr::new(0, 0), 0)?;
         Ok(())
     }
 
-    fn acknowledged(&mut self, first: u32, count: usize) -> Result<(), Refused> {
-        let mut failure: Option<Refused> = None;
-        let mut answered = 0;
-        while answered < count {
-            let mut stopped = false;
-            self.receive(|message| {
-                if message.kind != NLMSG_ERROR {
-                    return Ok(true);
-                }
+    /// Reads the answers to requests, all of which are there when the call that
+    /// sent the requests has returned.
+    fn acknowledged(&mut self, first: u32, last: usize) -> io::Result<()> {
+        let mut failure: Option<io::Error> = None;
+        let mut confirmed = false;
+        loop {
+            let read = self.receive(libc::MSG_DONTWAIT, |message| {
                 let index = message.sequence.checked_sub(first).map(|i| i as usize);
-                let index = index.filter(|index| *index < count);
-                // An answer to `begin` or `end` means that the batch as a
-                // whole was refused, and no other will come.
-                stopped |= index.is_none();
-                answered += 1;
-                if let Err(error) = message.status() {
-                    failure.get_or_insert(Refused { index, error });
+                let ours = message.sequence == 0 || index.is_some_and(|index| index <= last);
+                if message.kind != NLMSG_ERROR || !ours {
+                    return Ok(false);
                 }
-                Ok(true)
-            })
-            .map_err(|error| Refused { index: None, error })?;
-            if stopped {
-                break;
+                match message.status() {
+                    Ok(()) => confirmed |= index == Some(last),
+                    Err(error) => {
+                        failure.get_or_insert(error);
+                    }
+                }
+                Ok(false)
+            });
+            match read {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
             }
         }
-        failure.map_or(Ok(()), Err)
+        match failure {
+            Some(error) => Err(error),
+            None if confirmed => Ok(()),
+            None => Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the kernel did not answer",
+            )),
+        }
     }
 
     /// Reads one datagram and shows every message in it to `each`; stops at the
     /// first error. True where `each` said so of any.
     fn receive(
         &mut self,
+        flags: libc::c_int,
         mut each: impl FnMut(&Message<'_>) -> io::Result<bool>,
     ) -> io::Result<bool> {
         self.buffer.clear();
         loop {
-            match self.socket.recv(&mut self.buffer, 0) {
+            match self.socket.recv(&mut self.buffer, flags) {
                 Ok(_) => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -271,9 +278,7 @@ pub(super) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
             sequence: attributes::native_u32(bytes, 8)?,
             body: bytes.get(HEADER..length)?,
         };
-        bytes = bytes
-            .get(length.next_multiple_of(4)..)
-            .unwrap_or_default();
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
         Some(message)
     })
 }

@@ -10,8 +10,8 @@ use netlink_packet_route::address::{
     AddressAttribute, AddressHeaderFlags, AddressMessage, AddressScope,
 };
 use netlink_packet_route::link::{
-    InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoPortKind, InfoVeth,
-    LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+    InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoPortKind, InfoVeth, LinkAttribute,
+    LinkFlags, LinkInfo, LinkMessage,
 };
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
@@ -62,12 +62,10 @@ fn request(kind: u16, flags: u16, message: &impl Emitable) -> Request {
     Request { kind, flags, body }
 }
 
-/// Makes a bridge that is up and has a hardware address of its own, which
+/// Makes a bridge that is down and has a hardware address of its own, which
 /// does not change with its ports.
 pub(in crate::net) fn new_bridge(name: &str, mac: [u8; 6], mtu: Option<u32>) -> Request {
     let mut message = LinkMessage::default();
-    message.header.flags = LinkFlags::Up;
-    message.header.change_mask = LinkFlags::Up;
     message.attributes.extend([
         LinkAttribute::IfName(name.to_owned()),
         LinkAttribute::Address(mac.to_vec()),
@@ -99,6 +97,22 @@ pub(in crate::net) fn new_veth(pair: &VethPair<'_>) -> Request {
         ]),
     ]);
     message.attributes.extend(pair.mtu.map(LinkAttribute::Mtu));
+    request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &message)
+}
+
+/// Makes a veth pair with both ends here.
+pub(in crate::net) fn new_plain_veth(name: &str, peer_name: &str) -> Request {
+    let mut peer = LinkMessage::default();
+    peer.attributes
+        .push(LinkAttribute::IfName(peer_name.to_owned()));
+    let mut message = LinkMessage::default();
+    message.attributes.extend([
+        LinkAttribute::IfName(name.to_owned()),
+        LinkAttribute::LinkInfo(vec![
+            LinkInfo::Kind(InfoKind::Veth),
+            LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(peer))),
+        ]),
+    ]);
     request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &message)
 }
 

@@ -1,14 +1,16 @@
 //! Requests that make things: containers and networks.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fs_err as fs;
+use jiff::Timestamp;
 
 use super::{Shared, failure, remove};
 use crate::net::spec::NetworkSpec;
 use crate::state::Layout;
 use crate::state::names::{NameError, NameOwner, Names};
-use crate::state::volume::{VolumeSpec, VolumeUser, Volumes};
+use crate::state::volume::{self, VolumeRecord, VolumeUser};
 use crate::supervise::inspect::log_folder;
 use crate::supervise::record::{ContainerRecord, RECORD_VERSION};
 use crate::supervise::wire::{Failure, Reply};
@@ -95,24 +97,29 @@ pub(super) fn claim(layout: &Layout, record: &ContainerRecord) -> Result<(), Fai
             },
             error @ (NameError::Invalid { .. } | NameError::Index(_)) => failure::other(&error),
         })?;
-    let volumes = Volumes::new(layout);
     let user = VolumeUser {
         project: record.project.clone(),
         id: record.id.clone(),
     };
     for one in &record.launch.volumes {
-        if one.anonymous {
-            let spec = VolumeSpec {
-                name: one.name.clone(),
-                ..VolumeSpec::default()
-            };
-            volumes
-                .ensure(&spec)
-                .map_err(|error| failure::other(&error))?;
-        }
-        volumes
-            .add_user(&one.name, &user)
-            .map_err(|error| failure::other(&error))?;
+        let noted = || {
+            if one.anonymous {
+                volume::ensure(layout, &anonymous(&one.name))?;
+            }
+            volume::add_user(layout, &one.name, &user)
+        };
+        noted().map_err(|error| failure::other(&error))?;
     }
     Ok(())
+}
+
+fn anonymous(name: &str) -> VolumeRecord {
+    VolumeRecord {
+        name: name.to_owned(),
+        driver: "local".to_owned(),
+        driver_opts: BTreeMap::new(),
+        labels: BTreeMap::new(),
+        anonymous: true,
+        created: Timestamp::now().to_string(),
+    }
 }

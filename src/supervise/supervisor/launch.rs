@@ -23,7 +23,7 @@ use crate::net::AttachRequest;
 use crate::net::dns::{DnsSockets, sockets_in};
 use crate::net::ports::{self, Bound};
 use crate::net::spec::{Endpoint, PublishedPort};
-use crate::state::volume::{VolumeError, Volumes};
+use crate::state::volume;
 use crate::supervise::inspect::log_folder;
 use crate::supervise::keeper::ChildKind;
 use crate::supervise::launch::{NetworkMode, VolumeUse};
@@ -394,20 +394,15 @@ fn init_spec(
 }
 
 fn volumes(host: &Host, record: &ContainerRecord) -> Result<Vec<VolumeMount>, Failure> {
-    let all = Volumes::new(host.layout());
-    let mount = |one: &VolumeUse| -> Result<_, VolumeError> {
+    let mount = |one: &VolumeUse| {
+        let source = volume::folder(host.layout(), &one.name);
         Ok(VolumeMount {
-            source: all.folder(&one.name)?,
+            source: source.map_err(|error| failure::other(&error))?,
             destination: one.destination.clone(),
             read_only: one.read_only,
             copy_up: !one.no_copy,
             subpath: one.subpath.clone(),
         })
     };
-    record
-        .launch
-        .volumes
-        .iter()
-        .map(|one| mount(one).map_err(|error| failure::other(&error)))
-        .collect()
+    record.launch.volumes.iter().map(mount).collect()
 }

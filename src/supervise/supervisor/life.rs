@@ -20,7 +20,8 @@ use super::{CHANGES_BEHIND, Shared, adopt, control};
 use crate::engine::process::boot_id;
 use crate::supervise::keeper::Identity;
 use crate::supervise::logs::thread::LogThread;
-use crate::supervise::{start_lock, streams_to_null};
+use crate::state::lock::Lock;
+use crate::supervise::streams_to_null;
 
 /// Threads for calls that block: starts of containers, mostly.
 const BLOCKING_THREADS: usize = 8;
@@ -104,7 +105,7 @@ async fn live(identity: &Identity, standard: Standard) -> io::Result<()> {
             return Err(error);
         }
     };
-    rustix::io::write(&ready, b"ok").ok();
+    // Closed without a word, and the lock with it: there is somebody to talk to.
     drop((ready, lock));
     let outcome = serve(&shared, listener, expected).await;
     shared.records.flush().await;
@@ -179,10 +180,12 @@ async fn serve(
 /// Closes the door, if nobody is in it. With the start lock held, a command
 /// that finds no socket waits until we are gone.
 async fn end(shared: &Arc<Shared>, listener: &UnixListener) -> io::Result<Option<OwnedFd>> {
-    let path = start_lock::path(&shared.host.identity);
-    let lock = tokio::task::spawn_blocking(move || start_lock::acquire(&path))
+    let path = shared.host.layout().start_lock(&shared.host.identity.project);
+    let lock = tokio::task::spawn_blocking(move || Lock::acquire(&path))
         .await
-        .map_err(io::Error::other)??;
+        .map_err(io::Error::other)??
+        .as_fd()
+        .try_clone_to_owned()?;
     fs::remove_file(control_path(shared)).ok();
     // Whoever connected before that is in the queue.
     let mut caller = false;

@@ -63,8 +63,8 @@ const CHANGES_BEHIND: usize = 1024;
 /// arguments after the command's name.
 ///
 /// Standard input is the socket to the keeper. Standard output is a pipe that
-/// is told `ok`, or why not, and standard error a lock that is held until then
-/// (both `/dev/null` where nobody waits).
+/// is closed when there is somebody to talk to, or told why not, and standard
+/// error a lock that is held until then (both `/dev/null` where nobody waits).
 pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     match Identity::parse(args) {
         Some(identity) => life::run(&identity),

@@ -7,7 +7,7 @@ use fs_err as fs;
 use super::failure;
 use crate::state::Layout;
 use crate::state::names::Names;
-use crate::state::volume::{VolumeError, Volumes, discard as to_trash};
+use crate::state::volume;
 use crate::supervise::record::ContainerRecord;
 use crate::supervise::wire::Failure;
 
@@ -19,19 +19,14 @@ pub(super) fn discard(
     volumes: bool,
 ) -> Result<(), Failure> {
     let io = |error: io::Error| failure::other(&error);
-    to_trash(layout, &layout.container(&record.project, &record.id)).map_err(io)?;
-    let all = Volumes::new(layout);
+    volume::discard(layout, &layout.container(&record.project, &record.id)).map_err(io)?;
     for one in &record.launch.volumes {
-        let gone = all.remove_user(&one.name, &record.id).and_then(|()| {
-            if volumes && one.anonymous {
-                all.remove(&one.name).map(|_| ())
-            } else {
-                Ok(())
+        volume::remove_user(layout, &one.name, &record.id).map_err(io)?;
+        if volumes && one.anonymous {
+            match volume::remove(layout, &one.name) {
+                Err(error) if error.kind() != io::ErrorKind::ResourceBusy => return Err(io(error)),
+                Ok(_) | Err(_) => {}
             }
-        });
-        match gone {
-            Ok(()) | Err(VolumeError::InUse { .. }) => {}
-            Err(error) => return Err(failure::other(&error)),
         }
     }
     Names::new(layout)
