@@ -189,10 +189,8 @@ fn converse(
         url.path, url.host, url.port
     );
     if let Some((kind, bytes)) = body {
-        request += &format!(
-            "Content-Type: {kind}\r\nContent-Length: {}\r\n",
-            bytes.len()
-        );
+        let length = bytes.len().to_string();
+        request = request + "Content-Type: " + kind + "\r\nContent-Length: " + &length + "\r\n";
     }
     request += "\r\n";
     stream.write_all(request.as_bytes())?;

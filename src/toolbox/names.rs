@@ -323,7 +323,7 @@ pub(super) fn nslookup(arguments: &[String]) -> Outcome {
     let server = config.servers.first().map(SocketAddr::to_string);
     let mut text = format!("Server:\t{}\n\n", server.unwrap_or_default());
     for address in addresses {
-        text += &format!("Name:\t{found}\nAddress: {address}\n");
+        text = text + "Name:\t" + &found + "\nAddress: " + &address.to_string() + "\n";
     }
     print(&text)?;
     Ok(0)

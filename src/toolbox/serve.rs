@@ -302,11 +302,13 @@ fn from_folder(root: &Path, path: &str) -> Response {
 }
 
 fn failure(error: &io::Error) -> Response {
-    let status = match error.kind() {
-        io::ErrorKind::NotFound => 404,
-        io::ErrorKind::PermissionDenied => 403,
-        _ => 500,
-    };
+    let known = [
+        (io::ErrorKind::NotFound, 404),
+        (io::ErrorKind::NotADirectory, 404),
+        (io::ErrorKind::PermissionDenied, 403),
+    ];
+    let status = known.into_iter().find(|(kind, _)| *kind == error.kind());
+    let status = status.map_or(500, |(_, status)| status);
     Response::text(status, format!("{error}\n"))
 }
 
