@@ -1,11 +1,28 @@
 //! Starting processes of containers, from the keeper.
 //!
 //! The caller must be single-threaded: the child runs ordinary Rust code
-//! between clone and exec.
+//! between clone and exec. Nothing here blocks, reads a spec or waits for the
+//! child; what becomes of it is told over [`LaunchFds::sync`], see [`receive`].
 
-use std::os::fd::OwnedFd;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use oci_spec::runtime::{LinuxNamespaceType, Spec};
+use rustix::fs::{Mode, OFlags};
+use rustix::net::RecvFlags;
+use rustix::process::{Pid, PidfdFlags};
+use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 use serde::{Deserialize, Serialize};
+
+use super::init;
+use super::spec::InitError;
+use super::sys::{self, CloneFlags, Cloned, helpers};
+
+/// What the message says that brings a terminal's master.
+pub(super) const CONSOLE_MESSAGE: &[u8] = b"console";
+
+/// The longest message on `sync`, bytes.
+const MESSAGE_LIMIT: usize = 64 * 1024;
 
 /// The descriptors of one process to be started.
 ///
@@ -29,8 +46,11 @@ pub struct LaunchFds {
     pub cgroup: CgroupFds,
     /// Compiled seccomp filter (an array of `struct sock_filter`) as a memfd.
     pub filter: Option<OwnedFd>,
-    /// Exec only: pidfd of the container's process 1.
+    /// pidfd of a container's process 1: whose namespaces an exec joins, or
+    /// whose pid namespace a container shares ([`PidNamespace::Target`]).
     pub target: Option<OwnedFd>,
+    /// The pid namespace of a new container; an exec is always in its target's.
+    pub pid: PidNamespace,
 }
 
 /// How a child enters its control group.
@@ -42,8 +62,42 @@ pub enum CgroupFds {
     Procs(Vec<OwnedFd>),
 }
 
+/// The pid namespace of a new container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PidNamespace {
+    /// One of its own.
+    #[default]
+    New,
+    /// The keeper's.
+    Host,
+    /// That of the process that [`LaunchFds::target`] refers to.
+    Target,
+}
+
+impl PidNamespace {
+    /// What a spec asks for: one of its own where it lists `pid` without a
+    /// path. (The keeper never reads a spec, so it is told.)
+    pub fn of(spec: &Spec) -> Self {
+        let listed = spec
+            .linux()
+            .as_ref()
+            .and_then(|linux| linux.namespaces().as_ref())
+            .and_then(|list| list.iter().find(|one| one.typ() == LinuxNamespaceType::Pid));
+        match listed {
+            None => Self::Host,
+            Some(one) if one.path().is_some() => Self::Target,
+            Some(_) => Self::New,
+        }
+    }
+}
+
 /// Which descriptors of a list are which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says whether one optional descriptor is in the list"
+)]
 pub struct Shape {
     /// Three descriptors of standard streams follow spec and sync.
     pub stdio: bool,
@@ -57,4 +111,280 @@ pub struct Shape {
     pub filter: bool,
     /// Then the target.
     pub target: bool,
+    /// No descriptor: the pid namespace.
+    pub pid: PidNamespace,
+}
+
+impl Shape {
+    /// How many descriptors such a list has.
+    pub fn count(&self) -> usize {
+        2 + 3 * usize::from(self.stdio)
+            + usize::from(self.netns)
+            + usize::from(self.cgroup_v2)
+            + usize::from(self.cgroup_procs)
+            + usize::from(self.filter)
+            + usize::from(self.target)
+    }
+}
+
+impl LaunchFds {
+    /// The plain list, in the order of [`Shape`]'s fields.
+    pub fn into_list(self) -> (Shape, Vec<OwnedFd>) {
+        let (cgroup_v2, cgroup) = match self.cgroup {
+            CgroupFds::V2(directory) => (true, vec![directory]),
+            CgroupFds::Procs(files) => (false, files),
+        };
+        let shape = Shape {
+            stdio: self.stdio.is_some(),
+            netns: self.netns.is_some(),
+            cgroup_v2,
+            cgroup_procs: if cgroup_v2 {
+                0
+            } else {
+                u8::try_from(cgroup.len()).unwrap_or(u8::MAX)
+            },
+            filter: self.filter.is_some(),
+            target: self.target.is_some(),
+            pid: self.pid,
+        };
+        let list = [self.spec, self.sync]
+            .into_iter()
+            .chain(self.stdio.into_iter().flatten())
+            .chain(self.netns)
+            .chain(cgroup)
+            .chain(self.filter)
+            .chain(self.target)
+            .collect();
+        (shape, list)
+    }
+
+    /// The reverse of [`LaunchFds::into_list`].
+    ///
+    /// # Errors
+    /// [`LaunchError::Shape`] where list and shape do not agree; the
+    /// descriptors are closed then.
+    pub fn from_list(shape: Shape, list: Vec<OwnedFd>) -> Result<Self, LaunchError> {
+        let wrong = LaunchError::Shape {
+            expected: shape.count(),
+            received: list.len(),
+        };
+        if shape.count() != list.len() {
+            return Err(wrong);
+        }
+        let mut rest = list.into_iter();
+        let mut take = |wanted: bool| if wanted { rest.next() } else { None };
+        let (Some(spec), Some(sync)) = (take(true), take(true)) else {
+            return Err(wrong);
+        };
+        let stdio = match (take(shape.stdio), take(shape.stdio), take(shape.stdio)) {
+            (Some(input), Some(output), Some(error)) => Some([input, output, error]),
+            _ => None,
+        };
+        let netns = take(shape.netns);
+        let cgroup = match take(shape.cgroup_v2) {
+            Some(directory) => CgroupFds::V2(directory),
+            None => CgroupFds::Procs((0..shape.cgroup_procs).filter_map(|_| take(true)).collect()),
+        };
+        Ok(Self {
+            spec,
+            sync,
+            stdio,
+            netns,
+            cgroup,
+            filter: take(shape.filter),
+            target: take(shape.target),
+            pid: shape.pid,
+        })
+    }
+
+    fn all(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let cgroup = match &self.cgroup {
+            CgroupFds::V2(directory) => std::slice::from_ref(directory),
+            CgroupFds::Procs(files) => files.as_slice(),
+        };
+        [&self.spec, &self.sync]
+            .into_iter()
+            .chain(self.stdio.iter().flatten())
+            .chain(&self.netns)
+            .chain(cgroup)
+            .chain(&self.filter)
+            .chain(&self.target)
+            .map(AsFd::as_fd)
+    }
+
+    /// Closes, in the child, everything of the keeper's that is not in here.
+    pub(super) fn close_others(&self) {
+        let mut kept: Vec<u32> = self
+            .all()
+            .filter_map(|fd| u32::try_from(fd.as_raw_fd()).ok())
+            .collect();
+        kept.sort_unstable();
+        let mut first = 3;
+        for fd in kept {
+            if fd > first {
+                // A kernel before 5.9 closes them at exec: all are close-on-exec.
+                sys::close_range(first, fd - 1).ok();
+            }
+            first = first.max(fd + 1);
+        }
+        sys::close_range(first, u32::MAX).ok();
+    }
+}
+
+/// A child that was made.
+#[derive(Debug)]
+pub struct Spawned {
+    /// As the keeper sees it.
+    pub pid: Pid,
+    /// Held from birth, close-on-exec.
+    pub pidfd: OwnedFd,
+}
+
+/// Why no child was made.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// The descriptors that came are not those that were announced.
+    #[error("the launch list has {received} descriptors, its shape says {expected}")]
+    Shape {
+        /// By the shape.
+        expected: usize,
+        /// In the list.
+        received: usize,
+    },
+    /// clone3(2) failed: `EAGAIN` at a pids limit, `EBUSY` in a cgroup that
+    /// has controllers for its children.
+    #[error("cannot clone a process")]
+    Clone(#[source] io::Error),
+    /// The pid namespace of the target cannot be joined: it has ended.
+    #[error("cannot join the container's pid namespace")]
+    Namespace(#[source] io::Error),
+    /// The keeper could not go back to its own pid namespace. It must not
+    /// clone any more.
+    #[error("cannot return to the keeper's pid namespace")]
+    Return(#[source] io::Error),
+    /// A target is needed and none was given.
+    #[error("the launch list has no target process")]
+    NoTarget,
+    /// The cgroup is frozen, so that the child could not run.
+    #[error("the container is paused; unpause it first")]
+    Frozen,
+}
+
+/// Clones the first process of a container.
+///
+/// # Errors
+/// [`LaunchError`]; what goes wrong in the child comes over `sync`.
+pub fn spawn_container(fds: &LaunchFds) -> Result<Spawned, LaunchError> {
+    match fds.pid {
+        PidNamespace::New => spawn(fds, true, init::run_container),
+        PidNamespace::Host => spawn(fds, false, init::run_container),
+        PidNamespace::Target => {
+            in_target_pid_namespace(fds, || spawn(fds, false, init::run_container))
+        }
+    }
+}
+
+/// Clones a further process into the container that `target` is process 1 of.
+///
+/// # Errors
+/// [`LaunchError`]; what goes wrong in the child comes over `sync`.
+pub fn spawn_exec(fds: &LaunchFds) -> Result<Spawned, LaunchError> {
+    in_target_pid_namespace(fds, || spawn(fds, false, init::run_exec))
+}
+
+fn spawn(
+    fds: &LaunchFds,
+    new_pid: bool,
+    run: fn(&LaunchFds) -> i32,
+) -> Result<Spawned, LaunchError> {
+    let cgroup = match &fds.cgroup {
+        CgroupFds::V2(directory) => {
+            if is_frozen(directory.as_fd()) {
+                return Err(LaunchError::Frozen);
+            }
+            Some(directory.as_fd())
+        }
+        CgroupFds::Procs(_) => None,
+    };
+    match sys::clone_process(CloneFlags { new_pid, cgroup }).map_err(LaunchError::Clone)? {
+        Cloned::Parent { pid, pidfd } => Ok(Spawned { pid, pidfd }),
+        Cloned::Child => sys::exit_now(run(fds)),
+    }
+}
+
+/// A child born in a frozen cgroup would stay there without running.
+fn is_frozen(directory: BorrowedFd<'_>) -> bool {
+    let mut text = [0_u8; 128];
+    rustix::fs::openat(
+        directory,
+        "cgroup.events",
+        OFlags::RDONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .and_then(|file| rustix::io::read(&file, &mut text))
+    .is_ok_and(|length| {
+        text.get(..length)
+            .unwrap_or_default()
+            .split(|byte| *byte == b'\n')
+            .any(|line| line == b"frozen 1")
+    })
+}
+
+/// Lets children be born in the target's pid namespace while `make` runs
+/// (setns with a pidfd, Linux 5.8). The keeper itself stays where it is.
+fn in_target_pid_namespace(
+    fds: &LaunchFds,
+    make: impl FnOnce() -> Result<Spawned, LaunchError>,
+) -> Result<Spawned, LaunchError> {
+    let target = fds.target.as_ref().ok_or(LaunchError::NoTarget)?;
+    let own = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty())
+        .map_err(|errno| LaunchError::Return(errno.into()))?;
+    move_into_thread_name_spaces(target.as_fd(), ThreadNameSpaceType::PROCESS_ID)
+        .map_err(|errno| LaunchError::Namespace(errno.into()))?;
+    let made = make();
+    move_into_thread_name_spaces(own.as_fd(), ThreadNameSpaceType::PROCESS_ID)
+        .map_err(|errno| LaunchError::Return(errno.into()))?;
+    made
+}
+
+/// What a child tells over `sync`, in this order.
+#[derive(Debug)]
+pub enum SyncMessage {
+    /// The master of its terminal.
+    Console(OwnedFd),
+    /// It failed and ends; nothing follows.
+    Failed(InitError),
+    /// End of file: its program runs, or it failed before and said so, or it
+    /// was killed (then its exit says so).
+    Closed,
+}
+
+/// Reads one message of a child from the other end of `sync`.
+///
+/// With `RecvFlags::DONTWAIT` it never blocks.
+///
+/// # Errors
+/// `EAGAIN` where nothing has come yet; `EBADMSG` for what no child sends.
+pub fn receive(sync: BorrowedFd<'_>, flags: RecvFlags) -> io::Result<SyncMessage> {
+    let mut buffer = vec![0_u8; MESSAGE_LIMIT];
+    let (length, fds) = match helpers::recv_with_fds(sync, &mut buffer, flags) {
+        // A child that was killed with something unread at its end.
+        Err(error) if error.raw_os_error() == Some(libc::ECONNRESET) => (0, Vec::new()),
+        other => other?,
+    };
+    let message = buffer.get(..length).unwrap_or_default();
+    if message.is_empty() {
+        return Ok(SyncMessage::Closed);
+    }
+    let bad = || io::Error::from_raw_os_error(libc::EBADMSG);
+    if message == CONSOLE_MESSAGE {
+        return fds
+            .into_iter()
+            .next()
+            .map(SyncMessage::Console)
+            .ok_or_else(bad);
+    }
+    serde_json::from_slice(message)
+        .map(SyncMessage::Failed)
+        .map_err(|_| bad())
 }

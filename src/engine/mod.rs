@@ -8,8 +8,17 @@
 
 pub mod caps;
 pub mod cgroup;
+mod init;
+mod inroot;
 pub mod launch;
+pub mod mounts;
+pub mod oci_default;
+pub mod prepare;
+pub mod probe;
+pub mod process;
+mod rootfs;
 pub mod seccomp;
 pub mod spec;
+pub mod sys;
 mod sys_bpf;
 pub mod tiny_init;

@@ -62,7 +62,7 @@ pub enum RootSpec {
 /// A volume folder mounted in the container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VolumeMount {
-    /// The folder on the host (`…/_data`, or a folder below it).
+    /// The folder on the host (`…/_data`).
     pub source: PathBuf,
     /// Absolute path in the container.
     pub destination: String,
@@ -70,6 +70,10 @@ pub struct VolumeMount {
     pub read_only: bool,
     /// Copy the image's content, owner and mode into an empty source first.
     pub copy_up: bool,
+    /// Folder or file below the source, resolved so that no symlink in the
+    /// volume leads out of it. It must exist.
+    #[serde(default)]
+    pub subpath: Option<String>,
 }
 
 /// A small file whose content comes with the spec (configs, secrets).

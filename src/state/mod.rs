@@ -8,6 +8,7 @@ pub mod atomic;
 pub mod id;
 pub mod layout;
 pub mod lock;
+pub mod volume;
 
 pub use id::{ContainerId, NetworkId};
 pub use layout::Layout;

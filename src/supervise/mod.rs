@@ -5,6 +5,25 @@
 //! health, restarts. [`wire`] is the protocol between CLI and supervisor,
 //! [`record`] what both leave on disk.
 
+mod binary;
+pub mod client;
+mod frame;
+mod group;
+pub mod inspect;
+pub mod keeper;
 pub mod launch;
+pub mod logs;
+pub(crate) mod packet;
 pub mod record;
+pub mod supervisor;
 pub mod wire;
+
+/// Points the standard streams at `/dev/null`.
+pub(crate) fn streams_to_null() -> std::io::Result<()> {
+    use rustix::fs::{Mode, OFlags};
+    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::stdio::dup2_stdin(&null)?;
+    rustix::stdio::dup2_stdout(&null)?;
+    rustix::stdio::dup2_stderr(&null)?;
+    Ok(())
+}
