@@ -11,7 +11,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::env;
+use super::access::AccessOptions;
 
 /// A host that does not answer for so long is unreachable.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -55,99 +55,59 @@ fn is_mapped_loopback(address: Ipv6Addr) -> bool {
         .is_some_and(|a: Ipv4Addr| a.is_loopback())
 }
 
-/// Proxies as the environment names them.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Proxies {
-    http: Option<String>,
-    https: Option<String>,
-    except: Option<String>,
-}
-
-impl Proxies {
-    /// Reads `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`, in either case; the
-    /// upper one first, as Go programs do.
-    pub(super) fn from_env() -> Self {
-        let either = |upper: &str| {
-            env::read_string(upper).or_else(|| env::read_string(&upper.to_ascii_lowercase()))
+fn add_proxies(
+    mut builder: ClientBuilder,
+    options: &AccessOptions,
+) -> Result<ClientBuilder, String> {
+    type Make = fn(&str) -> reqwest::Result<Proxy>;
+    let makes: [(&Option<String>, Make); 2] = [
+        (&options.http_proxy, |url| Proxy::http(url)),
+        (&options.https_proxy, |url| Proxy::https(url)),
+    ];
+    for (url, make) in makes {
+        let Some(url) = url else { continue };
+        let full = if url.contains("://") {
+            url.clone()
+        } else {
+            format!("http://{url}")
         };
-        let all = either(env::ALL_PROXY);
-        Self {
-            http: either(env::HTTP_PROXY).or_else(|| all.clone()),
-            https: either(env::HTTPS_PROXY).or(all),
-            except: either(env::NO_PROXY),
-        }
+        let proxy = make(&full).map_err(|e| format!("the proxy `{url}`: {}", innermost(&e)))?;
+        let except = options.no_proxy.as_deref().and_then(NoProxy::from_string);
+        builder = builder.proxy(proxy.no_proxy(except));
     }
-
-    fn apply(&self, mut builder: ClientBuilder) -> Result<ClientBuilder, String> {
-        type Make = fn(&str) -> reqwest::Result<Proxy>;
-        let makes: [(&Option<String>, Make); 2] = [
-            (&self.http, |url| Proxy::http(url)),
-            (&self.https, |url| Proxy::https(url)),
-        ];
-        for (url, make) in makes {
-            let Some(url) = url else { continue };
-            let full = if url.contains("://") {
-                url.clone()
-            } else {
-                format!("http://{url}")
-            };
-            let proxy = make(&full).map_err(|e| format!("the proxy `{url}`: {}", innermost(&e)))?;
-            let except = self.except.as_deref().and_then(NoProxy::from_string);
-            builder = builder.proxy(proxy.no_proxy(except));
-        }
-        Ok(builder)
-    }
+    Ok(builder)
 }
 
-/// Where trusted certificates come from.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Certificates {
-    file: Option<PathBuf>,
-    folder: Option<PathBuf>,
-}
-
-impl Certificates {
-    /// `SSL_CERT_FILE` and `SSL_CERT_DIR`, as OpenSSL and Go have them.
-    pub(super) fn from_env() -> Self {
-        Self {
-            file: env::read_path(env::SSL_CERT_FILE),
-            folder: env::read_path(env::SSL_CERT_DIR),
-        }
+/// Trusted certificates: those that the options name, else the system's.
+fn load_certificates(options: &AccessOptions) -> Result<RootCertStore, String> {
+    let named = options.certificate_file.as_ref();
+    let mut files: Vec<PathBuf> = named.into_iter().cloned().collect();
+    if let Some(folder) = &options.certificate_folder {
+        let entries = fs::read_dir(folder).map_err(|e| e.to_string())?;
+        files.extend(entries.filter_map(|entry| Some(entry.ok()?.path())));
     }
-
-    fn load(&self) -> Result<RootCertStore, String> {
-        let mut files: Vec<PathBuf> = self.file.iter().cloned().collect();
-        if let Some(folder) = &self.folder {
-            let entries = fs::read_dir(folder).map_err(|e| e.to_string())?;
-            files.extend(entries.filter_map(|entry| Some(entry.ok()?.path())));
-        }
-        if files.is_empty() {
-            files.extend(
-                BUNDLES
-                    .iter()
-                    .map(PathBuf::from)
-                    .find(|path| path.is_file()),
-            );
-        }
-        let mut roots = RootCertStore::empty();
-        for path in &files {
-            let text = match fs::read(path) {
-                Ok(text) => text,
-                // A folder may hold what is no certificate; a named file must be one.
-                Err(_) if self.file.as_ref() != Some(path) => continue,
-                Err(error) => return Err(error.to_string()),
-            };
-            let found = CertificateDer::pem_slice_iter(&text).filter_map(Result::ok);
-            roots.add_parsable_certificates(found);
-        }
-        if roots.is_empty() {
-            return Err(
-                "no trusted certificates were found; install `ca-certificates` or set SSL_CERT_FILE"
-                    .to_owned(),
-            );
-        }
-        Ok(roots)
+    if files.is_empty() {
+        let bundle = BUNDLES.iter().map(PathBuf::from).find(|path| path.is_file());
+        files.extend(bundle);
     }
+    let mut roots = RootCertStore::empty();
+    for path in &files {
+        let text = match fs::read(path) {
+            Ok(text) => text,
+            // A folder may hold what is no certificate; a named file must be one.
+            Err(_) if named != Some(path) => continue,
+            Err(error) => return Err(error.to_string()),
+        };
+        let found = CertificateDer::pem_slice_iter(&text).filter_map(Result::ok);
+        roots.add_parsable_certificates(found);
+    }
+    if roots.is_empty() {
+        return Err(
+            "no trusted certificates were found; install `ca-certificates` or set SSL_CERT_FILE"
+                .to_owned(),
+        );
+    }
+    Ok(roots)
 }
 
 /// For plain HTTP to this machine: no certificates, no proxies.
@@ -156,11 +116,8 @@ pub(super) fn direct_client() -> Result<Client, String> {
 }
 
 /// For everything else.
-pub(super) fn secure_client(
-    proxies: &Proxies,
-    certificates: &Certificates,
-) -> Result<Client, String> {
-    finish(proxies.apply(base(certificates.load()?)?)?)
+pub(super) fn secure_client(options: &AccessOptions) -> Result<Client, String> {
+    finish(add_proxies(base(load_certificates(options)?)?, options)?)
 }
 
 fn base(roots: RootCertStore) -> Result<ClientBuilder, String> {
@@ -175,7 +132,7 @@ fn base(roots: RootCertStore) -> Result<ClientBuilder, String> {
         .tls_backend_preconfigured(tls)
         .user_agent(concat!("skiff/", env!("CARGO_PKG_VERSION")))
         // Redirects are followed by `Repository`, which knows what may be
-        // sent where; proxies are what `Proxies` says.
+        // sent where; proxies come from `add_proxies`.
         .redirect(redirect::Policy::none())
         .no_proxy()
         .connect_timeout(CONNECT_TIMEOUT)
