@@ -13,7 +13,7 @@ use crate::support::world::{isolated, request};
 const ADDRESS: &str = "127.0.0.1:5000";
 
 fn image() -> TestImage {
-    TestImage::new(vec![Layer::new(&[("data", &noise(1, 700_000))])])
+    TestImage::new(vec![Layer::new(&[("data", &noise(1, 70_000))])])
 }
 
 fn is_layer(image: &TestImage, target: &str) -> bool {
@@ -30,7 +30,7 @@ fn a_broken_transfer_goes_on_where_it_broke() {
             let layer = is_layer(&served, &request.target);
             // Three breaks, each a little further on.
             if layer && breaks.fetch_add(1, Ordering::SeqCst) < 3 {
-                return response.broken_at(100_000);
+                return response.broken_at(10_000);
             }
             response
         });
@@ -42,7 +42,7 @@ fn a_broken_transfer_goes_on_where_it_broke() {
             .filter(|request| is_layer(&image(), &request.target))
             .map(|request| request.range_start().unwrap_or(0))
             .collect();
-        assert_eq!(starts, [0, 100_000, 200_000, 300_000]);
+        assert_eq!(starts, [0, 10_000, 20_000, 30_000]);
     });
 }
 
@@ -57,15 +57,15 @@ fn a_broken_transfer_is_mended_by_a_registry_that_knows_no_ranges() {
             let response = answer(&served, &whole);
             let layer = is_layer(&served, &request.target);
             match layer.then(|| breaks.fetch_add(1, Ordering::SeqCst)) {
-                Some(0) => response.broken_at(300_000),
+                Some(0) => response.broken_at(30_000),
                 // Breaks before the place where it broke first.
-                Some(1) => response.broken_at(100_000),
+                Some(1) => response.broken_at(10_000),
                 _ => response,
             }
         });
         let pulled = world.pull(&server.reference("app")).unwrap();
         let file = world.store.layer_dir(&pulled.layers[0]).join("data");
-        assert_eq!(fs_err::read(file).unwrap(), noise(1, 700_000));
+        assert_eq!(fs_err::read(file).unwrap(), noise(1, 70_000));
         assert_eq!(
             server.count(Digest::of(&image().layers[0].blob).as_str()),
             3
@@ -115,7 +115,7 @@ fn a_layer_of_the_right_size_and_wrong_content_is_refused() {
 
 #[test]
 fn a_layer_of_another_size_is_refused() {
-    for difference in [-1_isize, 1, -100_000, 100_000] {
+    for difference in [-1_isize, 1, -10_000, 10_000] {
         isolated(|world| {
             let served = image();
             let server = Server::start(ADDRESS, move |request| {

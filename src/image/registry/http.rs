@@ -1,6 +1,7 @@
 //! HTTP clients: certificates, proxies, time limits.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,9 @@ const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// trip for every 64 KiB.
 const STREAM_WINDOW: u32 = 2 * 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
+/// The machine's own list of names, and the size above which it is left to hickory.
+const HOSTS: &str = "/etc/hosts";
+const HOSTS_LIMIT: u64 = 256 * 1024;
 /// Where distributions keep the certificates they trust, in one file.
 const BUNDLES: [&str; 5] = [
     "/etc/ssl/certs/ca-certificates.crt",
@@ -87,7 +91,10 @@ fn load_certificates(options: &AccessOptions) -> Result<RootCertStore, String> {
         files.extend(entries.filter_map(|entry| Some(entry.ok()?.path())));
     }
     if files.is_empty() {
-        let bundle = BUNDLES.iter().map(PathBuf::from).find(|path| path.is_file());
+        let bundle = BUNDLES
+            .iter()
+            .map(PathBuf::from)
+            .find(|path| path.is_file());
         files.extend(bundle);
     }
     let mut roots = RootCertStore::empty();
@@ -128,7 +135,7 @@ fn base(roots: RootCertStore) -> Result<ClientBuilder, String> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Client::builder()
+    Ok(with_hosts(Client::builder())
         .tls_backend_preconfigured(tls)
         .user_agent(concat!("skiff/", env!("CARGO_PKG_VERSION")))
         // Redirects are followed by `Repository`, which knows what may be
@@ -139,6 +146,39 @@ fn base(roots: RootCertStore) -> Result<ClientBuilder, String> {
         .read_timeout(READ_TIMEOUT)
         .http2_initial_stream_window_size(STREAM_WINDOW)
         .http2_initial_connection_window_size(CONNECTION_WINDOW))
+}
+
+/// Takes the names of `/etc/hosts` over. hickory reads that file too, but asks
+/// the network for the address family that a name does not have there, and on
+/// a machine without a network that is a wait of 15 seconds a connection.
+fn with_hosts(mut builder: ClientBuilder) -> ClientBuilder {
+    let small = fs::metadata(HOSTS).is_ok_and(|metadata| metadata.len() <= HOSTS_LIMIT);
+    let text = if small {
+        fs::read(HOSTS).unwrap_or_default()
+    } else {
+        Vec::new()
+    };
+    for (name, addresses) in parse_hosts(&String::from_utf8_lossy(&text)) {
+        builder = builder.resolve_to_addrs(&name, &addresses);
+    }
+    builder
+}
+
+/// Names and their addresses (hosts(5)). Port 0 means the port of the URL.
+fn parse_hosts(text: &str) -> BTreeMap<String, Vec<SocketAddr>> {
+    let mut names: BTreeMap<String, Vec<SocketAddr>> = BTreeMap::new();
+    for line in text.lines() {
+        let line = line.split('#').next().unwrap_or_default();
+        let mut words = line.split_whitespace();
+        let Some(address) = words.next().and_then(|word| word.parse::<IpAddr>().ok()) else {
+            continue;
+        };
+        for name in words {
+            let addresses = names.entry(name.to_ascii_lowercase()).or_default();
+            addresses.push(SocketAddr::new(address, 0));
+        }
+    }
+    names
 }
 
 fn finish(builder: ClientBuilder) -> Result<Client, String> {
@@ -182,5 +222,14 @@ mod tests {
         ] {
             assert!(!is_loopback(no), "{no}");
         }
+    }
+
+    #[test]
+    fn hosts_are_read_with_comments_and_several_families() {
+        let text = "127.0.0.1 localhost me # us\n::1 LOCALHOST\n# 1.2.3.4 no\nbad line\n";
+        let names = parse_hosts(text);
+        assert_eq!(names.len(), 2);
+        assert_eq!(names["localhost"].len(), 2);
+        assert_eq!(names["me"], ["127.0.0.1:0".parse().unwrap()]);
     }
 }
