@@ -271,7 +271,7 @@ impl Sets {
 }
 
 /// Drops everything but `keep` from the calling thread's bounding set. Needs
-/// CAP_SETPCAP, so it comes before the change of user.
+/// `CAP_SETPCAP`, so it comes before the change of user.
 ///
 /// # Errors
 /// [`CapsError::Set`].

@@ -1,6 +1,9 @@
-//! bpf(2), as far as device rules need it: load a program, attach it to a
-//! control group of version 2.
-#![expect(unsafe_code, reason = "bpf(2) has no safe wrapper in rustix or nix")]
+//! Programs for the kernel: bpf(2), as far as device rules need it (load a
+//! program, attach it to a control group of version 2), and seccomp(2).
+#![expect(
+    unsafe_code,
+    reason = "bpf(2) and seccomp(2) have no safe wrapper in rustix or nix"
+)]
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -30,7 +33,7 @@ pub(super) struct Instruction {
     pub(super) immediate: i32,
 }
 
-/// The part of `union bpf_attr` that BPF_PROG_LOAD reads; kernels take a
+/// The part of `union bpf_attr` that `BPF_PROG_LOAD` reads; kernels take a
 /// shorter one as zeros.
 #[repr(C)]
 struct LoadAttributes {
@@ -43,7 +46,7 @@ struct LoadAttributes {
     log_buf: u64,
 }
 
-/// The part that BPF_PROG_ATTACH reads.
+/// The part that `BPF_PROG_ATTACH` reads.
 #[repr(C)]
 struct AttachAttributes {
     target_fd: u32,
@@ -75,10 +78,7 @@ pub(super) fn load_device_program(program: &[Instruction]) -> io::Result<OwnedFd
                 size_of::<LoadAttributes>(),
             )
         };
-        if let Ok(fd) = i32::try_from(fd)
-            .map_err(drop)
-            .and_then(|fd| if fd < 0 { Err(()) } else { Ok(fd) })
-        {
+        if let Some(fd) = i32::try_from(fd).ok().filter(|fd| *fd >= 0) {
             // SAFETY: the kernel has just given this descriptor to us alone.
             return Ok(unsafe { OwnedFd::from_raw_fd(fd) });
         }
@@ -116,5 +116,51 @@ pub(super) fn attach_device_program(
         Ok(())
     } else {
         Err(io::Error::last_os_error())
+    }
+}
+
+/// Installs a system call filter for the calling thread (Linux 3.17). The
+/// bytes are `struct sock_filter`s.
+pub(super) fn install_filter(program: &[u8]) -> io::Result<()> {
+    let length = u16::try_from(program.len() / 8).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let program = libc::sock_fprog {
+        len: length,
+        filter: program.as_ptr().cast_mut().cast(),
+    };
+    let set = |flags: libc::c_ulong| {
+        // SAFETY: the program points at as many instructions as it says, which
+        // are borrowed over the call; the kernel only reads them, unaligned.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_seccomp,
+                libc::SECCOMP_SET_MODE_FILTER,
+                flags,
+                &raw const program,
+            )
+        };
+        if result == 0 {
+            Ok(())
+        } else {
+            Err(io::Error::last_os_error())
+        }
+    };
+    match set(libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW) {
+        // Before 4.17 there is no such flag.
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => set(0),
+        other => other,
+    }
+}
+
+/// Makes a system call with arguments that can do no harm (no descriptor, no
+/// address), to see what a filter answers.
+#[cfg(test)]
+pub(super) fn try_call(number: libc::c_long) -> Result<(), i32> {
+    let bad = -1_i64;
+    // SAFETY: -1 is neither a descriptor nor an address the kernel reads.
+    let result = unsafe { libc::syscall(number, bad, bad, bad, bad, bad) };
+    if result < 0 {
+        Err(io::Error::last_os_error().raw_os_error().unwrap_or(0))
+    } else {
+        Ok(())
     }
 }

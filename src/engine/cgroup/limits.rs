@@ -4,6 +4,9 @@
 //! Conversions follow runc, so that a Compose file has the effect it has with
 //! Docker.
 
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
 use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxResources, LinuxThrottleDevice};
 
 use super::error::CgroupError;
@@ -37,7 +40,7 @@ pub(super) struct Setting {
 }
 
 impl Setting {
-    fn new(controller: Controller, limit: &'static str, file: &str, value: impl ToString) -> Self {
+    fn new(controller: Controller, limit: &'static str, file: &str, value: impl Display) -> Self {
         Self {
             controller,
             limit,
@@ -47,7 +50,7 @@ impl Setting {
         }
     }
 
-    fn or(mut self, file: &str, value: impl ToString) -> Self {
+    fn or(mut self, file: &str, value: impl Display) -> Self {
         self.choices.push((file.to_owned(), value.to_string()));
         self
     }
@@ -133,7 +136,7 @@ pub(super) fn plan_v2(resources: &LinuxResources) -> Result<Vec<Setting>, Cgroup
         );
     }
     let unified = resources.unified().iter().flatten();
-    for (file, value) in std::collections::BTreeMap::from_iter(unified) {
+    for (file, value) in unified.collect::<BTreeMap<_, _>>() {
         let controller = file
             .split_once('.')
             .filter(|(_, rest)| !rest.contains('/'))
@@ -158,7 +161,7 @@ fn refuse_foreign(resources: &LinuxResources) -> Result<(), CgroupError> {
         return Err(invalid("RDMA resources", "they are not supported"));
     }
     let memory = resources.memory().as_ref();
-    let kernel = memory.and_then(|memory| memory.kernel().or(memory.kernel_tcp()));
+    let kernel = memory.and_then(|memory| memory.kernel().or_else(|| memory.kernel_tcp()));
     if kernel.is_some_and(|limit| limit > 0) {
         return Err(invalid(
             "kernel memory",
@@ -461,25 +464,25 @@ struct ThrottleName {
 }
 
 fn throttles(io: &LinuxBlockIo) -> [(&[LinuxThrottleDevice], ThrottleName); 4] {
-    fn list(list: &Option<Vec<LinuxThrottleDevice>>) -> &[LinuxThrottleDevice] {
-        list.as_deref().unwrap_or_default()
+    fn list(list: Option<&Vec<LinuxThrottleDevice>>) -> &[LinuxThrottleDevice] {
+        list.map_or(&[], Vec::as_slice)
     }
     let name = |v1, v2| ThrottleName { v1, v2 };
     [
         (
-            list(io.throttle_read_bps_device()),
+            list(io.throttle_read_bps_device().as_ref()),
             name("read_bps", "rbps"),
         ),
         (
-            list(io.throttle_write_bps_device()),
+            list(io.throttle_write_bps_device().as_ref()),
             name("write_bps", "wbps"),
         ),
         (
-            list(io.throttle_read_iops_device()),
+            list(io.throttle_read_iops_device().as_ref()),
             name("read_iops", "riops"),
         ),
         (
-            list(io.throttle_write_iops_device()),
+            list(io.throttle_write_iops_device().as_ref()),
             name("write_iops", "wiops"),
         ),
     ]

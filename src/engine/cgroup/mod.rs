@@ -21,7 +21,7 @@ mod tasks;
 mod v1;
 mod v2;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,7 +74,11 @@ impl Host {
             path: MOUNTINFO.into(),
             source,
         })?;
-        let mounts = mounts::parse(&text);
+        Self::from_mountinfo(&text)
+    }
+
+    fn from_mountinfo(text: &str) -> Result<Self, CgroupError> {
+        let mounts = mounts::parse(text);
         let backend = if mounts.has_v1_controller() {
             Backend::V1(v1::Hierarchies::new(mounts))
         } else if let Some(root) = mounts.v2 {
@@ -185,6 +189,15 @@ impl Host {
     /// A group stays populated.
     pub fn remove_tree(&self, path: &str) -> Result<(), CgroupError> {
         self.open(path).remove()
+    }
+
+    /// The mount points of all hierarchies, the one that tells of processes
+    /// first.
+    fn all_roots(&self) -> Vec<&Path> {
+        match &*self.backend {
+            Backend::V1(v1) => v1.all_roots(),
+            Backend::V2(v2) => vec![v2.root()],
+        }
     }
 
     fn plan(&self, resources: &LinuxResources) -> Result<Vec<limits::Setting>, CgroupError> {
@@ -360,17 +373,6 @@ impl Group {
         match &*self.host.backend {
             Backend::V1(v1) => v1.tasks(&self.path),
             Backend::V2(v2) => tasks::Tasks::Unified(v2.folder(&self.path)),
-        }
-    }
-}
-
-impl Host {
-    /// The mount points of all hierarchies, the one that tells of processes
-    /// first.
-    fn all_roots(&self) -> Vec<&std::path::Path> {
-        match &*self.backend {
-            Backend::V1(v1) => v1.all_roots(),
-            Backend::V2(v2) => vec![v2.root()],
         }
     }
 }

@@ -45,7 +45,14 @@ impl Controller {
     pub fn v1_name(self) -> &'static str {
         match self {
             Self::Io => "blkio",
-            other => other.v2_name(),
+            Self::Cpu
+            | Self::Cpuacct
+            | Self::Cpuset
+            | Self::Memory
+            | Self::Pids
+            | Self::Devices
+            | Self::Freezer
+            | Self::Hugetlb => self.v2_name(),
         }
     }
 
@@ -169,16 +176,8 @@ fn unescape(field: &str) -> PathBuf {
             .filter(|_| *first == b'\\')
             .and_then(|digits| std::str::from_utf8(digits).ok())
             .and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        match code {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = tail.get(3..).unwrap_or_default();
-            }
-            None => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
+        bytes.push(code.unwrap_or(*first));
+        rest = code.map_or(tail, |_| tail.get(3..).unwrap_or_default());
     }
     OsString::from_vec(bytes).into()
 }
