@@ -162,6 +162,18 @@ impl Context {
         inspect::projects(&self.layout).map_err(|error| CliError::from_error(&error))
     }
 
+    /// Refuses names that are no service of the loaded project.
+    ///
+    /// # Errors
+    /// The first unknown name, with the nearest known one.
+    pub fn check_known(&self, project: &Project, names: &[String]) -> Result<(), CliError> {
+        let known: Vec<&str> = project.services.keys().map(String::as_str).collect();
+        match names.iter().find(|name| !known.contains(&name.as_str())) {
+            Some(name) => Err(no_such_service(name, &known)),
+            None => Ok(()),
+        }
+    }
+
     /// Refuses names that are neither a service of the project nor one of a
     /// container's.
     ///

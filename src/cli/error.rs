@@ -15,6 +15,13 @@ pub enum CliError {
         /// What to do about it.
         hints: Vec<String>,
     },
+    /// As `Failed`, with an exit code of its own.
+    Code {
+        /// What failed and why.
+        message: String,
+        /// The exit code.
+        code: u8,
+    },
     /// Text that is complete as it stands (diagnostics), exit code 1.
     Rendered(String),
     /// The command itself went well and hands on another program's exit code.
@@ -63,6 +70,10 @@ impl CliError {
                     ui.hint(&hint);
                 }
                 ExitCode::FAILURE
+            }
+            Self::Code { message, code } => {
+                ui.error(&message);
+                ExitCode::from(code)
             }
             Self::Rendered(text) => {
                 crate::ui::write_err(&text);

@@ -138,7 +138,9 @@ fn mask_all(width: u8) -> u128 {
 
 fn mask(prefix: u8, width: u8) -> u128 {
     let host = u32::from(width - prefix);
-    mask_all(width).checked_shr(host).map_or(0, |high| high << host)
+    mask_all(width)
+        .checked_shr(host)
+        .map_or(0, |high| high << host)
 }
 
 fn to_bits(address: IpAddr) -> u128 {
@@ -165,11 +167,28 @@ mod tests {
 
     #[test]
     fn parse_takes_subnets_and_refuses_the_rest() {
-        for good in ["10.0.0.0/8", "0.0.0.0/0", "fd00::/64", "::/0", "10.1.2.3/32"] {
+        for good in [
+            "10.0.0.0/8",
+            "0.0.0.0/0",
+            "fd00::/64",
+            "::/0",
+            "10.1.2.3/32",
+        ] {
             assert_eq!(cidr(good).to_string(), good);
         }
-        for bad in ["", "10.0.0.0", "10.0.0.0/33", "10.0.0/8", "fd00::/129", "a/b", "10.0.0.0/-1"] {
-            assert!(matches!(bad.parse::<Cidr>(), Err(CidrError::Malformed { .. })), "{bad}");
+        for bad in [
+            "",
+            "10.0.0.0",
+            "10.0.0.0/33",
+            "10.0.0/8",
+            "fd00::/129",
+            "a/b",
+            "10.0.0.0/-1",
+        ] {
+            assert!(
+                matches!(bad.parse::<Cidr>(), Err(CidrError::Malformed { .. })),
+                "{bad}"
+            );
         }
         let error = "172.28.5.1/16".parse::<Cidr>().unwrap_err();
         assert!(error.to_string().contains("`172.28.0.0/16`"), "{error}");
@@ -206,7 +225,10 @@ mod tests {
 
     #[test]
     fn nth_ends_with_the_subnet() {
-        assert_eq!(cidr("10.0.0.0/30").nth(3), Some("10.0.0.3".parse().unwrap()));
+        assert_eq!(
+            cidr("10.0.0.0/30").nth(3),
+            Some("10.0.0.3".parse().unwrap())
+        );
         assert_eq!(cidr("10.0.0.0/30").nth(4), None);
         assert_eq!(cidr("::/0").nth(1), Some("::1".parse().unwrap()));
     }

@@ -95,7 +95,7 @@ pub(super) fn delete_links(host: &mut Connection, names: &[String]) -> io::Resul
             join.chain([route::delete_group(group)]).collect()
         }
     };
-    match host.run(&requests).map_err(io::Error::from) {
+    match host.run(&requests) {
         Err(error) if !gone(&error) => Err(error),
         _ => Ok(()),
     }

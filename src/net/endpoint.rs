@@ -333,13 +333,14 @@ impl Net {
             requests.push(route::set_up(name));
             let addresses = endpoint.addresses.iter();
             requests.extend(
-                addresses.map(|(address, prefix)| route::add_address(link.index, *address, *prefix)),
+                addresses
+                    .map(|(address, prefix)| route::add_address(link.index, *address, *prefix)),
             );
             requests.extend(default_routes(endpoint, link.index, &mut routed));
         }
         inside
             .run(&requests)
-            .map_err(|refused| NetError::kernel("configure", "the container's links")(refused.error))
+            .map_err(|error| NetError::kernel("configure", "the container's links")(error))
     }
 
     fn make_links(
@@ -391,10 +392,10 @@ impl Net {
         requests: &[Request],
         planned: &[Planned<'_>],
     ) -> Result<(), NetError> {
-        let Err(refused) = host.run(requests) else {
+        let Err(error) = host.run(requests) else {
             return Ok(());
         };
-        let error = match refused.error.raw_os_error() {
+        let error = match error.raw_os_error() {
             Some(libc::EOPNOTSUPP) => {
                 return Err(NetError::Missing {
                     feature: super::probe::VETH,
@@ -410,12 +411,15 @@ impl Net {
                 host.run(&removals).ok();
                 match host.run(requests) {
                     Ok(()) => return Ok(()),
-                    Err(refused) => refused.error,
+                    Err(error) => error,
                 }
             }
-            _ => refused.error,
+            _ => error,
         };
-        Err(NetError::kernel("make links of container", container_of(planned))(error))
+        Err(NetError::kernel(
+            "make links of container",
+            container_of(planned),
+        )(error))
     }
 }
 
@@ -458,7 +462,10 @@ fn default_routes(endpoint: &Endpoint, link: u32, routed: &mut (bool, bool)) -> 
 fn set_sysctls(planned: &Planned<'_>) -> io::Result<()> {
     let interface = &planned.endpoint.interface;
     let v6 = planned.endpoint.addresses.iter().any(|(a, _)| a.is_ipv6());
-    if !v6 {
+    if v6 {
+        // Its link-local address is made of a hardware address that we gave.
+        sysctl::write(&format!("ipv6/conf/{interface}/accept_dad"), "0")?;
+    } else {
         sysctl::write(&format!("ipv6/conf/{interface}/disable_ipv6"), "1")?;
     }
     let wanted = planned.spec.driver_opts.get(OPT_SYSCTLS);
@@ -512,7 +519,11 @@ fn names(request: &AttachRequest<'_>, spec: &EndpointSpec) -> Vec<String> {
         request.hostname.to_owned(),
     ];
     let mut names: Vec<String> = Vec::new();
-    for name in own.into_iter().chain(spec.aliases.iter().cloned()).chain(last) {
+    for name in own
+        .into_iter()
+        .chain(spec.aliases.iter().cloned())
+        .chain(last)
+    {
         if !name.is_empty() && !names.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
             names.push(name);
         }

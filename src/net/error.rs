@@ -123,9 +123,9 @@ impl NetError {
             Self::Overlap { .. } => {
                 Some("choose another `ipam.config.subnet`, or leave it out".to_owned())
             }
-            Self::NoSubnet { .. } => Some(
-                "remove networks that are not needed, or set `ipam.config.subnet`".to_owned(),
-            ),
+            Self::NoSubnet { .. } => {
+                Some("remove networks that are not needed, or set `ipam.config.subnet`".to_owned())
+            }
             Self::Exhausted { .. } => {
                 Some("use a larger `ipam.config.subnet` or `ip_range`".to_owned())
             }

@@ -31,7 +31,8 @@ impl ResolvConf {
             match words.next() {
                 Some("nameserver") => {
                     let address = words.next().map(|w| w.split('%').next().unwrap_or(w));
-                    conf.servers.extend(address.and_then(|word| word.parse::<IpAddr>().ok()));
+                    conf.servers
+                        .extend(address.and_then(|word| word.parse::<IpAddr>().ok()));
                 }
                 Some("search" | "domain") => conf.search = words.map(str::to_owned).collect(),
                 Some("options") => conf.options.extend(words.map(str::to_owned)),
@@ -73,7 +74,11 @@ pub fn resolv_conf(resolver: Resolver, declared: &ResolvConf, host: &ResolvConf)
         }
     };
     let servers = |list: &[IpAddr]| list.iter().map(IpAddr::to_string).collect::<Vec<_>>();
-    let upstream = choose("nameservers", &servers(&declared.servers), &servers(&host.servers));
+    let upstream = choose(
+        "nameservers",
+        &servers(&declared.servers),
+        &servers(&host.servers),
+    );
     let mut search = choose("search", &declared.search, &host.search);
     let mut options = choose("options", &declared.options, &host.options);
     if search == ["."] {
@@ -103,7 +108,9 @@ pub fn resolv_conf(resolver: Resolver, declared: &ResolvConf, host: &ResolvConf)
     }
     lines.push(String::new());
     if embedded {
-        lines.push(format!("# Based on host file: '{HOST_RESOLV_CONF}' (internal resolver)"));
+        lines.push(format!(
+            "# Based on host file: '{HOST_RESOLV_CONF}' (internal resolver)"
+        ));
         let external = if declared.servers.is_empty() {
             upstream.iter().map(|s| format!("host({s})")).collect()
         } else {
@@ -145,7 +152,11 @@ pub fn hosts_file(file: &HostsFile<'_>) -> String {
     ]
     .map(str::to_owned)
     .into();
-    lines.extend(file.extra.iter().map(|(name, address)| format!("{address}\t{name}")));
+    lines.extend(
+        file.extra
+            .iter()
+            .map(|(name, address)| format!("{address}\t{name}")),
+    );
     let own = match file.domainname {
         Some(domain) if !domain.is_empty() => {
             format!("{}.{domain} {}", file.hostname, file.hostname)
@@ -187,7 +198,9 @@ mod tests {
 
     /// The lines that a resolver reads, as Docker 28.5 writes them.
     fn effective(text: &str) -> Vec<&str> {
-        text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect()
+        text.lines()
+            .filter(|line| !line.starts_with('#') && !line.is_empty())
+            .collect()
     }
 
     #[test]
@@ -205,9 +218,15 @@ mod tests {
             options: vec!["timeout:3".to_owned()],
         };
         let text = resolv_conf(Resolver::Embedded, &declared, &host());
-        let expected = ["nameserver 127.0.0.11", "search foo.bar", "options timeout:3 ndots:0"];
+        let expected = [
+            "nameserver 127.0.0.11",
+            "search foo.bar",
+            "options timeout:3 ndots:0",
+        ];
         assert_eq!(effective(&text), expected);
-        assert!(text.contains("# ExtServers: [10.9.9.9]\n# Overrides: [nameservers search options]"));
+        assert!(
+            text.contains("# ExtServers: [10.9.9.9]\n# Overrides: [nameservers search options]")
+        );
     }
 
     #[test]
@@ -218,7 +237,10 @@ mod tests {
             ..ResolvConf::default()
         };
         let text = resolv_conf(Resolver::Embedded, &declared, &host());
-        assert_eq!(effective(&text), ["nameserver 127.0.0.11", "options ndots:2"]);
+        assert_eq!(
+            effective(&text),
+            ["nameserver 127.0.0.11", "options ndots:2"]
+        );
     }
 
     #[test]

@@ -56,10 +56,10 @@ impl Net {
     ) -> Result<T, NetError> {
         match &self.bridge_netns {
             None => work(),
-            Some(namespace) => namespace::within(namespace.as_fd(), || {
-                work().map_err(NamespaceError::Work)
-            })
-            .map_err(NetError::from),
+            Some(namespace) => {
+                namespace::within(namespace.as_fd(), || work().map_err(NamespaceError::Work))
+                    .map_err(NetError::from)
+            }
         }
     }
 

@@ -35,15 +35,9 @@ pub(super) fn create<T: Send, E: From<io::Error> + Send>(
             .create_new(true)
             .mode(0o600)
             .open(pin)?;
-        let made = mount(
-            Some(OWN),
-            pin,
-            None::<&str>,
-            MsFlags::MS_BIND,
-            None::<&str>,
-        )
-        .map_err(io::Error::from)
-        .and_then(|()| open(pin));
+        let made = mount(Some(OWN), pin, None::<&str>, MsFlags::MS_BIND, None::<&str>)
+            .map_err(io::Error::from)
+            .and_then(|()| open(pin));
         let result = match made {
             Ok(namespace) => work(namespace.as_fd()).map(|value| (namespace, value)),
             Err(error) => Err(error.into()),

@@ -99,7 +99,7 @@ impl Net {
         self.in_bridge_netns(|| {
             let mut host = Self::route_socket()?;
             let bridge = self.bridge_name(&record);
-            let gone = host.run(&[route::delete_link(&bridge)]).map_err(io::Error::from);
+            let gone = host.run(&[route::delete_link(&bridge)]);
             match gone {
                 Err(error) if error.raw_os_error() != Some(libc::ENODEV) => {
                     return Err(NetError::kernel("remove the bridge", bridge)(error));
@@ -241,12 +241,12 @@ impl Net {
             route::new_bridge(&name, mac, mtu(&record.spec)),
             route::set_alias(&name, &alias),
         ])
-        .map_err(|refused| match refused.error.raw_os_error() {
+        .map_err(|error| match error.raw_os_error() {
             Some(libc::EOPNOTSUPP) => NetError::Missing {
                 feature: super::probe::BRIDGE,
                 remedy: super::probe::BRIDGE_REMEDY,
             },
-            _ => failed("make the bridge")(refused.error),
+            _ => failed("make the bridge")(error),
         })?;
         let configure = |host: &mut Connection| {
             let vanished = || io::Error::from_raw_os_error(libc::ENODEV);
@@ -254,13 +254,19 @@ impl Net {
             // A container must not become the host's router by advertising
             // itself (CVE-2020-13401).
             sysctl::write(&format!("ipv6/conf/{name}/accept_ra"), "0")?;
+            // The kernel asks for a container's hardware address from a
+            // link-local address, and would for two seconds hold that one for
+            // a duplicate.
+            sysctl::write(&format!("ipv6/conf/{name}/accept_dad"), "0")?;
             if !record.spec.ipv6 {
                 sysctl::write(&format!("ipv6/conf/{name}/disable_ipv6"), "1")?;
             }
-            let addresses: Vec<_> = gateways(record)
-                .map(|(address, prefix)| route::add_address(link.index, address, prefix))
-                .collect();
-            host.run(&addresses).map_err(io::Error::from)
+            let mut requests = vec![route::set_up(&name)];
+            requests.extend(
+                gateways(record)
+                    .map(|(address, prefix)| route::add_address(link.index, address, prefix)),
+            );
+            host.run(&requests)
         };
         if let Err(error) = configure(host) {
             host.run(&[route::delete_link(&name)]).ok();
@@ -321,7 +327,9 @@ fn check(spec: &NetworkSpec) -> Result<(), NetError> {
     if let Some(value) = spec.driver_opts.get(OPT_MTU)
         && !matches!(value.parse::<u32>(), Ok(68..=65535))
     {
-        return problem(format!("`driver_opts.{OPT_MTU}` is `{value}`, not 68 to 65535"));
+        return problem(format!(
+            "`driver_opts.{OPT_MTU}` is `{value}`, not 68 to 65535"
+        ));
     }
     if let Some(name) = spec.driver_opts.get(OPT_BRIDGE_NAME)
         && (name.is_empty()
@@ -336,11 +344,22 @@ fn check(spec: &NetworkSpec) -> Result<(), NetError> {
 }
 
 fn unused_options(spec: &NetworkSpec) -> Vec<String> {
-    let known = [OPT_MTU, OPT_BRIDGE_NAME, OPT_MASQUERADE, OPT_ICC, OPT_PREFIX];
+    let known = [
+        OPT_MTU,
+        OPT_BRIDGE_NAME,
+        OPT_MASQUERADE,
+        OPT_ICC,
+        OPT_PREFIX,
+    ];
     spec.driver_opts
         .keys()
         .filter(|option| !known.contains(&option.as_str()))
-        .map(|option| format!("network `{}`: driver option `{option}` has no effect", spec.name))
+        .map(|option| {
+            format!(
+                "network `{}`: driver option `{option}` has no effect",
+                spec.name
+            )
+        })
         .collect()
 }
 
@@ -357,7 +376,9 @@ fn enable_forwarding(record: &NetworkRecord) -> Result<Vec<String>, NetError> {
             }
             sysctl::write(name, "1")?;
             let name = name.replace('/', ".");
-            notes.push(format!("set net.{name} to 1, containers need it to reach out"));
+            notes.push(format!(
+                "set net.{name} to 1, containers need it to reach out"
+            ));
         }
         Ok(())
     };

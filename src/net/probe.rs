@@ -45,11 +45,7 @@ pub fn probe() -> Vec<Capability> {
         let bridge = host.run(&[route::new_bridge("skprobe", [2, 0, 0, 0, 0, 1], None)]);
         let veth = host.run(&[route::new_plain_veth("skprobe0", "skprobe1")]);
         let text = |result: Result<(), io::Error>| result.map_err(|error| error.to_string());
-        Ok::<_, NamespaceError>((
-            text(bridge.map_err(io::Error::from)),
-            text(veth.map_err(io::Error::from)),
-            text(nft::probe()),
-        ))
+        Ok::<_, NamespaceError>((text(bridge), text(veth), text(nft::probe())))
     });
     match tried {
         Ok((bridge, veth, nf_tables)) => {

@@ -235,10 +235,16 @@ mod tests {
             text("192.168.0.0/20", "192.168.0.1")
         );
         assert_eq!(
-            chosen(&spec(), &[taken("172.18.5.0/24", false), taken("172.19.0.1/32", false)]),
+            chosen(
+                &spec(),
+                &[taken("172.18.5.0/24", false), taken("172.19.0.1/32", false)]
+            ),
             text("172.20.0.0/16", "172.20.0.1")
         );
-        let all = [taken("172.16.0.0/12", false), taken("192.168.0.0/16", false)];
+        let all = [
+            taken("172.16.0.0/12", false),
+            taken("192.168.0.0/16", false),
+        ];
         let error = choose(&spec(), &all, std::iter::empty()).unwrap_err();
         assert!(matches!(error, NetError::NoSubnet { .. }));
     }
@@ -252,7 +258,10 @@ mod tests {
         };
         let expected = [
             ("10.5.0.0/24".to_owned(), "10.5.0.1".to_owned()),
-            ("fd01:203:405:607::/64".to_owned(), "fd01:203:405:607::1".to_owned()),
+            (
+                "fd01:203:405:607::/64".to_owned(),
+                "fd01:203:405:607::1".to_owned(),
+            ),
         ];
         assert_eq!(chosen(&spec, &[]), expected);
     }
@@ -281,7 +290,10 @@ mod tests {
         };
         assert!(choose(&spec, &[taken("10.0.0.0/8", false)], std::iter::empty()).is_ok());
         let error = choose(&spec, &[taken("10.0.0.0/8", true)], std::iter::empty()).unwrap_err();
-        assert!(error.to_string().contains("network other (10.0.0.0/8)"), "{error}");
+        assert!(
+            error.to_string().contains("network other (10.0.0.0/8)"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -311,7 +323,9 @@ mod tests {
             reserved: Vec::new(),
         };
         let pool = Pool::of(&subnet).unwrap();
-        let taken = ["10.5.0.252", "10.5.0.253"].map(|a| a.parse().unwrap()).into();
+        let taken = ["10.5.0.252", "10.5.0.253"]
+            .map(|a| a.parse().unwrap())
+            .into();
         assert_eq!(pool.next(&taken), Some("10.5.0.254".parse().unwrap()));
         let taken = ["10.5.0.252", "10.5.0.253", "10.5.0.254"].map(|a| a.parse().unwrap());
         assert_eq!(pool.next(&taken.into()), None);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::compose::Diagnostic;
 use crate::event::EventSink;
-use crate::image::{ImageError, PullPolicy};
+use crate::image::{Access, ImageError, PullPolicy};
 use crate::state::{ContainerId, Layout};
 
 use super::backend::BackendError;
@@ -29,6 +29,10 @@ pub struct Session<'a> {
     /// User and group that own what is made outside the data root (missing
     /// bind sources): those of whoever called sudo.
     pub owner: Option<(u32, u32)>,
+    /// How registries are reached.
+    pub registries: &'a Access,
+    /// Plan, and do nothing.
+    pub dry_run: bool,
 }
 
 /// Who follows an `up`: an attached one prints who it attaches to, then follows
@@ -64,8 +68,6 @@ pub struct UpOptions<'a> {
     pub pull: Option<PullPolicy>,
     /// `--wait-timeout`
     pub wait_timeout: Option<Duration>,
-    /// Plan, and do nothing.
-    pub dry_run: bool,
     /// Follows it.
     pub watcher: Option<&'a dyn Watcher>,
 }
@@ -127,14 +129,6 @@ pub enum ReconcileError {
         #[source]
         source: ImageError,
     },
-    /// There is no image and none may be pulled or built.
-    #[error("service `{service}` has no image: {reason}")]
-    NoImage {
-        /// The service.
-        service: String,
-        /// Why, and what to do.
-        reason: String,
-    },
     /// A record could not be read or written.
     #[error("cannot {action}")]
     State {
@@ -171,7 +165,6 @@ impl ReconcileError {
             Self::Refused { .. }
             | Self::Plan(_)
             | Self::Image { .. }
-            | Self::NoImage { .. }
             | Self::State { .. }
             | Self::Backend(_)
             | Self::Cancelled => &[],

@@ -165,6 +165,11 @@ impl Client {
         Ok(Conversation { project: self.project.clone(), stream })
     }
 
+    /// The error for a conversation that broke on this side.
+    pub fn broken(&self, source: io::Error) -> ClientError {
+        self.lost(source)
+    }
+
     fn lost(&self, source: io::Error) -> ClientError {
         ClientError::Lost { project: self.project.clone(), source }
     }

@@ -158,7 +158,6 @@ impl Up<'_> {
             choices,
             pull: self.pull,
             wait_timeout: self.args.wait_timeout.map(Duration::from_secs),
-            dry_run: self.context.global.dry_run,
             watcher: watcher.map(|reporter| reporter as &dyn reconcile::Watcher),
         }
     }

@@ -108,10 +108,13 @@ fn by_name(
         RecordType::ANY => true,
         _ => false,
     };
-    let data = addresses.into_iter().filter(wanted).map(|address| match address {
-        IpAddr::V4(v4) => RData::A(A(v4)),
-        IpAddr::V6(v6) => RData::AAAA(AAAA(v6)),
-    });
+    let data = addresses
+        .into_iter()
+        .filter(wanted)
+        .map(|address| match address {
+            IpAddr::V4(v4) => RData::A(A(v4)),
+            IpAddr::V6(v6) => RData::AAAA(AAAA(v6)),
+        });
     Ok(Some(
         data.map(|data| Record::from_rdata(query.name().clone(), TTL, data))
             .collect(),
@@ -135,7 +138,11 @@ fn pointer(
         return Ok(None);
     };
     let data = RData::PTR(PTR(name));
-    Ok(Some(vec![Record::from_rdata(query.name().clone(), TTL, data)]))
+    Ok(Some(vec![Record::from_rdata(
+        query.name().clone(),
+        TTL,
+        data,
+    )]))
 }
 
 /// The address of `4.3.2.1.in-addr.arpa` and its IPv6 likeness.

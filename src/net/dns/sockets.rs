@@ -84,5 +84,5 @@ fn redirect(udp: u16, tcp: u16) -> io::Result<()> {
         table.append_rule("output", rule)
     }));
     let mut connection = Connection::open(NETLINK_NETFILTER)?;
-    nft::transact(&mut connection, &requests).map_err(io::Error::from)
+    nft::transact(&mut connection, &requests)
 }

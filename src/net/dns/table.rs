@@ -252,7 +252,10 @@ impl State {
 
     /// The networks that a container is on and its presence there, in the
     /// order of its links.
-    fn presence(&self, container: &ContainerId) -> Vec<(&HashMap<ContainerId, Endpoint>, &Endpoint)> {
+    fn presence(
+        &self,
+        container: &ContainerId,
+    ) -> Vec<(&HashMap<ContainerId, Endpoint>, &Endpoint)> {
         let mut presence: Vec<_> = self
             .networks
             .values()
@@ -288,17 +291,25 @@ impl State {
     }
 
     fn name(&self, container: &ContainerId, wanted: IpAddr) -> Option<String> {
-        self.presence(container).into_iter().find_map(|(members, _)| {
-            let holder = members
-                .values()
-                .find(|member| member.addresses.iter().any(|(address, _)| *address == wanted))?;
-            Some(format!("{}.{}", holder.container_name, holder.network_name))
-        })
+        self.presence(container)
+            .into_iter()
+            .find_map(|(members, _)| {
+                let holder = members.values().find(|member| {
+                    member
+                        .addresses
+                        .iter()
+                        .any(|(address, _)| *address == wanted)
+                })?;
+                Some(format!("{}.{}", holder.container_name, holder.network_name))
+            })
     }
 }
 
 fn has_name(endpoint: &Endpoint, name: &str) -> bool {
-    endpoint.names.iter().any(|known| known.eq_ignore_ascii_case(name))
+    endpoint
+        .names
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(name))
 }
 
 /// `web` of `web.NETWORK`, other names as they are.
@@ -410,7 +421,9 @@ mod tests {
         fixture.add(&["p-web-1", "web"], "10.0.0.3");
         fixture.add(&["p-web-2", "web"], "10.0.0.4");
         let table = fixture.table();
-        let first: Vec<String> = (0..4).map(|_| found(&table, &asker, "web")[0].clone()).collect();
+        let first: Vec<String> = (0..4)
+            .map(|_| found(&table, &asker, "web")[0].clone())
+            .collect();
         assert_eq!(first, ["10.0.0.3", "10.0.0.4", "10.0.0.3", "10.0.0.4"]);
     }
 
@@ -423,7 +436,10 @@ mod tests {
         fixture.add_on(&other, &stranger);
         let table = fixture.table();
         assert_eq!(table.addresses(&asker, "web").unwrap(), Found::Unknown);
-        assert_eq!(table.name(&asker, "10.1.0.2".parse().unwrap()).unwrap(), None);
+        assert_eq!(
+            table.name(&asker, "10.1.0.2".parse().unwrap()).unwrap(),
+            None
+        );
         let name = table.name(&asker, "10.0.0.2".parse().unwrap()).unwrap();
         assert_eq!(name.as_deref(), Some("p-a-1.p_default"));
     }
@@ -433,7 +449,9 @@ mod tests {
         let fixture = Fixture::new();
         let other = fixture.add(&["p-db-1"], "10.0.0.3");
         let mut asker = endpoint(&fixture.network, &["p-a-1"], "10.0.0.2");
-        asker.links.insert("database".to_owned(), "p-db-1".to_owned());
+        asker
+            .links
+            .insert("database".to_owned(), "p-db-1".to_owned());
         fixture.add_on(&fixture.network, &asker);
         let table = fixture.table();
         assert_eq!(found(&table, &asker.container, "database"), ["10.0.0.3"]);

@@ -22,10 +22,7 @@ const ZONE: u16 = 18;
 
 /// Deletes every entry that these addresses have a part in, as the kernel
 /// lists them now.
-pub(in crate::net) fn forget(
-    connection: &mut Connection,
-    addresses: &[IpAddr],
-) -> io::Result<()> {
+pub(in crate::net) fn forget(connection: &mut Connection, addresses: &[IpAddr]) -> io::Result<()> {
     for family in [Family::Ip, Family::Ip6] {
         let wanted: HashSet<IpAddr> = addresses
             .iter()
@@ -51,7 +48,7 @@ pub(in crate::net) fn forget(
             .iter()
             .filter_map(|(_, body)| deletion(&header, body.get(FAMILY_HEADER..)?, &wanted))
             .collect();
-        match connection.run(&deletions).map_err(io::Error::from) {
+        match connection.run(&deletions) {
             // It ended by itself meanwhile.
             Err(error) if error.raw_os_error() != Some(libc::ENOENT) => return Err(error),
             _ => {}
@@ -89,8 +86,12 @@ fn tuple_addresses(tuple: &[u8]) -> impl Iterator<Item = IpAddr> {
     const TUPLE_IP: u16 = 1;
     let addresses = attributes::find(tuple, TUPLE_IP).unwrap_or_default();
     attributes::read(addresses).filter_map(|(_, value)| match value.len() {
-        4 => <[u8; 4]>::try_from(value).ok().map(|v| Ipv4Addr::from(v).into()),
-        16 => <[u8; 16]>::try_from(value).ok().map(|v| Ipv6Addr::from(v).into()),
+        4 => <[u8; 4]>::try_from(value)
+            .ok()
+            .map(|v| Ipv4Addr::from(v).into()),
+        16 => <[u8; 16]>::try_from(value)
+            .ok()
+            .map(|v| Ipv6Addr::from(v).into()),
         _ => None,
     })
 }

@@ -13,8 +13,8 @@ use fs_err as fs;
 use super::nft::{self, BaseChain, Hook, ListedRule, Meta, Rule, Table, Verdict};
 use super::{Firewall, failed};
 use crate::net::error::NetError;
-use crate::net::network::OPT_BRIDGE_NAME;
 use crate::net::netlink::Request;
+use crate::net::network::OPT_BRIDGE_NAME;
 
 /// The chain that Docker leaves to its users.
 const DOCKER_USER: &str = "DOCKER-USER";
@@ -44,17 +44,20 @@ impl Firewall<'_> {
             }
             let mut requests = self.removals(&chain.table, &rules);
             let accepts = wanted.into_iter().map(|rule| {
-                let rule = rule.comment(&self.table.name).count().verdict(&Verdict::Accept);
+                let rule = rule
+                    .comment(&self.table.name)
+                    .count()
+                    .verdict(&Verdict::Accept);
                 chain.table.insert_rule(place, rule)
             });
             requests.extend(accepts);
-            if let Err(refused) = nft::transact(&mut self.connection, &requests) {
+            if let Err(error) = nft::transact(&mut self.connection, &requests) {
                 // firewalld owns its table and lets nobody else in.
                 notes.push(format!(
                     "the firewall table `{}` drops packets of containers and cannot be changed ({}); \
                      allow the links `{}*` in its own configuration",
                     chain.table.name,
-                    refused.error,
+                    error,
                     self.net.root.bridge_prefix(),
                 ));
             }
@@ -67,8 +70,8 @@ impl Firewall<'_> {
         for chain in self.foreign_chains(Hook::Forward)? {
             let rules = self.foreign_rules(&chain.table)?;
             let requests = self.removals(&chain.table, &rules);
-            nft::transact(&mut self.connection, &requests).map_err(|refused| {
-                failed("take rules out of the firewall table", &chain.table.name)(refused.error)
+            nft::transact(&mut self.connection, &requests).map_err(|error| {
+                failed("take rules out of the firewall table", &chain.table.name)(error)
             })?;
         }
         Ok(())
@@ -96,7 +99,8 @@ impl Firewall<'_> {
     }
 
     fn foreign_rules(&mut self, table: &Table) -> Result<Vec<ListedRule>, NetError> {
-        nft::rules(&mut self.connection, table).map_err(failed("list the firewall table", &table.name))
+        nft::rules(&mut self.connection, table)
+            .map_err(failed("list the firewall table", &table.name))
     }
 
     fn is_ours(&self, rule: &ListedRule) -> bool {

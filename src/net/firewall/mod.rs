@@ -83,7 +83,7 @@ impl<'a> Firewall<'a> {
                 .flat_map(|record| network_entries(self.net, record))
                 .collect();
             for published in self.net.records.all_published()? {
-                entries.extend(published.ports.iter().filter_map(ruleset::port_entry));
+                entries.extend(ruleset::port_entries(&published));
             }
             // Of two claims to one port, which only a crash can leave, the
             // first is as good as the other; both would refuse the whole table.
@@ -92,7 +92,7 @@ impl<'a> Firewall<'a> {
             ruleset::whole(&self.table, &entries)
         };
         nft::transact(&mut self.connection, &requests)
-            .map_err(|refused| failed("write the firewall table", &self.table.name)(refused.error))
+            .map_err(|error| failed("write the firewall table", &self.table.name)(error))
     }
 
     /// True where the table has all its rules.
@@ -161,6 +161,7 @@ impl Net {
 
 fn network_entries(net: &Net, record: &NetworkRecord) -> Vec<Entry> {
     BridgeRules {
+        network: &record.id,
         bridge: &net.bridge_name(record),
         internal: record.spec.internal,
         masquerade: option_on(&record.spec, OPT_MASQUERADE),
@@ -172,12 +173,10 @@ fn network_entries(net: &Net, record: &NetworkRecord) -> Vec<Entry> {
 fn failed(action: &'static str, object: &str) -> impl FnOnce(io::Error) -> NetError {
     let object = object.to_owned();
     move |source| match source.raw_os_error() {
-        Some(libc::EOPNOTSUPP | libc::EPROTONOSUPPORT | libc::ENOENT) => {
-            NetError::Missing {
-                feature: probe::NF_TABLES,
-                remedy: probe::NF_TABLES_REMEDY,
-            }
-        }
+        Some(libc::EOPNOTSUPP | libc::EPROTONOSUPPORT | libc::ENOENT) => NetError::Missing {
+            feature: probe::NF_TABLES,
+            remedy: probe::NF_TABLES_REMEDY,
+        },
         _ => NetError::Kernel {
             action,
             object,

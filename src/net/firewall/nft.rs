@@ -7,7 +7,7 @@
 use std::io;
 
 use crate::net::netlink::attributes::{self, Writer};
-use crate::net::netlink::{Connection, NLM_F_APPEND, NLM_F_CREATE, Refused, Request};
+use crate::net::netlink::{Connection, NLM_F_APPEND, NLM_F_CREATE, Request};
 
 const SUBSYSTEM: u16 = 10 << 8;
 const NEWTABLE: u16 = 0;
@@ -137,7 +137,13 @@ impl Table {
     }
 
     /// Makes a chain that the kernel calls. Its policy is accept.
-    pub(in crate::net) fn base_chain(&self, name: &str, kind: &str, hook: Hook, priority: i32) -> Request {
+    pub(in crate::net) fn base_chain(
+        &self,
+        name: &str,
+        kind: &str,
+        hook: Hook,
+        priority: i32,
+    ) -> Request {
         self.message(NEWCHAIN, NLM_F_CREATE, |w| {
             w.text(3, name)
                 .nest(4, |w| w.number(1, hook.number()).signed(2, priority))
@@ -151,7 +157,13 @@ impl Table {
     }
 
     /// Makes a set, or a map where `data` is given: types and lengths in bytes.
-    pub(in crate::net) fn set(&self, name: &str, id: u32, key: DataType, data: Option<DataType>) -> Request {
+    pub(in crate::net) fn set(
+        &self,
+        name: &str,
+        id: u32,
+        key: DataType,
+        data: Option<DataType>,
+    ) -> Request {
         const FLAG_MAP: u32 = 8;
         self.message(NEWSET, NLM_F_CREATE, |w| {
             let w = w
@@ -163,7 +175,14 @@ impl Table {
                 Some(data) => w.number(6, data.id).number(7, data.length),
                 None => w,
             };
-            w.number(10, id)
+            let w = w.number(10, id);
+            // Lets `nft` show names, which it would take for numbers.
+            if key.id == DataType::IFNAME.id {
+                const KEY_BYTEORDER: [u8; 2] = [0, 4];
+                let host = 1_u32.to_ne_bytes();
+                return w.bytes(13, &[&KEY_BYTEORDER[..], &host[..]].concat());
+            }
+            w
         })
     }
 
@@ -189,10 +208,14 @@ impl Table {
                 elements.iter().fold(w, |w, element| {
                     w.nest(LIST_ELEM, |w| {
                         let w = w.nest(1, |w| w.bytes(DATA_VALUE, &element.key));
-                        match &element.data {
-                            Some(data) if adds => w.nest(2, |w| w.bytes(DATA_VALUE, data)),
-                            _ => w,
+                        if !adds {
+                            return w;
                         }
+                        let w = match &element.data {
+                            Some(data) => w.nest(2, |w| w.bytes(DATA_VALUE, data)),
+                            None => w,
+                        };
+                        w.bytes(6, &comment_data(&element.comment))
                     })
                 })
             })
@@ -271,6 +294,8 @@ impl DataType {
 pub(in crate::net) struct Element {
     pub(in crate::net) key: Vec<u8>,
     pub(in crate::net) data: Option<Vec<u8>>,
+    /// Whose it is: the id of a network or container.
+    pub(in crate::net) comment: String,
 }
 
 /// A rule in the making: expressions one after the other.
@@ -384,8 +409,10 @@ impl Rule {
         const DADDR: u32 = 2;
         const ADDRTYPE: u32 = 3;
         const LOCAL: u32 = 2;
-        self.expression("fib", |w| w.number(3, DADDR).number(2, ADDRTYPE).number(1, 1))
-            .equals(&LOCAL.to_ne_bytes())
+        self.expression("fib", |w| {
+            w.number(3, DADDR).number(2, ADDRTYPE).number(1, 1)
+        })
+        .equals(&LOCAL.to_ne_bytes())
     }
 
     /// Goes on where the set has what register 1 begins with.
@@ -452,7 +479,10 @@ impl Rule {
 }
 
 /// Carries out all requests or none.
-pub(in crate::net) fn transact(connection: &mut Connection, requests: &[Request]) -> Result<(), Refused> {
+pub(in crate::net) fn transact(
+    connection: &mut Connection,
+    requests: &[Request],
+) -> io::Result<()> {
     let frame = |kind| Request {
         kind,
         flags: 0,
@@ -487,7 +517,10 @@ pub(in crate::net) fn base_chains(connection: &mut Connection) -> io::Result<Vec
         body: vec![0; FAMILY_HEADER],
     };
     let answers = connection.dump(&request)?;
-    Ok(answers.iter().filter_map(|(_, body)| parse_chain(body)).collect())
+    Ok(answers
+        .iter()
+        .filter_map(|(_, body)| parse_chain(body))
+        .collect())
 }
 
 fn parse_chain(body: &[u8]) -> Option<BaseChain> {
@@ -519,7 +552,10 @@ pub(in crate::net) struct ListedRule {
 }
 
 /// Lists the rules of a table, in order.
-pub(in crate::net) fn rules(connection: &mut Connection, table: &Table) -> io::Result<Vec<ListedRule>> {
+pub(in crate::net) fn rules(
+    connection: &mut Connection,
+    table: &Table,
+) -> io::Result<Vec<ListedRule>> {
     let request = table.message(GETRULE, 0, |w| w);
     let answers = match connection.dump(&request) {
         Ok(answers) => answers,
@@ -530,7 +566,9 @@ pub(in crate::net) fn rules(connection: &mut Connection, table: &Table) -> io::R
         let rule = body.get(FAMILY_HEADER..)?;
         // Kernels before 4.x answer with all tables.
         let table_name = attributes::find(rule, 1).map(attributes::as_text)?;
-        (table_name == table.name).then(|| parse_rule(rule)).flatten()
+        (table_name == table.name)
+            .then(|| parse_rule(rule))
+            .flatten()
     });
     Ok(parsed.collect())
 }
@@ -579,7 +617,9 @@ pub(in crate::net) fn has_element(
     set: &str,
     element: &Element,
 ) -> io::Result<bool> {
-    Ok(connection.query(&table.find_element(set, element))?.is_some())
+    Ok(connection
+        .query(&table.find_element(set, element))?
+        .is_some())
 }
 
 /// Tries every kind of set and expression that skiff uses, in a namespace that
@@ -590,5 +630,5 @@ pub(in crate::net) fn probe() -> io::Result<()> {
         family: Family::Inet,
         name: "skiff-probe".to_owned(),
     };
-    transact(&mut connection, &super::ruleset::whole(&table, &[])).map_err(io::Error::from)
+    transact(&mut connection, &super::ruleset::whole(&table, &[]))
 }

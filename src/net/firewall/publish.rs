@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::Firewall;
-use super::ruleset::{self, Entry};
+use super::ruleset;
 use crate::net::error::NetError;
 use crate::net::handle::Net;
 use crate::net::records::{Forward, Published};
@@ -40,8 +40,12 @@ impl Net {
         let targets: Vec<_> = ports.iter().map(|port| target(&endpoints, port)).collect();
         let mut notes = Vec::new();
         let closed = targets.iter().filter(|target| target.is_none()).count();
-        let name = endpoints.first().map(|endpoint| endpoint.container_name.as_str());
-        if closed > 0 && let Some(name) = name {
+        let name = endpoints
+            .first()
+            .map(|endpoint| endpoint.container_name.as_str());
+        if closed > 0
+            && let Some(name) = name
+        {
             notes.push(format!(
                 "container `{name}` is on internal networks only, its ports are not published"
             ));
@@ -85,8 +89,7 @@ impl Net {
             }
         }
         self.records.write_published(&published)?;
-        let entries: Vec<Entry> = published.ports.iter().filter_map(ruleset::port_entry).collect();
-        firewall.add(&entries)?;
+        firewall.add(&ruleset::port_entries(&published))?;
         Ok(notes)
     }
 
@@ -107,7 +110,7 @@ impl Net {
             let mut entries = Vec::new();
             for published in &found {
                 self.records.remove_published(&published.container)?;
-                entries.extend(published.ports.iter().filter_map(ruleset::port_entry));
+                entries.extend(ruleset::port_entries(published));
             }
             firewall.delete(&entries)
         })

@@ -5,6 +5,7 @@
 //! output       the same, but 127.0.0.0/8 and ::1      -> publish
 //! publish      protocol and port are in a map         -> DNAT to a container
 //! postrouting  DNAT back to the bridge it came from   -> masquerade (hairpin)
+//!              DNAT back to the very container        -> masquerade
 //!              from a network that masquerades to no bridge of ours -> masquerade
 //! forward      to or from a bridge of ours            -> guard
 //! guard        known connection, within one bridge    -> accept
@@ -15,17 +16,21 @@
 //!
 //! `postrouting` matches the input link, which needs Linux 5.7.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use super::nft::{
     DataType, Element, Family, Hook, Meta, Rule, STATE_KNOWN, STATUS_DNAT, Table, Tracked, Verdict,
 };
 use crate::net::netlink::Request;
-use crate::net::records::Forward;
+use crate::net::records::{Forward, Published};
 use crate::net::spec::Protocol;
+use crate::state::{ContainerId, NetworkId};
 
 const PUBLISH: &str = "publish";
 const GUARD: &str = "guard";
+/// The register of 4 bytes that begins where register 1 does.
+const FIRST_QUARTER: u32 = 8;
 
 /// A set or map of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,9 +51,13 @@ pub(super) enum Set {
     Dnat6,
     /// Ports published on one IPv6 address.
     Dnat6On,
+    /// Targets twice: a container that calls its own published port.
+    Self4,
+    /// The same of IPv6.
+    Self6,
 }
 
-const SETS: [Set; 8] = [
+const SETS: [Set; 10] = [
     Set::Bridges,
     Set::Same,
     Set::Internal,
@@ -57,6 +66,8 @@ const SETS: [Set; 8] = [
     Set::Dnat4On,
     Set::Dnat6,
     Set::Dnat6On,
+    Set::Self4,
+    Set::Self6,
 ];
 
 impl Set {
@@ -70,6 +81,8 @@ impl Set {
             Self::Dnat4On => "dnat4-on",
             Self::Dnat6 => "dnat6",
             Self::Dnat6On => "dnat6-on",
+            Self::Self4 => "self4",
+            Self::Self6 => "self6",
         }
     }
 
@@ -90,6 +103,8 @@ impl Set {
                 DataType::IPV6.then(DataType::PROTOCOL).then(DataType::PORT),
                 Some(target6),
             ),
+            Self::Self4 => (DataType::IPV4.then(DataType::IPV4), None),
+            Self::Self6 => (DataType::IPV6.then(DataType::IPV6), None),
         }
     }
 }
@@ -100,6 +115,7 @@ pub(super) type Entry = (Set, Element);
 /// What a network puts into the table.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BridgeRules<'a> {
+    pub(super) network: &'a NetworkId,
     pub(super) bridge: &'a str,
     pub(super) internal: bool,
     pub(super) masquerade: bool,
@@ -108,7 +124,11 @@ pub(super) struct BridgeRules<'a> {
 impl BridgeRules<'_> {
     pub(super) fn entries(&self) -> Vec<Entry> {
         let name = ifname(self.bridge);
-        let element = |key: Vec<u8>| Element { key, data: None };
+        let element = |key: Vec<u8>| Element {
+            key,
+            data: None,
+            comment: self.network.to_string(),
+        };
         let mut entries = vec![
             (Set::Bridges, element(name.clone())),
             (Set::Same, element([name.clone(), name.clone()].concat())),
@@ -124,7 +144,7 @@ impl BridgeRules<'_> {
 
 /// What a published port puts into the table; `None` where it is left to the
 /// proxy: a target of the other family, a loopback address.
-pub(super) fn port_entry(forward: &Forward) -> Option<Entry> {
+fn port_entry(container: &ContainerId, forward: &Forward) -> Option<Entry> {
     let port = &forward.port;
     let rewritable = forward.rewritten
         && port.host_ip.is_ipv4() == forward.target.is_ipv4()
@@ -143,7 +163,11 @@ pub(super) fn port_entry(forward: &Forward) -> Option<Entry> {
         Protocol::Tcp => 6,
         Protocol::Udp => 17,
     };
-    let mut key = if wide { Vec::new() } else { octets(port.host_ip) };
+    let mut key = if wide {
+        Vec::new()
+    } else {
+        octets(port.host_ip)
+    };
     key.extend([protocol, 0, 0, 0]);
     key.extend(port_bytes(port.host_port));
     Some((
@@ -151,8 +175,36 @@ pub(super) fn port_entry(forward: &Forward) -> Option<Entry> {
         Element {
             key,
             data: Some(target(forward.target)),
+            comment: container.to_string(),
         },
     ))
+}
+
+/// What a container's published ports put into the table.
+pub(super) fn port_entries(published: &Published) -> Vec<Entry> {
+    let container = &published.container;
+    let mut entries = Vec::new();
+    let mut targets = BTreeSet::new();
+    for forward in &published.ports {
+        if let Some(entry) = port_entry(container, forward) {
+            entries.push(entry);
+            targets.insert(forward.target.ip());
+        }
+    }
+    entries.extend(targets.into_iter().map(|target| {
+        let set = if target.is_ipv4() {
+            Set::Self4
+        } else {
+            Set::Self6
+        };
+        let element = Element {
+            key: octets(target).repeat(2),
+            data: None,
+            comment: container.to_string(),
+        };
+        (set, element)
+    }));
+    entries
 }
 
 /// The table with everything that is written once, and these elements.
@@ -170,7 +222,8 @@ pub(super) fn whole(table: &Table, entries: &[Entry]) -> Vec<Request> {
             .into_iter()
             .map(|(chain, rule)| table.append_rule(chain, rule)),
     );
-    requests.extend(grouped(entries).map(|(set, elements)| table.add_elements(set.name(), &elements)));
+    requests
+        .extend(grouped(entries).map(|(set, elements)| table.add_elements(set.name(), &elements)));
     requests
 }
 
@@ -209,7 +262,10 @@ fn rules() -> Vec<(&'static str, Rule)> {
     let rule = Rule::default;
     let jump = |chain: &str| Verdict::Jump(chain.to_owned());
     let mut rules = vec![
-        ("prerouting", rule().destination_is_local().verdict(&jump(PUBLISH))),
+        (
+            "prerouting",
+            rule().destination_is_local().verdict(&jump(PUBLISH)),
+        ),
         (
             "output",
             rule()
@@ -226,10 +282,15 @@ fn rules() -> Vec<(&'static str, Rule)> {
                 .equals(&std::net::Ipv6Addr::LOCALHOST.octets())
                 .verdict(&Verdict::Return),
         ),
-        ("output", rule().destination_is_local().verdict(&jump(PUBLISH))),
+        (
+            "output",
+            rule().destination_is_local().verdict(&jump(PUBLISH)),
+        ),
         (
             "postrouting",
-            within_bridge(rule()).tracked(Tracked::Status, STATUS_DNAT).masquerade(),
+            within_bridge(rule())
+                .tracked(Tracked::Status, STATUS_DNAT)
+                .masquerade(),
         ),
         (
             "postrouting",
@@ -238,21 +299,59 @@ fn rules() -> Vec<(&'static str, Rule)> {
                 .output_in(Set::Bridges.name())
                 .verdict(&Verdict::Return),
         ),
-        ("postrouting", rule().input_in(Set::Masquerade.name()).masquerade()),
-        ("forward", rule().input_in(Set::Bridges.name()).verdict(&jump(GUARD))),
-        ("forward", rule().output_in(Set::Bridges.name()).verdict(&jump(GUARD))),
+        (
+            "postrouting",
+            rule().input_in(Set::Masquerade.name()).masquerade(),
+        ),
+        // Where br_netfilter rewrites a call while still on the bridge, there
+        // is no input link here, and only a call of oneself goes wrong.
+        (
+            "postrouting",
+            from_self(Family::Ip, (12, 16, 4), Set::Self4),
+        ),
+        (
+            "postrouting",
+            from_self(Family::Ip6, (8, 24, 16), Set::Self6),
+        ),
+        (
+            "forward",
+            rule().input_in(Set::Bridges.name()).verdict(&jump(GUARD)),
+        ),
+        (
+            "forward",
+            rule().output_in(Set::Bridges.name()).verdict(&jump(GUARD)),
+        ),
         (
             GUARD,
-            rule().tracked(Tracked::State, STATE_KNOWN).verdict(&Verdict::Accept),
+            rule()
+                .tracked(Tracked::State, STATE_KNOWN)
+                .verdict(&Verdict::Accept),
         ),
         (GUARD, within_bridge(rule()).verdict(&Verdict::Accept)),
-        (GUARD, rule().input_in(Set::Internal.name()).verdict(&Verdict::Drop)),
-        (GUARD, rule().output_in(Set::Internal.name()).verdict(&Verdict::Drop)),
         (
             GUARD,
-            rule().tracked(Tracked::Status, STATUS_DNAT).verdict(&Verdict::Accept),
+            rule()
+                .input_in(Set::Internal.name())
+                .verdict(&Verdict::Drop),
         ),
-        (GUARD, rule().output_in(Set::Bridges.name()).verdict(&Verdict::Drop)),
+        (
+            GUARD,
+            rule()
+                .output_in(Set::Internal.name())
+                .verdict(&Verdict::Drop),
+        ),
+        (
+            GUARD,
+            rule()
+                .tracked(Tracked::Status, STATUS_DNAT)
+                .verdict(&Verdict::Accept),
+        ),
+        (
+            GUARD,
+            rule()
+                .output_in(Set::Bridges.name())
+                .verdict(&Verdict::Drop),
+        ),
     ];
     rules.extend(publish_rules().map(|rule| (PUBLISH, rule)));
     rules
@@ -265,31 +364,43 @@ fn within_bridge(rule: Rule) -> Rule {
         .in_set(Set::Same.name())
 }
 
+/// Masquerades what has one address as source and destination; offsets of the
+/// two and their length.
+fn from_self(family: Family, (source, destination, length): (u32, u32, u32), set: Set) -> Rule {
+    Rule::default()
+        .family(family)
+        .load_network(source, length, 1)
+        .load_network(destination, length, FIRST_QUARTER + length / 4)
+        .in_set(set.name())
+        .masquerade()
+}
+
 /// Exact addresses before all addresses, in both families.
 fn publish_rules() -> impl Iterator<Item = Rule> {
-    const FIRST: u32 = 8;
     // Family, offset and length of the destination address, sets.
     let families = [
         (Family::Ip, (16, 4), Set::Dnat4On, Set::Dnat4),
         (Family::Ip6, (24, 16), Set::Dnat6On, Set::Dnat6),
     ];
-    families.into_iter().flat_map(|(family, (offset, length), on, wide)| {
-        let behind_address = FIRST + length / 4;
-        let exact = Rule::default()
-            .family(family)
-            .load_network(offset, length, 1)
-            .load_meta(Meta::TransportProtocol, behind_address)
-            .load_port(behind_address + 1)
-            .in_map(on.name())
-            .destination_nat(family, behind_address);
-        let any = Rule::default()
-            .family(family)
-            .load_meta(Meta::TransportProtocol, FIRST)
-            .load_port(FIRST + 1)
-            .in_map(wide.name())
-            .destination_nat(family, behind_address);
-        [exact, any]
-    })
+    families
+        .into_iter()
+        .flat_map(|(family, (offset, length), on, wide)| {
+            let behind_address = FIRST_QUARTER + length / 4;
+            let exact = Rule::default()
+                .family(family)
+                .load_network(offset, length, 1)
+                .load_meta(Meta::TransportProtocol, behind_address)
+                .load_port(behind_address + 1)
+                .in_map(on.name())
+                .destination_nat(family, behind_address);
+            let any = Rule::default()
+                .family(family)
+                .load_meta(Meta::TransportProtocol, FIRST_QUARTER)
+                .load_port(FIRST_QUARTER + 1)
+                .in_map(wide.name())
+                .destination_nat(family, behind_address);
+            [exact, any]
+        })
 }
 
 /// A link's name as the kernel compares it.
@@ -339,7 +450,9 @@ mod tests {
 
     #[test]
     fn port_entry_chooses_the_map_by_address() {
-        let set = |host: &str, target: &str| port_entry(&forward(host, target)).map(|(set, _)| set);
+        let id = ContainerId::random();
+        let set =
+            |host: &str, target: &str| port_entry(&id, &forward(host, target)).map(|(set, _)| set);
         assert_eq!(set("0.0.0.0:80", "10.0.0.2:80"), Some(Set::Dnat4));
         assert_eq!(set("10.1.1.1:80", "10.0.0.2:80"), Some(Set::Dnat4On));
         assert_eq!(set("[::]:80", "[fd00::2]:80"), Some(Set::Dnat6));
@@ -351,7 +464,8 @@ mod tests {
 
     #[test]
     fn port_entry_is_padded_to_registers() {
-        let (_, element) = port_entry(&forward("10.1.1.1:8080", "10.0.0.2:80")).unwrap();
+        let forward = forward("10.1.1.1:8080", "10.0.0.2:80");
+        let (_, element) = port_entry(&ContainerId::random(), &forward).unwrap();
         assert_eq!(element.key, [10, 1, 1, 1, 6, 0, 0, 0, 0x1f, 0x90, 0, 0]);
         assert_eq!(element.data, Some(vec![10, 0, 0, 2, 0, 80, 0, 0]));
     }
@@ -360,13 +474,21 @@ mod tests {
     fn internal_network_never_masquerades() {
         let sets = |internal, masquerade| {
             let rules = BridgeRules {
+                network: &NetworkId::random(),
                 bridge: "skb",
                 internal,
                 masquerade,
             };
-            rules.entries().into_iter().map(|(set, _)| set).collect::<Vec<_>>()
+            rules
+                .entries()
+                .into_iter()
+                .map(|(set, _)| set)
+                .collect::<Vec<_>>()
         };
-        assert_eq!(sets(false, true), [Set::Bridges, Set::Same, Set::Masquerade]);
+        assert_eq!(
+            sets(false, true),
+            [Set::Bridges, Set::Same, Set::Masquerade]
+        );
         assert_eq!(sets(false, false), [Set::Bridges, Set::Same]);
         assert_eq!(sets(true, true), [Set::Bridges, Set::Same, Set::Internal]);
     }

@@ -67,9 +67,7 @@ pub(in crate::net) fn read(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8]
         let length = usize::from(native_u16(bytes, 0)?);
         let kind = native_u16(bytes, 2)? & TYPE_MASK;
         let value = bytes.get(4..length)?;
-        bytes = bytes
-            .get(length.next_multiple_of(4)..)
-            .unwrap_or_default();
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
         Some((kind, value))
     })
 }

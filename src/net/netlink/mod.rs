@@ -39,21 +39,6 @@ pub(super) struct Request {
     pub(super) body: Vec<u8>,
 }
 
-/// A refused request of a list.
-#[derive(Debug)]
-pub(super) struct Refused {
-    /// Place in the list; `None` where the batch as a whole was refused.
-    pub(super) index: Option<usize>,
-    /// Why.
-    pub(super) error: io::Error,
-}
-
-impl From<Refused> for io::Error {
-    fn from(refused: Refused) -> Self {
-        refused.error
-    }
-}
-
 /// A netlink socket and its sequence numbers.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -80,7 +65,7 @@ impl Connection {
     ///
     /// rtnetlink carries out every one even after a failure; the first failure
     /// is returned.
-    pub(super) fn run(&mut self, requests: &[Request]) -> Result<(), Refused> {
+    pub(super) fn run(&mut self, requests: &[Request]) -> io::Result<()> {
         self.send_all(&[], requests, &[])
     }
 
@@ -91,8 +76,12 @@ impl Connection {
         begin: &Request,
         requests: &[Request],
         end: &Request,
-    ) -> Result<(), Refused> {
-        self.send_all(std::slice::from_ref(begin), requests, std::slice::from_ref(end))
+    ) -> io::Result<()> {
+        self.send_all(
+            std::slice::from_ref(begin),
+            requests,
+            std::slice::from_ref(end),
+        )
     }
 
     /// The requests proper are numbered from `self.sequence`, what frames them
@@ -103,7 +92,7 @@ impl Connection {
         before: &[Request],
         requests: &[Request],
         after: &[Request],
-    ) -> Result<(), Refused> {
+    ) -> io::Result<()> {
         let Some(last) = requests.len().checked_sub(1) else {
             return Ok(());
         };
@@ -120,9 +109,8 @@ impl Connection {
         for frame in after {
             push(&mut bytes, frame, 0, 0);
         }
-        let whole = |error| Refused { index: None, error };
-        self.send(&bytes).map_err(whole)?;
-        self.acknowledged(first, last).map_err(whole)?
+        self.send(&bytes)?;
+        self.acknowledged(first, last)
     }
 
     /// Sends one request whose answer is a list, and returns each answer's type
@@ -197,8 +185,8 @@ impl Connection {
 
     /// Reads the answers to requests, all of which are there when the call that
     /// sent the requests has returned.
-    fn acknowledged(&mut self, first: u32, last: usize) -> io::Result<Result<(), Refused>> {
-        let mut failure: Option<Refused> = None;
+    fn acknowledged(&mut self, first: u32, last: usize) -> io::Result<()> {
+        let mut failure: Option<io::Error> = None;
         let mut confirmed = false;
         loop {
             let read = self.receive(libc::MSG_DONTWAIT, |message| {
@@ -210,7 +198,7 @@ impl Connection {
                 match message.status() {
                     Ok(()) => confirmed |= index == Some(last),
                     Err(error) => {
-                        failure.get_or_insert(Refused { index, error });
+                        failure.get_or_insert(error);
                     }
                 }
                 Ok(false)
@@ -222,8 +210,8 @@ impl Connection {
             }
         }
         match failure {
-            Some(refused) => Ok(Err(refused)),
-            None if confirmed => Ok(Ok(())),
+            Some(error) => Err(error),
+            None if confirmed => Ok(()),
             None => Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,
                 "the kernel did not answer",
@@ -290,9 +278,7 @@ pub(super) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
             sequence: attributes::native_u32(bytes, 8)?,
             body: bytes.get(HEADER..length)?,
         };
-        bytes = bytes
-            .get(length.next_multiple_of(4)..)
-            .unwrap_or_default();
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
         Some(message)
     })
 }

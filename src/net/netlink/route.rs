@@ -10,8 +10,8 @@ use netlink_packet_route::address::{
     AddressAttribute, AddressHeaderFlags, AddressMessage, AddressScope,
 };
 use netlink_packet_route::link::{
-    InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoPortKind, InfoVeth,
-    LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+    InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoPortKind, InfoVeth, LinkAttribute,
+    LinkFlags, LinkInfo, LinkMessage,
 };
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
@@ -62,12 +62,10 @@ fn request(kind: u16, flags: u16, message: &impl Emitable) -> Request {
     Request { kind, flags, body }
 }
 
-/// Makes a bridge that is up and has a hardware address of its own, which
+/// Makes a bridge that is down and has a hardware address of its own, which
 /// does not change with its ports.
 pub(in crate::net) fn new_bridge(name: &str, mac: [u8; 6], mtu: Option<u32>) -> Request {
     let mut message = LinkMessage::default();
-    message.header.flags = LinkFlags::Up;
-    message.header.change_mask = LinkFlags::Up;
     message.attributes.extend([
         LinkAttribute::IfName(name.to_owned()),
         LinkAttribute::Address(mac.to_vec()),

@@ -144,7 +144,11 @@ mod tests {
             ("0000000000000000FFFF00000100007F:0050", "127.0.0.1:80"),
         ];
         for (text, expected) in table {
-            assert_eq!(parse_address(text), Some(expected.parse().unwrap()), "{text}");
+            assert_eq!(
+                parse_address(text),
+                Some(expected.parse().unwrap()),
+                "{text}"
+            );
         }
         assert_eq!(parse_address("xyz:1"), None);
     }

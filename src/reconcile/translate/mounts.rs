@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{LinuxNamespaceType, Mount as OciMount, Spec};
+use oci_spec::runtime::{Mount as OciMount, Spec};
 
 use crate::compose::{FileReference, Mount, MountKind};
 use crate::engine::oci_default;
@@ -272,13 +272,6 @@ impl Work<'_> {
             );
         }
         Some(bind(path, target, words(&["rbind", "rro", "rprivate"])))
-    }
-
-    /// Whether a namespace of the spec is the container's own.
-    #[cfg(test)]
-    pub(super) fn has_namespace(spec: &Spec, kind: LinuxNamespaceType) -> bool {
-        let namespaces = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_ref());
-        namespaces.is_some_and(|list| list.iter().any(|one| one.typ() == kind))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use oci_spec::runtime::{PosixRlimit, PosixRlimitType, Spec};
+use oci_spec::runtime::{PosixRlimit, PosixRlimitBuilder, PosixRlimitType, Spec};
 
 use crate::compose::Restart;
 use crate::supervise::launch::{LogOptions, RestartPolicy};
@@ -78,9 +78,8 @@ impl Work<'_> {
                     format!("the soft limit {soft} is above the hard limit {hard}"),
                 );
             }
-            let mut rlimit = PosixRlimit::default();
-            rlimit.set_typ(kind).set_soft(soft).set_hard(hard);
-            limits.push(rlimit);
+            // A builder with every field set does not fail.
+            limits.extend(PosixRlimitBuilder::default().typ(kind).soft(soft).hard(hard).build());
         }
         limits
     }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{
     LinuxBlockIo, LinuxCpu, LinuxDevice, LinuxDeviceCgroup, LinuxDeviceType, LinuxMemory,
-    LinuxPids, LinuxResources, LinuxThrottleDevice, LinuxWeightDevice, Spec,
+    LinuxPids, LinuxResources, LinuxThrottleDevice, LinuxThrottleDeviceBuilder,
+    LinuxWeightDevice, LinuxWeightDeviceBuilder, Spec,
 };
 
 use crate::compose::{Bytes, Device, Resource, ThrottleDevice};
@@ -144,12 +145,9 @@ impl Work<'_> {
                 .iter()
                 .filter_map(|device| {
                     let (major, minor) = number(list, &device.path)?;
-                    let mut entry = LinuxThrottleDevice::default();
-                    entry
-                        .set_major(major)
-                        .set_minor(minor)
-                        .set_rate(u64::try_from(device.rate.0).unwrap_or(0));
-                    Some(entry)
+                    let rate = u64::try_from(device.rate.0).unwrap_or(0);
+                    let entry = LinuxThrottleDeviceBuilder::default();
+                    entry.major(major).minor(minor).rate(rate).build().ok()
                 })
                 .collect();
             (!found.is_empty()).then_some(found)
@@ -164,9 +162,8 @@ impl Work<'_> {
             .iter()
             .filter_map(|device| {
                 let (major, minor) = number("weight_device", &device.path)?;
-                let mut entry = LinuxWeightDevice::default();
-                entry.set_major(major).set_minor(minor).set_weight(Some(device.weight));
-                Some(entry)
+                let entry = LinuxWeightDeviceBuilder::default();
+                entry.major(major).minor(minor).weight(device.weight).build().ok()
             })
             .collect();
         io.set_weight_device((!weights.is_empty()).then_some(weights));
