@@ -1,12 +1,12 @@
 //! Other people's firewalls.
 //!
 //! A drop in any base chain is final, whatever our table accepts: with Docker
-//! running, its `FORWARD` chain drops by policy, and with br_netfilter even
+//! running, its `FORWARD` chain drops by policy, and with `br_netfilter` even
 //! packets within one of our bridges. So an accept for our bridges is put
 //! into each such chain: into DOCKER-USER where the chain goes through it, else
 //! at the head. Our own table still drops what must be dropped.
 //!
-//! Tables of the legacy iptables are out of nf_tables' reach; they are told of.
+//! Tables of the legacy iptables are out of `nf_tables`' reach; they are told of.
 
 use fs_err as fs;
 

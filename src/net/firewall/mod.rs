@@ -1,4 +1,4 @@
-//! The firewall: one nf_tables table of ours, written over netlink.
+//! The firewall: one `nf_tables` table of ours, written over netlink.
 //!
 //! [`ruleset`] says what is in it, [`nft`] how that is told to the kernel.
 //! Several processes change the table; each adds and removes elements of its
@@ -136,7 +136,8 @@ impl Net {
     }
 
     /// Puts the firewall right: our table whole, our bridges admitted by
-    /// others' chains. Changes nothing where it is.
+    /// others' chains, published ports rewritten or left to their proxies as
+    /// other people's filters want it. Changes nothing where it is.
     ///
     /// # Errors
     /// A kernel that refuses.
@@ -146,7 +147,8 @@ impl Net {
             if self.records.networks()?.is_empty() {
                 return Ok(());
             }
-            if !firewall.is_whole()? {
+            let changed = firewall.obey_input_filter()?;
+            if changed || !firewall.is_whole()? {
                 firewall.rebuild()?;
             }
             firewall.admit_to_foreign().map(|_notes| ())
@@ -169,7 +171,7 @@ fn network_entries(net: &Net, record: &NetworkRecord) -> Vec<Entry> {
     .entries()
 }
 
-/// A refused request; a kernel without nf_tables is an error of its own.
+/// A refused request; a kernel without `nf_tables` is an error of its own.
 fn failed(action: &'static str, object: &str) -> impl FnOnce(io::Error) -> NetError {
     let object = object.to_owned();
     move |source| match source.raw_os_error() {

@@ -1,6 +1,6 @@
-//! nf_tables over netlink: messages, expressions, elements.
+//! `nf_tables` over netlink: messages, expressions, elements.
 //!
-//! The numbers are those of <linux/netfilter/nf_tables.h>; all of it is older
+//! The numbers are those of `linux/netfilter/nf_tables.h`; all of it is older
 //! than Linux 5.8. Registers: 1 is the first of 16 bytes, 8 to 23 are quarters of
 //! 4 bytes, so that 1 and 8 begin at the same place.
 
@@ -39,7 +39,7 @@ pub(in crate::net) const REMOVALS: [u16; 4] = [
     SUBSYSTEM | DELRULE,
 ];
 
-/// Whose packets a table sees (NFPROTO_*).
+/// Whose packets a table sees (`NFPROTO_*`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::net) enum Family {
     /// IPv4 and IPv6.
@@ -66,7 +66,7 @@ impl Family {
     }
 }
 
-/// Where the kernel calls a base chain (NF_INET_*).
+/// Where the kernel calls a base chain (`NF_INET_*`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::net) enum Hook {
     Prerouting,

@@ -117,6 +117,33 @@ impl Net {
     }
 }
 
+impl Firewall<'_> {
+    /// Makes the records of published ports agree with whether another firewall
+    /// filters what comes in; true where one had to change.
+    pub(super) fn obey_input_filter(&mut self) -> Result<bool, NetError> {
+        let all = self.net.records.all_published()?;
+        if all.is_empty() {
+            return Ok(false);
+        }
+        let rewritten = !self.input_is_filtered()?;
+        let mut changed = false;
+        for mut published in all {
+            if published
+                .ports
+                .iter()
+                .any(|port| port.rewritten != rewritten)
+            {
+                for port in &mut published.ports {
+                    port.rewritten = rewritten;
+                }
+                self.net.records.write_published(&published)?;
+                changed = true;
+            }
+        }
+        Ok(changed)
+    }
+}
+
 /// The container's address of the port's family on its first network that is
 /// not internal, else the address of the other family.
 fn target(endpoints: &[Endpoint], port: &PublishedPort) -> Option<SocketAddr> {
