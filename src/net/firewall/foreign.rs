@@ -51,7 +51,7 @@ impl Firewall<'_> {
                 chain.table.insert_rule(place, rule)
             });
             requests.extend(accepts);
-            if let Err(error) = nft::transact(&mut self.connection, &requests) {
+            if let Err(error) = nft::transact(self.connection, &requests) {
                 // firewalld owns its table and lets nobody else in.
                 notes.push(format!(
                     "the firewall table `{}` drops packets of containers and cannot be changed ({}); \
@@ -70,7 +70,7 @@ impl Firewall<'_> {
         for chain in self.foreign_chains(Hook::Forward)? {
             let rules = self.foreign_rules(&chain.table)?;
             let requests = self.removals(&chain.table, &rules);
-            nft::transact(&mut self.connection, &requests).map_err(|error| {
+            nft::transact(self.connection, &requests).map_err(|error| {
                 failed("take rules out of the firewall table", &chain.table.name)(error)
             })?;
         }
@@ -90,8 +90,8 @@ impl Firewall<'_> {
     }
 
     fn foreign_chains(&mut self, hook: Hook) -> Result<Vec<BaseChain>, NetError> {
-        let chains = nft::base_chains(&mut self.connection)
-            .map_err(failed("list", "the firewall's chains"))?;
+        let chains =
+            nft::base_chains(self.connection).map_err(failed("list", "the firewall's chains"))?;
         Ok(chains
             .into_iter()
             .filter(|chain| chain.filters(hook) && chain.table != self.table)
@@ -99,8 +99,7 @@ impl Firewall<'_> {
     }
 
     fn foreign_rules(&mut self, table: &Table) -> Result<Vec<ListedRule>, NetError> {
-        nft::rules(&mut self.connection, table)
-            .map_err(failed("list the firewall table", &table.name))
+        nft::rules(self.connection, table).map_err(failed("list the firewall table", &table.name))
     }
 
     fn is_ours(&self, rule: &ListedRule) -> bool {

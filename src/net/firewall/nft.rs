@@ -7,7 +7,7 @@
 use std::io;
 
 use crate::net::netlink::attributes::{self, Writer};
-use crate::net::netlink::{Connection, NLM_F_APPEND, NLM_F_CREATE, Request};
+use crate::net::netlink::{Connection, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, Request};
 
 const SUBSYSTEM: u16 = 10 << 8;
 const NEWTABLE: u16 = 0;
@@ -129,6 +129,11 @@ impl Table {
     /// Makes the table, or leaves it as it is.
     pub(in crate::net) fn create(&self) -> Request {
         self.message(NEWTABLE, NLM_F_CREATE, |w| w.number(2, 0))
+    }
+
+    /// Makes the table; refused with EEXIST where it exists.
+    pub(in crate::net) fn create_new(&self) -> Request {
+        self.message(NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, |w| w.number(2, 0))
     }
 
     /// Removes the table with all that is in it.
