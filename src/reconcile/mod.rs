@@ -15,6 +15,7 @@ pub mod cancel;
 pub mod desired;
 pub mod diff;
 pub mod embedded;
+pub mod exec;
 pub mod executor;
 mod flows;
 pub mod images;
