@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use super::error::NetError;
 use super::handle::{NamespaceError, Net};
@@ -19,6 +20,9 @@ use crate::state::ContainerId;
 const OPT_SYSCTLS: &str = "com.docker.network.endpoint.sysctls";
 /// Endpoint option: name of the link.
 const OPT_IFNAME: &str = "com.docker.network.endpoint.ifname";
+
+/// Time for a new link to be in use; a container starts all the same after it.
+const LINK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What [`Net::attach`] is asked.
 #[derive(Debug, Clone, Copy)]
@@ -74,11 +78,15 @@ impl Net {
             .and_then(|()| {
                 self.in_bridge_netns(|| {
                     let mut host = Self::route_socket()?;
+                    let watch =
+                        route::LinkWatch::begin().map_err(NetError::kernel("watch", "links"))?;
                     let made = namespace::create(&pin, |netns| {
                         self.connect(netns, &mut host, &planned)
                             .map_err(NamespaceError::Work)
                     });
-                    Ok(made.map(|(netns, ())| netns)?)
+                    let (netns, ()) = made?;
+                    self.await_links(watch, &planned)?;
+                    Ok(netns)
                 })
             })
             .and_then(|netns| {
@@ -354,6 +362,30 @@ impl Net {
         inside
             .run(&requests)
             .map_err(|error| NetError::kernel("configure", "the container's links")(error))
+    }
+
+    /// Waits until what the container sends arrives.
+    fn await_links(
+        &self,
+        watch: route::LinkWatch,
+        planned: &[Planned<'_>],
+    ) -> Result<(), NetError> {
+        if planned.is_empty() {
+            return Ok(());
+        }
+        let names = planned
+            .iter()
+            .map(|p| self.root.veth(&p.endpoint.container, &p.network.id));
+        match watch.wait(names.collect(), Instant::now() + LINK_PATIENCE) {
+            Ok(true) => {}
+            Ok(false) => tracing::warn!("links are not in use after {LINK_PATIENCE:?}"),
+            // More changed than the socket could hold.
+            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                tracing::debug!("lost track of links");
+            }
+            Err(error) => return Err(NetError::kernel("watch", "links")(error)),
+        }
+        Ok(())
     }
 
     fn make_links(

@@ -165,7 +165,8 @@ impl Net {
 
     /// Writes the table from the records, whatever it is now.
     pub(super) fn rebuild_firewall(&self) -> Result<(), NetError> {
-        self.in_bridge_netns(|| Firewall::locked(self, |firewall| firewall.rebuild()))
+        let rebuild = |firewall: &mut Firewall<'_>| firewall.rebuild();
+        self.in_bridge_netns(|| Firewall::locked(self, rebuild))
     }
 }
 
