@@ -1,14 +1,19 @@
 //! The command line: parse flags, call, render; no logic.
 
 pub mod args;
+pub mod attach;
 pub mod commands;
 pub mod context;
 pub mod describe;
 pub mod error;
+pub mod interactive;
+pub mod parse;
 pub mod ports;
 pub mod relay;
 pub mod root;
 pub mod runtime;
+pub mod session;
+pub mod signals;
 pub mod sudo;
 pub mod template;
 pub mod terminal;

@@ -100,10 +100,13 @@ pub(super) fn id(arguments: &[String]) -> Outcome {
     let uid = rustix::process::geteuid().as_raw();
     let gid = rustix::process::getegid().as_raw();
     let groups = rustix::process::getgroups().map_err(|errno| errno.to_string())?;
-    let groups: Vec<u32> = groups
+    let mut groups: Vec<u32> = groups
         .into_iter()
         .map(rustix::process::Gid::as_raw)
         .collect();
+    if !groups.contains(&gid) {
+        groups.insert(0, gid);
+    }
     let numbers = |groups: &[u32]| {
         let words: Vec<_> = groups.iter().map(u32::to_string).collect();
         words.join(" ")

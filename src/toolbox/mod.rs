@@ -26,38 +26,36 @@ type Outcome = Result<u8, String>;
 /// An applet's arguments, without its name.
 type Applet = fn(&[String]) -> Outcome;
 
-/// Every applet, by name.
-const TABLE: [(&str, Applet); 18] = [
-    ("cat", basic::cat),
-    ("count", basic::count),
-    ("date", time::date),
-    ("echo", basic::echo),
-    ("env", basic::env),
-    ("exit", basic::exit),
-    ("false", basic::no),
-    ("hostname", basic::hostname),
-    ("id", basic::id),
-    ("ls", basic::ls),
-    ("nslookup", names::nslookup),
-    ("probe", probe::probe),
-    ("serve", serve::serve),
-    ("sleep", time::sleep),
-    ("trap", signals::trap),
-    ("true", basic::yes),
-    ("wget", probe::wget),
-    ("write", basic::write),
-];
+macro_rules! applets {
+    ($($name:literal => $function:path,)*) => {
+        /// The names under which the image links the binary, sorted.
+        pub const APPLETS: &[&str] = &[$($name),*];
 
-/// The names under which the image links the binary.
-pub const APPLETS: &[&str] = &{
-    let mut names = [""; TABLE.len()];
-    let mut index = 0;
-    while index < TABLE.len() {
-        names[index] = TABLE[index].0;
-        index += 1;
-    }
-    names
-};
+        /// The same names, each with what it does.
+        const TABLE: &[(&str, Applet)] = &[$(($name, $function)),*];
+    };
+}
+
+applets! {
+    "cat" => basic::cat,
+    "count" => basic::count,
+    "date" => time::date,
+    "echo" => basic::echo,
+    "env" => basic::env,
+    "exit" => basic::exit,
+    "false" => basic::no,
+    "hostname" => basic::hostname,
+    "id" => basic::id,
+    "ls" => basic::ls,
+    "nslookup" => names::nslookup,
+    "probe" => probe::probe,
+    "serve" => serve::serve,
+    "sleep" => time::sleep,
+    "trap" => signals::trap,
+    "true" => basic::yes,
+    "wget" => probe::wget,
+    "write" => basic::write,
+}
 
 /// Runs an applet if the arguments, the program's own name first, are for one:
 /// the name is an applet's, or the first argument is `toolbox` and the second

@@ -101,7 +101,8 @@ pub fn kill(context: &Context, args: KillArgs) -> CliResult {
     let signal = parse::signal(&args.signal)?;
     let target = target(context, &args.services)?;
     flow(context, &target, async |session| {
-        reconcile::kill(session, target.project(), &args.services, signal).await
+        reconcile::kill(session, target.project(), &args.services, signal, args.remove_orphans)
+            .await
     })
 }
 

@@ -167,7 +167,8 @@ impl Up<'_> {
         let (handle, cancel) = cancel_pair();
         let work = Work::new(self.context, &self.project.name, &cancel, self.args.quiet_pull);
         let session = work.session();
-        let up = reconcile::up(&session, self.project, self.options(choices, None));
+        let options = self.options(choices, None);
+        let up = reconcile::up(&session, self.project, &options);
         let outcome = session::interruptible(up, &handle, &mut interrupts).await;
         let outcome = outcome.map_err(|error| session::error(self.context, &error))?;
         if self.context.global.dry_run {
@@ -195,7 +196,8 @@ impl Up<'_> {
             handle,
             result: None,
         };
-        let up = reconcile::up(&session, self.project, self.options(choices, Some(&reporter)));
+        let options = self.options(choices, Some(&reporter));
+        let up = reconcile::up(&session, self.project, &options);
         let mut up = std::pin::pin!(up);
         let interrupted = loop {
             tokio::select! {
@@ -324,7 +326,7 @@ impl Attached<'_> {
                     break;
                 }
                 _ = self.interrupts.next() => {
-                    reconcile::kill(&session, project, services, libc::SIGKILL)
+                    reconcile::kill(&session, project, services, libc::SIGKILL, false)
                         .await
                         .map_err(|error| session::error(self.up.context, &error))?;
                 }
