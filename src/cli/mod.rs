@@ -91,7 +91,7 @@ fn dispatch(context: &Context, command: Command, arguments: Vec<OsString>) -> Cl
         Command::Up(args) => commands::up::run(context, args),
         Command::Down(args) => commands::down::run(context, args),
         Command::Ps(args) => commands::ps::run(context, &args),
-        Command::Logs(args) => commands::logs::run(context, args),
+        Command::Logs(args) => commands::logs::run(context, &args),
         Command::Exec(args) => commands::exec::run(context, args),
         Command::Run(args) => commands::run::run(context, args),
         Command::Pull(args) => commands::pull::run(context, args),

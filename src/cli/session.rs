@@ -9,7 +9,7 @@ use super::signals::Interrupts;
 use super::sudo;
 use crate::env;
 use crate::event::EventSink;
-use crate::image::Access;
+use crate::image::{Access, AccessOptions};
 use crate::reconcile::{Cancel, CancelHandle, ReconcileError, Session};
 use crate::ui;
 
@@ -34,7 +34,10 @@ impl<'a> Work<'a> {
             cancel,
             never: Cancel::never(),
             sink: if quiet { ui::progress::silent() } else { context.sink() },
-            registries: Access::new(sudo::docker_config(), Vec::new()),
+            registries: Access::new(AccessOptions {
+                docker_config: sudo::docker_config(),
+                ..AccessOptions::from_env()
+            }),
             owner: sudo::invoking_user().map(|account| (account.uid, account.gid)),
         }
     }
@@ -89,11 +92,11 @@ pub fn error(context: &Context, error: &ReconcileError) -> CliError {
     if let ReconcileError::Refused { diagnostics } = error {
         return context.refusal(diagnostics.iter());
     }
-    let mut failed = CliError::new(chain(error));
-    for hint in error.hints() {
-        failed = failed.hint(hint);
+    let failed = CliError::new(chain(error));
+    match error.hint() {
+        Some(hint) => failed.hint(hint),
+        None => failed,
     }
-    failed
 }
 
 /// `COMPOSE_REMOVE_ORPHANS`.

@@ -54,8 +54,11 @@ pub(super) fn forget(session: &Session<'_>) -> Result<(), ReconcileError> {
         source,
     };
     match fs::read_dir(folder.join("containers")) {
-        Ok(mut entries) if entries.next().is_some() => return Ok(()),
-        Ok(_) => {}
+        Ok(mut entries) => {
+            if entries.next().is_some() {
+                return Ok(());
+            }
+        }
         Err(error) if gone(&error) => {}
         Err(error) => return Err(fail(error)),
     }

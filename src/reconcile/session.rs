@@ -156,6 +156,19 @@ impl ReconcileError {
         matches!(self, Self::Cancelled | Self::Execute(ExecuteError::Cancelled { .. }))
     }
 
+    /// What to do about it, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Image { source, .. } => source.hint(),
+            Self::Refused { .. }
+            | Self::Plan(_)
+            | Self::Execute(_)
+            | Self::State { .. }
+            | Self::Backend(_)
+            | Self::Cancelled => None,
+        }
+    }
+
     /// The operations that failed, where that is what happened.
     pub fn failures(&self) -> &[OpFailure] {
         match self {

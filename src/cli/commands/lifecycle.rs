@@ -89,7 +89,7 @@ pub fn restart(context: &Context, args: RestartArgs) -> CliResult {
     let target = target(context, &args.services)?;
     let RestartArgs { timeout, no_deps, services } = args;
     flow(context, &target, async |session| {
-        reconcile::restart(session, target.project(), &services, timeout, no_deps).await
+        reconcile::restart(session, target.project(), &services, no_deps, timeout).await
     })
 }
 

@@ -14,8 +14,9 @@ use crate::cli::signals::Interrupts;
 use crate::cli::{parse, runtime};
 use crate::compose::Project;
 use crate::image::PullPolicy;
-use crate::reconcile::cancel::{CancelHandle, cancel_pair};
-use crate::reconcile::{self, Member, Recreate, UpChoices, UpOptions};
+use crate::reconcile::{
+    self, CancelHandle, Member, Recreate, UpChoices, UpOptions, cancel_pair,
+};
 use crate::ui::write_out;
 
 /// Flags of `skiff up`.
@@ -121,9 +122,9 @@ pub fn run(context: &Context, args: UpArgs) -> CliResult {
 
 fn choices(args: &UpArgs) -> Result<UpChoices, CliError> {
     let recreate = match (args.force_recreate, args.no_recreate) {
-        (true, _) => Recreate::Always,
+        (true, _) => Recreate::Force,
         (_, true) => Recreate::Never,
-        _ => Recreate::Changed,
+        _ => Recreate::Diverged,
     };
     let mut scale = BTreeMap::new();
     for text in &args.scale {
