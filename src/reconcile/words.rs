@@ -77,10 +77,7 @@ pub(crate) fn failure_text(
     } = op
     else {
         let resource = op.resource();
-        return with_hint(
-            &format!("{} {}: {error}", resource.kind, resource.name),
-            error,
-        );
+        return format!("{} {}: {error}", resource.kind, resource.name);
     };
     let code = match error.failure() {
         Some(Failure::Condition { code, .. }) => *code,
@@ -104,14 +101,5 @@ pub(crate) fn failure_text(
             format!("dependency failed to start: {what}")
         }
         Otherwise::NotUp => what,
-    }
-}
-
-fn with_hint(text: &str, error: &BackendError) -> String {
-    match error.failure() {
-        Some(Failure::Other {
-            hint: Some(hint), ..
-        }) => format!("{text}\n{hint}"),
-        Some(_) | None => text.to_owned(),
     }
 }

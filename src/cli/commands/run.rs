@@ -123,7 +123,7 @@ pub fn run(context: &Context, args: RunArgs) -> CliResult {
         let (handle, cancel) = cancel_pair();
         let work = Work::new(context, &project.name, &cancel, args.quiet || args.quiet_pull);
         let session = work.session();
-        let prepare = reconcile::run_prepare(&session, &project, &args.service, &options);
+        let prepare = reconcile::run_prepare(&session, &project, &args.service, options);
         let prepared = session::interruptible(prepare, &handle, &mut interrupts)
             .await
             .map_err(|error| session::error(context, &error))?;

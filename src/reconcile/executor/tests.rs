@@ -273,7 +273,7 @@ async fn failure_of_up_finishes_what_runs_and_begins_nothing_more() {
     let text = outcome.result.unwrap_err().to_string();
     assert_eq!(
         text,
-        "Container p-s1-1: it broke\nmend it\nContainer p-s2-1: it broke\nmend it"
+        "Container p-s1-1: it broke\nContainer p-s2-1: it broke"
     );
     assert_eq!(outcome.log, ["start 1", "start 2"]);
     assert_eq!(outcome.took, Duration::from_millis(50));

@@ -140,6 +140,7 @@ impl Work<'_> {
         };
         let attribute = format!("security_opt[{index}]");
         let path = self.context.project.working_dir.join(Path::new(profile));
+        let path: std::path::PathBuf = path.components().collect();
         match self.context.host.read(&path) {
             Err(error) => {
                 self.issues.error(&attribute, format!("cannot read the profile: {error}"));
