@@ -29,7 +29,7 @@ const PROGRAM: &str = "/proc/self/exe";
 /// Raised when the image gets other content from the same program.
 const RECIPE_VERSION: u32 = 1;
 /// Size of a tar block.
-const BLOCK: u64 = 512;
+const BLOCK: usize = 512;
 
 /// What the image was made from: `toolbox.json`.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -194,7 +194,7 @@ impl Parts {
             let content = Content::Link("skiff");
             append(&mut tail, tar::EntryType::Symlink, &path, 0o777, &content)?;
         }
-        tail.extend_from_slice(&[0; 2 * BLOCK as usize]);
+        tail.extend_from_slice(&[0; 2 * BLOCK]);
         Ok(Self {
             head,
             program: program.to_owned(),
@@ -255,7 +255,7 @@ fn append(
 
 /// Bytes that fill content up to a whole block.
 fn pad(size: u64) -> usize {
-    usize::try_from(size.next_multiple_of(BLOCK) - size).unwrap_or_default()
+    usize::try_from(size.next_multiple_of(BLOCK as u64) - size).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -274,13 +274,11 @@ fn a_redirect_to_another_host_goes_without_the_authorization() {
             if request.header("authorization") != Some(&basic("me", "secret")) {
                 return unauthorized("Basic");
             }
-            match request.target.contains("/blobs/") {
-                true => Response::new(307, b"").header(
-                    "Location",
-                    &format!("http://127.0.0.2:8080{}?signature=x", request.target),
-                ),
-                false => answer(&served, request),
+            if !request.target.contains("/blobs/") {
+                return answer(&served, request);
             }
+            let place = format!("http://127.0.0.2:8080{}?signature=x", request.target);
+            Response::new(307, b"").header("Location", &place)
         });
         world
             .pull_with(&server.reference("app"), with_auth(world, "me", "secret"))

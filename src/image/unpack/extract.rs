@@ -399,7 +399,10 @@ fn make_node(place: &Place<'_>, entry: &Entry) -> Result<(), Errno> {
     let kind = match entry.kind {
         Kind::Character => FileType::CharacterDevice,
         Kind::Block => FileType::BlockDevice,
-        _ => FileType::Fifo,
+        // Nothing else comes here.
+        Kind::Fifo | Kind::Regular | Kind::HardLink | Kind::Symlink | Kind::Directory => {
+            FileType::Fifo
+        }
     };
     let (major, minor) = entry.device;
     let device = rustix::fs::makedev(major, minor);

@@ -283,66 +283,23 @@ impl<R: BufRead, F: Frame> Archive<R, F> {
         header_size: u64,
         extensions: Extensions,
     ) -> io::Result<Entry> {
-        let gnu = slice(header, 257, 8) == b"ustar  \0";
-        let ustar = slice(header, 257, 6) == b"ustar\0";
         let size = extensions.size.unwrap_or(header_size);
-        let Extensions {
-            path,
-            link,
-            uid,
-            gid,
-            mtime,
-            xattrs,
-            sparse: pax_sparse,
-            ..
-        } = extensions;
-        let path = pax_sparse
-            .name
-            .clone()
-            .or(path)
-            .unwrap_or_else(|| header_path(header, ustar));
-        let kind = match flag {
-            b'0' | 0 if path.ends_with(b"/") => Kind::Directory,
-            b'0' | 0 | b'7' | b'S' => Kind::Regular,
-            b'1' => Kind::HardLink,
-            b'2' => Kind::Symlink,
-            b'3' => Kind::Character,
-            b'4' => Kind::Block,
-            b'5' | b'D' => Kind::Directory,
-            b'6' => Kind::Fifo,
-            other => {
-                return Err(bad(&format!(
-                    "an entry of unknown type {:?}",
-                    char::from(other)
-                )));
-            }
+        let ustar = slice(header, 257, 6) == b"ustar\0";
+        let name = extensions.sparse.name.as_ref().or(extensions.path.as_ref());
+        let path = match name {
+            Some(name) => name.clone(),
+            None => header_path(header, ustar),
         };
+        let kind = kind_of(flag, &path)?;
         // Links state their target's size without having its content.
-        let content = if matches!(kind, Kind::HardLink | Kind::Symlink) {
-            0
+        let links = matches!(kind, Kind::HardLink | Kind::Symlink);
+        let content = if links { 0 } else { size };
+        let (real_size, sparse) = if kind == Kind::Regular {
+            self.begin_file(header, flag, content, &extensions.sparse)?
         } else {
-            size
+            self.begin_content(content);
+            (size, None)
         };
-        let (mut real_size, mut sparse) = (size, None);
-        if flag == b'S' && gnu {
-            real_size = unsigned(slice(header, 483, 12))?;
-            sparse = Some(self.old_gnu_map(header)?);
-        }
-        self.begin_content(content);
-        if kind == Kind::Regular && pax_sparse.leading_map {
-            sparse = Some(self.leading_map()?);
-            real_size = pax_sparse
-                .real_size
-                .ok_or_else(|| bad("a sparse file without a size"))?;
-        } else if let Some(numbers) = pax_sparse.numbers.filter(|_| kind == Kind::Regular) {
-            sparse = Some(pairs(&numbers)?);
-            real_size = pax_sparse
-                .real_size
-                .ok_or_else(|| bad("a sparse file without a size"))?;
-        }
-        if let Some(segments) = &sparse {
-            check_segments(segments, real_size, self.content)?;
-        }
         let id = |given: Option<u32>, at: usize| match given {
             Some(id) => Ok(id),
             None => u32::try_from(number(slice(header, at, 8))?)
@@ -351,25 +308,54 @@ impl<R: BufRead, F: Frame> Archive<R, F> {
         Ok(Entry {
             kind,
             path,
-            link: link.unwrap_or_else(|| until_nul(slice(header, 157, 100)).to_vec()),
+            link: extensions
+                .link
+                .unwrap_or_else(|| until_nul(slice(header, 157, 100)).to_vec()),
             mode: u32::try_from(number(slice(header, 100, 8))? & 0o7777).unwrap_or_default(),
-            uid: id(uid, 108)?,
-            gid: id(gid, 116)?,
-            mtime: match mtime {
+            uid: id(extensions.uid, 108)?,
+            gid: id(extensions.gid, 116)?,
+            mtime: match extensions.mtime {
                 Some(time) => time,
                 None => (number(slice(header, 136, 12))?, 0),
             },
-            device: match kind {
-                Kind::Character | Kind::Block => (
-                    u32::try_from(number(slice(header, 329, 8))?).unwrap_or(u32::MAX),
-                    u32::try_from(number(slice(header, 337, 8))?).unwrap_or(u32::MAX),
-                ),
-                _ => (0, 0),
-            },
+            device: device(kind, header)?,
             size: real_size,
             sparse,
-            xattrs,
+            xattrs: extensions.xattrs,
         })
+    }
+
+    /// Goes to a file's content, past a sparse map where one is in front of it.
+    /// Gives the file's length and its map.
+    fn begin_file(
+        &mut self,
+        header: &[u8; BLOCK],
+        flag: u8,
+        content: u64,
+        pax: &PaxSparse,
+    ) -> io::Result<(u64, Option<Vec<Segment>>)> {
+        let gnu = slice(header, 257, 8) == b"ustar  \0";
+        let old_map = if flag == b'S' && gnu {
+            Some(self.old_gnu_map(header)?)
+        } else {
+            None
+        };
+        self.begin_content(content);
+        let pax_size = || {
+            pax.real_size
+                .ok_or_else(|| bad("a sparse file without a size"))
+        };
+        let (size, segments) = if let Some(segments) = old_map {
+            (unsigned(slice(header, 483, 12))?, segments)
+        } else if pax.leading_map {
+            (pax_size()?, self.leading_map()?)
+        } else if let Some(numbers) = &pax.numbers {
+            (pax_size()?, pairs(numbers)?)
+        } else {
+            return Ok((content, None));
+        };
+        check_segments(&segments, size, self.content)?;
+        Ok((size, Some(segments)))
     }
 
     /// The map of GNU's old format: four pairs in the header, then blocks of 21.
@@ -416,6 +402,33 @@ impl<R: BufRead, F: Frame> Archive<R, F> {
             }
         }
     }
+}
+
+/// What a type flag means. Old archives tell folders by a slash at the end.
+fn kind_of(flag: u8, path: &[u8]) -> io::Result<Kind> {
+    Ok(match flag {
+        b'0' | 0 if path.ends_with(b"/") => Kind::Directory,
+        b'0' | 0 | b'7' | b'S' => Kind::Regular,
+        b'1' => Kind::HardLink,
+        b'2' => Kind::Symlink,
+        b'3' => Kind::Character,
+        b'4' => Kind::Block,
+        b'5' | b'D' => Kind::Directory,
+        b'6' => Kind::Fifo,
+        other => {
+            let name = char::from(other);
+            return Err(bad(&format!("an entry of unknown type {name:?}")));
+        }
+    })
+}
+
+fn device(kind: Kind, header: &[u8; BLOCK]) -> io::Result<(u32, u32)> {
+    if !matches!(kind, Kind::Character | Kind::Block) {
+        return Ok((0, 0));
+    }
+    let part =
+        |at| u32::try_from(number(slice(header, at, 8))?).map_err(|_| bad("a device out of range"));
+    Ok((part(329)?, part(337)?))
 }
 
 fn add_old_gnu_pairs(bytes: &[u8], segments: &mut Vec<Segment>) -> io::Result<()> {
