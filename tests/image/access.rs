@@ -414,8 +414,10 @@ fn a_registry_on_this_machine_may_speak_tls_too() {
             certificate.server_config(),
             move |request| answer(&served, request),
         );
+        // A proxy would not be asked for this machine; there is none.
         let options = AccessOptions {
             certificate_file: Some(certificate.authority),
+            https_proxy: Some("http://127.0.0.1:1".to_owned()),
             ..AccessOptions::default()
         };
         world.pull_with("localhost:8443/app", options).unwrap();

@@ -10,6 +10,9 @@
 
 use std::io::{self, BufRead};
 
+use super::number::{bad, decimal, ended, number, slice, unsigned, until_nul};
+use super::pax::{self, Extensions, PaxSparse};
+
 /// Size of a tar block.
 const BLOCK: usize = 512;
 /// Longest pax header or GNU long name, as Go's reader has it.
@@ -78,30 +81,6 @@ pub(crate) struct Archive<R, F> {
     padding: u64,
 }
 
-/// What precedes an entry and belongs to it.
-#[derive(Default)]
-struct Extensions {
-    path: Option<Vec<u8>>,
-    link: Option<Vec<u8>>,
-    size: Option<u64>,
-    uid: Option<u32>,
-    gid: Option<u32>,
-    mtime: Option<(i64, u32)>,
-    xattrs: Vec<(Vec<u8>, Vec<u8>)>,
-    sparse: PaxSparse,
-}
-
-/// The three ways in which pax headers describe sparse files.
-#[derive(Default)]
-struct PaxSparse {
-    name: Option<Vec<u8>>,
-    real_size: Option<u64>,
-    /// Format 1.0: the map is in front of the content.
-    leading_map: bool,
-    /// Formats 0.0 and 0.1: offsets and lengths in turn.
-    numbers: Option<Vec<u64>>,
-}
-
 impl<R: BufRead, F: Frame> Archive<R, F> {
     pub(crate) fn new(input: R, frame: F) -> Self {
         Self {
@@ -126,7 +105,7 @@ impl<R: BufRead, F: Frame> Archive<R, F> {
             match flag {
                 b'x' | b'X' => {
                     let text = self.extension(header_size)?;
-                    parse_pax(&text, &mut extensions)?;
+                    pax::parse(&text, &mut extensions)?;
                 }
                 b'g' => {
                     self.extension(header_size)?;
@@ -489,159 +468,6 @@ fn header_path(header: &[u8; BLOCK], ustar: bool) -> Vec<u8> {
         return name.to_vec();
     }
     [prefix, b"/", name].concat()
-}
-
-/// Reads pax records: `length key=value\n`, the value of any bytes.
-fn parse_pax(text: &[u8], extensions: &mut Extensions) -> io::Result<()> {
-    let mut rest = text;
-    while !rest.is_empty() {
-        // Some writers fill the header up with NULs.
-        if rest.iter().all(|byte| *byte == 0) {
-            break;
-        }
-        let space = rest
-            .iter()
-            .position(|byte| *byte == b' ')
-            .ok_or_else(|| bad("a pax record without a length"))?;
-        let length = decimal(slice(rest, 0, space))?;
-        let length = usize::try_from(length)
-            .ok()
-            .filter(|n| *n > space + 1 && *n <= rest.len())
-            .ok_or_else(|| bad("a pax record of a wrong length"))?;
-        let (record, tail) = rest.split_at(length);
-        rest = tail;
-        let record = slice(record, space + 1, length - space - 1)
-            .strip_suffix(b"\n")
-            .ok_or_else(|| bad("a pax record without an end"))?;
-        let equals = record
-            .iter()
-            .position(|byte| *byte == b'=')
-            .ok_or_else(|| bad("a pax record without `=`"))?;
-        let (key, value) = record.split_at(equals);
-        apply_pax(key, value.get(1..).unwrap_or_default(), extensions)?;
-    }
-    Ok(())
-}
-
-fn apply_pax(key: &[u8], value: &[u8], extensions: &mut Extensions) -> io::Result<()> {
-    if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
-        extensions.xattrs.push((name.to_vec(), value.to_vec()));
-        return Ok(());
-    }
-    // An empty value takes back what the header says; as good as absent here.
-    if value.is_empty() {
-        return Ok(());
-    }
-    let id = || u32::try_from(decimal(value)?).map_err(|_| bad("an owner out of range"));
-    let sparse = &mut extensions.sparse;
-    match key {
-        b"path" => extensions.path = Some(value.to_vec()),
-        b"linkpath" => extensions.link = Some(value.to_vec()),
-        b"size" => extensions.size = Some(decimal(value)?),
-        b"uid" => extensions.uid = Some(id()?),
-        b"gid" => extensions.gid = Some(id()?),
-        b"mtime" => extensions.mtime = Some(time(value)?),
-        b"GNU.sparse.name" => sparse.name = Some(value.to_vec()),
-        b"GNU.sparse.realsize" | b"GNU.sparse.size" => sparse.real_size = Some(decimal(value)?),
-        b"GNU.sparse.major" => sparse.leading_map = value == b"1",
-        b"GNU.sparse.numblocks" => {
-            sparse.numbers.get_or_insert_default();
-        }
-        b"GNU.sparse.offset" | b"GNU.sparse.numbytes" => {
-            let numbers = sparse.numbers.get_or_insert_default();
-            numbers.push(decimal(value)?);
-        }
-        b"GNU.sparse.map" => {
-            let numbers: io::Result<Vec<u64>> =
-                value.split(|byte| *byte == b',').map(decimal).collect();
-            sparse.numbers = Some(numbers?);
-        }
-        _ => {}
-    }
-    Ok(())
-}
-
-/// Seconds with an optional fraction, perhaps negative.
-fn time(value: &[u8]) -> io::Result<(i64, u32)> {
-    let wrong = || bad("a time that is no number");
-    let text = std::str::from_utf8(value).map_err(|_| wrong())?;
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let seconds: i64 = whole.parse().map_err(|_| wrong())?;
-    let mut nanoseconds = 0_u32;
-    for position in 0..9 {
-        let digit = match fraction.as_bytes().get(position) {
-            Some(byte) => char::from(*byte).to_digit(10).ok_or_else(wrong)?,
-            None => 0,
-        };
-        nanoseconds = nanoseconds * 10 + digit;
-    }
-    if whole.starts_with('-') && nanoseconds > 0 {
-        return Ok((seconds.saturating_sub(1), 1_000_000_000 - nanoseconds));
-    }
-    Ok((seconds, nanoseconds))
-}
-
-fn decimal(digits: &[u8]) -> io::Result<u64> {
-    std::str::from_utf8(digits)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .ok_or_else(|| bad("a number that is none"))
-}
-
-fn unsigned(field: &[u8]) -> io::Result<u64> {
-    u64::try_from(number(field)?).map_err(|_| bad("a negative size"))
-}
-
-/// A numeric header field: octal text, or GNU's base 256 where the first bit
-/// is set.
-fn number(field: &[u8]) -> io::Result<i64> {
-    let first = field.first().copied().unwrap_or_default();
-    if first & 0x80 != 0 {
-        let negative = first & 0x40 != 0;
-        let mut value: i128 = i128::from(first & 0x3f) - if negative { 0x40 } else { 0 };
-        for byte in field.iter().skip(1) {
-            value = value
-                .checked_mul(256)
-                .and_then(|v| v.checked_add(i128::from(*byte)))
-                .ok_or_else(|| bad("a number out of range"))?;
-        }
-        return i64::try_from(value).map_err(|_| bad("a number out of range"));
-    }
-    let text = field
-        .split(|byte| *byte == 0)
-        .next()
-        .unwrap_or_default()
-        .trim_ascii();
-    let mut value = 0_i64;
-    for byte in text {
-        let digit = char::from(*byte)
-            .to_digit(8)
-            .ok_or_else(|| bad("a number that is not octal"))?;
-        value = value
-            .checked_mul(8)
-            .and_then(|v| v.checked_add(i64::from(digit)))
-            .ok_or_else(|| bad("a number out of range"))?;
-    }
-    Ok(value)
-}
-
-fn slice(bytes: &[u8], start: usize, length: usize) -> &[u8] {
-    bytes.get(start..start + length).unwrap_or_default()
-}
-
-fn until_nul(bytes: &[u8]) -> &[u8] {
-    bytes.split(|byte| *byte == 0).next().unwrap_or_default()
-}
-
-fn bad(what: &str) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        format!("the archive has {what}"),
-    )
-}
-
-fn ended() -> io::Error {
-    io::Error::new(io::ErrorKind::UnexpectedEof, "the archive ends too early")
 }
 
 #[cfg(test)]
