@@ -12,6 +12,42 @@ pub const SKIFF_DATA_ROOT: &str = "SKIFF_DATA_ROOT";
 pub const SKIFF_RUN_ROOT: &str = "SKIFF_RUN_ROOT";
 /// Filter for skiff's own tracing, in `tracing-subscriber`'s syntax.
 pub const SKIFF_LOG: &str = "SKIFF_LOG";
+/// The user's home; Docker's `config.json` is in `.docker` there.
+pub const HOME: &str = "HOME";
+/// Folder of Docker's `config.json`, instead of `$HOME/.docker`.
+pub const DOCKER_CONFIG: &str = "DOCKER_CONFIG";
+/// File of trusted certificates, instead of the system's.
+pub const SSL_CERT_FILE: &str = "SSL_CERT_FILE";
+/// Folder of trusted certificates, instead of the system's.
+pub const SSL_CERT_DIR: &str = "SSL_CERT_DIR";
+/// Proxy for plain HTTP; this and the next three in lower case too.
+pub const HTTP_PROXY: &str = "HTTP_PROXY";
+/// Proxy for https.
+pub const HTTPS_PROXY: &str = "HTTPS_PROXY";
+/// Proxy for both, where the others are unset.
+pub const ALL_PROXY: &str = "ALL_PROXY";
+/// Hosts that are reached without a proxy.
+pub const NO_PROXY: &str = "NO_PROXY";
+
+/// Set to anything: no colours (no-color.org).
+pub const NO_COLOR: &str = "NO_COLOR";
+/// The terminal's type; `dumb` takes no colours.
+pub const TERM: &str = "TERM";
+/// The user that called sudo, by number.
+pub const SUDO_UID: &str = "SUDO_UID";
+/// The group of the user that called sudo, by number.
+pub const SUDO_GID: &str = "SUDO_GID";
+/// The name of the user that called sudo.
+pub const SUDO_USER: &str = "SUDO_USER";
+/// The project's name, as `-p`.
+pub const COMPOSE_PROJECT_NAME: &str = "COMPOSE_PROJECT_NAME";
+/// Remove containers of services that the file no longer has, as
+/// `--remove-orphans`.
+pub const COMPOSE_REMOVE_ORPHANS: &str = "COMPOSE_REMOVE_ORPHANS";
+/// Say nothing of such containers.
+pub const COMPOSE_IGNORE_ORPHANS: &str = "COMPOSE_IGNORE_ORPHANS";
+/// The current folder as the shell names it.
+pub const PWD: &str = "PWD";
 
 /// Reads a variable; empty counts as unset.
 #[expect(
@@ -25,6 +61,13 @@ pub fn read(name: &str) -> Option<OsString> {
 /// Reads a variable as text; a value that is not UTF-8 counts as unset.
 pub fn read_string(name: &str) -> Option<String> {
     read(name).and_then(|value| value.into_string().ok())
+}
+
+/// Reads a variable as a truth value, in the spellings that Docker takes.
+pub fn read_bool(name: &str) -> bool {
+    read_string(name).is_some_and(|text| {
+        ["1", "t", "true", "y", "yes", "on"].contains(&text.to_ascii_lowercase().as_str())
+    })
 }
 
 /// Reads a variable as a path.

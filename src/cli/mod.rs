@@ -1,8 +1,109 @@
-//! The command line.
+//! The command line: parse flags, call, render; no logic.
 
+pub mod args;
+pub mod attach;
+pub mod commands;
+pub mod context;
+pub mod describe;
+pub mod error;
+pub mod interactive;
+pub mod parse;
+pub mod ports;
+pub mod relay;
+pub mod root;
+pub mod runtime;
+pub mod session;
+pub mod signals;
+pub mod sudo;
+pub mod template;
+pub mod terminal;
+pub mod when;
+
+use std::ffi::OsString;
 use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use args::{Cli, Command};
+use context::Context;
+use error::CliResult;
+
+use crate::state::Layout;
+use crate::supervise;
+use crate::toolbox;
+use crate::ui::{Ansi, Progress, Ui};
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    // The long-lived processes and the toolbox's applets are this same binary;
+    // they come first, before anything is set up that they must not inherit.
+    if let Some(code) = supervise::dispatch(&arguments) {
+        return code;
+    }
+    if let Some(code) = toolbox::dispatch(&arguments) {
+        return code;
+    }
+    match Cli::try_parse_from(&arguments) {
+        Ok(cli) => run(cli, arguments),
+        Err(error) => {
+            // Help and version are asked for; everything else is a mistake.
+            error.print().ok();
+            match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+                _ => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+fn run(cli: Cli, arguments: Vec<OsString>) -> ExitCode {
+    let ui = Ui::new(cli.global.ansi, cli.global.progress);
+    let context = Context {
+        ui,
+        layout: Layout::from_env(),
+        global: cli.global,
+    };
+    let result = match cli.command {
+        _ if cli.version => commands::version::run(&commands::version::VersionArgs::default()),
+        None => {
+            Cli::try_parse_from(["skiff", "--help"]).err().map(|help| help.print().ok());
+            return ExitCode::FAILURE;
+        }
+        Some(command) => dispatch(&context, command, arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => error.report(ui),
+    }
+}
+
+fn dispatch(context: &Context, command: Command, arguments: Vec<OsString>) -> CliResult {
+    let needs_root = !matches!(
+        command,
+        Command::Config(_) | Command::Version(_) | Command::Doctor(_)
+    );
+    if needs_root {
+        root::require(arguments.into_iter())?;
+    }
+    match command {
+        Command::Up(args) => commands::up::run(context, args),
+        Command::Down(args) => commands::down::run(context, args),
+        Command::Ps(args) => commands::ps::run(context, &args),
+        Command::Logs(args) => commands::logs::run(context, &args),
+        Command::Exec(args) => commands::exec::run(context, args),
+        Command::Run(args) => commands::run::run(context, args),
+        Command::Pull(args) => commands::pull::run(context, args),
+        Command::Load(args) => commands::load::run(context, &args),
+        Command::Images(args) => commands::images::run(context, &args),
+        Command::Ls(args) => commands::ls::run(context, &args),
+        Command::Stop(args) => commands::lifecycle::stop(context, args),
+        Command::Start(args) => commands::lifecycle::start(context, args),
+        Command::Restart(args) => commands::lifecycle::restart(context, args),
+        Command::Kill(args) => commands::lifecycle::kill(context, args),
+        Command::Config(args) => commands::config::run(context, &args),
+        Command::Version(args) => commands::version::run(&args),
+        Command::Doctor(args) => commands::doctor::run(context, &args),
+    }
 }

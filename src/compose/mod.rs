@@ -1,1 +1,68 @@
-//! compose
+//! Compose: text to [`Project`]. Pure: no engine, no network, no clock; files
+//! are read through [`FileSystem`] and the environment comes as data.
+//!
+//! A load is a pipeline of stages over one spanned tree, each in its own file:
+//!
+//! ```text
+//! source       which files, which name, which variables
+//! yaml         text -> spanned tree: anchors, merge keys, duplicate keys, limits
+//! interpolate  ${VAR}
+//! tags         !reset and !override
+//! extends      a service from another one
+//! include      other projects' services
+//! merge        file over file, by a table of rules
+//! schema       shape, types, names; all errors of a file at once
+//! canonical    short forms to long forms
+//! normalize    defaults that the specification implies
+//! model        the typed model, units parsed
+//! check        what refers to what
+//! ```
+//!
+//! Everything that is wrong is a [`Diagnostic`] with its place. `skiff config`
+//! prints [`Project::canonical_json`], which agrees with the reference
+//! implementation's output.
+
+mod canonical;
+mod check;
+mod consistency;
+mod defaults;
+mod diag;
+mod dotenv;
+mod emit;
+mod extends;
+mod flags;
+mod include;
+mod interpolate;
+mod loader;
+mod merge;
+mod model;
+mod paths;
+mod scalar;
+mod schema;
+mod select;
+mod shell;
+mod short;
+mod source;
+mod tags;
+mod template;
+mod tree;
+mod unique;
+mod units;
+mod variables;
+mod yaml;
+
+pub use diag::{Diagnostic, Diagnostics, Excerpt, Position, Severity, Step, Style};
+pub use flags::{mount_flag, parse_env_file, port_flag, split_words};
+pub use model::*;
+pub use source::{FileArg, FileSystem, Host, LoadOptions, Loaded};
+pub use units::{Bytes, FileMode, Period, PeriodOrZero};
+
+/// Loads a project.
+///
+/// # Errors
+///
+/// Everything that stands against it, each with its place, and the warnings
+/// that came before.
+pub fn load(options: &LoadOptions, files: &dyn FileSystem) -> Result<Loaded, Diagnostics> {
+    source::load(options, files)
+}

@@ -14,6 +14,7 @@ pub mod launch;
 pub mod mounts;
 pub mod oci_default;
 pub mod prepare;
+pub mod probe;
 pub mod process;
 mod rootfs;
 pub mod seccomp;

@@ -68,7 +68,8 @@ mod tests {
     }
 
     fn code(arguments: &[&str]) -> Option<i32> {
-        Command::new(executable())
+        let program = executable();
+        Command::new(&program)
             .args(arguments)
             .stderr(Stdio::null())
             .status()
@@ -121,7 +122,8 @@ mod tests {
         let script = folder.path().join("hello");
         fs::write(&script, "#!/bin/sh\necho \"$0:$1:$2:$NAME\"\n").unwrap();
         fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
-        let output = Command::new(executable())
+        let program = executable();
+        let output = Command::new(&program)
             .args(["--", "hello", "a b", "--"])
             .env(
                 "PATH",

@@ -1,1 +1,38 @@
-//! image
+//! Images: references, registry client, content store, layers.
+//!
+//! ```text
+//! pull ─┬─> registry   documents and blobs over HTTP
+//!       ├─> unpack     a layer's bytes, as they come, to a folder
+//! load ─┤
+//!       └─> store      what is on disk: blobs, layers, index
+//! ```
+//!
+//! Knows nothing of Compose and nothing of containers: it gives an [`Image`]
+//! (typed config, diff-ids) and, for each diff-id, a folder that overlayfs can
+//! take as a lower directory. Follows the OCI image and distribution
+//! specifications 1.1 and what Docker does around them.
+
+pub mod config;
+pub mod digest;
+mod error;
+mod load;
+pub mod platform;
+pub mod policy;
+mod pull;
+pub mod reference;
+mod registry;
+pub mod store;
+pub mod toolbox;
+mod unpack;
+
+pub use config::{ConfigFile, Healthcheck, ImageConfig};
+pub use digest::Digest;
+pub use error::ImageError;
+pub use load::{LoadSource, load};
+pub use platform::Platform;
+pub use policy::{PullDecision, PullPolicy};
+pub use pull::{PullRequest, pull};
+pub use reference::Reference;
+pub use registry::{Access, AccessOptions};
+pub use store::{Collected, Image, Removed, Store};
+pub use toolbox::ensure_toolbox;

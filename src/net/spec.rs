@@ -112,8 +112,17 @@ pub struct Endpoint {
     pub mac: String,
     /// Addresses with prefix length, IPv4 first.
     pub addresses: Vec<(IpAddr, u8)>,
-    /// Gateways, one a family.
+    /// Gateways (the bridge's addresses), one a family.
     pub gateways: Vec<IpAddr>,
+    /// The network is internal: no default route by it, no published ports.
+    #[serde(default)]
+    pub internal: bool,
+    /// `links`: `alias -> container name`, seen by this container only.
+    #[serde(default)]
+    pub links: BTreeMap<String, String>,
+    /// Place among the container's links; 0 gives the default route.
+    #[serde(default)]
+    pub order: u32,
 }
 
 /// One published port: never a range.
@@ -143,6 +152,16 @@ pub enum Protocol {
     Tcp,
     /// UDP.
     Udp,
+}
+
+impl Protocol {
+    /// `tcp` or `udp`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
 }
 
 /// A published port as it is.

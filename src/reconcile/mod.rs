@@ -1,1 +1,40 @@
-//! reconcile
+//! From a Compose project to what runs: observe, plan, execute.
+//!
+//! ```text
+//! Project ──project──> Desired ─┐
+//! records ──observe──> Observed ─┴─planner─> Plan ──executor──> Backend
+//! Service ─translate─> ContainerRecord ──────────────┘
+//! ```
+//!
+//! [`planner`], [`translate`] and [`refuse`] are pure; [`executor`] decides
+//! nothing. The commands ([`up`], [`down`], [`stop`], [`start`], [`restart`],
+//! [`kill`], [`run_prepare`]) put them together.
+
+pub mod backend;
+pub mod cancel;
+pub mod desired;
+pub mod diff;
+pub mod embedded;
+pub mod exec;
+pub mod executor;
+mod flows;
+pub mod images;
+mod locking;
+pub mod observe;
+pub mod observed;
+pub mod plan;
+pub mod planner;
+mod prepare;
+mod record;
+pub mod refuse;
+pub mod session;
+pub mod translate;
+pub mod words;
+
+pub use cancel::{Cancel, CancelHandle, cancel_pair};
+pub use flows::{PullChoices, down, kill, pull, restart, run_prepare, start, stop, up};
+pub use planner::{DownChoices, Recreate, UpChoices};
+pub use session::{
+    Member, Prepared, ReconcileError, RunOptions, Session, UpOptions, UpOutcome, Watcher,
+};
+pub use translate::oneoff::Overrides;

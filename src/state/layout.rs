@@ -11,6 +11,7 @@
 //!   trash/                                  renamed here before removal
 //! RUN   /run/skiff                          ($SKIFF_RUN_ROOT)
 //!   projects/<project>/lock                 held by a command that changes the project
+//!   projects/<project>/start.lock           held while keeper and supervisor start or end
 //!   projects/<project>/control.sock         the supervisor's
 //!   projects/<project>/exits                the keeper's journal
 //!   projects/<project>/spool/<id>/          output not yet in the log
@@ -115,6 +116,11 @@ impl Layout {
     /// The lock of a command that changes the project.
     pub fn project_lock(&self, project: &str) -> PathBuf {
         self.run_project(project).join("lock")
+    }
+
+    /// The lock of whoever starts or ends the project's two processes.
+    pub fn start_lock(&self, project: &str) -> PathBuf {
+        self.run_project(project).join("start.lock")
     }
 
     /// The supervisor's control socket.

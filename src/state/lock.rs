@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 use fs_err as fs;
@@ -10,20 +11,23 @@ use rustix::fs::{FlockOperation, flock};
 /// A lock that is held until this value is dropped or the process ends.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
     /// Waits for the lock at `path`, making the file where it is missing.
     ///
+    /// A file that was removed while it was waited for is no lock any more;
+    /// then the one that is there now is taken.
+    ///
     /// # Errors
     /// The file cannot be made or opened.
     pub fn acquire(path: &Path) -> io::Result<Self> {
-        let file = open(path)?;
         loop {
+            let file = open(path)?;
             match flock(&file, FlockOperation::LockExclusive) {
-                Ok(()) => return Ok(Self { _file: file }),
-                Err(rustix::io::Errno::INTR) => {}
+                Ok(()) if is_at(&file, path) => return Ok(Self { file }),
+                Ok(()) | Err(rustix::io::Errno::INTR) => {}
                 Err(errno) => return Err(errno.into()),
             }
         }
@@ -36,10 +40,25 @@ impl Lock {
     pub fn try_acquire(path: &Path) -> io::Result<Option<Self>> {
         let file = open(path)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Self { _file: file })),
+            Ok(()) => Ok(Some(Self { file })),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(errno) => Err(errno.into()),
         }
+    }
+}
+
+/// Whether this open file is the one that the path names now.
+fn is_at(file: &File, path: &Path) -> bool {
+    match (rustix::fs::fstat(file), rustix::fs::stat(path)) {
+        (Ok(open), Ok(named)) => (open.st_dev, open.st_ino) == (named.st_dev, named.st_ino),
+        _ => false,
+    }
+}
+
+impl AsFd for Lock {
+    /// The descriptor that holds the lock; a copy of it holds it too.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
     }
 }
 
@@ -54,4 +73,30 @@ fn open(path: &Path) -> io::Result<File> {
         .write(true)
         .open(path)?;
     Ok(file.into_parts().0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_held_lock_is_not_given_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sub/lock");
+        let lock = Lock::acquire(&path).unwrap();
+        assert!(Lock::try_acquire(&path).unwrap().is_none());
+        drop(lock);
+        assert!(Lock::try_acquire(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_removed_file_is_no_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let old = Lock::acquire(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let new = Lock::acquire(&path).unwrap();
+        assert!(!is_at(&old.file, &path));
+        assert!(is_at(&new.file, &path));
+    }
 }

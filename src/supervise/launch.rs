@@ -9,7 +9,7 @@ use oci_spec::runtime;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::spec::{InlineFile, Seccomp};
-use crate::net::spec::{EndpointSpec, PortSpec};
+use crate::net::spec::{EndpointSpec, PortSpec, Protocol};
 use crate::state::ContainerId;
 
 /// A container as declared, ready to be started again and again.
@@ -34,6 +34,8 @@ pub struct LaunchSpec {
     pub network: NetworkMode,
     /// Published ports.
     pub ports: Vec<PortSpec>,
+    /// Ports that the image or `expose:` names, for display only.
+    pub exposed: Vec<(u16, Protocol)>,
     /// Further lines of `/etc/hosts`, in order.
     pub extra_hosts: Vec<(String, HostAddress)>,
     /// Resolver settings.

@@ -1,1 +1,121 @@
-//! ui
+//! How things look: progress, log lines, tables, colours, diagnostics.
+//!
+//! Data goes to standard output, everything about the work itself to standard
+//! error. Colours and animation appear on a terminal only, and never with
+//! `NO_COLOR` or `--ansi never`.
+
+pub mod color;
+pub mod logs;
+pub mod progress;
+pub mod table;
+pub mod units;
+
+use std::io::{self, IsTerminal, Write};
+
+use crate::env;
+
+/// When to use colours and cursor movement (`--ansi`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Ansi {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Never.
+    Never,
+    /// Always.
+    Always,
+}
+
+/// How progress is shown (`--progress`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Progress {
+    /// `tty` where standard error is a terminal, else `plain`.
+    #[default]
+    Auto,
+    /// Lines that are drawn again in place.
+    Tty,
+    /// One line for each change.
+    Plain,
+    /// One JSON object for each change.
+    Json,
+    /// Nothing but warnings.
+    Quiet,
+}
+
+/// The two streams, and what they can show.
+#[derive(Debug, Clone, Copy)]
+pub struct Ui {
+    /// Standard output takes colours.
+    pub color_out: bool,
+    /// Standard error takes colours.
+    pub color_err: bool,
+    /// How progress is shown; never [`Progress::Auto`].
+    pub progress: Progress,
+}
+
+impl Ui {
+    /// Decides from the flags, the environment and the streams themselves.
+    pub fn new(ansi: Ansi, progress: Progress) -> Self {
+        let color = |terminal: bool| match ansi {
+            Ansi::Never => false,
+            Ansi::Always => true,
+            Ansi::Auto => {
+                terminal
+                    && env::read(env::NO_COLOR).is_none()
+                    && env::read_string(env::TERM).is_none_or(|term| term != "dumb")
+            }
+        };
+        let err_terminal = io::stderr().is_terminal();
+        let color_err = color(err_terminal);
+        let progress = match progress {
+            Progress::Auto if err_terminal && color_err => Progress::Tty,
+            Progress::Auto => Progress::Plain,
+            chosen => chosen,
+        };
+        Self {
+            color_out: color(io::stdout().is_terminal()),
+            color_err,
+            progress,
+        }
+    }
+
+    /// Prints a warning line.
+    pub fn warn(&self, message: &str) {
+        self.labelled(color::WARNING, "warning", message);
+    }
+
+    /// Prints a line of information.
+    pub fn note(&self, message: &str) {
+        write_err(&format!("{message}\n"));
+    }
+
+    /// Prints the error that ends the command.
+    pub fn error(&self, message: &str) {
+        self.labelled(color::ERROR, "error", message);
+    }
+
+    /// Prints advice below an error.
+    pub fn hint(&self, message: &str) {
+        self.labelled(color::HINT, "hint", message);
+    }
+
+    fn labelled(&self, style: anstyle::Style, label: &str, message: &str) {
+        let label = color::paint(self.color_err, style, label);
+        write_err(&format!("{label}: {message}\n"));
+    }
+}
+
+/// Writes text to standard error; a closed stream is nobody's loss.
+pub fn write_err(text: &str) {
+    io::stderr().lock().write_all(text.as_bytes()).ok();
+}
+
+/// Writes data to standard output at once.
+///
+/// # Errors
+/// The stream is closed (`BrokenPipe`) or full.
+pub fn write_out(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}

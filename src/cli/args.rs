@@ -1,0 +1,104 @@
+//! What can be typed: flags and commands as `docker compose` has them.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use super::commands;
+use crate::ui::{Ansi, Progress};
+
+/// Reads a Compose file and runs it, without a daemon.
+#[derive(Debug, Parser)]
+#[command(name = "skiff", bin_name = "skiff", disable_version_flag = true, max_term_width = 100)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// Print the version.
+    #[arg(short = 'v', long, action = ArgAction::SetTrue)]
+    pub version: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// Compose file; several are merged in order, `-` is standard input
+    #[arg(short = 'f', long = "file", global = false)]
+    pub files: Vec<String>,
+    /// Project name
+    #[arg(short = 'p', long)]
+    pub project_name: Option<String>,
+    /// Folder that relative paths start from (default: that of the first file)
+    #[arg(long)]
+    pub project_directory: Option<PathBuf>,
+    /// File of variables to read instead of `.env`
+    #[arg(long = "env-file")]
+    pub env_files: Vec<PathBuf>,
+    /// Profile to enable
+    #[arg(long = "profile")]
+    pub profiles: Vec<String>,
+    /// How progress is shown
+    #[arg(long, value_enum, default_value_t)]
+    pub progress: Progress,
+    /// When to use colours and cursor movement
+    #[arg(long, value_enum, default_value_t)]
+    pub ansi: Ansi,
+    /// How many operations run at once, -1 for no limit
+    #[arg(long, default_value_t = -1, allow_hyphen_values = true)]
+    pub parallel: i64,
+    /// Show what would be done and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Create and start containers
+    Up(commands::up::UpArgs),
+    /// Stop and remove containers and networks
+    Down(commands::down::DownArgs),
+    /// List containers
+    Ps(commands::ps::PsArgs),
+    /// View output of containers
+    Logs(commands::logs::LogsArgs),
+    /// Run a command in a running container
+    Exec(commands::exec::ExecArgs),
+    /// Run a one-off command on a service
+    Run(commands::run::RunArgs),
+    /// Pull the services' images
+    Pull(commands::pull::PullArgs),
+    /// Load images from an archive of `docker save` or an OCI archive
+    Load(commands::load::LoadArgs),
+    /// List images of the created containers
+    Images(commands::images::ImagesArgs),
+    /// List projects
+    Ls(commands::ls::LsArgs),
+    /// Stop services
+    Stop(commands::lifecycle::StopArgs),
+    /// Start services
+    Start(commands::lifecycle::StartArgs),
+    /// Restart services
+    Restart(commands::lifecycle::RestartArgs),
+    /// Send a signal to services' containers
+    Kill(commands::lifecycle::KillArgs),
+    /// Print the Compose file in canonical form
+    Config(commands::config::ConfigArgs),
+    /// Print the version
+    Version(commands::version::VersionArgs),
+    /// Check whether this machine can run containers
+    Doctor(commands::doctor::DoctorArgs),
+}
+
+/// `table` or `json`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ListFormat {
+    /// Columns.
+    #[default]
+    Table,
+    /// JSON.
+    Json,
+}

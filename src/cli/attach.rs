@@ -1,0 +1,188 @@
+//! The output of an attached `up`: log lines and exits, in the order in which
+//! they happen, standard output to standard output and standard error to
+//! standard error.
+
+use std::io::{self, Write};
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use crate::reconcile::{Member, Watcher};
+use crate::state::Layout;
+use crate::state::atomic::read_json;
+use crate::supervise::logs::Stream;
+use crate::supervise::logs::reader::{LogItem, LogLine, LogReader, LogSource, ReadOptions};
+use crate::supervise::record::ExitRecord;
+use crate::ui::logs::Prefixes;
+use crate::ui::write_out;
+
+/// How lines are shown.
+#[derive(Debug, Clone)]
+pub struct Style {
+    /// Colours in prefixes.
+    pub color: bool,
+    /// Prefixes at all.
+    pub prefix: bool,
+    /// The time before each line.
+    pub timestamps: bool,
+}
+
+/// What the walk over the plan tells.
+#[derive(Debug)]
+pub enum News {
+    /// These will run.
+    Planned(Vec<Member>),
+    /// This one was started.
+    Started(Member),
+}
+
+/// Hands the walk's news to the one task that prints.
+#[derive(Debug)]
+pub struct Reporter(pub mpsc::UnboundedSender<News>);
+
+impl Watcher for Reporter {
+    fn planned(&self, containers: &[Member]) {
+        // Nobody listens any more when the command ends; nothing is lost then.
+        self.0.send(News::Planned(containers.to_vec())).ok();
+    }
+
+    fn started(&self, container: &Member) {
+        self.0.send(News::Started(container.clone())).ok();
+    }
+}
+
+/// A container that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// Its service.
+    pub service: String,
+    /// Its exit code; 255 where nobody could learn it.
+    pub code: i32,
+}
+
+/// Follows containers' logs and prints them.
+#[derive(Debug)]
+pub struct Screen<'a> {
+    layout: &'a Layout,
+    project: &'a str,
+    style: Style,
+    prefixes: Prefixes,
+    reader: LogReader,
+    followed: Vec<Member>,
+    live: usize,
+}
+
+impl<'a> Screen<'a> {
+    /// A screen that shows output from now on.
+    ///
+    /// # Errors
+    /// No inotify instance is left.
+    pub fn new(layout: &'a Layout, project: &'a str, style: Style) -> io::Result<Self> {
+        let reader = LogReader::new(ReadOptions {
+            since: Some(Timestamp::now()),
+            follow: true,
+            ..ReadOptions::default()
+        })?;
+        Ok(Self {
+            layout,
+            project,
+            prefixes: Prefixes::new(Vec::new(), style.color, style.prefix),
+            style,
+            reader,
+            followed: Vec::new(),
+            live: 0,
+        })
+    }
+
+    /// Says who will be followed, so that all prefixes are equally wide from
+    /// the first line on.
+    ///
+    /// # Errors
+    /// Standard output is closed.
+    pub fn announce(&mut self, members: &[Member]) -> io::Result<()> {
+        let mut names: Vec<String> = members.iter().map(|member| self.short_name(member)).collect();
+        names.sort();
+        self.prefixes = Prefixes::new(names.clone(), self.style.color, self.style.prefix);
+        write_out(&format!("Attaching to {}\n", names.join(", ")))
+    }
+
+    /// Follows a container; a second call for the same one changes nothing
+    /// while the first still follows it.
+    ///
+    /// # Errors
+    /// Its log cannot be read.
+    pub fn follow(&mut self, member: Member) -> io::Result<()> {
+        if self.followed.iter().any(|known| known.id == member.id) {
+            return Ok(());
+        }
+        self.reader.add(LogSource {
+            folder: self.layout.container(self.project, &member.id).join("log"),
+            record: Some(self.layout.run_record(self.project, &member.id)),
+        })?;
+        self.followed.push(member);
+        self.live += 1;
+        Ok(())
+    }
+
+    /// Whether a followed container may still write.
+    pub fn is_live(&self) -> bool {
+        self.live > 0
+    }
+
+    /// Prints lines as they come until a container ends, and tells which. May
+    /// be dropped and called again without losing a line.
+    ///
+    /// # Errors
+    /// A log cannot be read, or a standard stream is closed.
+    pub async fn run(&mut self) -> io::Result<Option<Ended>> {
+        loop {
+            match self.reader.next().await? {
+                None => return Ok(None),
+                Some(LogItem::Line(line)) => self.print(&line)?,
+                Some(LogItem::Ended { source }) => {
+                    self.live = self.live.saturating_sub(1);
+                    let Some(member) = self.followed.get(source).cloned() else { continue };
+                    let code = self.exit_code(&member)?;
+                    write_out(&format!("{} exited with code {code}\n", self.short_name(&member)))?;
+                    return Ok(Some(Ended { service: member.service, code }));
+                }
+            }
+        }
+    }
+
+    fn print(&mut self, line: &LogLine) -> io::Result<()> {
+        let Some(member) = self.followed.get(line.source) else { return Ok(()) };
+        let name = self.short_name(member);
+        let mut text = self.prefixes.of(&name).into_bytes();
+        if self.style.timestamps {
+            text.extend_from_slice(line.time.as_bytes());
+            text.push(b' ');
+        }
+        text.extend_from_slice(&line.text);
+        text.push(b'\n');
+        // One write a line, so that lines of the two streams do not mix.
+        match line.stream {
+            Stream::Stdout => {
+                let mut out = io::stdout().lock();
+                out.write_all(&text)?;
+                out.flush()
+            }
+            Stream::Stderr => io::stderr().lock().write_all(&text),
+        }
+    }
+
+    fn exit_code(&self, member: &Member) -> io::Result<i32> {
+        let path = self.layout.container(self.project, &member.id).join("exit.json");
+        let record: Option<ExitRecord> = read_json(&path)?;
+        Ok(record.and_then(|record| record.code).unwrap_or(255))
+    }
+
+    fn short_name(&self, member: &Member) -> String {
+        member
+            .name
+            .strip_prefix(self.project)
+            .and_then(|rest| rest.strip_prefix('-'))
+            .unwrap_or(&member.name)
+            .to_owned()
+    }
+}

@@ -1,0 +1,60 @@
+//! `skiff down`.
+
+use clap::Args;
+
+use crate::cli::context::Context;
+use crate::cli::error::CliResult;
+use crate::cli::session::{self, Work};
+use crate::cli::signals::Interrupts;
+use crate::cli::runtime;
+use crate::reconcile::cancel::cancel_pair;
+use crate::reconcile::{self, DownChoices};
+use crate::ui::write_out;
+
+/// Flags of `skiff down`.
+#[derive(Debug, Args)]
+pub struct DownArgs {
+    /// Remove named volumes of the file, and anonymous ones, too
+    #[arg(short, long)]
+    volumes: bool,
+    /// Remove containers of services that the file does not have, and of `run`
+    #[arg(long)]
+    remove_orphans: bool,
+    /// Seconds to wait for a container to stop
+    #[arg(short, long, value_name = "SECONDS")]
+    timeout: Option<i64>,
+    /// Only these services
+    #[arg(value_name = "SERVICE")]
+    services: Vec<String>,
+}
+
+/// Stops and removes a project's containers and networks.
+///
+/// # Errors
+/// No project can be told, a named service is unknown, or something could not
+/// be removed.
+pub fn run(context: &Context, args: DownArgs) -> CliResult {
+    let target = context.target(&[])?;
+    let views = context.containers(target.name())?;
+    Context::check_services(&target, &views, &args.services)?;
+    runtime::block_on(async {
+        let mut interrupts = Interrupts::new()?;
+        let (handle, cancel) = cancel_pair();
+        let work = Work::new(context, target.name(), &cancel, false);
+        let choices = DownChoices {
+            services: args.services,
+            volumes: args.volumes,
+            remove_orphans: args.remove_orphans || session::remove_orphans(),
+            timeout: args.timeout,
+        };
+        let session = work.session();
+        let down = reconcile::down(&session, target.project(), choices, context.global.dry_run);
+        let plan = session::interruptible(down, &handle, &mut interrupts)
+            .await
+            .map_err(|error| session::error(context, &error))?;
+        if context.global.dry_run {
+            write_out(&plan.to_string())?;
+        }
+        Ok(())
+    })
+}

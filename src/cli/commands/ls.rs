@@ -1,0 +1,86 @@
+//! `skiff ls`.
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::cli::args::ListFormat;
+use crate::cli::context::Context;
+use crate::cli::describe;
+use crate::cli::error::CliResult;
+use crate::ui::table::Table;
+use crate::ui::write_out;
+
+/// Width of a column, as `docker compose ls` has it.
+const COLUMN: usize = 20;
+
+/// Flags of `skiff ls`.
+#[derive(Debug, Args)]
+pub struct LsArgs {
+    /// Show stopped projects too
+    #[arg(short, long)]
+    all: bool,
+    /// Format of the output
+    #[arg(long, value_enum, default_value_t)]
+    format: ListFormat,
+    /// Print names only
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+struct Row {
+    name: String,
+    status: String,
+    config_files: String,
+}
+
+/// Lists the projects of this machine.
+///
+/// # Errors
+/// The records cannot be read.
+pub fn run(context: &Context, args: &LsArgs) -> CliResult {
+    let rows = rows(context, args.all)?;
+    let text = if args.quiet {
+        rows.iter().map(|row| format!("{}\n", row.name)).collect()
+    } else if args.format == ListFormat::Json {
+        let list: Vec<_> = rows
+            .iter()
+            .map(|row| json!({"Name": row.name, "Status": row.status, "ConfigFiles": row.config_files}))
+            .collect();
+        format!("{}\n", serde_json::Value::from(list))
+    } else {
+        let mut table = Table::new(&["NAME", "STATUS", "CONFIG FILES"]).min_width(COLUMN);
+        for row in rows {
+            table.row(vec![row.name, row.status, row.config_files]);
+        }
+        table.render()
+    };
+    Ok(write_out(&text)?)
+}
+
+fn rows(context: &Context, all: bool) -> Result<Vec<Row>, crate::cli::error::CliError> {
+    let mut rows = Vec::new();
+    for name in context.projects()? {
+        let views = context.containers(&name)?;
+        let mut states: BTreeMap<&str, usize> = BTreeMap::new();
+        for view in &views {
+            *states.entry(describe::state(view)).or_default() += 1;
+        }
+        let live = ["running", "paused", "restarting"].iter().any(|state| states.contains_key(state));
+        if views.is_empty() || !(all || live) {
+            continue;
+        }
+        if !all {
+            states.retain(|state, _| matches!(*state, "running" | "paused" | "restarting"));
+        }
+        let status: Vec<String> = states.iter().map(|(state, count)| format!("{state}({count})")).collect();
+        let config_files = views
+            .iter()
+            .find_map(|view| view.record.labels.get("com.docker.compose.project.config_files"))
+            .cloned()
+            .unwrap_or_default();
+        rows.push(Row { name, status: status.join(", "), config_files });
+    }
+    Ok(rows)
+}

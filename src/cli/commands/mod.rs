@@ -1,0 +1,16 @@
+//! One file for each command: the flags, then one `run`.
+
+pub mod config;
+pub mod doctor;
+pub mod down;
+pub mod exec;
+pub mod images;
+pub mod lifecycle;
+pub mod load;
+pub mod logs;
+pub mod ls;
+pub mod ps;
+pub mod pull;
+pub mod run;
+pub mod up;
+pub mod version;

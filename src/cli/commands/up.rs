@@ -1,0 +1,351 @@
+//! `skiff up`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::sync::mpsc;
+
+use crate::cli::attach::{Ended, News, Reporter, Screen, Style};
+use crate::cli::context::Context;
+use crate::cli::error::{CliError, CliResult};
+use crate::cli::session::{self, Work};
+use crate::cli::signals::Interrupts;
+use crate::cli::{parse, runtime};
+use crate::compose::Project;
+use crate::image::PullPolicy;
+use crate::reconcile::{
+    self, CancelHandle, Member, Recreate, UpChoices, UpOptions, cancel_pair,
+};
+use crate::ui::write_out;
+
+/// Flags of `skiff up`.
+#[derive(Debug, Args)]
+pub struct UpArgs {
+    /// Run in the background
+    #[arg(short, long)]
+    detach: bool,
+    /// Wait until services run, and are healthy where they have a probe; implies -d
+    #[arg(long)]
+    wait: bool,
+    /// Give up waiting after so many seconds
+    #[arg(long, value_name = "SECONDS")]
+    wait_timeout: Option<u64>,
+    /// Recreate containers even where nothing changed
+    #[arg(long, conflicts_with = "no_recreate")]
+    force_recreate: bool,
+    /// Keep existing containers even where something changed
+    #[arg(long)]
+    no_recreate: bool,
+    /// Recreate dependencies as well
+    #[arg(long, conflicts_with = "no_recreate")]
+    always_recreate_deps: bool,
+    /// Leave dependencies alone
+    #[arg(long)]
+    no_deps: bool,
+    /// Create containers and do not start them
+    #[arg(long, conflicts_with_all = ["wait", "detach"])]
+    no_start: bool,
+    /// Remove containers of services that the file no longer has
+    #[arg(long)]
+    remove_orphans: bool,
+    /// Make new anonymous volumes instead of keeping the old ones
+    #[arg(short = 'V', long)]
+    renew_anon_volumes: bool,
+    /// Run so many replicas of a service
+    #[arg(long, value_name = "SERVICE=NUM")]
+    scale: Vec<String>,
+    /// When to pull images: always, missing, never, or as the file says
+    #[arg(long, default_value = "policy")]
+    pull: String,
+    /// Pull without showing progress
+    #[arg(long)]
+    quiet_pull: bool,
+    /// Seconds to wait for a container to stop
+    #[arg(short, long, value_name = "SECONDS")]
+    timeout: Option<i64>,
+    /// Stop all containers when one ends
+    #[arg(long, conflicts_with_all = ["detach", "wait"])]
+    abort_on_container_exit: bool,
+    /// Stop all containers when one fails
+    #[arg(long, conflicts_with_all = ["detach", "wait"])]
+    abort_on_container_failure: bool,
+    /// End with this service's exit code; implies --abort-on-container-exit
+    #[arg(long, value_name = "SERVICE", conflicts_with_all = ["detach", "wait"])]
+    exit_code_from: Option<String>,
+    /// Show only these services' output
+    #[arg(long, value_name = "SERVICE")]
+    attach: Vec<String>,
+    /// Do not show these services' output
+    #[arg(long, value_name = "SERVICE")]
+    no_attach: Vec<String>,
+    /// Show the output of dependencies too
+    #[arg(long, conflicts_with = "attach")]
+    attach_dependencies: bool,
+    /// No colours in log prefixes
+    #[arg(long)]
+    no_color: bool,
+    /// No prefix before log lines
+    #[arg(long)]
+    no_log_prefix: bool,
+    /// Show timestamps
+    #[arg(long)]
+    timestamps: bool,
+    /// Answer yes to every question
+    #[arg(short = 'y', long)]
+    yes: bool,
+    /// Services to start (default: all)
+    #[arg(value_name = "SERVICE")]
+    services: Vec<String>,
+}
+
+/// Creates and starts a project's containers.
+///
+/// # Errors
+/// The file is wrong, asks for what cannot be done, or an operation failed;
+/// with containers' exit codes where the flags say so.
+pub fn run(context: &Context, args: UpArgs) -> CliResult {
+    let project = context.load(&args.services)?;
+    context.check_known(&project, &args.services)?;
+    let detached = args.detach || args.wait || args.no_start || context.global.dry_run;
+    let pull = parse::pull(&args.pull)?;
+    let choices = choices(&args)?;
+    runtime::block_on(async {
+        let up = Up { context, args: &args, project: &project, pull };
+        if detached {
+            up.detached(choices).await
+        } else {
+            up.attached(choices).await
+        }
+    })
+}
+
+fn choices(args: &UpArgs) -> Result<UpChoices, CliError> {
+    let recreate = match (args.force_recreate, args.no_recreate) {
+        (true, _) => Recreate::Always,
+        (_, true) => Recreate::Never,
+        _ => Recreate::Changed,
+    };
+    let mut scale = BTreeMap::new();
+    for text in &args.scale {
+        let (service, count) = parse::scale(text)?;
+        scale.insert(service, count);
+    }
+    Ok(UpChoices {
+        services: args.services.clone(),
+        no_deps: args.no_deps,
+        recreate,
+        always_recreate_deps: args.always_recreate_deps,
+        renew_anonymous_volumes: args.renew_anon_volumes,
+        remove_orphans: args.remove_orphans || session::remove_orphans(),
+        ignore_orphans: session::ignore_orphans(),
+        no_start: args.no_start,
+        wait: args.wait,
+        timeout: args.timeout,
+        scale,
+    })
+}
+
+struct Up<'a> {
+    context: &'a Context,
+    args: &'a UpArgs,
+    project: &'a Project,
+    pull: Option<PullPolicy>,
+}
+
+impl Up<'_> {
+    fn options<'w>(&self, choices: UpChoices, watcher: Option<&'w Reporter>) -> UpOptions<'w> {
+        UpOptions {
+            choices,
+            pull: self.pull,
+            wait_timeout: self.args.wait_timeout.map(Duration::from_secs),
+            dry_run: self.context.global.dry_run,
+            watcher: watcher.map(|reporter| reporter as &dyn reconcile::Watcher),
+        }
+    }
+
+    async fn detached(&self, choices: UpChoices) -> CliResult {
+        let mut interrupts = Interrupts::new()?;
+        let (handle, cancel) = cancel_pair();
+        let work = Work::new(self.context, &self.project.name, &cancel, self.args.quiet_pull);
+        let session = work.session();
+        let options = self.options(choices, None);
+        let up = reconcile::up(&session, self.project, options);
+        let outcome = session::interruptible(up, &handle, &mut interrupts).await;
+        let outcome = outcome.map_err(|error| session::error(self.context, &error))?;
+        if self.context.global.dry_run {
+            write_out(&outcome.plan.to_string())?;
+        }
+        Ok(())
+    }
+
+    async fn attached(&self, choices: UpChoices) -> CliResult {
+        let (handle, cancel) = cancel_pair();
+        let (sender, news) = mpsc::unbounded_channel();
+        let reporter = Reporter(sender);
+        let work = Work::new(self.context, &self.project.name, &cancel, self.args.quiet_pull);
+        let session = work.session();
+        let style = Style {
+            color: self.context.ui.color_out && !self.args.no_color,
+            prefix: !self.args.no_log_prefix,
+            timestamps: self.args.timestamps,
+        };
+        let mut attached = Attached {
+            up: self,
+            screen: Screen::new(&self.context.layout, &self.project.name, style)?,
+            interrupts: Interrupts::new()?,
+            news,
+            handle,
+            result: None,
+        };
+        let options = self.options(choices, Some(&reporter));
+        let up = reconcile::up(&session, self.project, options);
+        let mut up = std::pin::pin!(up);
+        let interrupted = loop {
+            tokio::select! {
+                // News first: a container is followed before its end is told.
+                biased;
+                Some(news) = attached.news.recv() => attached.take(news)?,
+                signal = attached.interrupts.next() => { let _number = signal; attached.interrupt()?; break true; }
+                outcome = &mut up => {
+                    outcome.map_err(|error| session::error(self.context, &error))?;
+                    break false;
+                }
+                ended = attached.screen.run(), if attached.screen.is_live() => attached.note(ended?),
+            }
+        };
+        if interrupted {
+            // The walk ends after the operations that are under way; then
+            // what it has started is stopped.
+            up.await.ok();
+        } else {
+            while let Ok(news) = attached.news.try_recv() {
+                attached.take(news)?;
+            }
+            if attached.follow_to_the_end().await? {
+                return attached.exit();
+            }
+        }
+        attached.stop(&work).await?;
+        if attached.result.is_some() { attached.exit() } else { Err(CliError::Interrupted) }
+    }
+
+    /// Whether a service's output is shown.
+    fn is_shown(&self, service: &str) -> bool {
+        let args = self.args;
+        let is_in = |list: &[String]| list.iter().any(|name| name == service);
+        if is_in(&args.no_attach) {
+            return false;
+        }
+        if !args.attach.is_empty() {
+            return is_in(&args.attach);
+        }
+        if !args.services.is_empty() && !args.attach_dependencies {
+            return is_in(&args.services);
+        }
+        self.project.services.get(service).is_none_or(|service| service.attach.unwrap_or(true))
+    }
+}
+
+/// An `up` that shows its containers' output.
+struct Attached<'a> {
+    up: &'a Up<'a>,
+    screen: Screen<'a>,
+    interrupts: Interrupts,
+    news: mpsc::UnboundedReceiver<News>,
+    handle: CancelHandle,
+    /// The exit code that the flags ask for, once it is known.
+    result: Option<i32>,
+}
+
+impl Attached<'_> {
+    fn take(&mut self, news: News) -> CliResult {
+        match news {
+            News::Planned(members) => {
+                let shown: Vec<Member> =
+                    members.into_iter().filter(|member| self.up.is_shown(&member.service)).collect();
+                self.screen.announce(&shown)?;
+            }
+            News::Started(member) if self.up.is_shown(&member.service) => self.screen.follow(member)?,
+            News::Started(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Sets the exit code where the flags make this end the end of all.
+    fn note(&mut self, ended: Option<Ended>) {
+        let Some(ended) = ended else { return };
+        let args = self.up.args;
+        let aborts = match &args.exit_code_from {
+            Some(service) => *service == ended.service,
+            None => {
+                args.abort_on_container_exit || (args.abort_on_container_failure && ended.code != 0)
+            }
+        };
+        if aborts && self.result.is_none() {
+            self.result = Some(ended.code);
+        }
+    }
+
+    fn interrupt(&mut self) -> CliResult {
+        self.handle.cancel();
+        write_out("Gracefully Stopping... press Ctrl+C again to force\n")?;
+        Ok(())
+    }
+
+    /// Shows output until all containers have ended (true), or all are to be
+    /// stopped (false).
+    async fn follow_to_the_end(&mut self) -> Result<bool, CliError> {
+        while self.screen.is_live() {
+            tokio::select! {
+                ended = self.screen.run() => {
+                    self.note(ended?);
+                    if self.result.is_some() && self.screen.is_live() {
+                        write_out("Aborting on container exit...\n")?;
+                        return Ok(false);
+                    }
+                }
+                _ = self.interrupts.next() => {
+                    self.interrupt()?;
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Stops everything; a further signal kills.
+    async fn stop(&mut self, work: &Work<'_>) -> CliResult {
+        let session = work.uncancelled();
+        let project = Some(self.up.project);
+        let services = &[];
+        let stop = reconcile::stop(&session, project, services, self.up.args.timeout);
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            tokio::select! {
+                outcome = &mut stop => {
+                    outcome.map_err(|error| session::error(self.up.context, &error))?;
+                    break;
+                }
+                _ = self.interrupts.next() => {
+                    reconcile::kill(&session, project, services, libc::SIGKILL)
+                        .await
+                        .map_err(|error| session::error(self.up.context, &error))?;
+                }
+                ended = self.screen.run(), if self.screen.is_live() => { ended?; }
+            }
+        }
+        // The last lines and exits are in the logs by now.
+        while self.screen.is_live() {
+            self.screen.run().await?;
+        }
+        Ok(())
+    }
+
+    fn exit(&self) -> CliResult {
+        match self.result {
+            None | Some(0) => Ok(()),
+            Some(code) => Err(CliError::Exit(u8::try_from(code).unwrap_or(1))),
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! What every command starts from: streams, roots, the project.
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::args::Global;
+use super::error::CliError;
+use crate::compose::{self, Diagnostic, FileArg, Host, LoadOptions, Loaded, Project, Style};
+use crate::env;
+use crate::event::EventSink;
+use crate::state::Layout;
+use crate::supervise::inspect::{self, ContainerView};
+use crate::ui::{self, Ui};
+
+/// What every command starts from.
+#[derive(Debug)]
+pub struct Context {
+    /// The streams.
+    pub ui: Ui,
+    /// The roots.
+    pub layout: Layout,
+    /// Options of every command.
+    pub global: Global,
+}
+
+/// A project by file, or by name alone.
+#[derive(Debug)]
+pub enum Target {
+    /// Loaded from its files.
+    Loaded(Box<Project>),
+    /// Known from its records only.
+    Named(String),
+}
+
+impl Target {
+    /// The project's name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Loaded(project) => &project.name,
+            Self::Named(name) => name,
+        }
+    }
+
+    /// The model, where there is one.
+    pub fn project(&self) -> Option<&Project> {
+        match self {
+            Self::Loaded(project) => Some(project),
+            Self::Named(_) => None,
+        }
+    }
+}
+
+impl Context {
+    /// Loads the project; warnings are printed. `services` are those named on
+    /// the command line.
+    ///
+    /// # Errors
+    /// All that is wrong with the files, rendered.
+    pub fn load(&self, services: &[String]) -> Result<Project, CliError> {
+        let options = self.load_options(services)?;
+        match compose::load(&options, &Host) {
+            Ok(Loaded { project, warnings }) => {
+                self.show(&warnings);
+                Ok(project)
+            }
+            Err(diagnostics) => Err(self.refusal(diagnostics.list.iter())),
+        }
+    }
+
+    /// The project that a command without need of a model works on: with `-p`
+    /// and without `-f` no file is looked for, so that a project whose file is
+    /// gone can still be seen and ended from any folder.
+    ///
+    /// # Errors
+    /// Neither a file nor a name, or the file is wrong.
+    pub fn target(&self, services: &[String]) -> Result<Target, CliError> {
+        if let (Some(name), true) = (&self.global.project_name, self.global.files.is_empty()) {
+            return Ok(Target::Named(name.clone()));
+        }
+        match self.load(services) {
+            Ok(project) => Ok(Target::Loaded(Box::new(project))),
+            Err(error) => match env::read_string(env::COMPOSE_PROJECT_NAME) {
+                Some(name) => Ok(Target::Named(name)),
+                None => Err(error),
+            },
+        }
+    }
+
+    /// What the loader starts from.
+    ///
+    /// # Errors
+    /// Standard input cannot be read, or the current folder has gone.
+    pub fn load_options(&self, services: &[String]) -> Result<LoadOptions, CliError> {
+        let global = &self.global;
+        let mut files = Vec::new();
+        for file in &global.files {
+            files.push(if file == "-" {
+                let mut text = String::new();
+                std::io::stdin()
+                    .lock()
+                    .read_to_string(&mut text)
+                    .map_err(|error| CliError::new(format!("cannot read the Compose file from standard input: {error}")))?;
+                FileArg::Stdin(text)
+            } else {
+                FileArg::Path(PathBuf::from(file))
+            });
+        }
+        Ok(LoadOptions {
+            files,
+            project_name: global.project_name.clone(),
+            project_directory: global.project_directory.clone(),
+            env_files: global.env_files.clone(),
+            profiles: global.profiles.clone(),
+            environment: super::sudo::environment().into_iter().collect(),
+            cwd: current_folder()?,
+            services: services.to_vec(),
+            all_resources: false,
+        })
+    }
+
+    /// Prints warnings.
+    pub fn show(&self, warnings: &[Diagnostic]) {
+        let style = self.style();
+        for warning in warnings {
+            ui::write_err(&format!("{}\n", warning.render(&style)));
+        }
+    }
+
+    /// An error made of diagnostics.
+    pub fn refusal<'a>(&self, diagnostics: impl Iterator<Item = &'a Diagnostic>) -> CliError {
+        let style = self.style();
+        let texts: Vec<String> = diagnostics.map(|d| d.render(&style)).collect();
+        CliError::Rendered(format!("{}\n", texts.join("\n\n")))
+    }
+
+    fn style(&self) -> Style {
+        if self.ui.color_err { Style::COLOUR } else { Style::PLAIN }
+    }
+
+    /// Where events of this command go.
+    pub fn sink(&self) -> Arc<dyn EventSink> {
+        ui::progress::sink(self.ui)
+    }
+
+    /// The project's containers, by name.
+    ///
+    /// # Errors
+    /// The records cannot be read.
+    pub fn containers(&self, project: &str) -> Result<Vec<ContainerView>, CliError> {
+        let mut views = inspect::containers(&self.layout, project)
+            .map_err(|error| CliError::from_error(&error))?;
+        views.sort_by(|a, b| a.record.name.cmp(&b.record.name));
+        Ok(views)
+    }
+
+    /// The names of this machine's projects.
+    ///
+    /// # Errors
+    /// The records cannot be read.
+    pub fn projects(&self) -> Result<Vec<String>, CliError> {
+        inspect::projects(&self.layout).map_err(|error| CliError::from_error(&error))
+    }
+
+    /// Refuses names that are no service of the loaded project.
+    ///
+    /// # Errors
+    /// The first unknown name, with the nearest known one.
+    pub fn check_known(&self, project: &Project, names: &[String]) -> Result<(), CliError> {
+        let known: Vec<&str> = project.services.keys().map(String::as_str).collect();
+        match names.iter().find(|name| !known.contains(&name.as_str())) {
+            Some(name) => Err(no_such_service(name, &known)),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses names that are neither a service of the project nor one of a
+    /// container's.
+    ///
+    /// # Errors
+    /// The first unknown name, with the nearest known one.
+    pub fn check_services(
+        target: &Target,
+        views: &[ContainerView],
+        names: &[String],
+    ) -> Result<(), CliError> {
+        let mut known: Vec<&str> = views.iter().map(|view| view.record.service.as_str()).collect();
+        if let Some(project) = target.project() {
+            known.extend(project.services.keys().map(String::as_str));
+            known.extend(project.disabled_services.keys().map(String::as_str));
+        }
+        for name in names {
+            if !known.contains(&name.as_str()) {
+                return Err(no_such_service(name, &known));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The error for a service that the project does not have.
+pub fn no_such_service(name: &str, known: &[&str]) -> CliError {
+    let error = CliError::new(format!("no such service: {name}"));
+    let nearest = known
+        .iter()
+        .map(|known| (strsim::damerau_levenshtein(name, known), known))
+        .min()
+        .filter(|(distance, known)| *distance <= (known.len() / 3).max(1));
+    match nearest {
+        Some((_, known)) => error.hint(format!("did you mean `{known}`?")),
+        None => error,
+    }
+}
+
+/// The current folder as the shell names it: `$PWD` where it is the same
+/// folder, so that paths through symbolic links stay as typed.
+fn current_folder() -> Result<PathBuf, CliError> {
+    let real = std::env::current_dir().map_err(|error| {
+        CliError::new(format!("cannot tell the current folder: {error}"))
+            .hint("it may have been removed; change to another one")
+    })?;
+    let named = env::read_path(env::PWD).filter(|path| {
+        path.is_absolute() && fs_err::canonicalize(path).is_ok_and(|path| path == real)
+    });
+    Ok(named.unwrap_or(real))
+}

@@ -1,0 +1,121 @@
+//! A program in a container on the caller's terminal.
+//!
+//! The caller's own terminal stays here, in raw mode; the program has one of
+//! its container's. Bytes go to and fro between the two.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::relay;
+use super::terminal::{RawMode, copy_size};
+use crate::state::ContainerId;
+use crate::supervise::client::{Client, ClientError, Conversation};
+use crate::supervise::wire::{ChangeKind, Reply, Request};
+
+/// Runs an exec with a terminal; returns its exit code.
+///
+/// # Errors
+/// It cannot be executed, or the conversation broke.
+pub async fn exec(client: &Client, request: Request) -> Result<i32, ClientError> {
+    let conversation = client.start(request, &[]).await?;
+    talk(client, conversation, None).await
+}
+
+/// Shows a container's terminal from the beginning of this run, and returns its
+/// exit code; 255 where nobody could learn it.
+///
+/// # Errors
+/// The conversation broke.
+pub async fn attach(client: &Client, id: &ContainerId) -> Result<i32, ClientError> {
+    let conversation = client.start(Request::Attach { id: id.clone() }, &[]).await?;
+    talk(client, conversation, Some(id)).await
+}
+
+async fn talk(
+    client: &Client,
+    mut conversation: Conversation,
+    container: Option<&ContainerId>,
+) -> Result<i32, ClientError> {
+    let broken = |error| client.broken(error);
+    let mut resized = signal(SignalKind::window_change()).map_err(broken)?;
+    let mut terminal: Option<Terminal> = None;
+    let mut last = None;
+    loop {
+        let answer = tokio::select! {
+            answer = conversation.next() => answer?,
+            _ = resized.recv() => {
+                if let Some(terminal) = &terminal {
+                    copy_size(io::stdin(), &terminal.master);
+                }
+                continue;
+            }
+        };
+        if let Some(master) = answer.fds.into_iter().next()
+            && terminal.is_none()
+        {
+            terminal = Some(Terminal::open(master, container.is_none()).map_err(broken)?);
+        }
+        match answer.reply {
+            Reply::Output { data, .. } => show(&data).map_err(broken)?,
+            Reply::Event(change) if Some(&change.id) == container => {
+                if let ChangeKind::Exited { code, .. } = change.kind {
+                    last = Some(code.unwrap_or(255));
+                }
+            }
+            Reply::ExecExited { code } => {
+                if let Some(terminal) = terminal {
+                    terminal.finish().await;
+                }
+                return Ok(code);
+            }
+            Reply::Ok => return Ok(last.unwrap_or(255)),
+            _ => {}
+        }
+    }
+}
+
+fn show(data: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(data)?;
+    out.flush()
+}
+
+/// The container's terminal, joined to the caller's.
+struct Terminal {
+    master: OwnedFd,
+    raw: Option<RawMode>,
+    output: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Terminal {
+    /// Joins the two. `reads`: this side reads the master; for a container
+    /// that the supervisor logs, its output comes in the conversation instead.
+    fn open(master: OwnedFd, reads: bool) -> io::Result<Self> {
+        let caller = io::stdin();
+        let raw = RawMode::enter(caller.as_fd()).ok();
+        copy_size(&caller, &master);
+        let keys = File::from(caller.as_fd().try_clone_to_owned()?);
+        let to = File::from(master.try_clone()?);
+        // Ends with the process: nobody may ever press another key.
+        drop(std::thread::spawn(move || relay::copy(keys, to)));
+        let output = if reads {
+            let from = File::from(master.try_clone()?);
+            let to = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+            Some(std::thread::spawn(move || relay::copy(from, to)))
+        } else {
+            None
+        };
+        Ok(Self { master, raw, output })
+    }
+
+    /// Waits for the last output, then gives the caller's terminal back.
+    async fn finish(mut self) {
+        if let Some(output) = self.output.take() {
+            tokio::task::spawn_blocking(move || output.join()).await.ok();
+        }
+        drop(self.raw.take());
+    }
+}

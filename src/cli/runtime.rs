@@ -1,0 +1,20 @@
+//! The asynchronous runtime of those commands that wait for something.
+
+use std::future::Future;
+
+use super::error::{CliError, CliResult};
+
+/// Runs a command's future to its end on this thread.
+///
+/// # Errors
+/// The kernel gives no epoll instance, or what the future returns.
+pub fn block_on(future: impl Future<Output = CliResult>) -> CliResult {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::new(format!("cannot start the event loop: {error}")))?;
+    let result = runtime.block_on(future);
+    // A thread may still be blocked in a read of standard input.
+    runtime.shutdown_background();
+    result
+}

@@ -1,0 +1,49 @@
+//! The caller's own terminal: raw mode and size.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::termios::{self, OptionalActions, Termios, Winsize};
+
+/// Puts a terminal into raw mode until it is dropped (termios(3)).
+#[derive(Debug)]
+pub struct RawMode {
+    terminal: OwnedFd,
+    before: Termios,
+}
+
+impl RawMode {
+    /// Switches `terminal` to raw mode; every key then goes to the program in
+    /// the container, Ctrl-C too.
+    ///
+    /// # Errors
+    /// It is no terminal.
+    pub fn enter(terminal: BorrowedFd<'_>) -> io::Result<Self> {
+        let terminal = terminal.try_clone_to_owned()?;
+        let before = termios::tcgetattr(&terminal)?;
+        let mut raw = before.clone();
+        raw.make_raw();
+        termios::tcsetattr(&terminal, OptionalActions::Now, &raw)?;
+        Ok(Self { terminal, before })
+    }
+}
+
+impl Drop for RawMode {
+    fn drop(&mut self) {
+        // A terminal that has gone needs no restoring.
+        termios::tcsetattr(&self.terminal, OptionalActions::Now, &self.before).ok();
+    }
+}
+
+/// Gives `to` the size of `from`; does nothing where either is no terminal.
+pub fn copy_size(from: impl AsFd, to: impl AsFd) {
+    if let Ok(size) = termios::tcgetwinsize(from) {
+        termios::tcsetwinsize(to, size).ok();
+    }
+}
+
+/// Columns and rows, where this is a terminal.
+pub fn size(of: impl AsFd) -> Option<(u16, u16)> {
+    let Winsize { ws_col, ws_row, .. } = termios::tcgetwinsize(of).ok()?;
+    (ws_col > 0 && ws_row > 0).then_some((ws_col, ws_row))
+}

@@ -1,0 +1,132 @@
+//! What a tree's attributes say to each other, before the typed model: sources
+//! of configs and secrets, external resources, addresses.
+//!
+//! What services say to each other is in [`consistency`](super::consistency).
+
+use std::net::IpAddr;
+
+use super::diag::Report;
+use super::tree::{Map, Node};
+
+/// Checks a canonical tree.
+pub(super) fn tree(tree: &Node, report: &mut Report) {
+    for (name, volume) in members(tree, "volumes") {
+        external_volume(&format!("volumes.{name}"), volume, report);
+    }
+    for (name, config) in members(tree, "configs") {
+        let keys = ["file", "environment", "content"];
+        sources(&format!("configs.{name}"), config, &keys, report);
+    }
+    for (name, secret) in members(tree, "secrets") {
+        let keys = ["file", "environment"];
+        sources(&format!("secrets.{name}"), secret, &keys, report);
+    }
+    for (name, service) in members(tree, "services") {
+        let path = format!("services.{name}");
+        for (index, port) in items(service.get("ports")) {
+            host_address(&format!("{path}.ports[{index}].host_ip"), port, report);
+        }
+        let watch = service
+            .get("develop")
+            .and_then(|develop| develop.get("watch"));
+        for (index, watch) in items(watch) {
+            let path = format!("{path}.develop.watch[{index}].path");
+            if let Some(node) = watch.get("path").filter(|node| node.as_str() == Some("")) {
+                report.error(node.mark, &path, "the path is empty");
+            }
+        }
+        device_requests(&path, service, report);
+    }
+}
+
+fn members<'n>(tree: &'n Node, key: &str) -> impl Iterator<Item = (&'n String, &'n Node)> {
+    tree.get(key).and_then(Node::as_map).into_iter().flatten()
+}
+
+fn items(node: Option<&Node>) -> impl Iterator<Item = (usize, &Node)> {
+    node.and_then(Node::as_seq)
+        .unwrap_or_default()
+        .iter()
+        .enumerate()
+}
+
+fn is_external(map: &Map) -> bool {
+    map.get("external").and_then(Node::as_bool) == Some(true)
+}
+
+/// A volume of somebody else has a name and nothing more.
+fn external_volume(path: &str, volume: &Node, report: &mut Report) {
+    let Some(map) = volume.as_map().filter(|map| is_external(map)) else {
+        return;
+    };
+    for (key, child) in map {
+        if key != "name" && key != "external" && !key.starts_with("x-") {
+            let path = format!("{path}.{key}");
+            let message = format!("`{key}` and `external` exclude each other");
+            let diagnostic = report
+                .at(child.key, &path, message)
+                .expected("`name` alone beside `external: true`");
+            report.push(diagnostic);
+        }
+    }
+}
+
+/// Exactly one source for a config or secret of the project's own.
+fn sources(path: &str, node: &Node, keys: &[&str], report: &mut Report) {
+    let Some(map) = node.as_map() else {
+        return;
+    };
+    let given: Vec<&str> = keys
+        .iter()
+        .copied()
+        .filter(|key| map.contains_key(*key))
+        .collect();
+    let all = keys.join(", ");
+    match given.as_slice() {
+        [] if map.contains_key("driver") || map.contains_key("external") => {}
+        [] => {
+            let diagnostic = report
+                .at(node.key, path, "it has no source")
+                .expected(format!("one of {all}, or `external: true`"));
+            report.push(diagnostic);
+        }
+        [_] => {}
+        [.., second] => {
+            let message = format!("`{}` exclude each other", given.join("` and `"));
+            let mark = map.get(*second).map_or(node.key, |child| child.key);
+            let diagnostic = report.at(mark, path, message).expected(format!("one of {all}"));
+            report.push(diagnostic);
+        }
+    }
+}
+
+fn host_address(path: &str, port: &Node, report: &mut Report) {
+    let Some(node) = port.get("host_ip") else {
+        return;
+    };
+    let text = node.as_str().unwrap_or_default();
+    if text.parse::<IpAddr>().is_err() {
+        let message = format!("`{text}` is not an IP address");
+        report.error(node.mark, path, message);
+    }
+}
+
+fn device_requests(path: &str, service: &Node, report: &mut Report) {
+    let reserved = service
+        .get("deploy")
+        .and_then(|deploy| deploy.get("resources"))
+        .and_then(|resources| resources.get("reservations"))
+        .and_then(|reservations| reservations.get("devices"));
+    for (place, list) in [
+        ("deploy.resources.reservations.devices", reserved),
+        ("gpus", service.get("gpus")),
+    ] {
+        for (index, request) in items(list) {
+            if let (Some(_), Some(ids)) = (request.get("count"), request.get("device_ids")) {
+                let path = format!("{path}.{place}[{index}]");
+                let message = "`count` and `device_ids` exclude each other";
+                report.error(ids.key, &path, message);
+            }
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Variables in the values of a file, and the types that values must have
+//! once they are in.
+//!
+//! Specification: "Interpolation". Keys are not interpolated, `x-` values are.
+
+use std::sync::LazyLock;
+
+use super::diag::Report;
+use super::template::{self, Lookup, TemplateError};
+use super::tree::{Node, Rules, Trail, Value};
+use super::units;
+
+/// The type that a string is turned into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cast {
+    Bool,
+    Int,
+    Float,
+}
+
+/// Which attributes are turned into numbers and booleans when they are given
+/// as strings, as variables always are.
+static CASTS: LazyLock<Rules<Cast>> = LazyLock::new(|| {
+    use Cast::{Bool, Float, Int};
+    Rules::new(&[
+        ("services.*.cpu_count", Int),
+        ("services.*.cpu_percent", Float),
+        ("services.*.cpu_period", Int),
+        ("services.*.cpu_quota", Int),
+        ("services.*.cpu_rt_period", Int),
+        ("services.*.cpu_rt_runtime", Int),
+        ("services.*.cpus", Float),
+        ("services.*.cpu_shares", Int),
+        ("services.*.init", Bool),
+        ("services.*.deploy.replicas", Int),
+        ("services.*.deploy.update_config.parallelism", Int),
+        ("services.*.deploy.update_config.max_failure_ratio", Float),
+        ("services.*.deploy.rollback_config.parallelism", Int),
+        ("services.*.deploy.rollback_config.max_failure_ratio", Float),
+        ("services.*.deploy.restart_policy.max_attempts", Int),
+        ("services.*.deploy.placement.max_replicas_per_node", Int),
+        ("services.*.healthcheck.retries", Int),
+        ("services.*.healthcheck.disable", Bool),
+        ("services.*.oom_kill_disable", Bool),
+        ("services.*.oom_score_adj", Int),
+        ("services.*.pids_limit", Int),
+        ("services.*.ports.*.target", Int),
+        ("services.*.privileged", Bool),
+        ("services.*.read_only", Bool),
+        ("services.*.scale", Int),
+        ("services.*.stdin_open", Bool),
+        ("services.*.tty", Bool),
+        ("services.*.ulimits.*", Int),
+        ("services.*.ulimits.*.hard", Int),
+        ("services.*.ulimits.*.soft", Int),
+        ("services.*.volumes.*.read_only", Bool),
+        ("services.*.volumes.*.volume.nocopy", Bool),
+        ("networks.*.external", Bool),
+        ("networks.*.internal", Bool),
+        ("networks.*.attachable", Bool),
+        ("networks.*.enable_ipv4", Bool),
+        ("networks.*.enable_ipv6", Bool),
+        ("volumes.*.external", Bool),
+        ("secrets.*.external", Bool),
+        ("configs.*.external", Bool),
+    ])
+});
+
+/// Interpolates a file's tree in place.
+pub(crate) fn interpolate(tree: &mut Node, lookup: &Lookup<'_>, report: &mut Report) {
+    let mut walk = Walk {
+        lookup,
+        report,
+        trail: Trail::default(),
+    };
+    walk.node(tree, Some(&CASTS));
+}
+
+struct Walk<'a> {
+    lookup: &'a Lookup<'a>,
+    report: &'a mut Report,
+    trail: Trail,
+}
+
+impl Walk<'_> {
+    fn node(&mut self, node: &mut Node, casts: Option<&Rules<Cast>>) {
+        match &mut node.value {
+            Value::Map(map) => {
+                for (key, child) in map {
+                    let before = self.trail.key(key);
+                    self.node(child, casts.and_then(|casts| casts.key(key)));
+                    self.trail.leave(before);
+                }
+            }
+            Value::Seq(items) => {
+                for (index, child) in items.iter_mut().enumerate() {
+                    let before = self.trail.index(index);
+                    self.node(child, casts.and_then(Rules::item));
+                    self.trail.leave(before);
+                }
+            }
+            Value::Str(_) => self.text(node, casts.and_then(Rules::rule)),
+            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Time(_) => {}
+        }
+    }
+
+    fn text(&mut self, node: &mut Node, cast: Option<Cast>) {
+        let Value::Str(text) = &mut node.value else {
+            return;
+        };
+        if text.contains('$') {
+            match template::substitute(text, self.lookup) {
+                Ok((result, unset)) => {
+                    *text = result;
+                    let mark = node.mark;
+                    for name in unset {
+                        self.unset(&name, mark);
+                    }
+                }
+                Err(error) => {
+                    self.refuse(node, &error);
+                    return;
+                }
+            }
+        }
+        if let Some(cast) = cast {
+            self.cast(node, cast);
+        }
+    }
+
+    fn unset(&mut self, name: &str, mark: super::tree::Mark) {
+        let message =
+            format!("the variable `{name}` is not set, it is taken as empty");
+        let told = self.report.list.iter().any(|d| d.message == message);
+        if !told {
+            self.report.warn(mark, self.trail.as_str(), message);
+        }
+    }
+
+    fn refuse(&mut self, node: &Node, error: &TemplateError) {
+        let diagnostic = self
+            .report
+            .at(node.mark, self.trail.as_str(), error.to_string());
+        self.report.push(match error {
+            TemplateError::Invalid { .. } => diagnostic
+                .expected("`${NAME}`, with `:-default`, `:?message` or `:+other` before the brace")
+                .suggest("a dollar that is no variable is written `$$`"),
+            TemplateError::Missing { name, .. } => {
+                diagnostic.suggest(format!("set it in the environment or in `.env`: {name}=…"))
+            }
+            TemplateError::TooDeep => diagnostic,
+        });
+    }
+
+    fn cast(&mut self, node: &mut Node, cast: Cast) {
+        let Value::Str(text) = &node.value else {
+            return;
+        };
+        let value = match cast {
+            Cast::Bool => {
+                let value = units::parse_boolean(text);
+                if let Some(value) = value.filter(|_| !is_true_or_false(text)) {
+                    let message = format!("`{text}` is no boolean of YAML 1.2");
+                    let warning = self
+                        .report
+                        .at(node.mark, self.trail.as_str(), message)
+                        .suggest(format!("write `{value}`"));
+                    self.report.push_warning(warning);
+                }
+                value.map(Value::Bool)
+            }
+            Cast::Int => text.parse::<i64>().ok().map(|value| Value::Int(value.into())),
+            Cast::Float => text.parse::<f64>().ok().map(Value::Float),
+        };
+        match value {
+            Some(value) => node.value = value,
+            None => self.refuse_cast(node, cast),
+        }
+    }
+
+    fn refuse_cast(&mut self, node: &Node, cast: Cast) {
+        let (what, expected) = match cast {
+            Cast::Bool => ("a boolean", "`true` or `false`"),
+            Cast::Int => ("a whole number", "digits, perhaps with a sign"),
+            Cast::Float => ("a number", "a decimal number"),
+        };
+        let text = node.as_str().unwrap_or_default();
+        let message = format!("`{text}` is not {what}");
+        let diagnostic = self
+            .report
+            .at(node.mark, self.trail.as_str(), message)
+            .expected(expected);
+        self.report.push(diagnostic);
+    }
+}
+
+fn is_true_or_false(text: &str) -> bool {
+    text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false")
+}

@@ -1,0 +1,334 @@
+//! One file over another: the rules of merging as a table, and the lists in
+//! which an entry replaces the one of the same key.
+//!
+//! Specification: "Merge and override".
+
+use std::sync::LazyLock;
+
+use super::diag::Report;
+use super::tree::{Map, Mark, Node, Rules, Trail, Value};
+
+/// How two values of an attribute become one. Without a rule mappings are
+/// merged, lists are joined, and of two scalars the later one counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    /// The later value counts, whatever it is.
+    Replace,
+    /// Both become lists (`KEY=VALUE` for mappings) and are joined.
+    Join,
+    /// As `Join`, without what is there already.
+    JoinNew,
+    /// Lists of names become mappings, which are merged.
+    Names,
+    /// As `Names`, a name alone meaning "started and required".
+    DependsOn,
+    /// A string is the context.
+    Build,
+    /// Merged where the drivers agree, else replaced.
+    Logging,
+    /// Pools are merged by subnet.
+    IpamConfig,
+}
+
+static RULES: LazyLock<Rules<Rule>> = LazyLock::new(|| {
+    use Rule::{Build, DependsOn, IpamConfig, Join, JoinNew, Logging, Names, Replace};
+    Rules::new(&[
+        ("networks.*.ipam.config", IpamConfig),
+        ("networks.*.labels", Join),
+        ("volumes.*.labels", Join),
+        ("services.*.annotations", Join),
+        ("services.*.build", Build),
+        ("services.*.build.args", Join),
+        ("services.*.build.additional_contexts", Join),
+        ("services.*.build.extra_hosts", JoinNew),
+        ("services.*.build.labels", Join),
+        ("services.*.command", Replace),
+        ("services.*.depends_on", DependsOn),
+        ("services.*.deploy.labels", Join),
+        ("services.*.dns", Join),
+        ("services.*.dns_opt", Join),
+        ("services.*.dns_search", Join),
+        ("services.*.entrypoint", Replace),
+        ("services.*.env_file", Join),
+        ("services.*.label_file", Join),
+        ("services.*.environment", Join),
+        ("services.*.extra_hosts", JoinNew),
+        ("services.*.healthcheck.test", Replace),
+        ("services.*.labels", Join),
+        ("services.*.volumes.*.volume.labels", Join),
+        ("services.*.logging", Logging),
+        ("services.*.models", Names),
+        ("services.*.networks", Names),
+        ("services.*.sysctls", Join),
+        ("services.*.tmpfs", Join),
+        ("services.*.ulimits.*", Replace),
+    ])
+});
+
+/// Merges a file's tree over what came before it.
+pub(crate) fn merge(base: Node, over: Node, report: &mut Report) -> Node {
+    let mut merger = Merger {
+        report,
+        trail: Trail::default(),
+    };
+    merger.node(base, over, Some(&RULES))
+}
+
+/// Merges a service over the one it extends.
+pub(crate) fn merge_service(name: &str, base: Node, over: Node, report: &mut Report) -> Node {
+    let rules = RULES.key("services").and_then(Rules::item);
+    let mut merger = Merger {
+        report,
+        trail: Trail::new(format!("services.{name}")),
+    };
+    merger.node(base, over, rules)
+}
+
+struct Merger<'a> {
+    report: &'a mut Report,
+    trail: Trail,
+}
+
+impl Merger<'_> {
+    fn node(&mut self, base: Node, over: Node, rules: Option<&Rules<Rule>>) -> Node {
+        if let Some(rule) = rules.and_then(Rules::rule) {
+            return self.by_rule(rule, base, over, rules);
+        }
+        if over.is_null() {
+            return base;
+        }
+        match (&base.value, &over.value) {
+            (Value::Map(_), Value::Map(_)) => self.mappings(base, over, rules),
+            (Value::Seq(_), Value::Seq(_)) => join(base, over),
+            (Value::Map(_) | Value::Seq(_), _) => self.clash(base, &over),
+            _ => over,
+        }
+    }
+
+    /// Reports that two values do not go together; the earlier one stays.
+    fn clash(&mut self, base: Node, over: &Node) -> Node {
+        let message = format!(
+            "{} cannot be merged over {}",
+            over.kind(),
+            base.kind()
+        );
+        let mut diagnostic = self.report.at(over.mark, self.trail.as_str(), message);
+        diagnostic.expected = Some(format!("{}, as before", base.kind()));
+        if let Some(position) = self.report.sources.position(base.mark) {
+            diagnostic.chain.insert(
+                0,
+                super::diag::Step {
+                    what: "the earlier value is".to_owned(),
+                    position: Some(position),
+                },
+            );
+        }
+        self.report.push(diagnostic);
+        base
+    }
+
+    fn mappings(&mut self, mut base: Node, over: Node, rules: Option<&Rules<Rule>>) -> Node {
+        let (Value::Map(map), Value::Map(other)) = (&mut base.value, over.value) else {
+            return base;
+        };
+        for (key, child) in other {
+            let Some(slot) = map.get_mut(&key) else {
+                map.insert(key, child);
+                continue;
+            };
+            let earlier = std::mem::replace(slot, Node::null(Mark::default()));
+            let key_mark = if child.is_null() { earlier.key } else { child.key };
+            let before = self.trail.key(&key);
+            let below = rules.and_then(|rules| rules.key(&key));
+            let merged = self.node(earlier, child, below).with_key(key_mark);
+            self.trail.leave(before);
+            if let Some(slot) = map.get_mut(&key) {
+                *slot = merged;
+            }
+        }
+        base
+    }
+
+    fn by_rule(
+        &mut self,
+        rule: Rule,
+        base: Node,
+        over: Node,
+        rules: Option<&Rules<Rule>>,
+    ) -> Node {
+        match rule {
+            Rule::Replace => over,
+            Rule::Join => join(into_list(base), into_list(over)),
+            Rule::JoinNew => {
+                let base = into_list(base);
+                let mut over = into_list(over);
+                if let (Some(known), Some(items)) = (base.as_seq(), over.as_seq_mut()) {
+                    items.retain(|item| !known.contains(item));
+                }
+                join(base, over)
+            }
+            Rule::Names => self.merge_forms(base, over, rules, &|mark| Node::null(mark)),
+            Rule::DependsOn => self.merge_forms(base, over, rules, &started),
+            Rule::Build => self.merge_context(base, over, rules),
+            Rule::Logging => self.logging(base, over, rules),
+            Rule::IpamConfig => self.ipam_config(base, over),
+        }
+    }
+
+    /// Merges two mappings, either of which may be a list of names.
+    fn merge_forms(
+        &mut self,
+        base: Node,
+        over: Node,
+        rules: Option<&Rules<Rule>>,
+        named: &dyn Fn(Mark) -> Node,
+    ) -> Node {
+        if over.is_null() {
+            return base;
+        }
+        let base = into_mapping(base, named);
+        let over = into_mapping(over, named);
+        self.both_mappings(base, over, rules)
+    }
+
+    fn both_mappings(&mut self, base: Node, over: Node, rules: Option<&Rules<Rule>>) -> Node {
+        if over.is_null() {
+            return base;
+        }
+        if base.is_null() {
+            return over;
+        }
+        match (&base.value, &over.value) {
+            (Value::Map(_), Value::Map(_)) => self.mappings(base, over, rules),
+            _ => self.clash(base, &over),
+        }
+    }
+
+    fn merge_context(&mut self, base: Node, over: Node, rules: Option<&Rules<Rule>>) -> Node {
+        let long = |node: Node| match &node.value {
+            Value::Str(text) => {
+                let mut map = Map::new();
+                map.insert("context".to_owned(), Node::str(text.clone(), node.mark));
+                Node {
+                    value: Value::Map(map),
+                    ..node
+                }
+            }
+            _ => node,
+        };
+        self.both_mappings(long(base), long(over), rules)
+    }
+
+    fn logging(&mut self, base: Node, over: Node, rules: Option<&Rules<Rule>>) -> Node {
+        match (base.get("driver"), over.get("driver")) {
+            (Some(earlier), Some(later)) if earlier != later => over,
+            _ => self.both_mappings(base, over, rules),
+        }
+    }
+
+    /// Pools of one subnet are merged. The reference works on shared mappings,
+    /// so a pool that is in the result already changes there when it is merged
+    /// again; `pools` holds places in `all` for the same effect.
+    fn ipam_config(&mut self, base: Node, over: Node) -> Node {
+        let mark = over.mark;
+        let (Some(bases), Some(overs)) = (base.as_seq(), over.as_seq()) else {
+            return self.clash(base, &over);
+        };
+        let originals = bases.len();
+        let mut all: Vec<Node> = bases.iter().chain(overs).cloned().collect();
+        let mut pools: Vec<usize> = Vec::new();
+        let subnet = |all: &[Node], at: usize| all.get(at)?.get("subnet").cloned();
+        for original in 0..originals {
+            for later in originals..all.len() {
+                let wanted = subnet(&all, later);
+                let known = pools.iter().any(|at| subnet(&all, *at) == wanted);
+                if wanted != subnet(&all, original) && !known {
+                    pools.push(later);
+                    continue;
+                }
+                let (Some(left), Some(right)) = (all.get(original), all.get(later)) else {
+                    continue;
+                };
+                let merged = self.both_mappings(left.clone(), right.clone(), None);
+                let name = merged.get("subnet").cloned();
+                if let Some(slot) = all.get_mut(original) {
+                    *slot = merged;
+                }
+                let known = pools.iter().position(|at| subnet(&all, *at) == name);
+                match known.and_then(|at| pools.get_mut(at)) {
+                    Some(slot) => *slot = original,
+                    None => pools.push(original),
+                }
+            }
+        }
+        let pools = pools
+            .into_iter()
+            .filter_map(|at| all.get(at).cloned())
+            .collect();
+        Node::seq(pools, mark)
+    }
+}
+
+/// Two lists after each other.
+fn join(mut base: Node, over: Node) -> Node {
+    if let (Value::Seq(items), Value::Seq(more)) = (&mut base.value, over.value) {
+        items.extend(more);
+    }
+    base
+}
+
+/// A mapping as the list of `KEY=VALUE` that means the same, a string as a list
+/// of one.
+fn into_list(node: Node) -> Node {
+    let mark = node.mark;
+    let key_mark = node.key;
+    let items = match node.value {
+        Value::Seq(items) => items,
+        Value::Map(map) => {
+            let mut items: Vec<Node> = map
+                .into_iter()
+                .flat_map(|(key, child)| pairs(&key, &child))
+                .collect();
+            items.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
+            items
+        }
+        Value::Str(_) => vec![node],
+        _ => Vec::new(),
+    };
+    Node::seq(items, mark).with_key(key_mark)
+}
+
+fn pairs(key: &str, child: &Node) -> Vec<Node> {
+    let pair = |value: &Node| {
+        let text = value.scalar_text().unwrap_or_default();
+        Node::str(format!("{key}={text}"), value.mark).with_key(child.key)
+    };
+    match &child.value {
+        Value::Null => vec![Node::str(key, child.key)],
+        Value::Seq(items) => items.iter().map(pair).collect(),
+        _ => vec![pair(child)],
+    }
+}
+
+/// A list of names as a mapping; anything else stays.
+fn into_mapping(node: Node, named: &dyn Fn(Mark) -> Node) -> Node {
+    let Value::Seq(items) = &node.value else {
+        return node;
+    };
+    let map: Map = items
+        .iter()
+        .filter_map(|item| Some((item.as_str()?.to_owned(), named(item.mark))))
+        .collect();
+    Node {
+        value: Value::Map(map),
+        ..node
+    }
+}
+
+/// What a name alone in `depends_on` means.
+pub(crate) fn started(mark: Mark) -> Node {
+    let mut map = Map::new();
+    map.insert("condition".to_owned(), Node::str("service_started", mark));
+    map.insert("required".to_owned(), Node::bool(true, mark));
+    Node::map(map, mark)
+}

@@ -1,0 +1,290 @@
+//! Lists and mappings that the specification allows in several forms.
+
+use indexmap::IndexMap;
+use serde_json::Value as Json;
+
+use super::record::{Cx, Emit, Form, Parse};
+use crate::compose::shell;
+use crate::compose::tree::{Node, Value};
+
+/// A command line, word by word. Empty is not the same as absent: it clears
+/// what the image has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Argv(pub Vec<String>);
+
+impl std::ops::Deref for Argv {
+    type Target = [String];
+
+    fn deref(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl Parse for Argv {
+    fn parse(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        match &node.value {
+            Value::Str(text) => match shell::split(text) {
+                Ok(words) => Some(Self(words)),
+                Err(message) => cx.fail(node, message, "a command line with balanced quotes"),
+            },
+            Value::Seq(_) => Vec::parse(node, cx).map(Self),
+            _ => cx.fail(node, format!("is {}", node.kind()), "a string or a list"),
+        }
+    }
+}
+
+impl Emit for Argv {
+    fn value(&self, form: Form) -> Json {
+        self.0.value(form)
+    }
+
+    fn null_when_absent(form: Form) -> bool {
+        form == Form::Json
+    }
+}
+
+/// `KEY=VALUE` pairs where the value may be absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Variables(pub IndexMap<String, Option<String>>);
+
+impl std::ops::Deref for Variables {
+    type Target = IndexMap<String, Option<String>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl Parse for Variables {
+    fn parse(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let mut variables = IndexMap::new();
+        match &node.value {
+            Value::Map(map) => {
+                for (key, child) in map {
+                    variables.insert(key.clone(), child.scalar_text());
+                }
+            }
+            Value::Seq(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    let text = item.scalar_text().unwrap_or_default();
+                    let (key, value) = split_pair(&text, '=');
+                    if key.ends_with(char::is_whitespace) {
+                        return cx.item(index, |cx| {
+                            cx.fail(
+                                item,
+                                format!("the variable `{key}` has a space before its `=`"),
+                                "NAME=VALUE",
+                            )
+                        });
+                    }
+                    variables.insert(key, value);
+                }
+            }
+            _ => return cx.fail(node, format!("is {}", node.kind()), "a mapping or a list"),
+        }
+        Some(Self(variables))
+    }
+}
+
+impl Emit for Variables {
+    fn value(&self, _form: Form) -> Json {
+        sorted(&self.0, |value| {
+            value.clone().map_or(Json::Null, Json::String)
+        })
+    }
+
+    fn omit(&self, _form: Form) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Labels: `KEY=VALUE` pairs where an absent value is empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Labels(pub IndexMap<String, String>);
+
+impl std::ops::Deref for Labels {
+    type Target = IndexMap<String, String>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl Parse for Labels {
+    fn parse(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let pairs = match &node.value {
+            Value::Map(map) => map
+                .iter()
+                .map(|(key, child)| (key.clone(), child.scalar_text().unwrap_or_default()))
+                .collect(),
+            Value::Seq(items) => items
+                .iter()
+                .map(|item| {
+                    let text = item.scalar_text().unwrap_or_default();
+                    let (key, value) = split_pair(&text, '=');
+                    (key, value.unwrap_or_default())
+                })
+                .collect(),
+            _ => return cx.fail(node, format!("is {}", node.kind()), "a mapping or a list"),
+        };
+        Some(Self(pairs))
+    }
+}
+
+impl Emit for Labels {
+    fn value(&self, _form: Form) -> Json {
+        sorted(&self.0, |value| Json::String(value.clone()))
+    }
+
+    fn omit(&self, _form: Form) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Options that are handed on as they are: text by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OptionsMap(pub IndexMap<String, String>);
+
+impl std::ops::Deref for OptionsMap {
+    type Target = IndexMap<String, String>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl Parse for OptionsMap {
+    fn parse(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let Some(map) = node.as_map() else {
+            return cx.fail(node, format!("is {}", node.kind()), "a mapping");
+        };
+        let text =
+            |(key, child): (&String, &Node)| (key.clone(), child.scalar_text().unwrap_or_default());
+        Some(Self(map.iter().map(text).collect()))
+    }
+}
+
+impl Emit for OptionsMap {
+    fn value(&self, _form: Form) -> Json {
+        sorted(&self.0, |value| Json::String(value.clone()))
+    }
+
+    fn omit(&self, _form: Form) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// `extra_hosts`: addresses by host name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExtraHosts(pub IndexMap<String, Vec<String>>);
+
+impl std::ops::Deref for ExtraHosts {
+    type Target = IndexMap<String, Vec<String>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl Parse for ExtraHosts {
+    fn parse(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let mut hosts: IndexMap<String, Vec<String>> = IndexMap::new();
+        match &node.value {
+            Value::Map(map) => {
+                for (host, child) in map {
+                    let addresses = match &child.value {
+                        Value::Seq(items) => items
+                            .iter()
+                            .map(|item| item.scalar_text().unwrap_or_default())
+                            .collect(),
+                        _ => vec![child.scalar_text().unwrap_or_default()],
+                    };
+                    cx.at(host, |cx| check_host(host, child, cx))?;
+                    hosts.insert(host.clone(), addresses);
+                }
+            }
+            Value::Seq(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    let text = item.scalar_text().unwrap_or_default();
+                    let (host, addresses) = cx.item(index, |cx| split_host(&text, item, cx))?;
+                    hosts.entry(host).or_default().extend(addresses);
+                }
+            }
+            _ => return cx.fail(node, format!("is {}", node.kind()), "a mapping or a list"),
+        }
+        for address in hosts.values_mut().flatten() {
+            if let Some(bare) = address
+                .strip_prefix('[')
+                .and_then(|rest| rest.strip_suffix(']'))
+                .filter(|bare| !bare.is_empty())
+            {
+                *address = bare.to_owned();
+            }
+        }
+        Some(Self(hosts))
+    }
+}
+
+/// Splits `host=address`, or `host:address` as older files have it.
+fn split_host(text: &str, item: &Node, cx: &mut Cx<'_>) -> Option<(String, Vec<String>)> {
+    let Some((host, addresses)) = text.split_once('=').or_else(|| text.split_once(':')) else {
+        return cx.fail(
+            item,
+            format!("`{text}` has no address"),
+            "HOST=ADDRESS, as `db=10.0.0.7`",
+        );
+    };
+    check_host(host, item, cx)?;
+    let addresses = addresses.split(',').map(str::to_owned).collect();
+    Some((host.to_owned(), addresses))
+}
+
+fn check_host(host: &str, node: &Node, cx: &mut Cx<'_>) -> Option<()> {
+    if host.is_empty() || host.contains([':', '=']) {
+        return cx.fail(
+            node,
+            format!("`{host}` is not a host name"),
+            "HOST=ADDRESS, as `db=10.0.0.7`",
+        );
+    }
+    Some(())
+}
+
+impl Emit for ExtraHosts {
+    fn value(&self, _form: Form) -> Json {
+        let mut list: Vec<String> = self
+            .0
+            .iter()
+            .flat_map(|(host, addresses)| {
+                addresses
+                    .iter()
+                    .map(move |address| format!("{host}={address}"))
+            })
+            .collect();
+        list.sort();
+        Json::Array(list.into_iter().map(Json::String).collect())
+    }
+
+    fn omit(&self, _form: Form) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Splits a pair at its first separator.
+fn split_pair(text: &str, separator: char) -> (String, Option<String>) {
+    match text.split_once(separator) {
+        Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
+        None => (text.to_owned(), None),
+    }
+}
+
+fn sorted<T>(map: &IndexMap<String, T>, value: impl Fn(&T) -> Json) -> Json {
+    let mut entries: Vec<_> = map.iter().collect();
+    entries.sort_by(|a, b| a.0.cmp(b.0));
+    Json::Object(
+        entries
+            .into_iter()
+            .map(|(key, item)| (key.clone(), value(item)))
+            .collect(),
+    )
+}

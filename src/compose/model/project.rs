@@ -1,0 +1,125 @@
+//! A project: the model as a whole.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use serde_json::{Map as JsonMap, Value as Json};
+
+use super::record::{Emit, Extensions, Form, put};
+use super::{ConfigSource, Model, Network, SecretSource, Service, Volume};
+use crate::compose::diag::{Diagnostic, Position, Sources};
+use crate::compose::tree::{Mark, Node};
+
+/// A loaded project.
+#[derive(Debug, Clone, Default)]
+pub struct Project {
+    /// Its name.
+    pub name: String,
+    /// The folder relative paths start at.
+    pub working_dir: PathBuf,
+    /// The files it was loaded from, absolute; `-` for standard input.
+    pub compose_files: Vec<PathBuf>,
+    /// The profiles that are active.
+    pub profiles: Vec<String>,
+    /// Active services, in the order of the file.
+    pub services: IndexMap<String, Service>,
+    /// Services whose profiles are not active, or that were not selected.
+    pub disabled_services: IndexMap<String, Service>,
+    /// Networks; with [`crate::compose::LoadOptions::all_resources`] off, only
+    /// those that an active service uses. The same for what follows.
+    pub networks: IndexMap<String, Network>,
+    /// Volumes.
+    pub volumes: IndexMap<String, Volume>,
+    /// Configs.
+    pub configs: IndexMap<String, ConfigSource>,
+    /// Secrets.
+    pub secrets: IndexMap<String, SecretSource>,
+    /// AI models.
+    pub models: IndexMap<String, Model>,
+    /// What variables were resolved with: the process' environment, then
+    /// `.env`.
+    pub environment: IndexMap<String, String>,
+    /// `x-` attributes at the top level.
+    pub extensions: Extensions,
+    /// Where everything stands.
+    pub(crate) origin: Arc<Origin>,
+}
+
+/// The tree that the model was read from, and the texts it came from.
+#[derive(Debug, Default)]
+pub(crate) struct Origin {
+    pub(crate) tree: Option<Node>,
+    pub(crate) sources: Sources,
+}
+
+impl Project {
+    /// Where an attribute is written: `services.web.ports[1].target`. For what
+    /// a default put there, the nearest thing above it that was written.
+    pub fn position(&self, path: &str) -> Option<Position> {
+        self.origin.sources.position(self.mark(path)?)
+    }
+
+    /// An error about an attribute, with its place and source line, for
+    /// callers that refuse what the loader accepts.
+    pub fn diagnostic(&self, path: &str, message: impl Into<String>) -> Diagnostic {
+        let mark = self.mark(path).unwrap_or_default();
+        let mut diagnostic = Diagnostic::error(message).path(path);
+        diagnostic.position = self.origin.sources.position(mark);
+        diagnostic.excerpt = self.origin.sources.excerpt(mark);
+        diagnostic
+    }
+
+    fn mark(&self, path: &str) -> Option<Mark> {
+        let tree = self.origin.tree.as_ref()?;
+        let mut path = path;
+        loop {
+            let mark = tree.lookup(path).map(|node| {
+                if node.key.is_known() {
+                    node.key
+                } else {
+                    node.mark
+                }
+            });
+            if let Some(mark) = mark.filter(|mark| mark.is_known()) {
+                return Some(mark);
+            }
+            let end = path.rfind(['.', '['])?;
+            path = path.get(..end)?;
+        }
+    }
+
+    /// The model as `config --format json` prints it (before dollars are
+    /// doubled). It has no `models`, as the reference has none there.
+    pub fn canonical_json(&self) -> Json {
+        let mut object = self.canonical(Form::Json);
+        object.shift_remove("models");
+        Json::Object(object)
+    }
+
+    /// The model as `config` prints it, as YAML (before dollars are doubled).
+    pub fn canonical_yaml(&self) -> String {
+        crate::compose::emit::yaml(&Json::Object(self.canonical(Form::Yaml)))
+    }
+
+    fn canonical(&self, form: Form) -> JsonMap<String, Json> {
+        let mut object = JsonMap::new();
+        put(&mut object, "name", &self.name, form);
+        object.insert("services".to_owned(), self.services.value(form));
+        put(&mut object, "networks", &self.networks, form);
+        put(&mut object, "volumes", &self.volumes, form);
+        put(&mut object, "secrets", &self.secrets, form);
+        let mut configs = self.configs.clone();
+        for config in configs.values_mut() {
+            if config.environment.is_some() {
+                config.content = None;
+            }
+        }
+        put(&mut object, "configs", &configs, form);
+        put(&mut object, "models", &self.models, form);
+        for (key, value) in &self.extensions {
+            object.insert(key.clone(), value.clone());
+        }
+        object
+    }
+}

@@ -1,0 +1,454 @@
+//! How the model's types are read from the canonical tree and written back.
+//!
+//! [`record!`] declares a type of the model once: its fields are the attributes
+//! of the specification by name, and reading ([`Parse`]) and writing ([`Emit`])
+//! follow from the fields' types. Written without its empty fields, as the
+//! reference implementation does.
+
+use indexmap::IndexMap;
+use serde_json::{Map as JsonMap, Value as Json};
+
+use crate::compose::diag::{Diagnostic, Report};
+use crate::compose::tree::{Mark, Node, Trail, Value};
+use crate::compose::{scalar, units};
+
+/// `x-` attributes, kept as they were written.
+pub type Extensions = IndexMap<String, Json>;
+
+/// What [`Parse`] implementations work with: the path and where to complain.
+pub(crate) struct Cx<'a> {
+    pub(crate) report: &'a mut Report,
+    pub(crate) trail: Trail,
+}
+
+impl Cx<'_> {
+    /// Reports an error at `node` and gives up on it.
+    pub(crate) fn fail<T>(
+        &mut self,
+        node: &Node,
+        message: impl Into<String>,
+        expected: &str,
+    ) -> Option<T> {
+        let diagnostic = self.diagnostic(node.mark, message).expected(expected);
+        self.report.push(diagnostic);
+        None
+    }
+
+    /// An error of the path at work.
+    pub(crate) fn diagnostic(&self, mark: Mark, message: impl Into<String>) -> Diagnostic {
+        self.report.at(mark, self.trail.as_str(), message)
+    }
+
+    /// Works below a key.
+    pub(crate) fn at<T>(&mut self, key: &str, work: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.trail.key(key);
+        let result = work(self);
+        self.trail.leave(before);
+        result
+    }
+
+    /// Works below a list's item.
+    pub(crate) fn item<T>(&mut self, index: usize, work: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.trail.index(index);
+        let result = work(self);
+        self.trail.leave(before);
+        result
+    }
+}
+
+/// Reading from the canonical tree. `None` means that an error was reported.
+pub(crate) trait Parse: Sized {
+    fn parse(node: &Node, cx: &mut Cx<'_>) -> Option<Self>;
+
+    /// True for a value that means the same as its absence.
+    fn is_unset(&self) -> bool {
+        false
+    }
+}
+
+/// Which of the two canonical forms is written. They differ in what the
+/// reference does differently: JSON has `null` for an unset command and no
+/// nested extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// As `config --format json`.
+    Json,
+    /// As `config`.
+    Yaml,
+}
+
+/// Writing to the canonical form.
+pub(crate) trait Emit {
+    fn value(&self, form: Form) -> Json;
+
+    /// True where the attribute is left out.
+    fn omit(&self, _form: Form) -> bool {
+        false
+    }
+
+    /// True for a value that is written as if it were absent.
+    fn is_blank(&self) -> bool {
+        false
+    }
+
+    /// True for what is never written, such as a secret's content.
+    fn hidden() -> bool {
+        false
+    }
+
+    /// True where `None` of this type is written as `null`.
+    fn null_when_absent(_form: Form) -> bool {
+        false
+    }
+}
+
+/// Declares a model type with its fields; `= "key"` where a field's name is not
+/// the attribute's name.
+macro_rules! record {
+    (@key $field:ident) => { stringify!($field) };
+    (@key $field:ident $key:literal) => { $key };
+    (
+        $(#[$meta:meta])*
+        $name:ident {
+            $( $(#[$fmeta:meta])* $field:ident $(= $key:literal)? : $type:ty, )*
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Default, PartialEq)]
+        pub struct $name {
+            $( $(#[$fmeta])* pub $field: $type, )*
+            /// `x-` attributes.
+            pub extensions: $crate::compose::model::Extensions,
+        }
+
+        impl $crate::compose::model::record::Parse for $name {
+            fn parse(
+                node: &$crate::compose::tree::Node,
+                cx: &mut $crate::compose::model::record::Cx<'_>,
+            ) -> Option<Self> {
+                let Some(map) = node.as_map() else {
+                    return cx.fail(node, format!("is {}", node.kind()), "a mapping");
+                };
+                let mut record = Self::default();
+                for (key, child) in map {
+                    match key.as_str() {
+                        $(
+                            record!(@key $field $($key)?) => {
+                                let read = cx.at(key, |cx| {
+                                    $crate::compose::model::record::field(child, cx)
+                                });
+                                if let Some(value) = read {
+                                    record.$field = value;
+                                }
+                            }
+                        )*
+                        _ if key.starts_with("x-") => {
+                            record.extensions.insert(
+                                key.clone(),
+                                $crate::compose::model::record::raw_json(child),
+                            );
+                        }
+                        _ => {} // the schema has refused what is unknown
+                    }
+                }
+                Some(record)
+            }
+        }
+
+        impl $crate::compose::model::record::Emit for $name {
+            fn value(&self, form: $crate::compose::model::Form) -> serde_json::Value {
+                let mut object = serde_json::Map::new();
+                $(
+                    $crate::compose::model::record::put(
+                        &mut object,
+                        record!(@key $field $($key)?),
+                        &self.$field,
+                        form,
+                    );
+                )*
+                if form == $crate::compose::model::Form::Yaml {
+                    for (key, value) in &self.extensions {
+                        object.insert(key.clone(), value.clone());
+                    }
+                }
+                serde_json::Value::Object(object)
+            }
+        }
+    };
+}
+pub(crate) use record;
+
+/// Reads one attribute; null is the same as absent.
+pub(crate) fn field<T: Parse + Default>(node: &Node, cx: &mut Cx<'_>) -> Option<T> {
+    if node.is_null() {
+        return Some(T::default());
+    }
+    T::parse(node, cx)
+}
+
+/// Writes one attribute unless it is empty.
+pub(crate) fn put<T: Emit>(object: &mut JsonMap<String, Json>, key: &str, value: &T, form: Form) {
+    if !value.omit(form) {
+        object.insert(key.to_owned(), value.value(form));
+    }
+}
+
+/// A node as JSON, without interpretation.
+pub(crate) fn raw_json(node: &Node) -> Json {
+    match &node.value {
+        Value::Null => Json::Null,
+        Value::Bool(value) => Json::Bool(*value),
+        Value::Int(value) => i64::try_from(*value)
+            .map(Json::from)
+            .or_else(|_| u64::try_from(*value).map(Json::from))
+            .unwrap_or_else(|_| Json::String(value.to_string())),
+        Value::Float(value) => units::float_json(*value),
+        Value::Str(text) => Json::String(text.clone()),
+        Value::Time(text) => Json::String(scalar::full_time(text)),
+        // The reference makes nothing of an empty list in an extension.
+        Value::Seq(items) if items.is_empty() => Json::Null,
+        Value::Seq(items) => Json::Array(items.iter().map(raw_json).collect()),
+        Value::Map(map) => Json::Object(
+            map.iter()
+                .map(|(key, child)| (key.clone(), raw_json(child)))
+                .collect(),
+        ),
+    }
+}
+
+impl<T: Parse> Parse for Option<T> {
+    fn parse(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        if node.is_null() {
+            return Some(None);
+        }
+        T::parse(node, cx).map(|value| Some(value).filter(|value| !value.is_unset()))
+    }
+}
+
+impl<T: Emit> Emit for Option<T> {
+    fn value(&self, form: Form) -> Json {
+        self.as_ref().map_or(Json::Null, |value| value.value(form))
+    }
+
+    fn omit(&self, form: Form) -> bool {
+        match self {
+            None => T::hidden() || !T::null_when_absent(form),
+            Some(value) => T::hidden() || value.is_blank(),
+        }
+    }
+}
+
+impl Parse for String {
+    fn parse(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        match &node.value {
+            Value::Str(text) => Some(text.clone()),
+            Value::Int(value) => Some(value.to_string()),
+            _ => cx.fail(node, format!("is {}", node.kind()), "a string"),
+        }
+    }
+
+    fn is_unset(&self) -> bool {
+        self.is_empty()
+    }
+}
+
+impl Emit for String {
+    fn value(&self, _form: Form) -> Json {
+        Json::String(self.clone())
+    }
+
+    fn omit(&self, _form: Form) -> bool {
+        self.is_empty()
+    }
+}
+
+impl Parse for bool {
+    fn parse(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        match &node.value {
+            Value::Bool(value) => Some(*value),
+            Value::Str(text) => match units::parse_boolean(text) {
+                Some(value) => Some(value),
+                None => cx.fail(
+                    node,
+                    format!("`{text}` is not a boolean"),
+                    "`true` or `false`",
+                ),
+            },
+            _ => cx.fail(node, format!("is {}", node.kind()), "`true` or `false`"),
+        }
+    }
+}
+
+impl Emit for bool {
+    fn value(&self, _form: Form) -> Json {
+        Json::Bool(*self)
+    }
+
+    fn omit(&self, _form: Form) -> bool {
+        !*self
+    }
+}
+
+impl Parse for i64 {
+    fn parse(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let value = match &node.value {
+            Value::Int(value) => Self::try_from(*value).ok(),
+            Value::Float(value) => units::whole_part(*value),
+            Value::Str(text) => text.parse().ok(),
+            _ => None,
+        };
+        match value {
+            Some(value) => Some(value),
+            None => cx.fail(node, shown(node, "is not a whole number"), "a whole number"),
+        }
+    }
+}
+
+impl Emit for i64 {
+    fn value(&self, _form: Form) -> Json {
+        Json::from(*self)
+    }
+
+    fn omit(&self, _form: Form) -> bool {
+        *self == 0
+    }
+}
+
+/// Numbers that the reference reads without looking into strings.
+macro_rules! unsigned {
+    ($type:ty) => {
+        impl Parse for $type {
+            fn parse(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+                let value = match &node.value {
+                    Value::Int(value) => Self::try_from(*value).ok(),
+                    Value::Float(value) => {
+                        units::whole_part(*value).and_then(|value| Self::try_from(value).ok())
+                    }
+                    _ => None,
+                };
+                match value {
+                    Some(value) => Some(value),
+                    None => cx.fail(
+                        node,
+                        shown(node, "is not a number in range"),
+                        concat!("a whole number of the range of ", stringify!($type)),
+                    ),
+                }
+            }
+        }
+
+        impl Emit for $type {
+            fn value(&self, _form: Form) -> Json {
+                Json::from(*self)
+            }
+
+            fn omit(&self, _form: Form) -> bool {
+                *self == 0
+            }
+        }
+    };
+}
+unsigned!(u64);
+unsigned!(u32);
+unsigned!(u16);
+
+impl Parse for f64 {
+    fn parse(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "shares of cpus are small numbers"
+        )]
+        let value = match &node.value {
+            Value::Int(value) => Some(*value as Self),
+            Value::Float(value) => Some(*value),
+            Value::Str(text) => text.parse().ok(),
+            _ => None,
+        };
+        match value.filter(|value| value.is_finite()) {
+            Some(value) => Some(value),
+            None => cx.fail(node, shown(node, "is not a number"), "a number"),
+        }
+    }
+}
+
+impl Emit for f64 {
+    fn value(&self, _form: Form) -> Json {
+        units::float_json(*self)
+    }
+
+    fn omit(&self, _form: Form) -> bool {
+        *self == 0.0
+    }
+}
+
+/// A list; a single string is a list of one.
+impl<T: Parse + Default> Parse for Vec<T> {
+    fn parse(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let items = match &node.value {
+            Value::Seq(items) => items.as_slice(),
+            Value::Str(_) => std::slice::from_ref(node),
+            _ => return cx.fail(node, format!("is {}", node.kind()), "a list"),
+        };
+        // What an error was reported for leaves its place empty.
+        let read = items
+            .iter()
+            .enumerate()
+            .map(|(index, item)| cx.item(index, |cx| field(item, cx)).unwrap_or_default())
+            .collect();
+        Some(read)
+    }
+}
+
+impl<T: Emit> Emit for Vec<T> {
+    fn value(&self, form: Form) -> Json {
+        Json::Array(self.iter().map(|item| item.value(form)).collect())
+    }
+
+    fn omit(&self, _form: Form) -> bool {
+        self.is_empty()
+    }
+}
+
+/// A mapping with names of the user's choice.
+impl<T: Parse + Default> Parse for IndexMap<String, T> {
+    fn parse(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let Some(map) = node.as_map() else {
+            return cx.fail(node, format!("is {}", node.kind()), "a mapping");
+        };
+        let read = map
+            .iter()
+            .map(|(key, child)| {
+                let value = cx.at(key, |cx| field(child, cx)).unwrap_or_default();
+                (key.clone(), value)
+            })
+            .collect();
+        Some(read)
+    }
+}
+
+/// Written in the order of names, so that the output does not depend on where
+/// in which file something was said.
+impl<T: Emit> Emit for IndexMap<String, T> {
+    fn value(&self, form: Form) -> Json {
+        let mut entries: Vec<_> = self.iter().collect();
+        entries.sort_by(|a, b| a.0.cmp(b.0));
+        Json::Object(
+            entries
+                .into_iter()
+                .map(|(key, value)| (key.clone(), value.value(form)))
+                .collect(),
+        )
+    }
+
+    fn omit(&self, _form: Form) -> bool {
+        self.is_empty()
+    }
+}
+
+/// `TEXT is not …`, with the text where the node is a scalar.
+pub(crate) fn shown(node: &Node, what: &str) -> String {
+    match node.scalar_text() {
+        Some(text) => format!("`{text}` {what}"),
+        None => format!("is {}", node.kind()),
+    }
+}

@@ -1,0 +1,292 @@
+//! The shape of a Compose file: which attributes there are and of what type,
+//! stated as tables, and the check of a tree against them.
+//!
+//! All errors of a tree are reported, and what is wrong is taken out of it, so
+//! that later stages can look for errors of their own in what is left.
+
+mod common;
+mod deploy;
+mod parts;
+mod patterns;
+mod service;
+mod shape;
+mod suggest;
+mod top;
+
+use std::collections::HashMap;
+
+pub(crate) use self::suggest::similar;
+
+use self::shape::{Names, Object, Pattern, Shape, Type};
+use super::diag::Report;
+use super::tree::{Node, Trail, Value};
+
+/// Checks a whole tree; false where something was wrong.
+pub(crate) fn check(tree: &mut Node, report: &mut Report) -> bool {
+    let mut checker = Checker {
+        report,
+        trail: Trail::default(),
+        sound: true,
+    };
+    checker.node(tree, top::TOP);
+    checker.sound
+}
+
+struct Checker<'a> {
+    report: &'a mut Report,
+    trail: Trail,
+    sound: bool,
+}
+
+impl Checker<'_> {
+    /// True where the node can stay.
+    fn node(&mut self, node: &mut Node, shape: &Shape) -> bool {
+        match shape {
+            Shape::Any => true,
+            Shape::Is(types) => {
+                types.iter().any(|kind| is_type(node, *kind)) || self.wrong_type(node, shape)
+            }
+            Shape::OneOf(values) => match node.as_str() {
+                Some(text) if values.contains(&text) => true,
+                _ => self.wrong_value(node, shape, values),
+            },
+            Shape::Matching(pattern) => match node.as_str() {
+                Some(text) => (pattern.matches)(text) || self.mismatch(node, pattern),
+                None => self.wrong_type(node, shape),
+            },
+            Shape::Range(low, high) => match whole(node) {
+                Some(value) if (*low..=*high).contains(&value) => true,
+                _ => self.wrong_type(node, shape),
+            },
+            Shape::List(items) => self.list(node, shape, items, false),
+            Shape::Set(items) => self.list(node, shape, items, true),
+            Shape::Map(names, values) => self.mapping(node, shape, *names, values),
+            Shape::Object(object) => self.object(node, shape, object),
+            Shape::Either(shapes) => match shapes.iter().find(|shape| fits(node, shape)) {
+                Some(shape) => self.node(node, shape),
+                None => self.wrong_type(node, shape),
+            },
+        }
+    }
+
+    fn wrong_type(&mut self, node: &Node, shape: &Shape) -> bool {
+        let message = match &node.value {
+            Value::Time(text) => format!("`{text}` is read as a date"),
+            Value::Null => "has no value".to_owned(),
+            _ => super::model::shown(node, &format!("is {}", node.kind())),
+        };
+        let mut diagnostic = self
+            .report
+            .at(node.mark, self.trail.as_str(), message)
+            .expected(shape.describe());
+        if let Value::Time(text) = &node.value {
+            diagnostic = diagnostic.suggest(format!("put it in quotes: \"{text}\""));
+        } else if matches!(
+            node.value,
+            Value::Int(_) | Value::Float(_) | Value::Bool(_)
+        ) && fits(&Node::str("", node.mark), shape)
+        {
+            let text = node.scalar_text().unwrap_or_default();
+            diagnostic = diagnostic.suggest(format!("put it in quotes: \"{text}\""));
+        }
+        self.report.push(diagnostic);
+        self.sound = false;
+        false
+    }
+
+    fn wrong_value(&mut self, node: &Node, shape: &Shape, values: &[&str]) -> bool {
+        let message = super::model::shown(node, "is not one of the values");
+        let mut diagnostic = self
+            .report
+            .at(node.mark, self.trail.as_str(), message)
+            .expected(shape.describe());
+        if let Some(similar) = node
+            .as_str()
+            .and_then(|text| suggest::similar(text, values.iter().copied()))
+        {
+            diagnostic = diagnostic.suggest(format!("did you mean `{similar}`?"));
+        }
+        self.report.push(diagnostic);
+        self.sound = false;
+        false
+    }
+
+    fn mismatch(&mut self, node: &Node, pattern: &Pattern) -> bool {
+        let message = super::model::shown(node, "does not have the form that is needed");
+        let mut diagnostic = self
+            .report
+            .at(node.mark, self.trail.as_str(), message)
+            .expected(pattern.expected);
+        if pattern.quirk {
+            diagnostic = diagnostic.suggest("docker compose refuses this, too");
+        }
+        self.report.push(diagnostic);
+        self.sound = false;
+        false
+    }
+
+    fn list(&mut self, node: &mut Node, shape: &Shape, items: &Shape, unique: bool) -> bool {
+        let Value::Seq(list) = &mut node.value else {
+            return self.wrong_type(node, shape);
+        };
+        let mut index = 0;
+        list.retain_mut(|item| {
+            let before = self.trail.index(index);
+            let keep = self.node(item, items);
+            self.trail.leave(before);
+            index += 1;
+            keep
+        });
+        if unique {
+            self.no_doubles(list);
+        }
+        true
+    }
+
+    fn no_doubles(&mut self, list: &[Node]) {
+        let mut known: HashMap<String, usize> = HashMap::new();
+        for (index, item) in list.iter().enumerate() {
+            let name = format!("{:?}", item.value);
+            let Some(earlier) = known.insert(name, index).and_then(|at| list.get(at)) else {
+                continue;
+            };
+            let before = self.trail.index(index);
+            let message = super::model::shown(item, "is in this list twice");
+            let mut diagnostic = self.report.at(item.mark, self.trail.as_str(), message);
+            if earlier.mark.file != item.mark.file {
+                diagnostic = diagnostic.suggest(
+                    "an earlier file has it, too; the specification would allow that, docker compose does not",
+                );
+            }
+            self.trail.leave(before);
+            self.report.push(diagnostic);
+            self.sound = false;
+        }
+    }
+
+    fn mapping(&mut self, node: &mut Node, shape: &Shape, names: Names, values: &Shape) -> bool {
+        let Value::Map(map) = &mut node.value else {
+            return self.wrong_type(node, shape);
+        };
+        map.retain(|name, child| {
+            let before = self.trail.key(name);
+            let keep = if is_name(name, names) {
+                self.node(child, values)
+            } else if matches!(names, Names::ResourceOrUnseen | Names::LettersOrUnseen) {
+                true
+            } else {
+                self.bad_name(name, child);
+                false
+            };
+            self.trail.leave(before);
+            keep
+        });
+        true
+    }
+
+    fn bad_name(&mut self, name: &str, child: &Node) {
+        let message = format!("`{name}` is not a valid name");
+        let diagnostic = self
+            .report
+            .at(child.key, self.trail.as_str(), message)
+            .expected("letters, digits, `.`, `_` and `-`");
+        self.report.push(diagnostic);
+        self.sound = false;
+    }
+
+    fn object(&mut self, node: &mut Node, shape: &Shape, object: &Object) -> bool {
+        let mark = node.mark;
+        let Value::Map(map) = &mut node.value else {
+            return self.wrong_type(node, shape);
+        };
+        for name in object.required {
+            if !map.contains_key(*name) {
+                let message = format!("`{name}` is missing");
+                self.report.error(mark, self.trail.as_str(), message);
+                self.sound = false;
+            }
+        }
+        map.retain(|name, child| {
+            let before = self.trail.key(name);
+            let known = object
+                .attributes
+                .binary_search_by(|(known, _)| (*known).cmp(name.as_str()))
+                .ok()
+                .and_then(|at| object.attributes.get(at));
+            let keep = match known {
+                Some((_, shape)) => self.node(child, shape),
+                None if object.open || (object.extensions && name.starts_with("x-")) => true,
+                None => {
+                    self.unknown(name, child, object);
+                    false
+                }
+            };
+            self.trail.leave(before);
+            keep
+        });
+        true
+    }
+
+    fn unknown(&mut self, name: &str, child: &Node, object: &Object) {
+        let message = format!("`{name}` is not an attribute here");
+        let mut diagnostic = self.report.at(child.key, self.trail.as_str(), message);
+        let known = object.attributes.iter().map(|(known, _)| *known);
+        diagnostic.suggestion = suggest::attribute(name, child, known, &self.trail);
+        self.report.push(diagnostic);
+        self.sound = false;
+    }
+}
+
+/// True for a whole number, a float without a fraction included.
+fn whole(node: &Node) -> Option<i128> {
+    match node.value {
+        Value::Int(value) => Some(value),
+        Value::Float(value) if value.fract() == 0.0 => {
+            super::units::whole_part(value).map(i128::from)
+        }
+        _ => None,
+    }
+}
+
+fn is_type(node: &Node, kind: Type) -> bool {
+    match kind {
+        Type::Null => node.is_null(),
+        Type::Bool => matches!(node.value, Value::Bool(_)),
+        Type::Integer => whole(node).is_some(),
+        Type::Number => matches!(node.value, Value::Int(_) | Value::Float(_)),
+        Type::Str => matches!(node.value, Value::Str(_)),
+    }
+}
+
+/// True where a node is of the kind that a shape is about: what picks the
+/// alternative whose errors are reported.
+fn fits(node: &Node, shape: &Shape) -> bool {
+    match shape {
+        Shape::Any => true,
+        Shape::Is(types) => types.iter().any(|kind| is_type(node, *kind)),
+        Shape::OneOf(_) | Shape::Matching(_) => matches!(node.value, Value::Str(_)),
+        Shape::Range(..) => matches!(node.value, Value::Int(_)) || whole(node).is_some(),
+        Shape::List(_) | Shape::Set(_) => matches!(node.value, Value::Seq(_)),
+        Shape::Map(..) | Shape::Object(_) => matches!(node.value, Value::Map(_)),
+        Shape::Either(shapes) => shapes.iter().any(|shape| fits(node, shape)),
+    }
+}
+
+fn is_name(name: &str, names: Names) -> bool {
+    match names {
+        Names::Any => !name.is_empty(),
+        Names::Resource | Names::ResourceOrUnseen => {
+            let valid = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+            !name.is_empty() && name.bytes().all(valid)
+        }
+        Names::LettersOrUnseen => !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase()),
+    }
+}
+
+/// Every attribute of a service in the specification.
+pub(crate) fn service_attributes() -> Vec<&'static str> {
+    match service::SERVICE {
+        Shape::Object(object) => object.attributes.iter().map(|(name, _)| *name).collect(),
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,111 @@
+//! Which services are active: profiles, names on the command line, and the
+//! resources that they use.
+//!
+//! Specification: "Profiles".
+
+use std::collections::HashSet;
+
+use indexmap::IndexMap;
+
+use super::diag::{Diagnostic, Report};
+use super::model::{MountKind, Project};
+use super::schema::similar;
+
+/// Disables the services that are in no active profile.
+pub(super) fn by_profiles(project: &mut Project) {
+    let all = std::mem::take(&mut project.services);
+    let disabled = std::mem::take(&mut project.disabled_services);
+    for (name, service) in all.into_iter().chain(disabled) {
+        let target = if service.is_in_profiles(&project.profiles) {
+            &mut project.services
+        } else {
+            &mut project.disabled_services
+        };
+        target.insert(name, service);
+    }
+}
+
+/// Keeps the named services and what they depend on; names activate their
+/// profiles. Without names everything stays.
+pub(super) fn services(project: &mut Project, names: &[String], report: &mut Report) {
+    if names.is_empty() {
+        return;
+    }
+    for name in names {
+        if let Some(service) = project.disabled_services.get(name) {
+            project.profiles.extend(service.profiles.iter().cloned());
+        }
+    }
+    by_profiles(project);
+    let mut wanted: HashSet<String> = HashSet::new();
+    let mut open: Vec<String> = Vec::new();
+    for name in names {
+        if project.services.contains_key(name) {
+            open.push(name.clone());
+        } else {
+            let mut diagnostic = Diagnostic::error(format!("there is no service `{name}`"));
+            let known = project.services.keys().map(String::as_str);
+            if let Some(similar) = similar(name, known) {
+                diagnostic = diagnostic.suggest(format!("did you mean `{similar}`?"));
+            }
+            report.push(diagnostic);
+        }
+    }
+    while let Some(name) = open.pop() {
+        let Some(service) = project.services.get(&name) else {
+            continue;
+        };
+        if wanted.insert(name) {
+            open.extend(service.depends_on.keys().cloned());
+        }
+    }
+    let all = std::mem::take(&mut project.services);
+    for (name, mut service) in all {
+        if wanted.contains(&name) {
+            service.depends_on.retain(|name, _| wanted.contains(name));
+            project.services.insert(name, service);
+        } else {
+            project.disabled_services.insert(name, service);
+        }
+    }
+}
+
+/// Drops what no active service uses.
+pub(super) fn used_resources(project: &mut Project) {
+    let services = project.services.values();
+    let networks: HashSet<&str> = services
+        .clone()
+        .flat_map(|service| service.networks.keys().map(String::as_str))
+        .collect();
+    let volumes: HashSet<&str> = services
+        .clone()
+        .flat_map(|service| &service.volumes)
+        .filter(|mount| mount.kind == MountKind::Volume)
+        .filter_map(|mount| mount.source.as_deref())
+        .collect();
+    let secrets: HashSet<&str> = services
+        .clone()
+        .flat_map(|service| {
+            let build = service.build.iter().flat_map(|build| &build.secrets);
+            service.secrets.iter().chain(build)
+        })
+        .filter_map(|secret| secret.source.as_deref())
+        .collect();
+    let configs: HashSet<&str> = services
+        .clone()
+        .flat_map(|service| &service.configs)
+        .filter_map(|config| config.source.as_deref())
+        .collect();
+    let models: HashSet<&str> = services
+        .flat_map(|service| service.models.keys().map(String::as_str))
+        .collect();
+    keep(&mut project.networks, &networks);
+    keep(&mut project.volumes, &volumes);
+    keep(&mut project.secrets, &secrets);
+    keep(&mut project.configs, &configs);
+    keep(&mut project.models, &models);
+}
+
+fn keep<T>(resources: &mut IndexMap<String, T>, used: &HashSet<&str>) {
+    resources.retain(|name, _| used.contains(name.as_str()));
+}

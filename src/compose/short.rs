@@ -1,0 +1,284 @@
+//! The short syntaxes of ports and mounts.
+//!
+//! Specification: "ports", "volumes", short syntax.
+
+use std::net::IpAddr;
+
+/// A port of the short syntax, one container port each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ShortPort {
+    pub(crate) host_ip: Option<String>,
+    /// A port, or a range to choose from.
+    pub(crate) published: Option<String>,
+    pub(crate) target: u16,
+    pub(crate) protocol: String,
+}
+
+/// Reads `[[IP:]HOST[-HOST]:]CONTAINER[-CONTAINER][/PROTOCOL]`. A range gives
+/// one entry a port, in the order of their text, as the reference has it.
+pub(crate) fn parse_ports(text: &str) -> Result<Vec<ShortPort>, String> {
+    let (host_ip, host, container) = split_parts(text);
+    let (container, protocol) = match container.split_once('/') {
+        Some((port, protocol)) => (port, protocol.split('/').next().unwrap_or_default()),
+        None => (container, ""),
+    };
+    let protocol = if protocol.is_empty() { "tcp" } else { protocol };
+    let protocol = protocol.to_ascii_lowercase();
+    let host_ip = host_address(host_ip)?;
+    if container.is_empty() {
+        return Err(format!("`{text}` has no container port"));
+    }
+    let target = range(container).map_err(|why| format!("the container port {why}"))?;
+    if target.0 == 0 {
+        return Err("the container port cannot be 0".to_owned());
+    }
+    let published = match host {
+        "" => None,
+        host => Some(range(host).map_err(|why| format!("the host port {why}"))?),
+    };
+    if !["tcp", "udp", "sctp"].contains(&protocol.as_str()) {
+        return Err(format!("`{protocol}` is not a protocol (tcp, udp, sctp)"));
+    }
+    let width = target.1 - target.0;
+    if let Some((first, last)) = published {
+        if last - first != width && width > 0 {
+            return Err(format!(
+                "the ranges `{host}` and `{container}` differ in length"
+            ));
+        }
+    }
+    let mut ports: Vec<ShortPort> = (0..=width)
+        .map(|offset| ShortPort {
+            host_ip: host_ip.clone(),
+            published: published.map(|(first, last)| {
+                if width == 0 && first != last {
+                    format!("{first}-{last}")
+                } else {
+                    (first + offset).to_string()
+                }
+            }),
+            target: target.0 + offset,
+            protocol: protocol.clone(),
+        })
+        .collect();
+    ports.sort_by_cached_key(|port| port.target.to_string());
+    Ok(ports)
+}
+
+/// Address, host part and container part.
+fn split_parts(text: &str) -> (&str, &str, &str) {
+    match text.rsplit_once(':') {
+        None => ("", "", text),
+        Some((rest, container)) => match rest.rsplit_once(':') {
+            None => ("", rest, container),
+            Some((address, host)) => (address, host, container),
+        },
+    }
+}
+
+/// The address without the brackets of IPv6.
+fn host_address(text: &str) -> Result<Option<String>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let bare = match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(bare) => bare,
+        // Without brackets the colons of IPv6 cannot be told from the ports'.
+        None if text.contains(':') => {
+            return Err(format!("the address `{text}` needs brackets: `[{text}]`"));
+        }
+        None => text,
+    };
+    if bare.is_empty() {
+        return Ok(None);
+    }
+    let address = bare.split('%').next().unwrap_or_default();
+    match address.parse::<IpAddr>() {
+        Ok(_) => Ok(Some(bare.to_owned())),
+        Err(_) => Err(format!("`{bare}` is not an IP address")),
+    }
+}
+
+/// A port or `FIRST-LAST`.
+fn range(text: &str) -> Result<(u16, u16), String> {
+    let port = |text: &str| {
+        if text.starts_with('+') {
+            return Err(format!("`{text}` is not a number from 0 to 65535"));
+        }
+        text.parse::<u16>()
+            .map_err(|_| format!("`{text}` is not a number from 0 to 65535"))
+    };
+    let mut parts = text.split('-');
+    let first = port(parts.next().unwrap_or_default())?;
+    match parts.next() {
+        None => Ok((first, first)),
+        Some(last) => {
+            let last = port(last)?;
+            if last < first {
+                return Err(format!("range `{text}` ends before it begins"));
+            }
+            Ok((first, last))
+        }
+    }
+}
+
+/// A mount of the short syntax.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct ShortMount {
+    pub(crate) is_bind: bool,
+    pub(crate) source: Option<String>,
+    pub(crate) target: String,
+    pub(crate) read_only: bool,
+    pub(crate) nocopy: bool,
+    pub(crate) selinux: Option<String>,
+    pub(crate) propagation: Option<String>,
+    /// Options that are none: accepted by the reference, without an effect.
+    pub(crate) unknown: Vec<String>,
+}
+
+/// Reads `[SOURCE:]TARGET[:OPTIONS]`. A source that looks like a path is a
+/// bind, anything else is a volume.
+pub(crate) fn parse_mount(text: &str) -> Result<ShortMount, String> {
+    let mut mount = ShortMount::default();
+    if text.is_empty() {
+        return Err("an empty string is no mount".to_owned());
+    }
+    if text.len() <= 2 {
+        text.clone_into(&mut mount.target);
+        return Ok(mount);
+    }
+    let sections = split_sections(text);
+    if sections.iter().any(String::is_empty) {
+        return Err(format!("`{text}` has nothing between two colons"));
+    }
+    match sections.as_slice() {
+        [target] => target.clone_into(&mut mount.target),
+        [source, rest @ ..] => {
+            mount.source = Some(source.clone());
+            mount.is_bind = is_path(source);
+            if let Some(target) = rest.first() {
+                target.clone_into(&mut mount.target);
+            }
+            if rest.len() > 2 {
+                return Err(format!("`{text}` has too many colons"));
+            }
+            for option in rest.iter().skip(1).flat_map(|options| options.split(',')) {
+                mount.option(option);
+            }
+        }
+        [] => {}
+    }
+    Ok(mount)
+}
+
+impl ShortMount {
+    fn option(&mut self, option: &str) {
+        match option {
+            "ro" => self.read_only = true,
+            "rw" => self.read_only = false,
+            "nocopy" => self.nocopy = true,
+            "z" | "Z" => self.selinux = Some(option.to_owned()),
+            "rprivate" | "private" | "rshared" | "shared" | "rslave" | "slave" => {
+                self.propagation = Some(option.to_owned());
+            }
+            _ => self.unknown.push(option.to_owned()),
+        }
+    }
+}
+
+/// Splits at colons, but not behind a drive letter (`C:\data`) and not inside
+/// of `${…}`.
+fn split_sections(text: &str) -> Vec<String> {
+    let mut sections = vec![String::new()];
+    let mut braces = 0_usize;
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let current = sections.last_mut();
+        let Some(current) = current else { break };
+        match c {
+            '$' if chars.peek() == Some(&'{') => {
+                braces += 1;
+                current.push(c);
+            }
+            '}' if braces > 0 => {
+                braces -= 1;
+                current.push(c);
+            }
+            ':' if braces == 0 && !is_drive(current) => sections.push(String::new()),
+            _ => current.push(c),
+        }
+    }
+    sections
+}
+
+fn is_drive(text: &str) -> bool {
+    let mut chars = text.chars();
+    chars.next().is_some_and(char::is_alphabetic) && chars.next().is_none()
+}
+
+fn is_path(source: &str) -> bool {
+    if source.starts_with(['.', '/', '~']) || source.starts_with("\\\\") {
+        return true;
+    }
+    let mut chars = source.chars();
+    chars.next().is_some_and(char::is_alphabetic) && chars.next() == Some(':')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> Result<String, String> {
+        let ports = parse_ports(text)?;
+        Ok(ports
+            .iter()
+            .map(|port| {
+                format!(
+                    "{}|{}|{}|{}",
+                    port.host_ip.as_deref().unwrap_or("-"),
+                    port.published.as_deref().unwrap_or("-"),
+                    port.target,
+                    port.protocol
+                )
+            })
+            .collect::<Vec<_>>()
+            .join(" "))
+    }
+
+    #[test]
+    fn ports_are_read() {
+        for (text, ports) in [
+            ("80", "-|-|80|tcp"),
+            ("8080:80/udp", "-|8080|80|udp"),
+            ("127.0.0.1:8080:80", "127.0.0.1|8080|80|tcp"),
+            ("127.0.0.1::80", "127.0.0.1|-|80|tcp"),
+            ("[::1]:8080:80", "::1|8080|80|tcp"),
+            ("8000-8010:80", "-|8000-8010|80|tcp"),
+            ("9-10:9-10", "-|10|10|tcp -|9|9|tcp"),
+            ("80/", "-|-|80|tcp"),
+            ("80/TCP", "-|-|80|tcp"),
+        ] {
+            assert_eq!(shown(text).as_deref(), Ok(ports), "{text}");
+        }
+        for text in ["", "0", "a:b", "70000:80", "80-83:90-91", "1:2:3:4", "80/icmp", "x:1:2", "3-2"] {
+            assert!(parse_ports(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn mounts_are_read() {
+        let mount = |text: &str| parse_mount(text).unwrap();
+        assert_eq!(mount("/data").target, "/data");
+        assert!(!mount("data:/data").is_bind);
+        let bind = mount("./a:/b:ro,z,rslave,what");
+        assert!(bind.is_bind && bind.read_only);
+        assert_eq!(bind.selinux.as_deref(), Some("z"));
+        assert_eq!(bind.propagation.as_deref(), Some("rslave"));
+        assert_eq!(bind.unknown, ["what"]);
+        let drive = mount("C:\\data:/data");
+        assert_eq!(drive.source.as_deref(), Some("C:\\data"));
+        for text in ["", "a::b", "a:b:ro:x", ":/b/c"] {
+            assert!(parse_mount(text).is_err(), "{text}");
+        }
+    }
+}

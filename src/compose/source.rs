@@ -1,0 +1,510 @@
+//! Where a project comes from: its files, its name, its variables; and the way
+//! from there to the [`Project`].
+//!
+//! Discovery, `COMPOSE_*` variables and `.env` files are the reference
+//! implementation's conventions, which the specification leaves to the tool.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use super::diag::{Diagnostic, Diagnostics, Severity};
+use super::loader::{Environment, Input, Loader, Scope, cannot_read};
+use super::model::{Cx, Origin, Project, field, raw_json};
+use super::paths::absolute;
+use super::tree::{Mark, Node, Trail};
+use super::{consistency, defaults, select, template};
+
+/// Names that are looked for, in this order.
+const FILE_NAMES: [&str; 4] = [
+    "compose.yaml",
+    "compose.yml",
+    "docker-compose.yml",
+    "docker-compose.yaml",
+];
+
+/// Names of the file that is merged over the one found.
+const OVERRIDE_NAMES: [&str; 4] = [
+    "compose.override.yml",
+    "compose.override.yaml",
+    "docker-compose.override.yml",
+    "docker-compose.override.yaml",
+];
+
+/// One `-f`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileArg {
+    /// A path, relative to [`LoadOptions::cwd`].
+    Path(PathBuf),
+    /// The text that came on standard input (`-f -`).
+    Stdin(String),
+}
+
+/// What a load starts from.
+#[derive(Debug, Clone, Default)]
+pub struct LoadOptions {
+    /// `-f`; empty: `COMPOSE_FILE`, else looked for in `cwd` and above it.
+    pub files: Vec<FileArg>,
+    /// `-p`.
+    pub project_name: Option<String>,
+    /// `--project-directory`.
+    pub project_directory: Option<PathBuf>,
+    /// `--env-file`; empty: `COMPOSE_ENV_FILES`, else `.env`.
+    pub env_files: Vec<PathBuf>,
+    /// `--profile`; empty: `COMPOSE_PROFILES`.
+    pub profiles: Vec<String>,
+    /// The environment of the process.
+    pub environment: IndexMap<String, String>,
+    /// The current folder, absolute.
+    pub cwd: PathBuf,
+    /// Services named on the command line: they and what they depend on are
+    /// active, whatever their profiles, and no others.
+    pub services: Vec<String>,
+    /// Keep networks, volumes, configs, secrets and models that no active
+    /// service uses.
+    pub all_resources: bool,
+}
+
+/// A loaded project and what to know about it.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The project.
+    pub project: Project,
+    /// Warnings, in the order in which they were found.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Files as the loader sees them.
+pub trait FileSystem {
+    /// The bytes of a file.
+    fn read(&self, path: &Path) -> std::io::Result<Vec<u8>>;
+    /// True for an existing file or folder.
+    fn exists(&self, path: &Path) -> bool;
+    /// True for an existing folder.
+    fn is_dir(&self, path: &Path) -> bool;
+    /// For a symbolic link the path that it stands for, all links resolved;
+    /// `None` for everything else.
+    fn link_target(&self, path: &Path) -> Option<PathBuf>;
+}
+
+/// The machine's own files.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Host;
+
+impl FileSystem for Host {
+    fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {
+        fs_err::read(path)
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        path.exists()
+    }
+
+    fn is_dir(&self, path: &Path) -> bool {
+        path.is_dir()
+    }
+
+    fn link_target(&self, path: &Path) -> Option<PathBuf> {
+        fs_err::symlink_metadata(path)
+            .ok()
+            .filter(|metadata| metadata.file_type().is_symlink())
+            .and_then(|_| fs_err::canonicalize(path).ok())
+    }
+}
+
+/// True for a reference that another machine would have to be asked for.
+pub(super) fn is_remote(path: &str) -> bool {
+    path.contains("://") || path.starts_with("git@") || path.starts_with("github.com/")
+}
+
+pub(super) fn load(options: &LoadOptions, files: &dyn FileSystem) -> Result<Loaded, Diagnostics> {
+    let home = options.environment.get("HOME").cloned();
+    let mut loader = Loader::new(files, home);
+    let project = Source {
+        options,
+        loader: &mut loader,
+        environment: options.environment.clone(),
+        inputs: Vec::new(),
+    }
+    .project();
+    let report = loader.report;
+    match project {
+        Some((mut project, tree)) if report.error_count() == 0 => {
+            let warnings = report.list.clone();
+            project.origin = Arc::new(Origin {
+                tree: Some(tree),
+                sources: report.sources,
+            });
+            Ok(Loaded { project, warnings })
+        }
+        _ => {
+            let mut list = report.list;
+            // Errors first: they are what is waited for.
+            list.sort_by_key(|diagnostic| diagnostic.severity == Severity::Warning);
+            Err(Diagnostics { list })
+        }
+    }
+}
+
+struct Source<'a, 'l> {
+    options: &'a LoadOptions,
+    loader: &'a mut Loader<'l>,
+    environment: Environment,
+    inputs: Vec<Input>,
+}
+
+impl Source<'_, '_> {
+    /// `None` where an error was reported; others may have been, too.
+    fn project(mut self) -> Option<(Project, Node)> {
+        let cwd = self.options.cwd.clone();
+        self.environment
+            .entry("PWD".to_owned())
+            .or_insert_with(|| cwd.to_string_lossy().into_owned());
+        self.inputs = self.options.files.iter().map(|file| input(&cwd, file)).collect();
+        self.env_files()?;
+        if self.inputs.is_empty() {
+            self.compose_file_variable()?;
+        }
+        if self.inputs.is_empty() {
+            self.discover();
+            // The project's folder is known only now.
+            self.env_files()?;
+        }
+        if self.inputs.is_empty() {
+            self.nothing_found();
+            return None;
+        }
+        let base = self.project_directory();
+        for input in self.inputs.clone() {
+            self.loader.documents(&input, (Mark::default(), ""))?;
+        }
+        let name = self.name(&base)?;
+        self.environment
+            .insert("COMPOSE_PROJECT_NAME".to_owned(), name.clone());
+        let scope = Scope {
+            base: base.clone(),
+            environment: Rc::new(self.environment.clone()),
+        };
+        let mut tree = self.loader.model(&self.inputs.clone(), &scope, &[]);
+        if tree.as_map().is_none_or(IndexMap::is_empty) {
+            if self.loader.report.error_count() == 0 {
+                self.error("the Compose file is empty");
+            }
+            return None;
+        }
+        defaults::normalize(&mut tree, &name, &self.environment);
+        let project = self.typed(&tree, name, base)?;
+        Some((project, tree))
+    }
+
+    fn error(&mut self, message: impl Into<String>) {
+        self.loader.report.push(Diagnostic::error(message));
+    }
+
+    fn warn(&mut self, message: impl Into<String>) {
+        self.loader.report.push(Diagnostic::warning(message));
+    }
+
+    fn project_directory(&self) -> PathBuf {
+        let cwd = &self.options.cwd;
+        if let Some(folder) = &self.options.project_directory {
+            return absolute(cwd, folder);
+        }
+        self.inputs
+            .iter()
+            .find(|input| input.text.is_none())
+            .and_then(|input| input.name.parent())
+            .map_or_else(|| cwd.clone(), Path::to_owned)
+    }
+
+    /// Reads `--env-file`, `COMPOSE_ENV_FILES` or the project folder's `.env`;
+    /// what is set already stays.
+    fn env_files(&mut self) -> Option<()> {
+        let cwd = &self.options.cwd;
+        let mut files: Vec<PathBuf> = self
+            .options
+            .env_files
+            .iter()
+            .map(|file| absolute(cwd, file))
+            .collect();
+        if files.is_empty() {
+            let variable = self.options.environment.get("COMPOSE_ENV_FILES");
+            let names = variable.map(String::as_str).unwrap_or_default().split(',');
+            files.extend(
+                names
+                    .filter(|name| !name.is_empty())
+                    .map(|name| absolute(cwd, Path::new(name))),
+            );
+        }
+        if files.is_empty() && !self.is_dotenv_disabled()? {
+            let default = self.project_directory().join(".env");
+            if self.loader.files.exists(&default) && !self.loader.files.is_dir(&default) {
+                files.push(default);
+            }
+        }
+        let mut read = Environment::new();
+        for file in files {
+            let outside = self.environment.clone();
+            self.loader
+                .read_variables(&file, &mut read, &outside, (Mark::default(), ""))?;
+        }
+        for (name, value) in read {
+            self.environment.entry(name).or_insert(value);
+        }
+        Some(())
+    }
+
+    fn is_dotenv_disabled(&mut self) -> Option<bool> {
+        let Some(text) = self.options.environment.get("COMPOSE_DISABLE_ENV_FILE") else {
+            return Some(false);
+        };
+        match text.as_str() {
+            "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+            "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+            _ => {
+                self.error(format!(
+                    "`COMPOSE_DISABLE_ENV_FILE` is `{text}`, that is not a boolean"
+                ));
+                None
+            }
+        }
+    }
+
+    fn compose_file_variable(&mut self) -> Option<()> {
+        let Some(value) = self.environment.get("COMPOSE_FILE").cloned() else {
+            return Some(());
+        };
+        let separator = self
+            .environment
+            .get("COMPOSE_PATH_SEPARATOR")
+            .filter(|text| !text.is_empty())
+            .cloned()
+            .unwrap_or_else(|| ":".to_owned());
+        for part in value.split(separator.as_str()) {
+            let name = absolute(&self.options.cwd, Path::new(part));
+            if !self.loader.files.exists(&name) {
+                let error = std::io::ErrorKind::NotFound.into();
+                let diagnostic = cannot_read(&name, &error).suggest("it is named in `COMPOSE_FILE`");
+                self.loader.report.push(diagnostic);
+                return None;
+            }
+            self.inputs.push(Input { name, text: None });
+        }
+        Some(())
+    }
+
+    /// Looks for a file with one of the usual names, here and above.
+    fn discover(&mut self) {
+        let start = match &self.options.project_directory {
+            Some(folder) => absolute(&self.options.cwd, folder),
+            None => self.options.cwd.clone(),
+        };
+        for folder in start.ancestors() {
+            let found = self.present(folder, &FILE_NAMES);
+            let Some(file) = found.first().cloned() else {
+                continue;
+            };
+            self.tell_choice("Compose", &found);
+            let overrides = self.present(folder, &OVERRIDE_NAMES);
+            self.tell_choice("override", &overrides);
+            for name in std::iter::once(file).chain(overrides.into_iter().take(1)) {
+                self.inputs.push(Input { name, text: None });
+            }
+            return;
+        }
+    }
+
+    fn present(&self, folder: &Path, names: &[&str]) -> Vec<PathBuf> {
+        names
+            .iter()
+            .map(|name| folder.join(name))
+            .filter(|path| self.loader.files.exists(path))
+            .collect()
+    }
+
+    fn tell_choice(&mut self, kind: &str, found: &[PathBuf]) {
+        if let [first, others @ ..] = found {
+            if !others.is_empty() {
+                let others: Vec<_> = others.iter().map(|path| path.display().to_string()).collect();
+                let message = format!(
+                    "there are several {kind} files; `{}` is used, not `{}`",
+                    first.display(),
+                    others.join("`, `")
+                );
+                self.warn(message);
+            }
+        }
+    }
+
+    fn nothing_found(&mut self) {
+        let folder = self.options.cwd.display();
+        let diagnostic = Diagnostic::error(format!(
+            "there is no Compose file in `{folder}` or a folder above it"
+        ))
+        .expected(FILE_NAMES.join(", "))
+        .suggest("go to the project's folder, or name the file with `-f`");
+        self.loader.report.push(diagnostic);
+    }
+
+    /// The project's name: `-p`, `COMPOSE_PROJECT_NAME`, `name:` of the last
+    /// file that has one, the folder.
+    fn name(&mut self, base: &Path) -> Option<String> {
+        let given = [
+            ("-p", self.options.project_name.clone()),
+            (
+                "COMPOSE_PROJECT_NAME",
+                self.environment.get("COMPOSE_PROJECT_NAME").cloned(),
+            ),
+        ];
+        for (origin, name) in given {
+            let Some(name) = name.filter(|name| !name.is_empty()) else {
+                continue;
+            };
+            let normal = normal_name(&name);
+            if normal != name {
+                let mut diagnostic =
+                    Diagnostic::error(format!("`{name}` ({origin}) is not a valid project name"))
+                        .expected("small letters, digits, `-` and `_`, a letter or digit first");
+                if !normal.is_empty() {
+                    diagnostic = diagnostic.suggest(format!("try `{normal}`"));
+                }
+                self.loader.report.push(diagnostic);
+                return None;
+            }
+            return Some(name);
+        }
+        let name = match self.name_in_files() {
+            Some((text, mark)) => {
+                let environment = self.environment.clone();
+                let lookup = |name: &str| environment.get(name).cloned();
+                match template::substitute(&text, &lookup) {
+                    Ok((text, _)) => normal_name(&text),
+                    Err(error) => {
+                        self.loader.report.error(mark, "name", error.to_string());
+                        return None;
+                    }
+                }
+            }
+            None => normal_name(&base.file_name().unwrap_or_default().to_string_lossy()),
+        };
+        if name.is_empty() {
+            let diagnostic = Diagnostic::error("the project has no name")
+                .suggest("give it one with `-p`, or with `name:` in the file");
+            self.loader.report.push(diagnostic);
+            return None;
+        }
+        Some(name)
+    }
+
+    fn name_in_files(&mut self) -> Option<(String, Mark)> {
+        let mut found = None;
+        for input in self.inputs.clone() {
+            let documents = self.loader.documents(&input, (Mark::default(), ""))?;
+            for document in documents.iter() {
+                if let Some(node) = document.get("name") {
+                    if let Some(text) = node.scalar_text().filter(|text| !text.is_empty()) {
+                        found = Some((text, node.mark));
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    /// The typed project out of the normalized tree.
+    fn typed(&mut self, tree: &Node, name: String, base: PathBuf) -> Option<Project> {
+        let mut project = Project {
+            name,
+            working_dir: base,
+            compose_files: self.inputs.iter().map(|input| input.name.clone()).collect(),
+            profiles: self.profiles(),
+            environment: self.environment.clone(),
+            ..Project::default()
+        };
+        let mut cx = Cx {
+            report: &mut self.loader.report,
+            trail: Trail::default(),
+        };
+        fill(&mut project, tree, &mut cx);
+        select::by_profiles(&mut project);
+        consistency::check(&project, tree, &mut self.loader.report);
+        for service in project.services.values_mut() {
+            if let (Some(scale), Some(deploy)) = (service.scale, &mut service.deploy) {
+                deploy.replicas = Some(scale);
+            }
+        }
+        select::services(&mut project, &self.options.services, &mut self.loader.report);
+        if self.loader.report.error_count() > 0 {
+            return None;
+        }
+        let mut services = std::mem::take(&mut project.services);
+        for (name, service) in &mut services {
+            let environment = &project.environment;
+            self.loader.service_environment(name, service, environment, tree);
+            self.loader.service_labels(name, service, tree);
+        }
+        project.services = services;
+        if !self.options.all_resources {
+            select::used_resources(&mut project);
+        }
+        Some(project)
+    }
+
+    fn profiles(&self) -> Vec<String> {
+        if !self.options.profiles.is_empty() {
+            return self.options.profiles.clone();
+        }
+        let variable = self.environment.get("COMPOSE_PROFILES");
+        variable
+            .map(String::as_str)
+            .unwrap_or_default()
+            .split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect()
+    }
+}
+
+/// Reads the sections of a tree into a project.
+pub(super) fn fill(project: &mut Project, tree: &Node, cx: &mut Cx<'_>) {
+    for (key, node) in tree.as_map().into_iter().flatten() {
+        cx.at(key, |cx| match key.as_str() {
+            "services" => project.services = field(node, cx).unwrap_or_default(),
+            "networks" => project.networks = field(node, cx).unwrap_or_default(),
+            "volumes" => project.volumes = field(node, cx).unwrap_or_default(),
+            "configs" => project.configs = field(node, cx).unwrap_or_default(),
+            "secrets" => project.secrets = field(node, cx).unwrap_or_default(),
+            "models" => project.models = field(node, cx).unwrap_or_default(),
+            _ if key.starts_with("x-") => {
+                project.extensions.insert(key.clone(), raw_json(node));
+            }
+            _ => {}
+        });
+    }
+}
+
+fn input(cwd: &Path, file: &FileArg) -> Input {
+    match file {
+        FileArg::Path(path) => Input {
+            name: absolute(cwd, path),
+            text: None,
+        },
+        FileArg::Stdin(text) => Input {
+            name: PathBuf::from("-"),
+            text: Some(text.clone()),
+        },
+    }
+}
+
+/// A name as a project can have it: in small letters, without everything else.
+pub(super) fn normal_name(text: &str) -> String {
+    let kept: String = text
+        .to_lowercase()
+        .chars()
+        .filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-'))
+        .collect();
+    kept.trim_start_matches(['_', '-']).to_owned()
+}

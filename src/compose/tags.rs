@@ -1,0 +1,82 @@
+//! `!reset` and `!override`: which attributes of what came before are dropped.
+//!
+//! Specification: "Merge and override", "Reset value", "Replace value". A node
+//! with `!reset` goes itself; one with `!override` stays and takes the place of
+//! the earlier one instead of being merged into it.
+
+use super::tree::{MergeTag, Node, Value};
+
+/// The paths that a file resets or overrides, as a tree by key.
+#[derive(Debug, Default)]
+pub(crate) struct Resets {
+    /// Keys to drop from what came before.
+    keys: Vec<String>,
+    below: Vec<(String, Resets)>,
+}
+
+impl Resets {
+    /// Takes the tags out of a tree: reset nodes are removed, and the paths of
+    /// both kinds are remembered.
+    pub(crate) fn take(tree: &mut Node) -> Self {
+        let mut resets = Self::default();
+        match &mut tree.value {
+            Value::Map(map) => {
+                map.retain(|key, child| {
+                    match child.tag {
+                        Some(MergeTag::Reset) => {
+                            resets.keys.push(key.clone());
+                            return false;
+                        }
+                        // What is inside of an override is new anyway.
+                        Some(MergeTag::Override) => resets.keys.push(key.clone()),
+                        None => {
+                            let below = Self::take(child);
+                            if !below.is_empty() {
+                                resets.below.push((key.clone(), below));
+                            }
+                        }
+                    }
+                    true
+                });
+            }
+            Value::Seq(items) => {
+                items.retain(|item| item.tag != Some(MergeTag::Reset));
+                for item in items {
+                    // Positions in a list mean nothing to what came before.
+                    Self::take(item);
+                }
+            }
+            _ => {}
+        }
+        resets
+    }
+
+    fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.below.is_empty()
+    }
+
+    /// Drops the remembered paths from a tree.
+    pub(crate) fn apply(&self, tree: &mut Node) {
+        let Some(map) = tree.as_map_mut() else {
+            return;
+        };
+        for key in &self.keys {
+            map.shift_remove(key);
+        }
+        for (key, below) in &self.below {
+            if let Some(child) = map.get_mut(key) {
+                below.apply(child);
+            }
+        }
+    }
+
+    /// The part that is about one service.
+    pub(crate) fn service(&self, name: &str) -> Option<&Self> {
+        let services = &self.below.iter().find(|(key, _)| key == "services")?.1;
+        services
+            .below
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, below)| below)
+    }
+}

@@ -1,0 +1,211 @@
+//! Lists in which a later entry replaces an earlier one of the same key.
+//!
+//! Specification: "Merge and override", "Unique resources".
+
+use std::sync::LazyLock;
+
+use super::canonical::mount_target;
+use super::diag::Report;
+use super::tree::{Node, Rules, Trail, Value};
+
+/// What an entry's key is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Key {
+    /// Up to the `=`.
+    BeforeEquals,
+    /// The path in the container.
+    Mount,
+    /// The path in the container, of a device.
+    Device,
+    /// The path in the container, in this folder by default.
+    File(&'static str),
+    /// The whole entry.
+    Whole,
+    /// Address, ports and protocol.
+    Port,
+    /// The path of the file.
+    EnvFile,
+}
+
+static KEYS: LazyLock<Rules<Key>> = LazyLock::new(|| {
+    use Key::{BeforeEquals, Device, EnvFile, File, Mount, Port, Whole};
+    Rules::new(&[
+        ("networks.*.labels", BeforeEquals),
+        ("networks.*.ipam.options", BeforeEquals),
+        ("services.*.annotations", BeforeEquals),
+        ("services.*.build.args", BeforeEquals),
+        ("services.*.build.additional_contexts", BeforeEquals),
+        ("services.*.build.platform", BeforeEquals),
+        ("services.*.build.tags", BeforeEquals),
+        ("services.*.build.labels", BeforeEquals),
+        ("services.*.cap_add", BeforeEquals),
+        ("services.*.cap_drop", BeforeEquals),
+        ("services.*.devices", Device),
+        ("services.*.configs", File("")),
+        ("services.*.deploy.labels", BeforeEquals),
+        ("services.*.dns", BeforeEquals),
+        ("services.*.dns_opt", BeforeEquals),
+        ("services.*.dns_search", BeforeEquals),
+        ("services.*.environment", BeforeEquals),
+        ("services.*.env_file", EnvFile),
+        ("services.*.expose", Whole),
+        ("services.*.labels", BeforeEquals),
+        ("services.*.links", BeforeEquals),
+        ("services.*.networks.*.aliases", BeforeEquals),
+        ("services.*.networks.*.link_local_ips", BeforeEquals),
+        ("services.*.ports", Port),
+        ("services.*.profiles", BeforeEquals),
+        ("services.*.secrets", File("/run/secrets")),
+        ("services.*.sysctls", BeforeEquals),
+        ("services.*.tmpfs", BeforeEquals),
+        ("services.*.volumes", Mount),
+    ])
+});
+
+/// Drops the entries that a later one replaces, in the whole tree.
+pub(crate) fn unique(tree: &mut Node, report: &mut Report) {
+    walk(tree, Some(&KEYS), report, &mut Trail::default());
+}
+
+fn walk(node: &mut Node, keys: Option<&Rules<Key>>, report: &mut Report, trail: &mut Trail) {
+    let Some(keys) = keys else {
+        return;
+    };
+    match &mut node.value {
+        Value::Map(map) => {
+            for (name, child) in map {
+                let before = trail.key(name);
+                walk(child, keys.key(name), report, trail);
+                trail.leave(before);
+            }
+        }
+        Value::Seq(items) => {
+            if let Some(key) = keys.rule() {
+                replace(items, key, report, trail);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn replace(items: &mut Vec<Node>, key: Key, report: &mut Report, trail: &mut Trail) {
+    let mut known: std::collections::HashMap<String, usize> = std::collections::HashMap::new();
+    let mut kept: Vec<Node> = Vec::with_capacity(items.len());
+    for (index, item) in std::mem::take(items).into_iter().enumerate() {
+        let before = trail.index(index);
+        let name = name_of(&item, key, report, trail);
+        trail.leave(before);
+        let Some(name) = name else {
+            kept.push(item); // the schema says what is wrong with it
+            continue;
+        };
+        match known.get(&name).and_then(|at| kept.get_mut(*at)) {
+            Some(slot) => *slot = item,
+            None => {
+                known.insert(name, kept.len());
+                kept.push(item);
+            }
+        }
+    }
+    *items = kept;
+}
+
+fn name_of(item: &Node, key: Key, report: &mut Report, trail: &Trail) -> Option<String> {
+    match key {
+        Key::BeforeEquals => {
+            let text = item.as_str()?;
+            Some(text.split_once('=').map_or(text, |(name, _)| name).to_owned())
+        }
+        Key::Whole => match &item.value {
+            Value::Float(_) => {
+                let message = super::model::shown(item, "is not a port");
+                let diagnostic = report
+                    .at(item.mark, trail.as_str(), message)
+                    .expected("a port, or a range in quotes");
+                report.push(diagnostic);
+                None
+            }
+            _ => item.scalar_text(),
+        },
+        Key::Mount => match &item.value {
+            Value::Str(text) => mount_target(text),
+            Value::Map(_) => target(item, "the mount has no target", None, report, trail),
+            _ => None,
+        },
+        Key::Device => match &item.value {
+            Value::Str(text) => {
+                let mut parts = text.split(':');
+                let source = parts.next().unwrap_or_default();
+                Some(parts.next().unwrap_or(source).to_owned())
+            }
+            Value::Map(_) => {
+                let quirk = "the specification allows this, docker compose does not";
+                target(item, "the device has no target", Some(quirk), report, trail)
+            }
+            _ => None,
+        },
+        Key::File(folder) => match &item.value {
+            Value::Str(text) => Some(format!("{folder}/{text}")),
+            Value::Map(_) => match item.get("target") {
+                Some(target) => target.as_str().map(str::to_owned),
+                None => Some(format!("{folder}/{}", item.get("source")?.as_str()?)),
+            },
+            _ => None,
+        },
+        Key::Port => port_name(item, report, trail),
+        Key::EnvFile => match &item.value {
+            Value::Str(text) => Some(text.clone()),
+            _ => item.get("path")?.as_str().map(str::to_owned),
+        },
+    }
+}
+
+fn target(
+    item: &Node,
+    message: &str,
+    suggestion: Option<&str>,
+    report: &mut Report,
+    trail: &Trail,
+) -> Option<String> {
+    if let Some(target) = item.get("target") {
+        return target.as_str().map(str::to_owned);
+    }
+    let mut diagnostic = report
+        .at(item.mark, trail.as_str(), message)
+        .expected("`target:`, a path in the container");
+    diagnostic.suggestion = suggestion.map(str::to_owned);
+    report.push(diagnostic);
+    None
+}
+
+fn port_name(item: &Node, report: &mut Report, trail: &Trail) -> Option<String> {
+    match &item.value {
+        Value::Int(port) => Some(port.to_string()),
+        Value::Str(text) => Some(text.clone()),
+        Value::Map(_) => {
+            let Some(target) = item.get("target") else {
+                let diagnostic = report
+                    .at(item.mark, trail.as_str(), "the port has no target")
+                    .expected("`target:`, the port in the container");
+                report.push(diagnostic);
+                return None;
+            };
+            // A published number and the same as a string are two to the
+            // reference, hence the debug form.
+            let published = item.get("published").map(|node| format!("{:?}", node.value));
+            let part = |name: &str, default: &str| {
+                item.get(name)
+                    .and_then(Node::scalar_text)
+                    .unwrap_or_else(|| default.to_owned())
+            };
+            Some(format!(
+                "{}:{}:{:?}/{}",
+                part("host_ip", "0.0.0.0"),
+                published.unwrap_or_default(),
+                target.value,
+                part("protocol", "tcp"),
+            ))
+        }
+        _ => None,
+    }
+}

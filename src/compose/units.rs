@@ -1,0 +1,395 @@
+//! Units of Compose files: bytes, durations, booleans, file modes, numbers as
+//! the reference prints them. Parsed here and nowhere else.
+//!
+//! Specification: "Specifying durations", "Specifying byte values".
+
+use std::time::Duration;
+
+use serde_json::Value as Json;
+
+use super::model::{Cx, Emit, Form, Parse};
+use super::tree::{Node, Value};
+
+/// An amount of memory or disk, in bytes. Negative only where -1 means
+/// "without limit".
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Bytes(pub i64);
+
+impl Parse for Bytes {
+    fn parse(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let parsed = match &node.value {
+            Value::Int(value) => i64::try_from(*value).ok().map(Self),
+            Value::Str(text) => parse_bytes(text).map(Self),
+            // The reference takes a bare fraction for nothing at all.
+            Value::Float(_) => {
+                let warning = cx
+                    .diagnostic(node.mark, "a fraction without a unit counts as unset")
+                    .expected("a number of bytes, or a string such as `1.5g`");
+                cx.report.push_warning(warning);
+                Some(Self(0))
+            }
+            _ => None,
+        };
+        match parsed {
+            Some(bytes) => Some(bytes),
+            None => cx.fail(
+                node,
+                super::model::shown(node, "is not a size"),
+                "a number of bytes with an optional unit: b, k, m, g, t, p (`512m`, `1.5gb`)",
+            ),
+        }
+    }
+
+    fn is_unset(&self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl Emit for Bytes {
+    fn value(&self, _form: Form) -> Json {
+        Json::String(self.0.to_string())
+    }
+}
+
+/// Reads a size: a number, an optional space, an optional binary unit.
+/// Everything is a power of 1024, whatever the unit is called.
+pub(crate) fn parse_bytes(text: &str) -> Option<i64> {
+    let end = text.rfind(|c: char| c.is_ascii_digit() || c == '.' || c == ' ')?;
+    let (number, suffix) = text.split_at(end + 1);
+    let number = number.strip_suffix(' ').unwrap_or(number);
+    let size: f64 = number.parse().ok()?;
+    if size.is_nan() || size < 0.0 {
+        return None;
+    }
+    let suffix = suffix.to_ascii_lowercase();
+    let exponent = match suffix.as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 1,
+        "m" | "mb" | "mib" => 2,
+        "g" | "gb" | "gib" => 3,
+        "t" | "tb" | "tib" => 4,
+        "p" | "pb" | "pib" => 5,
+        _ => return None,
+    };
+    whole_part(size * 1024_f64.powi(exponent))
+}
+
+/// A length of time to the nanosecond. The reference lets negative ones pass
+/// when it loads a file, so they can be told; they last as long as zero.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Period(i64);
+
+impl Period {
+    /// From nanoseconds.
+    pub const fn from_nanos(nanos: i64) -> Self {
+        Self(nanos)
+    }
+
+    /// As the standard library's type; negative is zero.
+    pub fn get(self) -> Duration {
+        Duration::from_nanos(u64::try_from(self.0).unwrap_or(0))
+    }
+
+    /// In nanoseconds, signed.
+    pub const fn nanos(self) -> i64 {
+        self.0
+    }
+}
+
+impl From<Period> for Duration {
+    fn from(period: Period) -> Self {
+        period.get()
+    }
+}
+
+impl Parse for Period {
+    fn parse(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let text = node.scalar_text().unwrap_or_default();
+        match parse_duration(&text) {
+            Some(nanos) => Some(Self(nanos)),
+            None => cx.fail(
+                node,
+                super::model::shown(node, "is not a duration"),
+                "numbers with units: us, ms, s, m, h, d, w (`1m30s`)",
+            ),
+        }
+    }
+}
+
+impl Emit for Period {
+    fn value(&self, _form: Form) -> Json {
+        Json::String(duration_text(self.0))
+    }
+}
+
+/// A period where zero means the same as absent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PeriodOrZero(pub Period);
+
+impl Parse for PeriodOrZero {
+    fn parse(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        Period::parse(node, cx).map(Self)
+    }
+}
+
+impl Emit for PeriodOrZero {
+    fn value(&self, form: Form) -> Json {
+        self.0.value(form)
+    }
+
+    fn omit(&self, _form: Form) -> bool {
+        self.0.nanos() == 0
+    }
+}
+
+/// Nanoseconds of a unit of time.
+fn unit_nanos(unit: &str) -> Option<f64> {
+    Some(match unit {
+        "ns" => 1.0,
+        "us" | "\u{b5}s" | "\u{3bc}s" => 1e3,
+        "ms" => 1e6,
+        "s" => 1e9,
+        "m" => 60e9,
+        "h" => 3600e9,
+        "d" => 86_400e9,
+        "w" => 604_800e9,
+        _ => return None,
+    })
+}
+
+/// Reads `1h5m30s20ms`; a bare `0` is zero, other numbers need a unit.
+pub(crate) fn parse_duration(text: &str) -> Option<i64> {
+    let (negative, mut rest) = match text.as_bytes().first()? {
+        b'-' => (true, text.get(1..)?),
+        b'+' => (false, text.get(1..)?),
+        _ => (false, text),
+    };
+    if rest == "0" {
+        return Some(0);
+    }
+    if rest.is_empty() {
+        return None;
+    }
+    let mut total = 0_i64;
+    while !rest.is_empty() {
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .filter(|at| *at > 0)?;
+        let (number, tail) = rest.split_at(digits);
+        let end = tail
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(end);
+        total = total.checked_add(amount(number, unit_nanos(unit)?)?)?;
+        rest = tail;
+    }
+    Some(if negative { -total } else { total })
+}
+
+/// `number` times `unit`, the whole part exact.
+fn amount(number: &str, unit: f64) -> Option<i64> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if whole.is_empty() && fraction.is_empty() {
+        return None;
+    }
+    let whole: i64 = if whole.is_empty() {
+        0
+    } else {
+        whole.parse().ok()?
+    };
+    let exact = whole.checked_mul(whole_part(unit)?)?;
+    if fraction.is_empty() {
+        return Some(exact);
+    }
+    let fraction: f64 = format!("0.{fraction}").parse().ok()?;
+    exact.checked_add(whole_part(fraction * unit)?)
+}
+
+/// Prints nanoseconds as the reference does: `1h30m0s`, `1.5s`, `10ms`, `0s`.
+pub(crate) fn duration_text(nanos: i64) -> String {
+    let sign = if nanos < 0 { "-" } else { "" };
+    let value = nanos.unsigned_abs();
+    let text = match value {
+        0 => return "0s".to_owned(),
+        1..1_000 => format!("{value}ns"),
+        1_000..1_000_000 => format!("{}\u{b5}s", decimal(value, 1_000)),
+        1_000_000..1_000_000_000 => format!("{}ms", decimal(value, 1_000_000)),
+        _ => {
+            let minutes = value / 60_000_000_000;
+            let seconds = decimal(value % 60_000_000_000, 1_000_000_000);
+            match (minutes / 60, minutes % 60) {
+                (0, 0) => format!("{seconds}s"),
+                (0, minutes) => format!("{minutes}m{seconds}s"),
+                (hours, minutes) => format!("{hours}h{minutes}m{seconds}s"),
+            }
+        }
+    };
+    format!("{sign}{text}")
+}
+
+/// `value / unit` in decimal, without trailing zeros.
+fn decimal(value: u64, unit: u64) -> String {
+    let width = unit.ilog10() as usize;
+    let text = format!("{}.{:0width$}", value / unit, value % unit);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// Reads a boolean as YAML 1.1 had it.
+pub(crate) fn parse_boolean(text: &str) -> Option<bool> {
+    match text.to_lowercase().as_str() {
+        "true" | "y" | "yes" | "on" => Some(true),
+        "false" | "n" | "no" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+/// Permission bits, written in octal.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FileMode(pub i64);
+
+impl FileMode {
+    /// The lowest twelve bits.
+    pub fn bits(self) -> u32 {
+        u32::try_from(self.0 & 0o7777).unwrap_or(0)
+    }
+}
+
+impl Parse for FileMode {
+    fn parse(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        let mode = match &node.value {
+            Value::Int(value) => i64::try_from(*value).ok(),
+            Value::Str(text) => i64::from_str_radix(text, 8).ok(),
+            _ => None,
+        };
+        match mode {
+            Some(mode) => Some(Self(mode)),
+            None => cx.fail(
+                node,
+                super::model::shown(node, "is not a file mode"),
+                "permission bits in octal (`0440`)",
+            ),
+        }
+    }
+}
+
+impl Emit for FileMode {
+    fn value(&self, _form: Form) -> Json {
+        let sign = if self.0 < 0 { "-" } else { "" };
+        Json::String(format!("0{sign}{:o}", self.0.unsigned_abs()))
+    }
+}
+
+/// A number without its fraction; `None` where it does not fit.
+pub(crate) fn whole_part(value: f64) -> Option<i64> {
+    if !value.is_finite() || value.abs() >= 9.3e18 {
+        return None;
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the fraction is meant to go"
+    )]
+    Some(value as i64)
+}
+
+/// A float as the reference turns it into a string: shortest digits, an
+/// exponent below 1e-4 and from 1e6 on.
+pub(crate) fn float_text(value: f64) -> String {
+    if value.is_nan() {
+        return "NaN".to_owned();
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+    }
+    let scientific = format!("{value:e}");
+    let Some((mantissa, exponent)) = scientific.split_once('e') else {
+        return scientific;
+    };
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if value != 0.0 && !(-4..6).contains(&exponent) {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        return format!("{mantissa}e{sign}{:02}", exponent.abs());
+    }
+    format!("{value}")
+}
+
+/// A float as a JSON number, a whole one without a fraction.
+pub(crate) fn float_json(value: f64) -> Json {
+    if value.fract() == 0.0 && value.abs() < 9e15 {
+        if let Some(whole) = whole_part(value) {
+            return Json::from(whole);
+        }
+    }
+    serde_json::Number::from_f64(value)
+        .map_or_else(|| Json::String(float_text(value)), Json::Number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_with_binary_units() {
+        for (text, bytes) in [
+            ("2b", Some(2)),
+            ("1024kb", Some(1 << 20)),
+            ("512 MB", Some(512 << 20)),
+            ("1.5g", Some(3 << 29)),
+            ("4Gib", Some(4 << 30)),
+            ("1P", Some(1 << 50)),
+            ("42", Some(42)),
+            ("7 k", Some(7168)),
+            ("lots", None),
+            ("-1", None),
+            ("1kk", None),
+            ("1 0m", None),
+            ("", None),
+            ("b", None),
+        ] {
+            assert_eq!(parse_bytes(text), bytes, "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_are_read_and_printed() {
+        for (text, printed) in [
+            ("10ms", Some("10ms")),
+            ("1m30s", Some("1m30s")),
+            ("1h5m30s20ms", Some("1h5m30.02s")),
+            ("2500ms", Some("2.5s")),
+            ("90m", Some("1h30m0s")),
+            ("100us", Some("100\u{b5}s")),
+            ("500ns", Some("500ns")),
+            ("0.5h", Some("30m0s")),
+            ("1w2d", Some("216h0m0s")),
+            ("0", Some("0s")),
+            ("-5s", Some("-5s")),
+            (".5s", Some("500ms")),
+            ("30", None),
+            ("s", None),
+            ("", None),
+            ("1x", None),
+            (".s", None),
+            ("99999999999h", None),
+        ] {
+            let nanos = parse_duration(text);
+            assert_eq!(nanos.map(duration_text).as_deref(), printed, "{text}");
+        }
+    }
+
+    #[test]
+    fn floats_are_printed_as_the_reference_does() {
+        for (value, text) in [
+            (0.0, "0"),
+            (1.5, "1.5"),
+            (0.0001, "0.0001"),
+            (0.00001, "1e-05"),
+            (12000.0, "12000"),
+            (1e6, "1e+06"),
+            (1_234_567.5, "1.2345675e+06"),
+            (1e21, "1e+21"),
+            (f64::INFINITY, "+Inf"),
+        ] {
+            assert_eq!(float_text(value), text);
+        }
+    }
+}

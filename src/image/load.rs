@@ -1,0 +1,506 @@
+//! Loading images from archives, as `docker save` and OCI tools write them.
+//!
+//! Docker's format has `manifest.json` (and, since 25, an OCI layout beside
+//! it); the OCI image layout has `index.json` and `oci-layout`. Either may be
+//! compressed as a whole. The list of contents stands at the end of such
+//! archives as often as at the beginning, so one that comes from a pipe or is
+//! compressed is first written to a nameless file in the store's folder; an
+//! uncompressed file is read where it is.
+
+use std::collections::HashMap;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use fs_err as fs;
+use serde::Deserialize;
+
+use super::config::ConfigFile;
+use super::digest::Digest;
+use super::error::{ImageError, StoreContext as _};
+use super::platform::Platform;
+use super::reference::Reference;
+use super::registry::manifest::{self, CONFIG_LIMIT, Document, IndexEntry, MANIFEST_LIMIT};
+use super::store::{Image, LayerClaim, NewImage, Store, Usage};
+use super::unpack::{self, Archive, Compression, Kind};
+use crate::event::{Event, EventSink, Resource, ResourceKind};
+
+/// Layers that are unpacked at a time.
+const LAYERS_AT_ONCE: usize = 2;
+/// Most files of an archive: two for each of many layers is usual.
+const FILE_LIMIT: usize = 100_000;
+/// Links within an archive that are followed.
+const LINK_LIMIT: usize = 8;
+/// Indexes within indexes that are followed.
+const INDEX_DEPTH: usize = 3;
+/// Annotation with an image's full name, as containerd and Docker write it.
+const FULL_NAME: &str = "io.containerd.image.name";
+/// Annotation with a name or only a tag, as the OCI specification has it.
+const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
+/// Where an archive comes from.
+pub enum LoadSource {
+    /// A file.
+    File(PathBuf),
+    /// A stream, with what it is called in messages (`standard input`).
+    Stream(String, Box<dyn Read + Send>),
+}
+
+impl std::fmt::Debug for LoadSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("LoadSource").field(&self.name()).finish()
+    }
+}
+
+impl LoadSource {
+    fn name(&self) -> String {
+        match self {
+            Self::File(path) => format!("`{}`", path.display()),
+            Self::Stream(name, _) => name.clone(),
+        }
+    }
+}
+
+/// Loads all images of an archive. Blocks.
+///
+/// # Errors
+/// No archive of a known kind, or damaged; images before the damage are
+/// loaded, the damaged one is not.
+pub fn load(
+    store: &Store,
+    source: LoadSource,
+    events: &dyn EventSink,
+) -> Result<Vec<Image>, ImageError> {
+    let name = source.name();
+    let fail = |reason: String| ImageError::Archive {
+        what: name.clone(),
+        reason,
+    };
+    let usage = store.use_shared()?;
+    let file = open(store, source)?;
+    let contents = Contents::read(&file, &name)?;
+    let wanted = if contents.has("manifest.json") {
+        contents.docker_images()?
+    } else if contents.has("index.json") {
+        contents.oci_images()?
+    } else {
+        return Err(fail(
+            "it has neither `manifest.json` nor `index.json`, so it holds no image".to_owned(),
+        ));
+    };
+    if wanted.is_empty() {
+        return Err(fail("its list of images is empty".to_owned()));
+    }
+    wanted
+        .into_iter()
+        .map(|image| load_image(store, &usage, &contents, image, events))
+        .collect()
+}
+
+/// An image of the archive, by the names of its files.
+struct Wanted {
+    config: Vec<u8>,
+    layers: Vec<Piece>,
+    names: Vec<Reference>,
+    manifests: Vec<Vec<u8>>,
+    manifest: Option<Digest>,
+}
+
+/// Where a file's content is in the archive.
+#[derive(Debug, Clone, Copy)]
+struct Piece {
+    offset: u64,
+    size: u64,
+}
+
+fn load_image(
+    store: &Store,
+    usage: &Usage,
+    contents: &Contents<'_>,
+    wanted: Wanted,
+    events: &dyn EventSink,
+) -> Result<Image, ImageError> {
+    let id = Digest::of(&wanted.config);
+    let resource = Resource {
+        kind: ResourceKind::Image,
+        name: wanted
+            .names
+            .first()
+            .map_or_else(|| id.short().to_owned(), Reference::familiar),
+    };
+    events.emit(Event::Started {
+        resource: resource.clone(),
+        action: "Loading",
+    });
+    let result = load_layers(store, usage, contents, &wanted).and_then(|()| {
+        store.add_image(
+            usage,
+            NewImage {
+                config: wanted.config,
+                manifests: wanted.manifests,
+                manifest: wanted.manifest,
+                names: wanted.names,
+                repo_digests: Vec::new(),
+            },
+        )
+    });
+    events.emit(match &result {
+        Ok(_) => Event::Done {
+            resource,
+            outcome: "Loaded",
+        },
+        Err(error) => Event::Failed {
+            resource,
+            message: error.to_string(),
+        },
+    });
+    result
+}
+
+fn load_layers(
+    store: &Store,
+    usage: &Usage,
+    contents: &Contents<'_>,
+    wanted: &Wanted,
+) -> Result<(), ImageError> {
+    let config = ConfigFile::parse(&wanted.config).map_err(|e| contents.bad(&e.to_string()))?;
+    let diff_ids = &config.rootfs.diff_ids;
+    if diff_ids.len() != wanted.layers.len() {
+        return Err(contents.bad(&format!(
+            "an image lists {} layers, its config {}",
+            wanted.layers.len(),
+            diff_ids.len()
+        )));
+    }
+    let queue = Mutex::new(diff_ids.iter().zip(&wanted.layers));
+    let next = || {
+        let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.next()
+    };
+    let work = || -> Result<(), ImageError> {
+        while let Some((diff_id, piece)) = next() {
+            if let LayerClaim::Missing(pending) = store.claim_layer(usage, diff_id)? {
+                let unpacked = pending.unpack(contents.open(*piece))?;
+                pending.commit(&unpacked)?;
+            }
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..LAYERS_AT_ONCE).map(|_| scope.spawn(work)).collect();
+        workers
+            .into_iter()
+            .map(|worker| {
+                worker.join().unwrap_or_else(|_| {
+                    Err(ImageError::Interrupted {
+                        what: "a layer".to_owned(),
+                    })
+                })
+            })
+            .collect()
+    })
+}
+
+/// Opens an archive so that any part of it can be read.
+fn open(store: &Store, source: LoadSource) -> Result<std::fs::File, ImageError> {
+    let name = source.name();
+    let fail = |error: io::Error| ImageError::Archive {
+        what: name.clone(),
+        reason: error.to_string(),
+    };
+    let stream: Box<dyn Read + Send> = match source {
+        LoadSource::File(path) => {
+            let mut file = fs::File::open(&path).store("open", &path)?.into_parts().0;
+            let regular = file.metadata().map_err(fail)?.is_file();
+            if regular {
+                let mut head = Vec::new();
+                file.by_ref().take(8).read_to_end(&mut head).map_err(fail)?;
+                file.rewind().map_err(fail)?;
+                if Compression::detect(&head).map_err(fail)? == Compression::None {
+                    return Ok(file);
+                }
+            }
+            Box::new(file)
+        }
+        LoadSource::Stream(_, stream) => stream,
+    };
+    let scratch = store.scratch();
+    fs::create_dir_all(&scratch).store("make", &scratch)?;
+    let mut file = tempfile::tempfile_in(&scratch).store("write in", &scratch)?;
+    unpack::with_decompressed(BufReader::with_capacity(256 * 1024, stream), |input| {
+        io::copy(input, &mut file).map_err(unpack::UnpackError::Stream)
+    })
+    .map_err(|error| ImageError::Archive {
+        what: name.clone(),
+        reason: error.to_string(),
+    })?;
+    Ok(file)
+}
+
+/// An archive's list of files.
+struct Contents<'a> {
+    file: &'a std::fs::File,
+    name: &'a str,
+    files: HashMap<Vec<u8>, Piece>,
+    links: HashMap<Vec<u8>, Vec<u8>>,
+}
+
+impl<'a> Contents<'a> {
+    fn read(file: &'a std::fs::File, name: &'a str) -> Result<Self, ImageError> {
+        let mut contents = Self {
+            file,
+            name,
+            files: HashMap::new(),
+            links: HashMap::new(),
+        };
+        contents.list().map_err(|e| contents.bad(&e.to_string()))?;
+        Ok(contents)
+    }
+
+    fn list(&mut self) -> io::Result<()> {
+        let mut file = self.file;
+        file.seek(SeekFrom::Start(0))?;
+        let mut archive = Archive::new(BufReader::new(file), ());
+        while let Some(entry) = archive.next_entry()? {
+            if self.files.len() + self.links.len() > FILE_LIMIT {
+                return Err(io::Error::other(format!(
+                    "it has more than {FILE_LIMIT} files"
+                )));
+            }
+            let Ok(path) = unpack::clean(&entry.path) else {
+                continue;
+            };
+            match entry.kind {
+                Kind::Regular => {
+                    let offset = archive.skip_to_next()?;
+                    let size = entry.size;
+                    self.files.insert(path, Piece { offset, size });
+                }
+                Kind::HardLink => {
+                    self.links.insert(path, entry.link);
+                }
+                Kind::Symlink => {
+                    let (folder, _) = unpack::split(&path);
+                    let target = [folder, b"/", &entry.link].concat();
+                    self.links.insert(path, target);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn bad(&self, reason: &str) -> ImageError {
+        ImageError::Archive {
+            what: self.name.to_owned(),
+            reason: reason.to_owned(),
+        }
+    }
+
+    fn find(&self, name: &str) -> Option<Piece> {
+        let mut path = unpack::clean(name.as_bytes()).ok()?;
+        for _ in 0..LINK_LIMIT {
+            if let Some(piece) = self.files.get(&path) {
+                return Some(*piece);
+            }
+            path = unpack::clean(self.links.get(&path)?).ok()?;
+        }
+        None
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.find(name).is_some()
+    }
+
+    fn piece(&self, name: &str) -> Result<Piece, ImageError> {
+        self.find(name)
+            .ok_or_else(|| self.bad(&format!("it lacks the file `{}`", name.escape_debug())))
+    }
+
+    /// A small file, whole.
+    fn document(&self, name: &str, limit: usize) -> Result<Vec<u8>, ImageError> {
+        let piece = self.piece(name)?;
+        if piece.size > limit as u64 {
+            return Err(self.bad(&format!("`{name}` is longer than {limit} bytes")));
+        }
+        let mut text = Vec::new();
+        self.open(piece)
+            .read_to_end(&mut text)
+            .map_err(|e| self.bad(&format!("`{name}` cannot be read: {e}")))?;
+        Ok(text)
+    }
+
+    /// A blob of the OCI layout, its digest checked.
+    fn blob(&self, digest: &Digest, limit: usize) -> Result<Vec<u8>, ImageError> {
+        let text = self.document(&blob_path(digest), limit)?;
+        let found = Digest::of(&text);
+        if found == *digest {
+            return Ok(text);
+        }
+        Err(ImageError::WrongDigest {
+            what: format!("a document in {}", self.name),
+            expected: digest.clone(),
+            found,
+        })
+    }
+
+    fn open(&self, piece: Piece) -> impl BufRead + Send {
+        BufReader::with_capacity(
+            256 * 1024,
+            PieceReader {
+                file: self.file,
+                position: piece.offset,
+                left: piece.size,
+            },
+        )
+    }
+
+    fn docker_images(&self) -> Result<Vec<Wanted>, ImageError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct One {
+            config: String,
+            repo_tags: Option<Vec<String>>,
+            layers: Option<Vec<String>>,
+        }
+        let text = self.document("manifest.json", MANIFEST_LIMIT)?;
+        let list: Vec<One> = serde_json::from_slice(&text)
+            .map_err(|e| self.bad(&format!("its `manifest.json` is not understood: {e}")))?;
+        list.into_iter()
+            .map(|one| {
+                Ok(Wanted {
+                    config: self.document(&one.config, CONFIG_LIMIT)?,
+                    layers: one
+                        .layers
+                        .unwrap_or_default()
+                        .iter()
+                        .map(|name| self.piece(name))
+                        .collect::<Result<_, _>>()?,
+                    names: one
+                        .repo_tags
+                        .unwrap_or_default()
+                        .iter()
+                        .map(|name| Ok(Reference::parse(name)?))
+                        .collect::<Result<_, ImageError>>()?,
+                    manifests: Vec::new(),
+                    manifest: None,
+                })
+            })
+            .collect()
+    }
+
+    fn oci_images(&self) -> Result<Vec<Wanted>, ImageError> {
+        #[derive(Deserialize)]
+        struct Top {
+            manifests: Vec<Named>,
+        }
+        #[derive(Deserialize)]
+        struct Named {
+            #[serde(flatten)]
+            entry: IndexEntry,
+            #[serde(default)]
+            annotations: HashMap<String, String>,
+        }
+        let text = self.document("index.json", MANIFEST_LIMIT)?;
+        let top: Top = serde_json::from_slice(&text)
+            .map_err(|e| self.bad(&format!("its `index.json` is not understood: {e}")))?;
+        // Entries of one name are one image for several platforms.
+        let mut groups: Vec<(Option<Reference>, Vec<IndexEntry>)> = Vec::new();
+        for named in top.manifests {
+            let name = name_of(&named.annotations);
+            match groups
+                .iter_mut()
+                .find(|(known, _)| *known == name && name.is_some())
+            {
+                Some((_, entries)) => entries.push(named.entry),
+                None => groups.push((name, vec![named.entry])),
+            }
+        }
+        groups
+            .into_iter()
+            .map(|(name, entries)| self.oci_image(name, entries))
+            .collect()
+    }
+
+    fn oci_image(
+        &self,
+        name: Option<Reference>,
+        mut entries: Vec<IndexEntry>,
+    ) -> Result<Wanted, ImageError> {
+        let mut manifests = Vec::new();
+        for _ in 0..INDEX_DEPTH {
+            let chosen = match entries.as_slice() {
+                // What is alone is wanted, whatever it is for.
+                [only] => only.descriptor.clone(),
+                several => manifest::choose(several, &Platform::host())
+                    .cloned()
+                    .map_err(|available| ImageError::NoPlatform {
+                        reference: name
+                            .as_ref()
+                            .map_or_else(|| self.name.to_owned(), Reference::familiar),
+                        wanted: Platform::host().to_string(),
+                        available,
+                    })?,
+            };
+            let text = self.blob(&chosen.digest, MANIFEST_LIMIT)?;
+            let document = Document::parse(&text).map_err(|e| self.bad(&e))?;
+            manifests.push(text);
+            match document {
+                Document::Index(inner) => entries = inner,
+                Document::Manifest(manifest) => {
+                    return Ok(Wanted {
+                        config: self.blob(&manifest.config.digest, CONFIG_LIMIT)?,
+                        layers: manifest
+                            .layers
+                            .iter()
+                            .map(|layer| self.piece(&blob_path(&layer.digest)))
+                            .collect::<Result<_, _>>()?,
+                        names: name.into_iter().collect(),
+                        manifests,
+                        manifest: Some(chosen.digest),
+                    });
+                }
+            }
+        }
+        Err(self.bad("its indexes lead to indexes without end"))
+    }
+}
+
+fn blob_path(digest: &Digest) -> String {
+    format!("blobs/sha256/{}", digest.hex())
+}
+
+/// The name that annotations give. A bare tag names no repository.
+fn name_of(annotations: &HashMap<String, String>) -> Option<Reference> {
+    let full = annotations.get(FULL_NAME);
+    let reference = annotations
+        .get(REF_NAME)
+        .filter(|name| name.contains([':', '/']));
+    full.or(reference)
+        .and_then(|name| Reference::parse(name).ok())
+        .filter(|reference| reference.digest().is_none())
+}
+
+/// Reads a part of a file without moving the file's own position, so that
+/// several threads can.
+struct PieceReader<'a> {
+    file: &'a std::fs::File,
+    position: u64,
+    left: u64,
+}
+
+impl Read for PieceReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let limit = usize::try_from(self.left)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
+        let Some(space) = buffer.get_mut(..limit) else {
+            return Ok(0);
+        };
+        let count = self.file.read_at(space, self.position)?;
+        self.position += count as u64;
+        self.left -= count as u64;
+        Ok(count)
+    }
+}

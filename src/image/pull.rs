@@ -1,0 +1,450 @@
+//! Pulling: from a reference to an image in the store.
+//!
+//! Documents first (index, manifest, config), then all layers that are
+//! missing, some at a time, each in one pass: the network fills a bounded
+//! channel, one thread decompresses, one unpacks. Nothing of an image is
+//! visible until all of it is there.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::future::try_join_all;
+use tokio::sync::{OnceCell, mpsc};
+use tokio::task::spawn_blocking;
+
+use super::config::ConfigFile;
+use super::digest::Digest;
+use super::error::ImageError;
+use super::platform::Platform;
+use super::reference::Reference;
+use super::registry::manifest::{self, CONFIG_LIMIT, Descriptor, Document, Manifest};
+use super::registry::{Access, Blob, Chunk, Repository};
+use super::store::{Image, LayerClaim, NewImage, PendingLayer, Store, Usage};
+use super::unpack::{ChunkReader, ChunkSource, Unpacked};
+use crate::event::{Event, EventSink, Resource, ResourceKind};
+
+/// Pieces of a layer between the network and the decompressing thread.
+const PIECES_AHEAD: usize = 8;
+/// Progress is told no more often than this for a layer.
+const PROGRESS_PERIOD: Duration = Duration::from_millis(100);
+/// Indexes within indexes that are followed.
+const INDEX_DEPTH: usize = 3;
+
+/// What to pull, and how.
+#[derive(Debug, Clone)]
+pub struct PullRequest {
+    /// Which image.
+    pub reference: Reference,
+    /// For which platform; `None` means the host's, and takes an image that is
+    /// for one other platform only with a warning.
+    pub platform: Option<Platform>,
+    /// How registries are reached.
+    pub access: Access,
+}
+
+/// Pulls under way in one process: who asks for the same image meanwhile gets
+/// the same result.
+#[derive(Debug, Default)]
+pub(crate) struct Pulls(Mutex<HashMap<Key, Arc<OnceCell<Image>>>>);
+
+type Key = (Reference, Option<Platform>);
+
+impl Pulls {
+    fn join(&self, key: Key) -> Arc<OnceCell<Image>> {
+        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(map.entry(key).or_default())
+    }
+
+    fn leave(&self, key: &Key) {
+        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        map.remove(key);
+    }
+}
+
+/// Pulls an image, also where there is one of that name already: then only
+/// what has changed is downloaded.
+///
+/// # Errors
+/// See [`ImageError`]; the store is as it was, except that whole layers stay
+/// for the next attempt.
+pub async fn pull(
+    store: &Store,
+    request: &PullRequest,
+    events: &dyn EventSink,
+) -> Result<Image, ImageError> {
+    let resource = Resource {
+        kind: ResourceKind::Image,
+        name: request.reference.familiar(),
+    };
+    events.emit(Event::Started {
+        resource: resource.clone(),
+        action: "Pulling",
+    });
+    let key = (request.reference.clone(), request.platform.clone());
+    let shared = store.pulls().join(key.clone());
+    let pull = Pull {
+        store,
+        request,
+        events,
+    };
+    let result = shared.get_or_try_init(|| pull.run()).await.cloned();
+    store.pulls().leave(&key);
+    events.emit(match &result {
+        Ok(_) => Event::Done {
+            resource,
+            outcome: "Pulled",
+        },
+        Err(error) => Event::Failed {
+            resource,
+            message: error.to_string(),
+        },
+    });
+    result
+}
+
+struct Pull<'a> {
+    store: &'a Store,
+    request: &'a PullRequest,
+    events: &'a dyn EventSink,
+}
+
+/// The documents of an image.
+struct Documents {
+    /// Index and manifest as they came.
+    texts: Vec<Vec<u8>>,
+    /// Digest of what the reference names: the index, where there is one.
+    target: Digest,
+    /// Digest of the manifest.
+    digest: Digest,
+    manifest: Manifest,
+}
+
+impl Pull<'_> {
+    async fn run(&self) -> Result<Image, ImageError> {
+        let reference = &self.request.reference;
+        let repository = Repository::new(&self.request.access, reference, self.events);
+        let usage = Arc::new(self.blocking(|store| store.use_shared()).await?);
+        let documents = self.documents(&repository).await?;
+        let config = self.config(&repository, &documents.manifest).await?;
+        let file =
+            ConfigFile::parse(&config).map_err(|e| self.malformed("config", &e.to_string()))?;
+        self.check_platform(&file)?;
+        let layers = self.pair_layers(&documents.manifest, &file)?;
+        let work = layers
+            .iter()
+            .map(|(diff_id, layer)| self.layer(&repository, &usage, diff_id, layer));
+        try_join_all(work).await?;
+        let by_digest = format!("{}@{}", reference.name(), documents.target);
+        let tagged = reference.tag().filter(|_| reference.digest().is_none());
+        let new = NewImage {
+            config,
+            manifests: documents.texts,
+            manifest: Some(documents.digest),
+            names: tagged
+                .map(|tag| reference.with_tag(tag))
+                .transpose()?
+                .into_iter()
+                .collect(),
+            repo_digests: vec![Reference::parse(&by_digest)?],
+        };
+        self.blocking(move |store| store.add_image(&usage, new))
+            .await
+    }
+
+    /// Runs what may block beside the async threads.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T, ImageError> + Send + 'static,
+    ) -> Result<T, ImageError> {
+        let store = self.store.clone();
+        spawn_blocking(move || work(&store))
+            .await
+            .map_err(|_| self.interrupted())?
+    }
+
+    fn interrupted(&self) -> ImageError {
+        ImageError::Interrupted {
+            what: format!("`{}`", self.request.reference.familiar()),
+        }
+    }
+
+    fn malformed(&self, document: &str, reason: &str) -> ImageError {
+        ImageError::Malformed {
+            what: format!("the {document} of `{}`", self.request.reference.familiar()),
+            reason: reason.to_owned(),
+        }
+    }
+
+    /// Follows indexes to the manifest for the platform.
+    async fn documents(&self, repository: &Repository<'_>) -> Result<Documents, ImageError> {
+        let host = Platform::host();
+        let wanted = self.request.platform.as_ref().unwrap_or(&host);
+        let mut selector = self.request.reference.manifest_selector().to_owned();
+        let mut texts = Vec::new();
+        let mut target = None;
+        for _ in 0..INDEX_DEPTH {
+            let (digest, text) = repository.manifest(&selector).await?;
+            target.get_or_insert_with(|| digest.clone());
+            let document = Document::parse(&text).map_err(|e| self.malformed("manifest", &e))?;
+            texts.push(text);
+            match document {
+                Document::Manifest(manifest) => {
+                    return Ok(Documents {
+                        texts,
+                        target: target.unwrap_or_else(|| digest.clone()),
+                        digest,
+                        manifest,
+                    });
+                }
+                Document::Index(entries) => {
+                    let chosen = manifest::choose(&entries, wanted).map_err(|available| {
+                        ImageError::NoPlatform {
+                            reference: self.request.reference.familiar(),
+                            wanted: wanted.to_string(),
+                            available,
+                        }
+                    })?;
+                    selector = chosen.digest.to_string();
+                }
+            }
+        }
+        Err(self.malformed("manifest", "indexes lead to indexes without end"))
+    }
+
+    /// The config document, from the store where it is there already.
+    async fn config(
+        &self,
+        repository: &Repository<'_>,
+        manifest: &Manifest,
+    ) -> Result<Vec<u8>, ImageError> {
+        if let Ok(text) = self.store.read_blob(&manifest.config.digest)
+            && Digest::of(&text) == manifest.config.digest
+        {
+            return Ok(text);
+        }
+        Blob::new(repository, &manifest.config)
+            .read(CONFIG_LIMIT)
+            .await
+    }
+
+    fn check_platform(&self, file: &ConfigFile) -> Result<(), ImageError> {
+        let host = Platform::host();
+        let wanted = self.request.platform.as_ref().unwrap_or(&host);
+        let raw = file.platform();
+        let found = Platform::normalised(&raw.os, &raw.architecture, raw.variant.as_deref());
+        if wanted.fitness(&found).is_some() {
+            return Ok(());
+        }
+        let reference = self.request.reference.familiar();
+        if self.request.platform.is_some() {
+            return Err(ImageError::NoPlatform {
+                reference,
+                wanted: wanted.to_string(),
+                available: vec![found.to_string()],
+            });
+        }
+        self.events.emit(Event::Warning {
+            message: format!("image `{reference}` is for {found}, this machine is {host}"),
+        });
+        Ok(())
+    }
+
+    /// Each layer once, with where its archive is.
+    fn pair_layers<'m>(
+        &self,
+        manifest: &'m Manifest,
+        file: &ConfigFile,
+    ) -> Result<Vec<(Digest, &'m Descriptor)>, ImageError> {
+        let diff_ids = &file.rootfs.diff_ids;
+        if diff_ids.len() != manifest.layers.len() {
+            return Err(self.malformed(
+                "manifest",
+                &format!(
+                    "it has {} layers, its config {}",
+                    manifest.layers.len(),
+                    diff_ids.len()
+                ),
+            ));
+        }
+        let mut pairs: Vec<(Digest, &Descriptor)> = Vec::new();
+        for (diff_id, layer) in diff_ids.iter().zip(&manifest.layers) {
+            if !pairs.iter().any(|(known, _)| known == diff_id) {
+                pairs.push((diff_id.clone(), layer));
+            }
+        }
+        Ok(pairs)
+    }
+
+    /// Sees to it that one layer is in the store.
+    async fn layer(
+        &self,
+        repository: &Repository<'_>,
+        usage: &Arc<Usage>,
+        diff_id: &Digest,
+        descriptor: &Descriptor,
+    ) -> Result<(), ImageError> {
+        let _slot = self
+            .store
+            .slots()
+            .acquire()
+            .await
+            .map_err(|_| self.interrupted())?;
+        let progress = Progress::new(self.events, descriptor);
+        let claim = {
+            let (usage, diff_id) = (Arc::clone(usage), diff_id.clone());
+            self.blocking(move |store| store.claim_layer(&usage, &diff_id))
+                .await?
+        };
+        match claim {
+            LayerClaim::Present => progress.done("Already exists"),
+            LayerClaim::Missing(pending) => {
+                let result = self
+                    .receive(repository, descriptor, pending, &progress)
+                    .await;
+                match &result {
+                    Ok(()) => progress.done("Pull complete"),
+                    Err(error) => progress.failed(error),
+                }
+                return result;
+            }
+        }
+        Ok(())
+    }
+
+    /// Downloads and unpacks a layer at once, and keeps it if all is right.
+    async fn receive(
+        &self,
+        repository: &Repository<'_>,
+        descriptor: &Descriptor,
+        pending: PendingLayer,
+        progress: &Progress<'_>,
+    ) -> Result<(), ImageError> {
+        let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
+        let unpacking = spawn_blocking(move || {
+            let result = pending.unpack(ChunkReader::new(Pieces(receiver)));
+            (pending, result)
+        });
+        let downloaded = download(repository, descriptor, sender, progress).await;
+        let (pending, unpacked) = unpacking.await.map_err(|_| self.interrupted())?;
+        // A broken download makes unpacking fail too, so it is told first.
+        let result = match (downloaded, unpacked) {
+            (Err(error), _) | (Ok(Transfer::Complete), Err(error)) => Err(error),
+            (Ok(Transfer::Refused), Err(error)) => Err(error),
+            (Ok(Transfer::Refused), Ok(_)) => Err(self.interrupted()),
+            (Ok(Transfer::Complete), Ok(unpacked)) => Ok(unpacked),
+        };
+        self.blocking(move |_| finish(pending, result)).await
+    }
+}
+
+fn finish(pending: PendingLayer, result: Result<Unpacked, ImageError>) -> Result<(), ImageError> {
+    match result {
+        Ok(unpacked) => pending.commit(&unpacked),
+        Err(error) => {
+            // The first error is the one to tell.
+            pending.abandon().ok();
+            Err(error)
+        }
+    }
+}
+
+enum Transfer {
+    /// All bytes came, with the right digest.
+    Complete,
+    /// The unpacking side has given up.
+    Refused,
+}
+
+async fn download(
+    repository: &Repository<'_>,
+    descriptor: &Descriptor,
+    sender: mpsc::Sender<Chunk>,
+    progress: &Progress<'_>,
+) -> Result<Transfer, ImageError> {
+    let mut blob = Blob::new(repository, descriptor);
+    while let Some(chunk) = blob.next().await? {
+        if sender.send(chunk).await.is_err() {
+            return Ok(Transfer::Refused);
+        }
+        progress.at(blob.received());
+    }
+    progress.extracting();
+    Ok(Transfer::Complete)
+}
+
+struct Pieces(mpsc::Receiver<Chunk>);
+
+impl ChunkSource for Pieces {
+    type Chunk = Chunk;
+
+    fn next_chunk(&mut self) -> std::io::Result<Option<Chunk>> {
+        Ok(self.0.blocking_recv())
+    }
+}
+
+/// Tells how far one layer is.
+struct Progress<'a> {
+    events: &'a dyn EventSink,
+    name: String,
+    total: u64,
+    told: Mutex<Option<Instant>>,
+}
+
+impl<'a> Progress<'a> {
+    fn new(events: &'a dyn EventSink, descriptor: &Descriptor) -> Self {
+        Self {
+            events,
+            name: descriptor.digest.short().to_owned(),
+            total: descriptor.size,
+            told: Mutex::new(None),
+        }
+    }
+
+    fn resource(&self) -> Resource {
+        Resource {
+            kind: ResourceKind::Layer,
+            name: self.name.clone(),
+        }
+    }
+
+    fn at(&self, current: u64) {
+        let now = Instant::now();
+        {
+            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            let recently = told.is_some_and(|last| now.duration_since(last) < PROGRESS_PERIOD);
+            if recently && current < self.total {
+                return;
+            }
+            *told = Some(now);
+        }
+        self.emit("Downloading", current);
+    }
+
+    fn extracting(&self) {
+        self.emit("Extracting", self.total);
+    }
+
+    fn emit(&self, action: &'static str, current: u64) {
+        self.events.emit(Event::Progress {
+            resource: self.resource(),
+            action,
+            current,
+            total: Some(self.total),
+        });
+    }
+
+    fn done(&self, outcome: &'static str) {
+        self.events.emit(Event::Done {
+            resource: self.resource(),
+            outcome,
+        });
+    }
+
+    fn failed(&self, error: &ImageError) {
+        self.events.emit(Event::Failed {
+            resource: self.resource(),
+            message: error.to_string(),
+        });
+    }
+}

@@ -1,0 +1,325 @@
+//! Links, addresses and routes: rtnetlink(7) requests as values.
+
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use netlink_packet_core::{Emitable, Parseable};
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::address::{
+    AddressAttribute, AddressHeaderFlags, AddressMessage, AddressScope,
+};
+use netlink_packet_route::link::{
+    InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoPortKind, InfoVeth, LinkAttribute,
+    LinkFlags, LinkInfo, LinkMessage,
+};
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
+};
+
+use super::{Connection, NLM_F_CREATE, NLM_F_EXCL, Request};
+use crate::net::cidr::Cidr;
+
+const RTM_NEWLINK: u16 = 16;
+const RTM_DELLINK: u16 = 17;
+const RTM_GETLINK: u16 = 18;
+const RTM_NEWADDR: u16 = 20;
+const RTM_GETADDR: u16 = 22;
+const RTM_NEWROUTE: u16 = 24;
+const RTM_GETROUTE: u16 = 26;
+
+/// A link as the kernel lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::net) struct Link {
+    /// Its index in its namespace.
+    pub(in crate::net) index: u32,
+    /// Its name.
+    pub(in crate::net) name: String,
+    /// `ifalias`, where set.
+    pub(in crate::net) alias: Option<String>,
+}
+
+/// A pair of veth links to be made.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::net) struct VethPair<'a> {
+    /// Name of the end that stays.
+    pub(in crate::net) name: &'a str,
+    /// Index of the bridge that it joins.
+    pub(in crate::net) master: u32,
+    /// Name of the end that goes.
+    pub(in crate::net) peer_name: &'a str,
+    /// Where it goes.
+    pub(in crate::net) peer_namespace: BorrowedFd<'a>,
+    /// Its hardware address.
+    pub(in crate::net) peer_mac: [u8; 6],
+    /// Of both ends.
+    pub(in crate::net) mtu: Option<u32>,
+}
+
+fn request(kind: u16, flags: u16, message: &impl Emitable) -> Request {
+    let mut body = vec![0; message.buffer_len()];
+    message.emit(&mut body);
+    Request { kind, flags, body }
+}
+
+/// Makes a bridge that is down and has a hardware address of its own, which
+/// does not change with its ports.
+pub(in crate::net) fn new_bridge(name: &str, mac: [u8; 6], mtu: Option<u32>) -> Request {
+    let mut message = LinkMessage::default();
+    message.attributes.extend([
+        LinkAttribute::IfName(name.to_owned()),
+        LinkAttribute::Address(mac.to_vec()),
+        LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Bridge)]),
+    ]);
+    message.attributes.extend(mtu.map(LinkAttribute::Mtu));
+    request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &message)
+}
+
+/// Makes a veth pair: one end up and in its bridge, the other in another
+/// namespace, in one message.
+pub(in crate::net) fn new_veth(pair: &VethPair<'_>) -> Request {
+    let mut peer = LinkMessage::default();
+    peer.attributes.extend([
+        LinkAttribute::IfName(pair.peer_name.to_owned()),
+        LinkAttribute::Address(pair.peer_mac.to_vec()),
+        LinkAttribute::NetNsFd(pair.peer_namespace.as_raw_fd()),
+    ]);
+    peer.attributes.extend(pair.mtu.map(LinkAttribute::Mtu));
+    let mut message = LinkMessage::default();
+    message.header.flags = LinkFlags::Up;
+    message.header.change_mask = LinkFlags::Up;
+    message.attributes.extend([
+        LinkAttribute::IfName(pair.name.to_owned()),
+        LinkAttribute::Controller(pair.master),
+        LinkAttribute::LinkInfo(vec![
+            LinkInfo::Kind(InfoKind::Veth),
+            LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(peer))),
+        ]),
+    ]);
+    message.attributes.extend(pair.mtu.map(LinkAttribute::Mtu));
+    request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &message)
+}
+
+/// Makes a veth pair with both ends here.
+pub(in crate::net) fn new_plain_veth(name: &str, peer_name: &str) -> Request {
+    let mut peer = LinkMessage::default();
+    peer.attributes
+        .push(LinkAttribute::IfName(peer_name.to_owned()));
+    let mut message = LinkMessage::default();
+    message.attributes.extend([
+        LinkAttribute::IfName(name.to_owned()),
+        LinkAttribute::LinkInfo(vec![
+            LinkInfo::Kind(InfoKind::Veth),
+            LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(peer))),
+        ]),
+    ]);
+    request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &message)
+}
+
+/// Gives a link its alias, by name.
+pub(in crate::net) fn set_alias(name: &str, alias: &str) -> Request {
+    let mut message = LinkMessage::default();
+    message.attributes.extend([
+        LinkAttribute::IfName(name.to_owned()),
+        LinkAttribute::IfAlias(alias.to_owned()),
+    ]);
+    request(RTM_NEWLINK, 0, &message)
+}
+
+/// Puts a link into a group, by name, so that a whole group can be removed at once.
+pub(in crate::net) fn set_group(name: &str, group: u32) -> Request {
+    let mut message = LinkMessage::default();
+    message.attributes.extend([
+        LinkAttribute::IfName(name.to_owned()),
+        LinkAttribute::Group(group),
+    ]);
+    request(RTM_NEWLINK, 0, &message)
+}
+
+/// How a bridge treats one of its ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::net) struct PortOptions {
+    /// A frame may go out by the port that it came in by.
+    pub(in crate::net) hairpin: bool,
+    /// No frame passes between this and other isolated ports (Linux 4.18).
+    pub(in crate::net) isolated: bool,
+}
+
+/// Sets how its bridge treats a port, by name.
+pub(in crate::net) fn set_port(name: &str, options: PortOptions) -> Request {
+    let mut message = LinkMessage::default();
+    message.attributes.extend([
+        LinkAttribute::IfName(name.to_owned()),
+        LinkAttribute::LinkInfo(vec![
+            LinkInfo::PortKind(InfoPortKind::Bridge),
+            LinkInfo::PortData(InfoPortData::BridgePort(vec![
+                InfoBridgePort::HairpinMode(options.hairpin),
+                InfoBridgePort::Isolated(options.isolated),
+            ])),
+        ]),
+    ]);
+    request(RTM_NEWLINK, 0, &message)
+}
+
+/// Sets a link up, by name.
+pub(in crate::net) fn set_up(name: &str) -> Request {
+    let mut message = LinkMessage::default();
+    message.header.flags = LinkFlags::Up;
+    message.header.change_mask = LinkFlags::Up;
+    message
+        .attributes
+        .push(LinkAttribute::IfName(name.to_owned()));
+    request(RTM_NEWLINK, 0, &message)
+}
+
+/// Removes a link, by name.
+pub(in crate::net) fn delete_link(name: &str) -> Request {
+    let mut message = LinkMessage::default();
+    message
+        .attributes
+        .push(LinkAttribute::IfName(name.to_owned()));
+    request(RTM_DELLINK, 0, &message)
+}
+
+/// Removes every link of a group: one wait for the kernel's readers in all,
+/// instead of one for each link.
+pub(in crate::net) fn delete_group(group: u32) -> Request {
+    let mut message = LinkMessage::default();
+    message.attributes.push(LinkAttribute::Group(group));
+    request(RTM_DELLINK, 0, &message)
+}
+
+/// Gives a link an address. IPv6 addresses are usable at once: they were
+/// given out by us, so nobody needs to be asked for duplicates.
+pub(in crate::net) fn add_address(link: u32, address: IpAddr, prefix: u8) -> Request {
+    let mut message = AddressMessage::default();
+    message.header.family = family(address.is_ipv4());
+    message.header.prefix_len = prefix;
+    message.header.index = link;
+    message.header.scope = match address {
+        IpAddr::V4(v4) if v4.is_link_local() => AddressScope::Link,
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => AddressScope::Link,
+        IpAddr::V4(_) | IpAddr::V6(_) => AddressScope::Universe,
+    };
+    if address.is_ipv6() {
+        message.header.flags = AddressHeaderFlags::Nodad;
+    }
+    message.attributes.extend([
+        AddressAttribute::Local(address),
+        AddressAttribute::Address(address),
+    ]);
+    if let (IpAddr::V4(_), Some(IpAddr::V4(last))) =
+        (address, Cidr::of(address, prefix).map(|cidr| cidr.last()))
+        && prefix < 31
+    {
+        message.attributes.push(AddressAttribute::Broadcast(last));
+    }
+    request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, &message)
+}
+
+/// Sends what has no better route to this gateway.
+pub(in crate::net) fn add_default_route(link: u32, gateway: IpAddr) -> Request {
+    let mut message = RouteMessage::default();
+    message.header.address_family = family(gateway.is_ipv4());
+    message.header.table = RouteHeader::RT_TABLE_MAIN;
+    message.header.protocol = RouteProtocol::Boot;
+    message.header.scope = RouteScope::Universe;
+    message.header.kind = RouteType::Unicast;
+    message.attributes.extend([
+        RouteAttribute::Gateway(match gateway {
+            IpAddr::V4(v4) => RouteAddress::Inet(v4),
+            IpAddr::V6(v6) => RouteAddress::Inet6(v6),
+        }),
+        RouteAttribute::Oif(link),
+    ]);
+    request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, &message)
+}
+
+/// Finds a link by its name.
+pub(in crate::net) fn find_link(
+    connection: &mut Connection,
+    name: &str,
+) -> io::Result<Option<Link>> {
+    let mut message = LinkMessage::default();
+    message
+        .attributes
+        .push(LinkAttribute::IfName(name.to_owned()));
+    let answer = connection.query(&request(RTM_GETLINK, 0, &message))?;
+    answer.as_deref().map(parse_link).transpose()
+}
+
+/// Lists all links.
+pub(in crate::net) fn links(connection: &mut Connection) -> io::Result<Vec<Link>> {
+    let answers = connection.dump(&request(RTM_GETLINK, 0, &LinkMessage::default()))?;
+    answers.iter().map(|(_, body)| parse_link(body)).collect()
+}
+
+/// Lists the subnets of all addresses on the host.
+pub(in crate::net) fn address_subnets(connection: &mut Connection) -> io::Result<Vec<Cidr>> {
+    let answers = connection.dump(&request(RTM_GETADDR, 0, &AddressMessage::default()))?;
+    let mut found = Vec::new();
+    for (_, body) in &answers {
+        let message = AddressMessage::parse(body.as_slice()).map_err(io::Error::other)?;
+        let prefix = message.header.prefix_len;
+        found.extend(message.attributes.iter().filter_map(|attribute| {
+            if let AddressAttribute::Address(address) = attribute {
+                Cidr::of(*address, prefix)
+            } else {
+                None
+            }
+        }));
+    }
+    Ok(found)
+}
+
+/// Lists the destinations of all routes but default routes.
+pub(in crate::net) fn route_subnets(connection: &mut Connection) -> io::Result<Vec<Cidr>> {
+    let answers = connection.dump(&request(RTM_GETROUTE, 0, &RouteMessage::default()))?;
+    let mut found = Vec::new();
+    for (_, body) in &answers {
+        let message = RouteMessage::parse(body.as_slice()).map_err(io::Error::other)?;
+        // Local, broadcast and multicast routes follow from addresses.
+        if message.header.kind != RouteType::Unicast {
+            continue;
+        }
+        let prefix = message.header.destination_prefix_length;
+        let destination = message.attributes.iter().find_map(|attribute| {
+            if let RouteAttribute::Destination(RouteAddress::Inet(v4)) = attribute {
+                Some(IpAddr::V4(*v4))
+            } else if let RouteAttribute::Destination(RouteAddress::Inet6(v6)) = attribute {
+                Some(IpAddr::V6(*v6))
+            } else {
+                None
+            }
+        });
+        found.extend(destination.and_then(|address| Cidr::of(address, prefix)));
+    }
+    Ok(found)
+}
+
+fn family(v4: bool) -> AddressFamily {
+    if v4 {
+        AddressFamily::Inet
+    } else {
+        AddressFamily::Inet6
+    }
+}
+
+/// Reads index, name and alias alone: the crate's parser would go through
+/// statistics and counters of each link too.
+fn parse_link(body: &[u8]) -> io::Result<Link> {
+    const IFLA_IFNAME: u16 = 3;
+    const IFLA_IFALIAS: u16 = 20;
+    /// `struct ifinfomsg`; the index stands at byte 4.
+    const LINK_HEADER: usize = 16;
+
+    let short = || io::Error::new(io::ErrorKind::InvalidData, "a link without a name");
+    let attributes = body.get(LINK_HEADER..).ok_or_else(short)?;
+    Ok(Link {
+        index: super::attributes::native_u32(body, 4).ok_or_else(short)?,
+        name: super::attributes::find(attributes, IFLA_IFNAME)
+            .map(super::attributes::as_text)
+            .ok_or_else(short)?,
+        alias: super::attributes::find(attributes, IFLA_IFALIAS).map(super::attributes::as_text),
+    })
+}

@@ -1,0 +1,118 @@
+//! `stop`, `start`, `restart`, `kill`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::compose::Project;
+
+use super::super::backend::Backend;
+use super::super::desired::Desired;
+use super::super::embedded::Embedded;
+use super::super::executor::{Executor, OnFailure};
+use super::super::locking;
+use super::super::observe::observe;
+use super::super::observed::Observed;
+use super::super::plan::Plan;
+use super::super::planner::{PlanError, plan_kill, plan_restart, plan_start, plan_stop};
+use super::super::session::{ReconcileError, Session};
+
+/// Stops the services' containers, dependents first.
+///
+/// # Errors
+/// What could not be stopped, when all else is.
+pub async fn stop(
+    session: &Session<'_>,
+    project: Option<&Project>,
+    services: &[String],
+    timeout: Option<i64>,
+) -> Result<Plan, ReconcileError> {
+    let plan = |desired: Option<&Desired>, observed: &Observed| {
+        plan_stop(desired, observed, services, timeout)
+    };
+    walk(session, project, OnFailure::Continue, plan).await
+}
+
+/// Starts the services' containers that exist and do not run.
+///
+/// # Errors
+/// A service without a container; a container that does not start, or a gate
+/// that does not open.
+pub async fn start(
+    session: &Session<'_>,
+    project: Option<&Project>,
+    services: &[String],
+) -> Result<Plan, ReconcileError> {
+    let plan = |desired: Option<&Desired>, observed: &Observed| {
+        plan_start(desired, observed, services)
+    };
+    walk(session, project, OnFailure::Finish, plan).await
+}
+
+/// Restarts the services' containers, and what restarts with them.
+///
+/// # Errors
+/// What could not be restarted, when all else is.
+pub async fn restart(
+    session: &Session<'_>,
+    project: Option<&Project>,
+    services: &[String],
+    timeout: Option<i64>,
+    no_deps: bool,
+) -> Result<Plan, ReconcileError> {
+    let plan = |desired: Option<&Desired>, observed: &Observed| {
+        plan_restart(desired, observed, services, no_deps, timeout)
+    };
+    walk(session, project, OnFailure::Continue, plan).await
+}
+
+/// Sends a signal to the services' running containers, one-offs included. An
+/// empty plan is what `docker compose` tells as "no container to kill".
+///
+/// # Errors
+/// What could not be signalled.
+pub async fn kill(
+    session: &Session<'_>,
+    project: Option<&Project>,
+    services: &[String],
+    signal: i32,
+) -> Result<Plan, ReconcileError> {
+    let plan = |desired: Option<&Desired>, observed: &Observed| {
+        plan_kill(desired, observed, services, signal)
+    };
+    walk(session, project, OnFailure::Continue, plan).await
+}
+
+async fn walk(
+    session: &Session<'_>,
+    project: Option<&Project>,
+    on_failure: OnFailure,
+    plan: impl FnOnce(Option<&Desired>, &Observed) -> Result<Plan, PlanError>,
+) -> Result<Plan, ReconcileError> {
+    let backend = Embedded::new(session.layout, session.project);
+    walk_over(&backend, session, project, on_failure, plan).await
+}
+
+pub(super) async fn walk_over<B: Backend>(
+    backend: &B,
+    session: &Session<'_>,
+    project: Option<&Project>,
+    on_failure: OnFailure,
+    plan: impl FnOnce(Option<&Desired>, &Observed) -> Result<Plan, PlanError>,
+) -> Result<Plan, ReconcileError> {
+    let lock = locking::lock(session).await?;
+    let sight = observe(session.layout, session.project)?;
+    let desired = super::desired_without_images(project);
+    let plan = plan(desired.as_ref(), &sight.observed)?;
+    super::tell(session.sink, &plan);
+    let executor = Executor {
+        backend,
+        sink: session.sink,
+        cancel: session.cancel,
+        records: &BTreeMap::new(),
+        on_failure,
+        wait_timeout: None::<Duration>,
+        observer: None,
+    };
+    executor.run(&plan, Some(lock)).await?;
+    Ok(plan)
+}

@@ -1,0 +1,44 @@
+//! The commands: observe, plan, prepare, execute, in this order.
+//!
+//! Each is written over a [`Backend`](super::backend::Backend), so that its
+//! test needs no engine; the public functions give it the embedded one.
+
+mod down;
+mod lifecycle;
+mod pull;
+mod run;
+mod up;
+
+pub use down::down;
+pub use lifecycle::{kill, restart, start, stop};
+pub use pull::{PullChoices, pull};
+pub use run::run_prepare;
+pub use up::up;
+
+use std::collections::BTreeMap;
+
+use crate::compose::Project;
+use crate::event::{Event, EventSink};
+
+use super::desired::Desired;
+use super::plan::Plan;
+use super::translate::project;
+
+/// What is declared, where images do not matter.
+fn desired_without_images(declared: Option<&Project>) -> Option<Desired> {
+    declared.map(|declared| project::desired(declared, &BTreeMap::new()))
+}
+
+/// Tells a plan's notes and warnings.
+fn tell(sink: &dyn EventSink, plan: &Plan) {
+    for message in &plan.warnings {
+        sink.emit(Event::Warning {
+            message: message.clone(),
+        });
+    }
+    for message in &plan.notes {
+        sink.emit(Event::Note {
+            message: message.clone(),
+        });
+    }
+}

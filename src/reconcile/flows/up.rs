@@ -1,0 +1,176 @@
+//! `up` and `create`.
+
+use std::collections::BTreeMap;
+
+use crate::compose::{Project, Severity};
+use crate::event::Event;
+use crate::image::Store;
+use crate::state::ContainerId;
+
+use super::super::backend::Backend;
+use super::super::embedded::Embedded;
+use super::super::executor::{Executor, Observer, OnFailure};
+use super::super::locking;
+use super::super::observe::observe;
+use super::super::plan::{Op, Plan, Target};
+use super::super::planner::{plan_up, select};
+use super::super::prepare::Preparation;
+use super::super::session::{
+    Member, ReconcileError, Session, UpOptions, UpOutcome, Watcher, member,
+};
+use super::super::translate::project;
+use super::super::{images, refuse, record};
+
+/// Brings the project up as it is declared.
+///
+/// # Errors
+/// See [`ReconcileError`]. What had begun when an operation failed is finished;
+/// the next `up` goes on from there.
+pub async fn up(
+    session: &Session<'_>,
+    project: &Project,
+    options: UpOptions<'_>,
+) -> Result<UpOutcome, ReconcileError> {
+    let backend = Embedded::new(session.layout, session.project);
+    up_over(&backend, session, project, &options).await
+}
+
+pub(super) async fn up_over<B: Backend>(
+    backend: &B,
+    session: &Session<'_>,
+    declared: &Project,
+    options: &UpOptions<'_>,
+) -> Result<UpOutcome, ReconcileError> {
+    let services = selected(declared, options)?;
+    check(session, declared, &services)?;
+    let store = Store::open(session.layout);
+    let needs = images::needs(session, &store, declared, &services, options.pull)?;
+    if options.dry_run {
+        let sight = observe(session.layout, session.project)?;
+        let desired = project::desired(declared, &needs.ids());
+        let mut plan = plan_up(&desired, &sight.observed, &options.choices)?;
+        plan.images = needs.to_pull();
+        return Ok(UpOutcome {
+            plan,
+            containers: Vec::new(),
+        });
+    }
+    let images = images::provide(session, &store, needs).await?;
+    let ids = images.iter().map(|(name, image)| (name.clone(), image.id.clone())).collect();
+
+    let lock = locking::lock(session).await?;
+    let sight = observe(session.layout, session.project)?;
+    let desired = project::desired(declared, &ids);
+    let plan = plan_up(&desired, &sight.observed, &options.choices)?;
+    super::tell(session.sink, &plan);
+    let records = Preparation {
+        session,
+        project: declared,
+        sight: &sight,
+        images: &images,
+        oneoff: None,
+    }
+    .records(&plan)?;
+    record::remember(session, declared)?;
+
+    let made = records.iter().map(|(name, record)| (name.clone(), record.id.clone())).collect();
+    let containers = members(&plan, &made, &select::dependency_order(&select::edges_of_desired(&desired))?);
+    if let Some(watcher) = options.watcher {
+        watcher.planned(&containers);
+    }
+    let follower = options.watcher.map(Follower);
+    let executor = Executor {
+        backend,
+        sink: session.sink,
+        cancel: session.cancel,
+        records: &records,
+        on_failure: OnFailure::Finish,
+        wait_timeout: options.wait_timeout,
+        observer: follower.as_ref().map(|follower| follower as &dyn Observer),
+    };
+    executor.run(&plan, Some(lock)).await?;
+    Ok(UpOutcome { plan, containers })
+}
+
+/// The services that are looked at: all active ones. Which of them the command
+/// is about, the planner decides; their images are needed for those only.
+fn selected<'p>(
+    declared: &'p Project,
+    options: &UpOptions<'_>,
+) -> Result<Vec<&'p String>, ReconcileError> {
+    let choices = &options.choices;
+    select::check_names(&choices.services, declared.services.keys().map(String::as_str))?;
+    let chosen = |name: &&String| {
+        !choices.no_deps || choices.services.is_empty() || choices.services.contains(*name)
+    };
+    if choices.services.is_empty() || choices.no_deps {
+        return Ok(declared.services.keys().filter(chosen).collect());
+    }
+    let edges = select::edges_of_desired(&project::desired(declared, &BTreeMap::new()));
+    let wanted = select::with_dependencies(&choices.services, &edges);
+    Ok(declared.services.keys().filter(|name| wanted.contains(*name)).collect())
+}
+
+/// Refuses what the engine cannot do, all at once; tells what has no effect.
+pub(super) fn check(
+    session: &Session<'_>,
+    declared: &Project,
+    services: &[&String],
+) -> Result<(), ReconcileError> {
+    let found = refuse::refusals(declared, services);
+    let (errors, warnings): (Vec<_>, Vec<_>) =
+        found.into_iter().partition(|one| one.severity == Severity::Error);
+    for warning in warnings {
+        session.sink.emit(Event::Warning {
+            message: format!("{}: {}", warning.path, warning.message),
+        });
+    }
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(ReconcileError::Refused {
+            diagnostics: errors,
+        })
+    }
+}
+
+/// The containers that are there when the plan is walked, in dependency order.
+fn members(
+    plan: &Plan,
+    made: &BTreeMap<String, ContainerId>,
+    order: &[String],
+) -> Vec<Member> {
+    let kept = plan.kept.iter().map(|kept| &kept.target);
+    let others = plan.steps().filter_map(|(_, step)| match &step.op {
+        Op::CreateContainer { target, .. } | Op::StartContainer { target } => Some(target),
+        Op::EnsureNetwork(_)
+        | Op::RemoveNetwork { .. }
+        | Op::EnsureVolume(_)
+        | Op::RemoveVolume { .. }
+        | Op::StopContainer { .. }
+        | Op::RestartContainer { .. }
+        | Op::KillContainer { .. }
+        | Op::RemoveContainer { .. }
+        | Op::WaitCondition { .. } => None,
+    });
+    let mut found: Vec<Member> =
+        kept.chain(others).filter_map(|target| member(target, made)).collect();
+    let rank = |service: &String| order.iter().position(|name| name == service);
+    found.sort_by_key(|one| (rank(&one.service), one.number));
+    found.dedup();
+    found
+}
+
+/// Hands the executor's reports on.
+struct Follower<'a>(&'a dyn Watcher);
+
+impl Observer for Follower<'_> {
+    fn started(&self, id: &ContainerId, target: &Target) {
+        self.0.started(&Member {
+            id: id.clone(),
+            name: target.name.clone(),
+            service: target.service.clone(),
+            number: target.number,
+        });
+    }
+}

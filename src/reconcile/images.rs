@@ -1,0 +1,192 @@
+//! Which images a project's services need, and having them.
+//!
+//! A phase of its own, before the project is locked: a pull can take minutes,
+//! and a `down` in another terminal need not wait for it.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::try_join_all;
+use indexmap::IndexMap;
+use jiff::Timestamp;
+
+use crate::compose::{Diagnostic, Project, Service};
+use crate::image::toolbox::is_toolbox;
+use crate::image::{
+    Image, ImageError, Platform, PullDecision, PullPolicy, PullRequest, Reference, Store,
+    ensure_toolbox, pull,
+};
+
+use super::session::{ReconcileError, Session};
+use super::translate::ImageFacts;
+use super::translate::project::image_name;
+
+/// What is known of the services' images before any is pulled.
+#[derive(Debug, Default)]
+pub struct Needs {
+    /// Here already, by service.
+    pub here: BTreeMap<String, ImageFacts>,
+    /// To be pulled: services by image and platform.
+    missing: IndexMap<(String, Option<Platform>), Vec<String>>,
+}
+
+impl Needs {
+    /// Names of the images to be pulled.
+    pub fn to_pull(&self) -> Vec<String> {
+        self.missing.keys().map(|(image, _)| image.clone()).collect()
+    }
+
+    /// Ids of the images that are here, by service.
+    pub fn ids(&self) -> BTreeMap<String, String> {
+        self.here.iter().map(|(service, image)| (service.clone(), image.id.clone())).collect()
+    }
+}
+
+/// Looks for the images of these services. `pull` overrules the services'
+/// own policies.
+///
+/// # Errors
+/// An image that is not here and can be neither pulled nor built, of all
+/// services at once.
+pub fn needs(
+    session: &Session<'_>,
+    store: &Store,
+    project: &Project,
+    services: &[&String],
+    pull: Option<PullPolicy>,
+) -> Result<Needs, ReconcileError> {
+    let mut needs = Needs::default();
+    let mut refused = Vec::new();
+    for name in services {
+        let Some(service) = project.services.get(*name) else { continue };
+        let image = image_name(project, name, service);
+        let found = local(session, store, &image);
+        let local = found.map_err(|source| image_error(name, &image, source))?;
+        match decide(project, name, service, pull, local.as_ref()) {
+            Ok(Choice::Use) => {
+                let facts = local.map(|found| ImageFacts::new(&image, &found));
+                needs.here.extend(facts.map(|facts| ((*name).clone(), facts)));
+            }
+            Ok(Choice::Pull(platform)) => {
+                needs.missing.entry((image, platform)).or_default().push((*name).clone());
+            }
+            Err(diagnostic) => refused.push(diagnostic),
+        }
+    }
+    if refused.is_empty() {
+        Ok(needs)
+    } else {
+        Err(ReconcileError::Refused {
+            diagnostics: refused,
+        })
+    }
+}
+
+/// Pulls what is missing, all at a time.
+///
+/// # Errors
+/// The first image that cannot be had.
+pub async fn provide(
+    session: &Session<'_>,
+    store: &Store,
+    needs: Needs,
+) -> Result<BTreeMap<String, ImageFacts>, ReconcileError> {
+    let mut here = needs.here;
+    if needs.missing.is_empty() {
+        return Ok(here);
+    }
+    let pulls = needs.missing.iter().map(|((image, platform), services)| async move {
+        let fail = |source| image_error(services.first().map_or("", String::as_str), image, source);
+        let request = PullRequest {
+            reference: Reference::parse(image).map_err(|error| fail(error.into()))?,
+            platform: platform.clone(),
+            access: session.registries.clone(),
+        };
+        let pulled = pull(store, &request, session.sink).await.map_err(fail)?;
+        Ok::<_, ReconcileError>((ImageFacts::new(image, &pulled), services))
+    });
+    let pulled = tokio::select! {
+        biased;
+        () = session.cancel.cancelled() => return Err(ReconcileError::Cancelled),
+        pulled = try_join_all(pulls) => pulled?,
+    };
+    for (facts, services) in pulled {
+        here.extend(services.iter().map(|service| (service.clone(), facts.clone())));
+    }
+    Ok(here)
+}
+
+/// The image of this name, if it is here. The built-in one is made where it is
+/// missing.
+fn local(session: &Session<'_>, store: &Store, image: &str) -> Result<Option<Image>, ImageError> {
+    let reference = Reference::parse(image)?;
+    if is_toolbox(&reference) {
+        return ensure_toolbox(store, session.applets).map(Some);
+    }
+    store.find(image)
+}
+
+enum Choice {
+    Use,
+    Pull(Option<Platform>),
+}
+
+fn decide(
+    project: &Project,
+    name: &str,
+    service: &Service,
+    pull: Option<PullPolicy>,
+    local: Option<&Image>,
+) -> Result<Choice, Diagnostic> {
+    let image = image_name(project, name, service);
+    if service.build.is_some() {
+        return match local {
+            Some(_) => Ok(Choice::Use),
+            None => Err(unbuilt(project, name, &image)),
+        };
+    }
+    let reference = Reference::parse(&image);
+    if reference.as_ref().is_ok_and(is_toolbox) {
+        return Ok(Choice::Use);
+    }
+    let own = match service.pull_policy.as_deref().map(str::parse::<PullPolicy>) {
+        None => PullPolicy::default(),
+        Some(Ok(policy)) => policy,
+        Some(Err(error)) => {
+            let path = format!("services.{name}.pull_policy");
+            return Err(project.diagnostic(&path, error.to_string()));
+        }
+    };
+    let platform = service.platform.as_deref().and_then(|text| Platform::parse(text).ok());
+    let path = format!("services.{name}.image");
+    match pull.unwrap_or(own).decide(local, Timestamp::now()) {
+        PullDecision::UseLocal => Ok(Choice::Use),
+        PullDecision::Pull => Ok(Choice::Pull(platform)),
+        PullDecision::Missing => Err(project
+            .diagnostic(&path, format!("the image `{image}` is not here, and may not be pulled"))
+            .suggest(format!("pull it with `skiff pull {name}`, or load it with `skiff load`"))),
+        PullDecision::Build => Err(project.diagnostic(
+            &format!("services.{name}.pull_policy"),
+            "the policy is `build`, but the service has no `build:`",
+        )),
+    }
+}
+
+/// The builder is not there yet: an image of that name has to be brought.
+fn unbuilt(project: &Project, name: &str, image: &str) -> Diagnostic {
+    project
+        .diagnostic(
+            &format!("services.{name}.build"),
+            format!("skiff cannot build yet, and has no image `{image}`"),
+        )
+        .suggest(format!(
+            "build it elsewhere under that name and load it: `docker save {image} | skiff load`"
+        ))
+}
+
+fn image_error(service: &str, image: &str, source: ImageError) -> ReconcileError {
+    ReconcileError::Image {
+        service: service.to_owned(),
+        image: image.to_owned(),
+        source,
+    }
+}

@@ -1,0 +1,155 @@
+//! The keeper: parent of a project's containers and store of descriptors.
+//!
+//! A single thread around one poll(2). It clones what the supervisor asks
+//! for, reaps, writes exits into its journal, and holds what cannot be made
+//! again. It reads no spec, no environment and no secret, because what it has
+//! read would be in its children's memory. `message` is its language, `store`
+//! its memory, `run` its loop, `start` its first steps, `host` its processes.
+
+mod host;
+mod journal;
+mod message;
+mod run;
+mod start;
+mod store;
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+pub(crate) use journal::read as read_journal;
+pub(crate) use message::{ChildKind, Ended, FromKeeper, KEEPER_VERSION, ToKeeper};
+
+use self::host::Processes;
+use self::run::{Keeper, Supervisor};
+use self::store::Store;
+use crate::engine::sys::Forked;
+use crate::state::Layout;
+use crate::supervise::streams_to_null;
+
+/// The hidden command that runs a keeper.
+pub const COMMAND: &str = "__keeper";
+
+/// How a keeper begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// From a command: standard input is the start lock, standard output the
+    /// pipe that tells when the project can be talked to.
+    Fresh,
+    /// From a supervisor whose keeper died: standard input is the socket.
+    Adopted,
+    /// The same process as another binary: standard input is its state.
+    Resumed,
+}
+
+impl Stage {
+    /// The word on the command line.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::Adopted => "adopted",
+            Self::Resumed => "resumed",
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        [Self::Fresh, Self::Adopted, Self::Resumed]
+            .into_iter()
+            .find(|stage| stage.word() == word)
+    }
+}
+
+/// Whose keeper this is.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    /// The project.
+    pub(crate) project: String,
+    /// Its paths.
+    pub(crate) layout: Layout,
+}
+
+impl Identity {
+    /// Command-line arguments that [`Identity::parse`] understands.
+    pub(crate) fn args(&self) -> [OsString; 3] {
+        [
+            self.project.clone().into(),
+            self.layout.data().as_os_str().to_owned(),
+            self.layout.run().as_os_str().to_owned(),
+        ]
+    }
+
+    /// Reads `PROJECT DATA_ROOT RUN_ROOT`.
+    pub(crate) fn parse(mut args: impl Iterator<Item = OsString>) -> Option<Self> {
+        let project = args.next()?.into_string().ok()?;
+        let data = PathBuf::from(args.next()?);
+        let run = PathBuf::from(args.next()?);
+        Some(Self {
+            project,
+            layout: Layout::new(data, run),
+        })
+    }
+}
+
+/// Runs a keeper: `skiff __keeper STAGE PROJECT DATA_ROOT RUN_ROOT`, the
+/// arguments after the command's name.
+pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let mut args = args;
+    let stage = args.next().and_then(|word| Stage::parse(word.to_str()?));
+    let (Some(stage), Some(identity)) = (stage, Identity::parse(args)) else {
+        return ExitCode::from(2);
+    };
+    match enter(stage, &identity) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&format!(
+                "cannot start the keeper of project `{}`: {error}",
+                identity.project
+            ));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Says why on the pipe that a waiting command reads; elsewhere it is
+/// `/dev/null`.
+fn report(message: &str) {
+    rustix::io::write(rustix::stdio::stdout(), message.as_bytes()).ok();
+}
+
+fn enter(stage: Stage, identity: &Identity) -> io::Result<()> {
+    if stage != Stage::Resumed {
+        start::leave_session()?;
+    }
+    if stage == Stage::Fresh
+        && let Forked::Parent(_) = host::detach()?
+    {
+        return Ok(());
+    }
+    rustix::thread::set_name(c"skiff-keeper").ok();
+    start::close_inherited()?;
+    start::settle()?;
+    start::close_to_others()?;
+    let input = io::stdin().as_fd().try_clone_to_owned()?;
+    let output = io::stdout().as_fd().try_clone_to_owned()?;
+    streams_to_null()?;
+    if stage != Stage::Resumed {
+        host::enter_cgroup(identity)?;
+    }
+    let mut processes = Processes::new(identity.clone())?;
+    let mut store = Store::open(&identity.layout.exit_journal(&identity.project))?;
+    let supervisor = match stage {
+        Stage::Fresh => {
+            processes.first_streams = Some((output, input));
+            None
+        }
+        Stage::Adopted => Some(Supervisor::of_socket(input)?),
+        Stage::Resumed => host::resume(&input, &mut store)?,
+    };
+    let lock = Keeper::new(processes, store, supervisor).run()?;
+    host::leave_cgroup(identity);
+    // Whoever waits to start the project anew may do so now.
+    drop(lock);
+    Ok(())
+}

@@ -1,0 +1,287 @@
+//! SIGKILL at any moment: no container, no line, no exit code and no
+//! connection is lost, and the next command puts everything right.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::{DEADLINE, Project, isolated, processes, wait_exit};
+
+/// Process ids of the project's helper of this kind (`keeper`, `supervisor`).
+fn helpers(project: &Project<'_>, kind: &str) -> Vec<u32> {
+    processes()
+        .into_iter()
+        .filter(|process| {
+            let words: Vec<&str> = process.command.split(' ').collect();
+            words.iter().any(|word| word.contains(kind)) && words.contains(&project.name.as_str())
+        })
+        .map(|process| process.pid)
+        .collect()
+}
+
+fn kill_hard(pid: u32) {
+    let raw = i32::try_from(pid)
+        .ok()
+        .and_then(Pid::from_raw)
+        .expect("a pid");
+    kill_process(raw, Signal::KILL).expect("killed");
+    assert!(wait_exit(pid, Instant::now() + *DEADLINE));
+}
+
+/// Kills the supervisor, which must be one other than `last`; returns its pid.
+fn kill_supervisor(project: &Project<'_>, last: Option<u32>) -> u32 {
+    let end = Instant::now() + *DEADLINE;
+    loop {
+        let now = helpers(project, "supervisor");
+        if let Some(pid) = now.iter().copied().find(|pid| Some(*pid) != last) {
+            kill_hard(pid);
+            return pid;
+        }
+        assert!(Instant::now() < end, "no new supervisor: {:?}", processes());
+        // A command that needs the supervisor waits for the new one.
+        project
+            .skiff(["exec", "-T", "count", "true"])
+            .run()
+            .succeeds()
+            .whatever();
+    }
+}
+
+/// The heart of the process model.
+#[test]
+fn fifty_killed_supervisors_lose_no_line_and_refuse_nobody() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let compose = r#"
+services:
+  count:
+    image: test/busybox
+    command: ["sh", "-c", "i=0; while :; do i=$$((i+1)); echo line $$i; done"]
+    stop_grace_period: 0s
+    logging: {options: {max-size: 500m}}
+  web:
+    image: test/busybox
+    init: true
+    command: ["sh", "-c", "mkdir /www; echo page >/www/index.html; exec httpd -f -p 80 -h /www"]
+    healthcheck: {test: ["CMD", "wget", "-qO-", "http://127.0.0.1/"], interval: 10s}
+    ports: ["127.0.0.1:18080:80"]
+"#;
+        let project = sandbox.project("crash", compose);
+        project
+            .skiff(["up", "-d", "--wait"])
+            .run()
+            .succeeds()
+            .whatever();
+        let over = Arc::new(AtomicBool::new(false));
+        let stop = Arc::clone(&over);
+        let clients = thread::spawn(move || {
+            let mut answers = 0_u32;
+            while !stop.load(Ordering::Relaxed) {
+                let mut stream = TcpStream::connect("127.0.0.1:18080").expect("never refused");
+                stream.write_all(b"GET / HTTP/1.0\r\n\r\n").expect("sent");
+                stream.set_read_timeout(Some(*DEADLINE)).expect("a timeout");
+                let mut text = String::new();
+                // A connection that the killed supervisor carried is cut; a new one must do.
+                if stream.read_to_string(&mut text).is_ok() && text.contains("page") {
+                    answers += 1;
+                }
+            }
+            answers
+        });
+        let mut last = None;
+        for _ in 0..50 {
+            last = Some(kill_supervisor(&project, last));
+        }
+        // Names answer again at once.
+        let asked = Instant::now();
+        project.sh("count", "nslookup web >/dev/null");
+        assert!(
+            asked.elapsed() < Duration::from_millis(500),
+            "{:?}",
+            asked.elapsed()
+        );
+        over.store(true, Ordering::Relaxed);
+        let answers = clients.join().expect("the clients");
+        assert!(answers >= 50, "{answers} answers");
+        project.skiff(["stop", "count"]).run().succeeds().whatever();
+        let logs = project
+            .skiff(["logs", "--no-log-prefix", "count"])
+            .run()
+            .succeeds();
+        let mut expected = 0_u64;
+        for line in logs.stdout.lines() {
+            expected += 1;
+            assert_eq!(line, format!("line {expected}"), "missing, doubled or torn");
+        }
+        assert!(expected > 1000, "{expected} lines");
+        project.down();
+    });
+}
+
+#[test]
+fn an_exit_during_the_supervisors_death_is_not_lost() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let compose = r#"
+services:
+  count:
+    image: test/busybox
+    command: ["sh", "-c", "trap 'exit 0' TERM; sleep 1000 & wait"]
+  job:
+    image: test/busybox
+    command: ["sh", "-c", "read x </go/fifo; echo last words; exit 42"]
+    volumes: ["./go:/go"]
+"#;
+        let project = sandbox.project("exits", compose);
+        project.write("go/readme", "");
+        sandbox
+            .shell("mkfifo exits/go/fifo")
+            .run()
+            .succeeds()
+            .whatever();
+        project.up().whatever();
+        for pid in helpers(&project, "supervisor") {
+            kill_hard(pid);
+        }
+        // Into the gap: the job ends while nobody may be watching.
+        sandbox
+            .shell("echo go >exits/go/fifo")
+            .run()
+            .succeeds()
+            .whatever();
+        let logs = project
+            .skiff(["logs", "-f", "--no-log-prefix", "job"])
+            .run()
+            .succeeds();
+        logs.prints("last words\n").whatever();
+        assert_eq!(project.container_field("job", "ExitCode"), "42");
+        project.down();
+    });
+}
+
+#[test]
+fn a_killed_keeper_ends_no_container() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let compose = r#"
+services:
+  count:
+    image: test/busybox
+    command: ["sh", "-c", "echo ready; trap 'echo bye; exit 7' TERM; sleep 1000 & wait"]
+"#;
+        let project = sandbox.project("keeper", compose);
+        project.up().whatever();
+        let id = project.container_field("count", "ID");
+        let keepers = helpers(&project, "keeper");
+        assert_eq!(keepers.len(), 1, "{:?}", processes());
+        kill_hard(keepers[0]);
+        assert_eq!(project.sh("count", "echo alive"), "alive\n");
+        assert_eq!(project.container_field("count", "ID"), id);
+        project.skiff(["stop", "count"]).run().succeeds().whatever();
+        let logs = project
+            .skiff(["logs", "--no-log-prefix", "count"])
+            .run()
+            .succeeds();
+        logs.prints("ready\nbye\n").whatever();
+        // Not this keeper's child: the code may be unknown, but the end is seen.
+        assert_eq!(project.container_field("count", "State"), "exited");
+        project.down();
+    });
+}
+
+#[test]
+fn when_both_die_the_next_command_takes_over() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let compose = r#"
+services:
+  count:
+    image: test/busybox
+    command: ["sh", "-c", "trap 'exit 0' TERM; sleep 1000 & wait"]
+"#;
+        let project = sandbox.project("both", compose);
+        project.up().whatever();
+        let pids: Vec<u32> = ["keeper", "supervisor"]
+            .iter()
+            .flat_map(|kind| helpers(&project, kind))
+            .collect();
+        assert!(pids.len() >= 2, "{:?}", processes());
+        for pid in &pids {
+            let raw = i32::try_from(*pid)
+                .ok()
+                .and_then(Pid::from_raw)
+                .expect("a pid");
+            kill_process(raw, Signal::KILL).ok();
+        }
+        project
+            .skiff(["up", "-d", "--wait"])
+            .run()
+            .succeeds()
+            .whatever();
+        assert_eq!(project.sh("count", "echo alive"), "alive\n");
+        project.down();
+    });
+}
+
+/// The CLI is killed after ever more lines of progress: the next `up` converges.
+#[test]
+fn a_killed_up_is_completed_by_the_next() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let service = |name: &str, after: &str| {
+            format!(
+                "  {name}:\n    image: test/busybox\n    init: true\n    command: sleep 1000\n    \
+                 volumes: [\"data:/data\"]\n    ports: [\"80\"]\n{after}"
+            )
+        };
+        let compose = format!(
+            "services:\n{}{}{}volumes:\n  data:\n",
+            service("a", ""),
+            service("b", "    depends_on: [a]\n"),
+            service("c", "    depends_on: [b]\n")
+        );
+        let project = sandbox.project("killed", &compose);
+        for lines in 1..12 {
+            let mut up = project.skiff(["up", "-d"]).spawn();
+            // Fewer lines may come than asked for; then the kill comes late.
+            let mut seen = 0;
+            up.wait_for("progress", |_| {
+                seen += 1;
+                seen >= lines.min(6)
+            });
+            up.signal(Signal::KILL);
+            up.finish().whatever();
+            project.up().whatever();
+            let ps = project.skiff(["ps", "--format", "json"]).run().succeeds();
+            let running = ps
+                .json_lines()
+                .iter()
+                .filter(|c| c["State"] == "running")
+                .count();
+            assert_eq!(running, 3, "after {lines} lines\n{ps}");
+            project.down();
+        }
+    });
+}
+
+#[test]
+fn down_after_a_killed_up_leaves_nothing() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let compose = "services:\n  a:\n    image: test/busybox\n    init: true\n    command: sleep 1000\n  \
+                       b:\n    image: test/busybox\n    init: true\n    command: sleep 1000\n";
+        let project = sandbox.project("killed", compose);
+        for _ in 0..5 {
+            let mut up = project.skiff(["up", "-d"]).spawn();
+            up.wait_line("Creat");
+            up.signal(Signal::KILL);
+            up.finish().whatever();
+            project.down();
+        }
+    });
+}

@@ -1,0 +1,332 @@
+//! Bad input: each a clear error with its place, exit code not 0, and nothing
+//! that was there before is touched.
+
+use std::fmt::Write as _;
+
+use crate::support::{Image, Project, Registry, Sandbox, isolated, raw_listener};
+
+/// What was there before: a running project with a volume.
+const BEFORE: &str = r#"
+services:
+  keep:
+    image: test/busybox
+    command: ["sh", "-c", "echo kept >/data/file; trap 'exit 0' TERM; sleep 1000 & wait"]
+    volumes: ["data:/data"]
+volumes:
+  data:
+"#;
+
+/// A fault in the file itself: the text, and what the message must contain.
+/// `compose.yaml:LINE` is where the fault stands.
+const FAULTS: &[(&str, &str, &[&str])] = &[
+    (
+        "yaml",
+        "services:\n  web:\n    image: \"a\n  b: [\n",
+        &["compose.yaml:3"],
+    ),
+    (
+        "key",
+        "services:\n  web:\n    image: x\n    prots: [\"80:80\"]\n",
+        &["compose.yaml:4:5", "prots", "did you mean", "ports"],
+    ),
+    (
+        "type",
+        "services:\n  web:\n    image: x\n    privileged: maybe\n",
+        &["compose.yaml:4", "services.web.privileged"],
+    ),
+    (
+        "dependency",
+        "services:\n  web:\n    image: x\n    depends_on: [bd]\n  db: {image: x}\n",
+        &["compose.yaml:4", "\"web\"", "\"bd\"", "db"],
+    ),
+    (
+        "cycle",
+        "services:\n  a: {image: x, depends_on: [b]}\n  b: {image: x, depends_on: [a]}\n",
+        &["compose.yaml:", "cycle", "a -> b"],
+    ),
+    (
+        "network",
+        "services:\n  web:\n    image: x\n    networks: [back]\n",
+        &["compose.yaml:4", "undefined network", "back"],
+    ),
+    (
+        "volume",
+        "services:\n  web:\n    image: x\n    volumes: [\"data:/data\"]\n",
+        &["compose.yaml:4", "undefined volume", "data"],
+    ),
+    (
+        "secret",
+        "services:\n  web:\n    image: x\n    secrets: [tok]\n",
+        &["compose.yaml:4", "undefined secret", "tok"],
+    ),
+    (
+        "image",
+        "services:\n  web:\n    command: x\n",
+        &["compose.yaml:2", "neither an image nor a build context"],
+    ),
+    (
+        "port",
+        "services:\n  web:\n    image: x\n    ports: [\"99999:80\"]\n",
+        &["compose.yaml:4", "99999"],
+    ),
+    (
+        "variable",
+        "services:\n  web:\n    image: ${IMG:?must be set}\n",
+        &["compose.yaml:3", "IMG", "must be set"],
+    ),
+    (
+        "two",
+        "services:\n  web:\n    image: x\n    prots: []\n    volums: []\n",
+        &["compose.yaml:4", "compose.yaml:5", "prots", "volums"],
+    ),
+];
+
+fn before(sandbox: &Sandbox) -> Project<'_> {
+    sandbox.load_busybox();
+    let project = sandbox.project("before", BEFORE);
+    project.up().whatever();
+    project
+}
+
+fn unchanged(project: &Project<'_>, id: &str) {
+    assert_eq!(project.container_field("keep", "State"), "running");
+    assert_eq!(project.container_field("keep", "ID"), id);
+    assert_eq!(project.sh("keep", "cat /data/file"), "kept\n");
+    project
+        .skiff(["run", "--rm", "-T", "keep", "true"])
+        .run()
+        .succeeds()
+        .whatever();
+}
+
+#[test]
+fn a_fault_in_the_file_is_shown_with_its_place() {
+    isolated(|sandbox| {
+        let keep = before(sandbox);
+        let id = keep.container_field("keep", "ID");
+        let mut wrong = String::new();
+        for (name, text, parts) in FAULTS {
+            let project = sandbox.project(name, text);
+            for command in [["up", "-d"], ["config", "-q"]] {
+                let output = project.skiff(command).run().fails();
+                for part in *parts {
+                    if !output.stderr.contains(part) {
+                        writeln!(wrong, "{name}: no `{part}` in\n{output}").expect("memory");
+                    }
+                }
+                if output.stderr.contains("panicked") || output.stderr.lines().count() > 24 {
+                    writeln!(wrong, "{name}: not one screen\n{output}").expect("memory");
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong}");
+        unchanged(&keep, &id);
+        keep.down();
+    });
+}
+
+#[test]
+fn a_missing_file_tells_where_it_was_looked_for() {
+    isolated(|sandbox| {
+        let output = sandbox.skiff(["up", "-d"]).run().ends_with(1);
+        assert!(
+            output.stderr.contains("no configuration file provided"),
+            "{output}"
+        );
+        assert!(output.stderr.contains("compose.yaml"), "{output}");
+        let output = sandbox
+            .skiff(["-f", "nosuch.yaml", "up"])
+            .run()
+            .ends_with(1);
+        assert!(output.stderr.contains("nosuch.yaml"), "{output}");
+        let project = sandbox.project("p", "services: {a: {image: x}}\n");
+        let output = project.skiff(["-p", "Bad Name", "config"]).run().fails();
+        assert!(
+            output.stderr.contains("invalid project name \"Bad Name\""),
+            "{output}"
+        );
+        let output = project.skiff(["up", "-d", "nosuch"]).run().ends_with(1);
+        assert!(
+            output.stderr.contains("no such service: nosuch"),
+            "{output}"
+        );
+        project
+            .skiff(["up", "--nosuchflag"])
+            .run()
+            .fails()
+            .warns("nosuchflag")
+            .whatever();
+        project
+            .skiff(["nosuchcommand"])
+            .run()
+            .fails()
+            .warns("nosuchcommand")
+            .whatever();
+    });
+}
+
+#[test]
+fn an_image_that_cannot_be_had_starts_nothing() {
+    isolated(|sandbox| {
+        let keep = before(sandbox);
+        let id = keep.container_field("keep", "ID");
+        let registry = Registry::start(sandbox, 5000);
+        let digest = Image::busybox().push(&registry.address, "busybox", "latest");
+        let other = digest.replace(['0', '1', '2'], "3");
+        let wrong_digest = format!("127.0.0.1:5000/busybox@{other}");
+        for (name, image, part) in [
+            ("unreachable", "127.0.0.1:5999/busybox", "127.0.0.1:5999"),
+            ("unknown", "127.0.0.1:5000/nosuch", "127.0.0.1:5000/nosuch"),
+            ("tag", "127.0.0.1:5000/busybox:nosuch", "busybox:nosuch"),
+            ("digest", wrong_digest.as_str(), other.as_str()),
+        ] {
+            let compose = format!(
+                "services:\n  good: {{image: test/busybox, init: true, command: sleep 1000}}\n  \
+                 bad: {{image: \"{image}\", depends_on: [good]}}\n"
+            );
+            let project = sandbox.project(name, &compose);
+            let output = project.skiff(["up", "-d"]).run().fails();
+            assert!(output.stderr.contains(part), "{name}\n{output}");
+            project
+                .skiff(["ps", "-a", "-q"])
+                .run()
+                .succeeds()
+                .prints("")
+                .whatever();
+        }
+        drop(registry);
+        unchanged(&keep, &id);
+        keep.down();
+    });
+}
+
+#[test]
+fn a_blob_that_is_not_what_its_digest_says_is_thrown_away() {
+    isolated(|sandbox| {
+        let registry = Registry::start(sandbox, 5000);
+        Image::busybox().push(&registry.address, "busybox", "latest");
+        // The registry's store is on disk: one layer is made another of the same length.
+        let script = "for f in $(find registry-5000/store -path '*blobs/sha256*' -name data -size +100k); do \
+                      printf 'XXXX' | dd of=$f bs=1 seek=100 conv=notrunc 2>/dev/null; done";
+        sandbox.shell(script).run().succeeds().whatever();
+        let project = sandbox.project(
+            "evil",
+            "services:\n  a: {image: \"127.0.0.1:5000/busybox\"}\n",
+        );
+        let output = project.skiff(["up", "-d"]).run().fails();
+        assert!(
+            output.stderr.contains("digest") || output.stderr.contains("sha256:"),
+            "{output}"
+        );
+        project
+            .skiff(["up", "-d", "--pull", "never"])
+            .run()
+            .fails()
+            .whatever();
+        project
+            .skiff(["ps", "-a", "-q"])
+            .run()
+            .succeeds()
+            .prints("")
+            .whatever();
+        drop(registry);
+    });
+}
+
+#[test]
+fn what_the_engine_cannot_do_is_refused_all_at_once_before_anything_starts() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let compose = r"
+services:
+  good: {image: test/busybox, init: true, command: sleep 1000}
+  one:
+    image: test/busybox
+    blkio_config: {weight: 300}
+  two:
+    image: test/busybox
+    gpus: all
+";
+        let project = sandbox.project("cannot", compose);
+        project.skiff(["config", "-q"]).run().succeeds().whatever();
+        let output = project.skiff(["up", "-d"]).run().fails();
+        for part in [
+            "one",
+            "blkio_config",
+            "compose.yaml:6",
+            "two",
+            "gpus",
+            "compose.yaml:9",
+        ] {
+            assert!(output.stderr.contains(part), "{part}\n{output}");
+        }
+        project
+            .skiff(["ps", "-a", "-q"])
+            .run()
+            .succeeds()
+            .prints("")
+            .whatever();
+    });
+}
+
+#[test]
+fn build_without_an_image_says_how_to_get_one() {
+    isolated(|sandbox| {
+        let project = sandbox.project("build", "services:\n  web:\n    build: .\n");
+        let output = project.skiff(["up", "-d"]).run().fails();
+        assert!(output.stderr.contains("skiff load"), "{output}");
+        assert!(output.stderr.contains("build-web"), "{output}");
+        sandbox.load(&Image::busybox(), "build-web:latest");
+        project.up().whatever();
+        project.down();
+    });
+}
+
+#[test]
+fn a_program_that_cannot_be_run_is_named() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        for (name, setting, part) in [
+            ("program", "command: nosuchprogram", "nosuchprogram"),
+            ("folder", "command: /etc", "/etc"),
+            ("user", "user: nosuchuser", "nosuchuser"),
+        ] {
+            let compose = format!("services:\n  a:\n    image: test/busybox\n    {setting}\n");
+            let project = sandbox.project(name, &compose);
+            let output = project.skiff(["up", "-d"]).run().fails();
+            assert!(output.stderr.contains(part), "{name}\n{output}");
+            project.down();
+        }
+    });
+}
+
+#[test]
+fn two_services_on_one_port_are_refused() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let compose = "services:\n  a: {image: test/busybox, ports: [\"18080:80\"]}\n  \
+                       b: {image: test/busybox, ports: [\"18080:80\"]}\n";
+        let project = sandbox.project("ports", compose);
+        let output = project.skiff(["up", "-d"]).run().fails();
+        assert!(output.stderr.contains("18080"), "{output}");
+        project.down();
+        drop(raw_listener("127.0.0.1:18080"));
+    });
+}
+
+#[test]
+fn two_ups_at_once_both_succeed() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let compose = "services:\n  a: {image: test/busybox, init: true, command: sleep 1000}\n  \
+                       b: {image: test/busybox, init: true, command: sleep 1000}\n";
+        let project = sandbox.project("turn", compose);
+        let ups = [(); 4].map(|()| project.skiff(["up", "-d"]).spawn());
+        for up in ups {
+            up.finish().succeeds().whatever();
+        }
+        let ps = project.skiff(["ps", "-q"]).run().succeeds();
+        assert_eq!(ps.lines().len(), 2, "{ps}");
+        project.down();
+    });
+}

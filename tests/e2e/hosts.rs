@@ -1,0 +1,203 @@
+//! Machines that lack something: an error that says what and what to do, and
+//! `doctor` agrees. What needs another kernel is in `tests/vm`.
+
+use std::os::unix::fs::MetadataExt;
+
+use crate::support::{Project, Sandbox, isolated, program};
+
+fn start(sandbox: &Sandbox) -> Project<'_> {
+    let compose = "services:\n  a: {image: skiff/toolbox, command: [sleep, \"1000\"], ports: [\"18080:80\"]}\n";
+    sandbox.project("host", compose)
+}
+
+/// Runs the rest of its arguments with `socket(AF_NETLINK, …, protocol)` refused
+/// by a system call filter, as a kernel without that protocol refuses it.
+const REFUSE_NETLINK: &str = r#"
+    use strict;
+    my $protocol = shift @ARGV;
+    my ($socket) = map { /x86_64/ ? 41 : 198 } (qx(uname -m));
+    my ($prctl, $seccomp) = map { /x86_64/ ? (157, 317) : (167, 277) } (qx(uname -m));
+    my $load = 0x20; my $equal = 0x15; my $return = 0x06;
+    my @filter = (
+        [$load, 0, 0, 0], [$equal, 0, 5, $socket],
+        [$load, 0, 0, 16], [$equal, 0, 3, 16],
+        [$load, 0, 0, 32], [$equal, 0, 1, $protocol],
+        [$return, 0, 0, 0x00050000 | 93],
+        [$return, 0, 0, 0x7fff0000],
+    );
+    my $code = join '', map { pack 'SCCL', @$_ } @filter;
+    my $program = pack 'Sx6P', scalar(@filter), $code;
+    syscall($prctl, 38, 1, 0, 0, 0) == 0 or die "no_new_privs: $!";
+    syscall($seccomp, 1, 0, $program) == 0 or die "seccomp: $!";
+    exec @ARGV or die "exec: $!";
+"#;
+
+#[test]
+fn without_root_the_sudo_command_is_printed() {
+    isolated(|sandbox| {
+        let project = start(sandbox);
+        sandbox
+            .shell("chmod 755 \"$HOME/..\"; chmod -R a+rX \"$HOME/../work\"")
+            .run()
+            .succeeds()
+            .whatever();
+        let as_nobody = |args: &[&str]| {
+            let setpriv = [
+                "--reuid",
+                "65534",
+                "--regid",
+                "65534",
+                "--clear-groups",
+                env!("CARGO_BIN_EXE_skiff"),
+            ];
+            sandbox
+                .command(&program("setpriv"))
+                .args(setpriv)
+                .args(args)
+                .dir(&project.dir)
+                .env("PORT", "9")
+        };
+        let refused = as_nobody(&["up", "-d"]).run().fails();
+        let line = refused.stderr.lines().find(|line| line.contains("sudo"));
+        let line = line.unwrap_or_else(|| panic!("no sudo command\n{refused}"));
+        assert!(line.contains("up -d"), "{refused}");
+        for args in [["config", "-q"].as_slice(), ["version"].as_slice()] {
+            as_nobody(args).run().succeeds().whatever();
+        }
+        let doctor = as_nobody(&["doctor"]).run();
+        assert!(doctor.stdout.contains("root"), "{doctor}");
+    });
+}
+
+#[test]
+fn without_a_cgroup_hierarchy_nothing_starts() {
+    isolated(|sandbox| {
+        let project = start(sandbox);
+        sandbox
+            .shell("mount -t tmpfs none /sys/fs/cgroup")
+            .run()
+            .succeeds()
+            .whatever();
+        let refused = project.skiff(["up", "-d"]).run().fails();
+        assert!(refused.stderr.contains("cgroup"), "{refused}");
+        let doctor = sandbox.skiff(["doctor"]).run().fails();
+        assert!(doctor.stdout.contains("cgroup"), "{doctor}");
+        project
+            .skiff(["ps", "-a", "-q"])
+            .run()
+            .succeeds()
+            .prints("")
+            .whatever();
+        project.down();
+        sandbox
+            .shell("umount /sys/fs/cgroup")
+            .run()
+            .succeeds()
+            .whatever();
+    });
+}
+
+/// Overlay cannot have its upper layer on another overlay: what skiff finds
+/// inside most containers.
+#[test]
+fn where_overlay_cannot_be_mounted_the_data_root_is_named() {
+    isolated(|sandbox| {
+        let project = start(sandbox);
+        let script = "cd \"$HOME/..\" && mkdir -p low up work2 data && \
+                      mount -t overlay overlay -o lowerdir=low,upperdir=up,workdir=work2 data";
+        sandbox.shell(script).run().succeeds().whatever();
+        let refused = project.skiff(["up", "-d"]).run().fails();
+        assert!(refused.stderr.contains("overlay"), "{refused}");
+        assert!(
+            refused.stderr.contains("SKIFF_DATA_ROOT"),
+            "what to do\n{refused}"
+        );
+        let doctor = sandbox.skiff(["doctor"]).run().fails();
+        assert!(doctor.stdout.contains("overlay"), "{doctor}");
+        project.down();
+        sandbox
+            .shell("umount \"$SKIFF_DATA_ROOT\"")
+            .run()
+            .succeeds()
+            .whatever();
+    });
+}
+
+#[test]
+fn without_nf_tables_the_module_is_named() {
+    isolated(|sandbox| {
+        let project = start(sandbox);
+        let without = |args: &[&str]| {
+            let perl = sandbox
+                .command(&program("perl"))
+                .args(["-e", REFUSE_NETLINK, "12"]);
+            perl.args([env!("CARGO_BIN_EXE_skiff")])
+                .args(args)
+                .dir(&project.dir)
+        };
+        let refused = without(&["up", "-d"]).run().fails();
+        assert!(refused.stderr.contains("nf_tables"), "{refused}");
+        let doctor = without(&["doctor"]).run().fails();
+        assert!(doctor.stdout.contains("nf_tables"), "{doctor}");
+        project.down();
+    });
+}
+
+#[test]
+fn without_route_netlink_the_network_is_named() {
+    isolated(|sandbox| {
+        let project = start(sandbox);
+        let perl = sandbox
+            .command(&program("perl"))
+            .args(["-e", REFUSE_NETLINK, "0"]);
+        let refused = perl
+            .args([env!("CARGO_BIN_EXE_skiff"), "up", "-d"])
+            .dir(&project.dir)
+            .run()
+            .fails();
+        assert!(refused.stderr.contains("host_default"), "{refused}");
+        project.down();
+    });
+}
+
+#[test]
+fn under_sudo_the_files_belong_to_the_caller() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let compose = "services:\n  a: {image: test/busybox, command: [\"true\"], volumes: [\"./made:/made\", \"~/home-made:/h\"]}\n";
+        let project = sandbox.project("sudo", compose);
+        let home = sandbox.work().join("people/ann");
+        fs_err::create_dir_all(&home).expect("a home");
+        let passwd = sandbox.work().join("passwd");
+        fs_err::write(
+            &passwd,
+            format!(
+                "root:x:0:0::/root:/bin/sh\nann:x:1234:1234::{}:/bin/sh\n",
+                home.display()
+            ),
+        )
+        .expect("written");
+        sandbox
+            .shell("mount --bind passwd /etc/passwd")
+            .run()
+            .succeeds()
+            .whatever();
+        let up = project.skiff(["up", "-d"]);
+        let up = up
+            .env("SUDO_USER", "ann")
+            .env("SUDO_UID", "1234")
+            .env("SUDO_GID", "1234")
+            .env("HOME", "/root");
+        up.run().succeeds().whatever();
+        for made in [project.dir.join("made"), home.join("home-made")] {
+            let owner = fs_err::metadata(&made).expect("made").uid();
+            assert_eq!(owner, 1234, "{}", made.display());
+        }
+        project.down();
+        sandbox
+            .shell("umount /etc/passwd")
+            .run()
+            .succeeds()
+            .whatever();
+    });
+}

@@ -1,0 +1,328 @@
+//! `up`, `down`, `stop`, `start`, `restart` and `kill`: what runs afterwards,
+//! what is said on which stream, and with which exit code.
+
+use rustix::process::Signal;
+
+use crate::support::{Project, isolated};
+
+/// Two services that end at once on SIGTERM, and a job that has ended.
+const THREE: &str = r#"
+services:
+  web:
+    image: test/busybox
+    command: ["sh", "-c", "echo hello; echo trouble >&2; trap 'echo bye; exit 0' TERM; sleep 1000 & wait"]
+    depends_on: [db]
+  db:
+    image: test/busybox
+    command: ["sh", "-c", "trap 'exit 0' TERM; sleep 1000 & wait"]
+  job:
+    image: test/busybox
+    command: ["sh", "-c", "echo done; exit 3"]
+"#;
+
+fn states(project: &Project<'_>) -> Vec<String> {
+    let output = project
+        .skiff(["ps", "-a", "--format", "json"])
+        .run()
+        .succeeds();
+    let state = |c: &serde_json::Value| {
+        format!(
+            "{} {}",
+            c["Name"].as_str().unwrap(),
+            c["State"].as_str().unwrap()
+        )
+    };
+    let mut states: Vec<String> = output.json_lines().iter().map(state).collect();
+    states.sort();
+    states
+}
+
+#[test]
+fn up_starts_everything_and_down_leaves_nothing() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let project = sandbox.project("three", THREE);
+        let up = project.up();
+        assert_eq!(up.stdout, "", "progress belongs on stderr\n{up}");
+        for thing in [
+            "Network three_default",
+            "Container three-web-1",
+            "Container three-db-1",
+        ] {
+            assert!(up.stderr.contains(thing), "{thing}\n{up}");
+        }
+        assert!(
+            !up.stderr.contains('\u{1b}'),
+            "no escape sequences in a pipe\n{up}"
+        );
+        project
+            .skiff(["up", "-d", "--wait", "web", "db"])
+            .run()
+            .succeeds()
+            .whatever();
+        let states = states(&project);
+        assert!(
+            states.contains(&"three-web-1 running".to_owned()),
+            "{states:?}"
+        );
+        assert!(
+            states.contains(&"three-db-1 running".to_owned()),
+            "{states:?}"
+        );
+        let down = project.skiff(["down"]).run().succeeds();
+        assert_eq!(down.stdout, "", "{down}");
+        assert!(down.stderr.contains("Container three-web-1"), "{down}");
+        project
+            .skiff(["ps", "-a", "-q"])
+            .run()
+            .succeeds()
+            .prints("")
+            .whatever();
+        // Nothing to remove any more is no error.
+        project.skiff(["down"]).run().succeeds().whatever();
+    });
+}
+
+#[test]
+fn attached_up_multiplexes_both_streams_and_ctrl_c_stops() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let project = sandbox.project("three", THREE);
+        let mut up = project.skiff(["up"]).spawn();
+        up.wait_line("job-1 exited with code 3");
+        up.wait_line("trouble");
+        up.signal(Signal::INT);
+        let output = up.finish().ends_with(130);
+        let out = &output.stdout;
+        assert!(
+            out.contains("Attaching to db-1, job-1, web-1\n"),
+            "{output}"
+        );
+        assert!(out.contains("web-1  | hello\n"), "{output}");
+        assert!(out.contains("job-1  | done\n"), "{output}");
+        assert!(out.contains("Gracefully Stopping..."), "{output}");
+        assert!(
+            !out.contains("trouble"),
+            "a container's stderr goes to stderr\n{output}"
+        );
+        assert!(output.stderr.contains("web-1  | trouble\n"), "{output}");
+        assert!(
+            out.contains("web-1  | bye\n"),
+            "output of the last moments too\n{output}"
+        );
+        assert_eq!(
+            states(&project),
+            [
+                "three-db-1 exited",
+                "three-job-1 exited",
+                "three-web-1 exited"
+            ]
+        );
+        project.down();
+    });
+}
+
+#[test]
+fn sigterm_on_up_ends_with_130_too() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let project = sandbox.project("three", THREE);
+        let mut up = project.skiff(["up"]).spawn();
+        up.wait_line("hello");
+        up.signal(Signal::TERM);
+        up.finish()
+            .ends_with(130)
+            .says("Gracefully Stopping...")
+            .whatever();
+        project.down();
+    });
+}
+
+#[test]
+fn a_second_ctrl_c_kills() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let compose = r#"
+services:
+  deaf:
+    image: test/busybox
+    stop_grace_period: 1h
+    command: ["sh", "-c", "trap 'echo no' TERM; echo ready; while :; do sleep 1000 & wait; done"]
+"#;
+        let project = sandbox.project("deaf", compose);
+        let mut up = project.skiff(["up"]).spawn();
+        up.wait_line("ready");
+        up.signal(Signal::INT);
+        up.wait_line("no");
+        up.signal(Signal::INT);
+        up.finish().ends_with(130).whatever();
+        assert_eq!(project.container_field("deaf", "ExitCode"), "137");
+        project.down();
+    });
+}
+
+#[test]
+fn stop_start_restart_and_kill_act_on_the_named_services() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let project = sandbox.project("three", THREE);
+        project.up().whatever();
+        project
+            .skiff(["stop", "web"])
+            .run()
+            .succeeds()
+            .prints("")
+            .warns("three-web-1")
+            .whatever();
+        assert_eq!(project.container_field("web", "State"), "exited");
+        assert_eq!(project.container_field("web", "ExitCode"), "0");
+        assert_eq!(project.container_field("db", "State"), "running");
+        let id = project.container_field("web", "ID");
+        project
+            .skiff(["start", "web"])
+            .run()
+            .succeeds()
+            .prints("")
+            .warns("three-web-1")
+            .whatever();
+        assert_eq!(project.container_field("web", "State"), "running");
+        project
+            .skiff(["restart", "web"])
+            .run()
+            .succeeds()
+            .warns("three-web-1")
+            .whatever();
+        project
+            .skiff(["kill", "web"])
+            .run()
+            .succeeds()
+            .warns("three-web-1")
+            .whatever();
+        project
+            .skiff(["up", "-d", "--wait", "web"])
+            .run()
+            .succeeds()
+            .whatever();
+        assert_eq!(
+            project.container_field("web", "ID"),
+            id,
+            "the container is the same throughout"
+        );
+        project
+            .skiff(["kill", "-s", "KILL", "web"])
+            .run()
+            .succeeds()
+            .whatever();
+        project.down();
+    });
+}
+
+#[test]
+fn a_killed_container_tells_the_signal() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let project = sandbox.project("three", THREE);
+        project.up().whatever();
+        let mut logs = project.skiff(["logs", "-f", "web"]).spawn();
+        project.skiff(["kill", "web"]).run().succeeds().whatever();
+        // `logs -f` ends when nothing can be said any more.
+        logs.wait_line("hello");
+        logs.finish().succeeds().whatever();
+        assert_eq!(project.container_field("web", "ExitCode"), "137");
+        project.down();
+    });
+}
+
+#[test]
+fn the_stop_signal_and_the_grace_time_are_the_services() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let compose = r#"
+services:
+  usr1:
+    image: test/busybox
+    stop_signal: SIGUSR1
+    command: ["sh", "-c", "trap 'exit 9' USR1; trap 'exit 8' TERM; echo ready; sleep 1000 & wait"]
+  deaf:
+    image: test/busybox
+    stop_grace_period: 200ms
+    command: ["sh", "-c", "trap '' TERM; echo ready; sleep 1000"]
+"#;
+        let project = sandbox.project("signals", compose);
+        project.up().whatever();
+        let mut logs = project.skiff(["logs", "-f"]).spawn();
+        logs.wait_line("ready");
+        logs.wait_line("ready");
+        drop(logs);
+        project.skiff(["stop"]).run().succeeds().whatever();
+        assert_eq!(project.container_field("usr1", "ExitCode"), "9");
+        assert_eq!(project.container_field("deaf", "ExitCode"), "137");
+        project.down();
+    });
+}
+
+#[test]
+fn abort_on_container_exit_ends_everything_with_its_code() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let project = sandbox.project("three", THREE);
+        let output = project
+            .skiff(["up", "--abort-on-container-exit"])
+            .run()
+            .ends_with(3);
+        assert!(
+            output.stdout.contains("job-1 exited with code 3"),
+            "{output}"
+        );
+        assert_eq!(
+            states(&project),
+            [
+                "three-db-1 exited",
+                "three-job-1 exited",
+                "three-web-1 exited"
+            ]
+        );
+        project.down();
+    });
+}
+
+#[test]
+fn up_of_one_service_starts_its_dependencies_only() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let project = sandbox.project("three", THREE);
+        project
+            .skiff(["up", "-d", "web"])
+            .run()
+            .succeeds()
+            .whatever();
+        assert_eq!(
+            states(&project),
+            ["three-db-1 running", "three-web-1 running"]
+        );
+        project.down();
+    });
+}
+
+#[test]
+fn replicas_are_started_and_the_surplus_goes() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let compose = |count: u32| {
+            format!(
+                "services:\n  w:\n    image: test/busybox\n    init: true\n    command: sleep 1000\n    \
+                 deploy: {{replicas: {count}}}\n"
+            )
+        };
+        let project = sandbox.project("many", &compose(3));
+        project.up().whatever();
+        assert_eq!(
+            states(&project),
+            ["many-w-1 running", "many-w-2 running", "many-w-3 running"]
+        );
+        project.write("compose.yaml", &compose(1));
+        project.up().whatever();
+        assert_eq!(states(&project), ["many-w-1 running"]);
+        project.down();
+    });
+}

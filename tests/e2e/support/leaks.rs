@@ -1,0 +1,176 @@
+//! What a test may not leave behind, and how it is found.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use fs_err as fs;
+
+use super::proc::{Process, processes};
+use super::sandbox::{Sandbox, program, walk};
+use super::wait::wait_exit;
+
+/// Keeper and supervisor end by themselves when nothing runs; in this time.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Every control group hierarchy is mounted below this.
+const CGROUPS: &str = "/sys/fs/cgroup";
+
+/// The state of the namespaces before the test's body.
+#[derive(Debug)]
+pub(super) struct Baseline {
+    mounts: BTreeSet<String>,
+    links: BTreeSet<String>,
+    rules: String,
+}
+
+impl Baseline {
+    /// Looks at the namespaces of this process.
+    pub(super) fn take() -> Self {
+        Self {
+            mounts: mounts(),
+            links: links(),
+            rules: rules(),
+        }
+    }
+}
+
+/// What is there now and was not before, a line each.
+pub(super) fn find(sandbox: &Sandbox, before: &Baseline) -> Vec<String> {
+    let mut left: Vec<String> = Vec::new();
+    for process in leftover_processes() {
+        left.push(format!(
+            "process {} ({}) {}",
+            process.pid, process.state, process.command
+        ));
+    }
+    left.extend(
+        mounts()
+            .difference(&before.mounts)
+            .map(|point| format!("mount {point}")),
+    );
+    left.extend(
+        links()
+            .difference(&before.links)
+            .map(|link| format!("link {link}")),
+    );
+    let rules = rules();
+    if rules != before.rules {
+        left.push(format!("nft rules:\n{rules}"));
+    }
+    left.extend(
+        cgroups(&sandbox.data())
+            .iter()
+            .map(|path| format!("cgroup {}", path.display())),
+    );
+    left.extend(
+        files(sandbox)
+            .iter()
+            .map(|path| format!("file {}", path.display())),
+    );
+    left
+}
+
+/// Processes that are still there after their grace time; each end is an event.
+fn leftover_processes() -> Vec<Process> {
+    let end = Instant::now() + GRACE;
+    loop {
+        // A zombie is the harness's own child that nobody waited for.
+        let alive: Vec<Process> = processes().into_iter().filter(|p| p.state != 'Z').collect();
+        if !alive.first().is_some_and(|first| wait_exit(first.pid, end)) {
+            return alive;
+        }
+    }
+}
+
+/// Mount points of this namespace.
+fn mounts() -> BTreeSet<String> {
+    let text = fs::read_to_string("/proc/self/mountinfo").expect("/proc");
+    text.lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Links of this network namespace.
+fn links() -> BTreeSet<String> {
+    let text = fs::read_to_string("/proc/self/net/dev").expect("/proc");
+    let name = |line: &str| Some(line.split_once(':')?.0.trim().to_owned());
+    text.lines().skip(2).filter_map(name).collect()
+}
+
+/// The whole rule set of this network namespace, as nft prints it.
+fn rules() -> String {
+    let output = Command::new(program("nft"))
+        .args(["list", "ruleset"])
+        .output()
+        .expect("nft");
+    assert!(
+        output.status.success(),
+        "nft: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Control groups that carry the root id of this data root, parents first.
+fn cgroups(data: &Path) -> Vec<PathBuf> {
+    let Ok(id) = fs::read_to_string(data.join("id")) else {
+        return Vec::new();
+    };
+    let id = id.trim().to_owned();
+    assert!(!id.is_empty(), "an empty root id");
+    let mut found = Vec::new();
+    let mut open = vec![PathBuf::from(CGROUPS)];
+    while let Some(dir) = open.pop() {
+        let Ok(entries) = fs::read_dir(&dir) else {
+            continue;
+        };
+        for entry in entries.flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                let path = entry.path();
+                if path.to_string_lossy().contains(&id) {
+                    found.push(path.clone());
+                }
+                open.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Removes what a failed test left of its control groups. Its processes are
+/// gone with their pid namespace.
+pub(super) fn sweep_cgroups(data: &Path) {
+    for path in cgroups(data).iter().rev() {
+        // What cannot be removed is reported by the failed test itself.
+        fs::remove_dir(path).ok();
+    }
+}
+
+/// Files that belong to something that should be gone.
+fn files(sandbox: &Sandbox) -> Vec<PathBuf> {
+    let data = sandbox.data();
+    let mut left: Vec<PathBuf> = Vec::new();
+    for folder in ["projects", "networks", "volumes", "trash"] {
+        left.extend(walk(&data.join(folder)));
+    }
+    // Of the run root, folders and lock files may stay: they are the same for
+    // every project and vanish with the boot.
+    let of_run = walk(&sandbox.run_root());
+    left.extend(
+        of_run
+            .into_iter()
+            .filter(|path| !path.is_dir() && !is_lock(path)),
+    );
+    left
+}
+
+fn is_lock(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == "lock")
+        || path
+            .extension()
+            .is_some_and(|extension| extension == "lock")
+}

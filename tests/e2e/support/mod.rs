@@ -1,0 +1,29 @@
+//! The harness: what a test stands on.
+//!
+//! [`isolated`] gives each test namespaces and folders of its own and checks
+//! afterwards that nothing is left of it. [`Sandbox`] runs the real binary in
+//! there; [`Project`] is a folder with a Compose file. The rest are the outside
+//! world: images, a registry, HTTP, terminals.
+
+mod http;
+mod image;
+mod isolate;
+mod leaks;
+mod proc;
+mod process;
+mod pty;
+mod registry;
+mod sandbox;
+mod tls;
+mod wait;
+
+pub(crate) use http::{http_get, http_request, raw_listener};
+pub(crate) use image::Image;
+pub(crate) use isolate::{isolated, isolated_after};
+pub(crate) use proc::{processes, status_field};
+pub(crate) use process::{Invocation, Output};
+pub(crate) use pty::Terminal;
+pub(crate) use registry::Registry;
+pub(crate) use sandbox::{PATH, Project, Sandbox, program};
+pub(crate) use tls::{Answer, Request, make_certificates, serve_https, serve_proxy};
+pub(crate) use wait::{DEADLINE, wait_exit};

@@ -1,0 +1,133 @@
+//! A terminal for the binary: a pty, read by a thread.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Instant;
+
+use nix::pty::{Winsize, openpty};
+
+use super::process::Invocation;
+use super::sandbox::program;
+use super::wait::{DEADLINE, wait_exit};
+
+/// A program on a terminal of 80 by 24. Dropped, the terminal is closed and
+/// the program killed.
+#[derive(Debug)]
+pub(crate) struct Terminal {
+    child: Child,
+    master: Option<File>,
+    bytes: Receiver<Vec<u8>>,
+    screen: String,
+}
+
+impl Terminal {
+    /// Starts it as the leader of a session whose controlling terminal this is.
+    pub(crate) fn start(invocation: &Invocation) -> Self {
+        let size = Winsize {
+            ws_row: 24,
+            ws_col: 80,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        let pty = openpty(&size, None).expect("a pty");
+        let (words, dir) = invocation.parts();
+        let slave = |fd: &OwnedFd| Stdio::from(fd.try_clone().expect("a descriptor"));
+        let mut command = Command::new(program("setsid"));
+        command
+            .arg("--ctty")
+            .args(words)
+            .env_clear()
+            .envs(invocation.environment());
+        if let Some(dir) = dir {
+            command.current_dir(dir);
+        }
+        let child = command
+            .stdin(slave(&pty.slave))
+            .stdout(slave(&pty.slave))
+            .stderr(slave(&pty.slave))
+            .spawn()
+            .expect("setsid (package util-linux)");
+        drop(pty.slave);
+        let master = File::from(pty.master);
+        let mut reader = master.try_clone().expect("a descriptor");
+        let (sender, bytes) = mpsc::channel();
+        thread::spawn(move || {
+            let mut buffer = [0_u8; 4096];
+            // The end of a terminal is EIO.
+            while let Ok(count @ 1..) = reader.read(&mut buffer) {
+                if sender.send(buffer[..count].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        Self {
+            child,
+            master: Some(master),
+            bytes,
+            screen: String::new(),
+        }
+    }
+
+    /// The program's process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Types this.
+    pub(crate) fn types(&mut self, keys: &str) {
+        let master = self.master.as_mut().expect("an open terminal");
+        master.write_all(keys.as_bytes()).expect("the terminal");
+    }
+
+    /// Reads on until the output since the last call contains `part`; returns that output.
+    pub(crate) fn wait_text(&mut self, part: &str) -> String {
+        let end = Instant::now() + *DEADLINE;
+        while !self.screen.contains(part) {
+            let rest = end.saturating_duration_since(Instant::now());
+            let Ok(bytes) = self.bytes.recv_timeout(rest) else {
+                panic!("the terminal never showed `{part}`:\n{}", self.screen);
+            };
+            self.screen.push_str(&String::from_utf8_lossy(&bytes));
+        }
+        std::mem::take(&mut self.screen)
+    }
+
+    /// Closes the terminal, as a window that is closed does.
+    pub(crate) fn close(&mut self) {
+        drop(self.master.take());
+    }
+
+    /// Waits for the program's end; returns its exit code and the rest of its output.
+    pub(crate) fn finish(mut self) -> (i32, String) {
+        let end = Instant::now() + *DEADLINE;
+        while !wait_exit(self.pid(), Instant::now()) {
+            let rest = end.saturating_duration_since(Instant::now());
+            assert!(!rest.is_zero(), "the program did not end:\n{}", self.screen);
+            match self.bytes.recv_timeout(rest) {
+                Ok(bytes) => self.screen.push_str(&String::from_utf8_lossy(&bytes)),
+                Err(_) => assert!(wait_exit(self.pid(), end), "the program did not end"),
+            }
+        }
+        let status = self.child.wait().expect("a child to wait for");
+        while let Ok(bytes) = self.bytes.try_recv() {
+            self.screen.push_str(&String::from_utf8_lossy(&bytes));
+        }
+        (
+            status.code().unwrap_or(128),
+            std::mem::take(&mut self.screen),
+        )
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.close();
+        // Both fail only for a process that was waited for already.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}

@@ -1,0 +1,77 @@
+//! What crashes leave, and what a sweep takes and leaves alone.
+
+use skiff::net::Net;
+use skiff::state::{ContainerId, Layout};
+
+use crate::harness::{on, on_machine, request, run, spec};
+
+#[test]
+fn sweep_takes_what_no_container_and_no_network_owns() {
+    on_machine(|machine| {
+        machine.network(&spec("p_default"));
+        machine.network(&spec("gone"));
+        let alive = machine.container("p-web-1", &[on("p_default")]);
+        // A container whose folder is gone: its supervisor died in the middle.
+        let dead = machine.container("p-web-2", &[on("p_default"), on("gone")]);
+        fs_err::remove_dir_all(machine.layout.container("p", &dead.id)).unwrap();
+        let dead_alone = ContainerId::random();
+        machine
+            .net
+            .attach(&request(&dead_alone, "p-job-1", &[]))
+            .unwrap();
+        // A network whose record is gone, as if removal had died half-way.
+        fs_err::remove_file(machine.layout.networks().join("gone.json")).unwrap();
+
+        let swept = machine.net.sweep().unwrap();
+        assert_eq!(swept.containers.into_iter().collect::<Vec<_>>(), {
+            let mut ids = vec![dead.id.clone(), dead_alone];
+            ids.sort();
+            ids
+        });
+        let bridges = run("ip", &["-br", "link", "show", "type", "bridge"]);
+        assert_eq!(bridges.lines().count(), 1, "{bridges}");
+        let rules = run(
+            "nft",
+            &["list", "set", "inet", &table(&machine.net), "bridges"],
+        );
+        assert_eq!(rules.matches("\"sk").count(), 1, "{rules}");
+        assert!(machine.net.attached(&dead.id).unwrap().is_none());
+        let left = machine.net.attached(&alive.id).unwrap().unwrap();
+        assert_eq!(left.endpoints, alive.attached.endpoints);
+        let links = run("ip", &["-br", "link", "show", "type", "veth"]);
+        assert_eq!(links.lines().count(), 1, "{links}");
+        let again = machine.net.sweep().unwrap();
+        assert!(again.links.is_empty() && again.containers.is_empty());
+    });
+}
+
+#[test]
+fn sweep_leaves_other_roots_alone() {
+    on_machine(|machine| {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::new(folder.path().join("data"), folder.path().join("run"));
+        let other = Net::open(&layout, None).unwrap();
+        other.ensure_network(&spec("q_default")).unwrap();
+        machine.network(&spec("p_default"));
+        let swept = machine.net.sweep().unwrap();
+        assert!(swept.links.is_empty(), "{swept:?}");
+        run("nft", &["list", "table", "inet", &table(&other)]);
+        let bridges = run("ip", &["-br", "link", "show", "type", "bridge"]);
+        assert_eq!(bridges.lines().count(), 2, "{bridges}");
+        other.remove_network("q_default").unwrap();
+    });
+}
+
+#[test]
+fn root_id_is_made_once() {
+    on_machine(|machine| {
+        let again = Net::open(&machine.layout, None).unwrap();
+        assert_eq!(again.root_id(), machine.net.root_id());
+        let text = fs_err::read_to_string(machine.layout.root_id()).unwrap();
+        assert_eq!(text.trim(), again.root_id());
+    });
+}
+
+fn table(net: &Net) -> String {
+    format!("skiff-{}", net.root_id())
+}

@@ -1,0 +1,76 @@
+//! The end-to-end tests under Debian's stock kernel, in qemu.
+//!
+//! There, control groups are version 2 only and everything the engine needs of
+//! the kernel is a module, loaded on demand. The guest has no more than this
+//! crate's binaries, busybox and the few programs the tests call; software
+//! emulation is enough, so it runs on any machine.
+
+#[cfg(test)]
+mod archive;
+#[cfg(test)]
+mod guest;
+#[cfg(test)]
+mod kernel;
+#[cfg(test)]
+mod machine;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::guest::Guest;
+    use crate::kernel::Kernel;
+
+    /// What depends on the kernel and its control groups most.
+    const ENGINE: &[&str] = &[
+        "quickstart::the_page_shows_the_backends_answer",
+        "lifecycle::up_starts_everything_and_down_leaves_nothing",
+        "inside::a_container_is_confined_from_the_first_day",
+        "inside::devices_are_refused_unless_given",
+        "inside::limits_are_in_force",
+        "networks::networks_are_apart_and_internal_ones_have_no_way_out",
+        "networks::published_ports_answer_from_everywhere_they_should",
+        "crash::an_exit_during_the_supervisors_death_is_not_lost",
+        "shell::killing_the_callers_cgroup_ends_nothing",
+    ];
+
+    #[test]
+    fn the_engine_works_on_a_stock_kernel_with_cgroup_v2_only() {
+        let kernel = Kernel::fetch();
+        let mut guest = Guest::new();
+        guest.modules(&kernel);
+        let output = guest.run_tests(&kernel, ENGINE, Duration::from_secs(300));
+        let passed = format!("test result: ok. {} passed", ENGINE.len());
+        assert!(output.contains(&passed), "{output}");
+    }
+
+    #[test]
+    fn the_shop_works_on_a_stock_kernel() {
+        let kernel = Kernel::fetch();
+        let mut guest = Guest::new();
+        guest.modules(&kernel);
+        guest.shop_images();
+        let shop = ["shop::the_shop_serves_and_its_data_survives_down"];
+        let output = guest.run_tests(&kernel, &shop, Duration::from_secs(600));
+        assert!(output.contains("test result: ok. 1 passed"), "{output}");
+    }
+
+    /// The same kernel without its modules: `doctor` names each that is missing,
+    /// and `up` fails with a reason before anything is made.
+    #[test]
+    fn a_kernel_without_modules_is_explained() {
+        let kernel = Kernel::fetch();
+        let guest = Guest::new();
+        let script = "cd $EXAMPLES/quickstart
+            $SKIFF doctor; echo doctor-code=$?
+            $SKIFF up -d; echo up-code=$?
+            $SKIFF ps -a -q; echo ps-code=$?";
+        let output = guest.run_script(&kernel, script, Duration::from_secs(120));
+        for module in ["overlay", "nf_tables", "bridge", "veth"] {
+            assert!(output.contains(module), "{module}\n{output}");
+        }
+        for code in ["doctor-code=1", "up-code=1", "ps-code=0"] {
+            assert!(output.contains(code), "{code}\n{output}");
+        }
+    }
+}
