@@ -168,14 +168,11 @@ impl Walk<'_> {
         let mut map = Map::new();
         for (index, item) in items.clone().iter().enumerate() {
             let before = self.trail.index(index);
-            match item.as_str().and_then(|text| text.split_once('=')) {
-                Some((key, value)) => {
-                    map.insert(key.to_owned(), Node::str(value, item.mark));
-                }
-                None => {
-                    let message = super::model::shown(item, "has no `=`");
-                    self.error(item.mark, message, "NAME=VALUE");
-                }
+            if let Some((key, value)) = item.as_str().and_then(|text| text.split_once('=')) {
+                map.insert(key.to_owned(), Node::str(value, item.mark));
+            } else {
+                let message = super::model::shown(item, "has no `=`");
+                self.error(item.mark, message, "NAME=VALUE");
             }
             self.trail.leave(before);
         }
@@ -195,9 +192,7 @@ impl Walk<'_> {
         };
         for option in &mount.unknown {
             let message = format!("`{option}` is no option of a mount, it has no effect");
-            let mut warning = self
-                .report
-                .at(node.mark, self.trail.as_str(), message);
+            let mut warning = self.report.at(node.mark, self.trail.as_str(), message);
             warning.expected = Some("ro, rw, z, Z, nocopy or a propagation".to_owned());
             self.report.push_warning(warning);
         }
@@ -326,7 +321,11 @@ impl Walk<'_> {
             _ => {
                 let warning = self
                     .report
-                    .at(name.mark, self.trail.as_str(), "`external.name` is deprecated")
+                    .at(
+                        name.mark,
+                        self.trail.as_str(),
+                        "`external.name` is deprecated",
+                    )
                     .suggest("write `name` and `external: true`");
                 self.report.push_warning(warning);
             }

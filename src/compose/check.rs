@@ -94,7 +94,9 @@ fn sources(path: &str, node: &Node, keys: &[&str], report: &mut Report) {
         [.., second] => {
             let message = format!("`{}` exclude each other", given.join("` and `"));
             let mark = map.get(*second).map_or(node.key, |child| child.key);
-            let diagnostic = report.at(mark, path, message).expected(format!("one of {all}"));
+            let diagnostic = report
+                .at(mark, path, message)
+                .expected(format!("one of {all}"));
             report.push(diagnostic);
         }
     }

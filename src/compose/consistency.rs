@@ -51,14 +51,14 @@ impl Checker<'_> {
     fn mark(&self, path: &str) -> Mark {
         let mut path = path;
         loop {
-            if let Some(node) = self.tree.lookup(path) {
-                if node.mark.is_known() || node.key.is_known() {
-                    return if node.as_map().is_some() {
-                        node.key
-                    } else {
-                        node.mark
-                    };
-                }
+            if let Some(node) = self.tree.lookup(path)
+                && (node.mark.is_known() || node.key.is_known())
+            {
+                return if node.as_map().is_some() {
+                    node.key
+                } else {
+                    node.mark
+                };
             }
             match path.rfind(['.', '[']) {
                 Some(end) => path = path.get(..end).unwrap_or_default(),
@@ -116,7 +116,10 @@ impl Checker<'_> {
         };
         if build.dockerfile_inline.is_some() && build.dockerfile.is_some() {
             let path = format!("{path}.build.dockerfile_inline");
-            self.error(&path, "`dockerfile` and `dockerfile_inline` exclude each other");
+            self.error(
+                &path,
+                "`dockerfile` and `dockerfile_inline` exclude each other",
+            );
         }
         for (name, context) in build.additional_contexts.iter() {
             let Some(target) = context.strip_prefix("service:") else {
@@ -131,12 +134,13 @@ impl Checker<'_> {
                 Some(_) => {}
             }
         }
-        if let Some(platform) = &service.platform {
-            if !build.platforms.is_empty() && !build.platforms.contains(platform) {
-                let path = format!("{path}.build.platforms");
-                let message = format!("the service's platform `{platform}` is not among them");
-                self.error(&path, message);
-            }
+        if let Some(platform) = &service.platform
+            && !build.platforms.is_empty()
+            && !build.platforms.contains(platform)
+        {
+            let path = format!("{path}.build.platforms");
+            let message = format!("the service's platform `{platform}` is not among them");
+            self.error(&path, message);
         }
         let project = self.project;
         for (index, secret) in build.secrets.iter().enumerate() {
@@ -153,7 +157,10 @@ impl Checker<'_> {
         if let Some(disabled) = project.disabled_services.get(name) {
             let profiles = disabled.profiles.join("`, `");
             let diagnostic = self
-                .at(path, format!("the service `{name}` is in no active profile"))
+                .at(
+                    path,
+                    format!("the service `{name}` is in no active profile"),
+                )
                 .suggest(format!("activate one of its profiles (`{profiles}`)"));
             self.report.push(diagnostic);
             return;
@@ -170,7 +177,12 @@ impl Checker<'_> {
         for name in service.networks.keys() {
             if !project.networks.contains_key(name) {
                 let path = format!("{path}.networks.{name}");
-                self.undefined(&path, ("network", "networks"), name, project.networks.keys());
+                self.undefined(
+                    &path,
+                    ("network", "networks"),
+                    name,
+                    project.networks.keys(),
+                );
             }
         }
     }
@@ -192,11 +204,11 @@ impl Checker<'_> {
         let project = self.project;
         for (index, mount) in service.volumes.iter().enumerate() {
             let Mount { kind, source, .. } = mount;
-            if let (MountKind::Volume, Some(name)) = (kind, source) {
-                if !project.volumes.contains_key(name) {
-                    let path = format!("{path}.volumes[{index}]");
-                    self.undefined(&path, ("volume", "volumes"), name, project.volumes.keys());
-                }
+            if let (MountKind::Volume, Some(name)) = (kind, source)
+                && !project.volumes.contains_key(name)
+            {
+                let path = format!("{path}.volumes[{index}]");
+                self.undefined(&path, ("volume", "volumes"), name, project.volumes.keys());
             }
             if *kind == MountKind::Bind && source.is_none() {
                 let path = format!("{path}.volumes[{index}]");
@@ -259,14 +271,14 @@ impl Checker<'_> {
 
     fn scale(&mut self, path: &str, service: &Service) {
         let replicas = service.deploy.as_ref().and_then(|deploy| deploy.replicas);
-        if let (Some(scale), Some(replicas)) = (service.scale, replicas) {
-            if scale != replicas {
-                let path = format!("{path}.scale");
-                let diagnostic = self
-                    .at(&path, "`scale` and `deploy.replicas` differ")
-                    .suggest("keep one of them");
-                self.report.push(diagnostic);
-            }
+        if let (Some(scale), Some(replicas)) = (service.scale, replicas)
+            && scale != replicas
+        {
+            let path = format!("{path}.scale");
+            let diagnostic = self
+                .at(&path, "`scale` and `deploy.replicas` differ")
+                .suggest("keep one of them");
+            self.report.push(diagnostic);
         }
         for (attribute, count) in [("scale", service.scale), ("deploy.replicas", replicas)] {
             if count.is_some_and(|count| count < 0) {
@@ -306,15 +318,15 @@ impl Checker<'_> {
 
     fn health(&mut self, path: &str, service: &Service) {
         let test = service.healthcheck.as_ref().and_then(|h| h.test.as_ref());
-        if let Some(first) = test.and_then(|test| test.first()) {
-            if !["CMD", "CMD-SHELL", "NONE"].contains(&first.as_str()) {
-                let path = format!("{path}.healthcheck.test");
-                let diagnostic = self
-                    .at(&path, format!("a test cannot begin with `{first}`"))
-                    .expected("CMD, CMD-SHELL or NONE first, or a string")
-                    .suggest(format!("[\"CMD\", \"{first}\", …]"));
-                self.report.push(diagnostic);
-            }
+        if let Some(first) = test.and_then(|test| test.first())
+            && !["CMD", "CMD-SHELL", "NONE"].contains(&first.as_str())
+        {
+            let path = format!("{path}.healthcheck.test");
+            let diagnostic = self
+                .at(&path, format!("a test cannot begin with `{first}`"))
+                .expected("CMD, CMD-SHELL or NONE first, or a string")
+                .suggest(format!("[\"CMD\", \"{first}\", …]"));
+            self.report.push(diagnostic);
         }
     }
 
@@ -421,7 +433,6 @@ impl<'p> Way<'p, '_> {
                 continue;
             };
             match self.done.get(child.as_str()) {
-                Some(true) => {}
                 Some(false) => {
                     let cycle = stack
                         .iter()
@@ -435,7 +446,7 @@ impl<'p> Way<'p, '_> {
                     self.done.insert(child, false);
                     stack.push((child, 0));
                 }
-                None => {}
+                Some(true) | None => {}
             }
         }
     }

@@ -50,7 +50,7 @@ pub struct Excerpt {
 /// A step of the way to the error: `included by`, `extended by`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// What was done there, as `extended by service `web``.
+    /// What was done there, as in: extended by service `web`.
     pub what: String,
     /// Where.
     pub position: Option<Position>,
@@ -323,11 +323,6 @@ impl Sources {
             return None;
         }
         self.files.get(usize::try_from(mark.file).ok()?)
-    }
-
-    /// The name of the file that a mark is in.
-    pub(crate) fn name(&self, mark: Mark) -> Option<&Path> {
-        self.file(mark).map(|file| file.name.as_path())
     }
 
     /// A mark in the words of a message.

@@ -109,7 +109,8 @@ impl<'a> Loader<'a> {
         let valid = error.utf8_error().valid_up_to();
         let before = error.as_bytes().get(..valid).unwrap_or_default();
         let text = String::from_utf8_lossy(error.as_bytes());
-        let line = before.iter().filter(|b| **b == b'\n').count() + 1;
+        let lines = String::from_utf8_lossy(before);
+        let line = lines.matches('\n').count() + 1;
         let last = before.rsplit(|b| *b == b'\n').next().unwrap_or_default();
         let column = String::from_utf8_lossy(last).chars().count() + 1;
         let mark = Mark {
@@ -195,7 +196,11 @@ impl<'a> Loader<'a> {
         if let Some(version) = removed {
             let warning = self
                 .report
-                .at(version.key, "version", "`version` is obsolete, it has no effect")
+                .at(
+                    version.key,
+                    "version",
+                    "`version` is obsolete, it has no effect",
+                )
                 .suggest("remove it");
             self.report.push_warning(warning);
         }

@@ -21,7 +21,10 @@ pub(crate) enum TemplateError {
         text: String,
     },
     /// `${VAR:?message}` without a value.
-    #[error("the required variable `{name}` is missing a value{}", reason_text(reason))]
+    #[error(
+        "the required variable `{name}` is missing a value{}",
+        reason_text(reason)
+    )]
     Missing {
         /// The variable.
         name: String,
@@ -231,7 +234,15 @@ mod tests {
 
     #[test]
     fn wrong_forms_are_refused() {
-        for text in ["${}", "${1BAD}", "${A B}", "${A", "${A:-x\ny}", "${ A}", "${A:x}"] {
+        for text in [
+            "${}",
+            "${1BAD}",
+            "${A B}",
+            "${A",
+            "${A:-x\ny}",
+            "${ A}",
+            "${A:x}",
+        ] {
             let error = substitute(text, &lookup).unwrap_err();
             assert!(matches!(error, TemplateError::Invalid { .. }), "{text}");
         }

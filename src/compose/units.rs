@@ -314,10 +314,11 @@ pub(crate) fn float_text(value: f64) -> String {
 
 /// A float as a JSON number, a whole one without a fraction.
 pub(crate) fn float_json(value: f64) -> Json {
-    if value.fract() == 0.0 && value.abs() < 9e15 {
-        if let Some(whole) = whole_part(value) {
-            return Json::from(whole);
-        }
+    if value.fract() == 0.0
+        && value.abs() < 9e15
+        && let Some(whole) = whole_part(value)
+    {
+        return Json::from(whole);
     }
     serde_json::Number::from_f64(value)
         .map_or_else(|| Json::String(float_text(value)), Json::Number)

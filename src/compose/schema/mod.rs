@@ -81,10 +81,8 @@ impl Checker<'_> {
             .expected(shape.describe());
         if let Value::Time(text) = &node.value {
             diagnostic = diagnostic.suggest(format!("put it in quotes: \"{text}\""));
-        } else if matches!(
-            node.value,
-            Value::Int(_) | Value::Float(_) | Value::Bool(_)
-        ) && fits(&Node::str("", node.mark), shape)
+        } else if matches!(node.value, Value::Int(_) | Value::Float(_) | Value::Bool(_))
+            && fits(&Node::str("", node.mark), shape)
         {
             let text = node.scalar_text().unwrap_or_default();
             diagnostic = diagnostic.suggest(format!("put it in quotes: \"{text}\""));
@@ -280,13 +278,5 @@ fn is_name(name: &str, names: Names) -> bool {
             !name.is_empty() && name.bytes().all(valid)
         }
         Names::LettersOrUnseen => !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase()),
-    }
-}
-
-/// Every attribute of a service in the specification.
-pub(crate) fn service_attributes() -> Vec<&'static str> {
-    match service::SERVICE {
-        Shape::Object(object) => object.attributes.iter().map(|(name, _)| *name).collect(),
-        _ => Vec::new(),
     }
 }

@@ -44,10 +44,11 @@ pub(super) fn attribute<'a>(
     if depth == 0 && is_service(child) {
         return Some(format!("a service goes below `services:`: services.{name}"));
     }
-    if depth == 2 && trail.as_str().starts_with("services.") {
-        if let Some((_, place)) = ELSEWHERE.iter().find(|(wrong, _)| *wrong == name) {
-            return Some(format!("did you mean `{place}`?"));
-        }
+    if depth == 2
+        && trail.as_str().starts_with("services.")
+        && let Some((_, place)) = ELSEWHERE.iter().find(|(wrong, _)| *wrong == name)
+    {
+        return Some(format!("did you mean `{place}`?"));
     }
     if let Some(similar) = similar(name, known) {
         return Some(format!("did you mean `{similar}`?"));
