@@ -238,29 +238,37 @@ impl Walk<'_> {
     }
 
     fn port(&mut self, item: Node, long: &mut Vec<Node>) {
-        let text = match &item.value {
-            Value::Map(_) => {
-                long.push(item);
-                return;
-            }
-            Value::Float(_) => {
-                let message = super::model::shown(&item, "is not a port");
-                let diagnostic = self
-                    .report
-                    .at(item.mark, self.trail.as_str(), message)
-                    .suggest("put a pair of ports in quotes: \"8080:80\"");
-                self.report.push(diagnostic);
-                return;
-            }
-            _ => item.scalar_text().unwrap_or_default(),
-        };
-        match short::parse_ports(&text) {
-            Ok(ports) => long.extend(ports.iter().map(|port| long_port(port, item.mark))),
-            Err(message) => {
-                let expected = "[[IP:]HOST[-HOST]:]CONTAINER[-CONTAINER][/PROTOCOL]";
-                self.error(item.mark, message, expected);
+        if let Value::Map(_) = item.value {
+            long.push(item);
+            return;
+        }
+        if let Value::Float(_) = item.value {
+            let message = super::model::shown(&item, "is not a port");
+            let diagnostic = self
+                .report
+                .at(item.mark, self.trail.as_str(), message)
+                .suggest("put a pair of ports in quotes: \"8080:80\"");
+            self.report.push(diagnostic);
+        } else {
+            let text = item.scalar_text().unwrap_or_default();
+            match short::parse_ports(&text) {
+                Ok(ports) => {
+                    long.extend(ports.iter().map(|port| long_port(port, item.mark)));
+                    return;
+                }
+                Err(message) => {
+                    let expected = "[[IP:]HOST[-HOST]:]CONTAINER[-CONTAINER][/PROTOCOL]";
+                    self.error(item.mark, message, expected);
+                }
             }
         }
+        // Something like no other stays, so that the others keep their places.
+        let mark = item.mark;
+        let members = [
+            ("target", Node::new(Value::Int(0), mark)),
+            ("published", Node::str(format!("{}:{}", mark.line, mark.column), mark)),
+        ];
+        long.push(object(mark, members));
     }
 
     fn ssh(&mut self, node: &mut Node) {

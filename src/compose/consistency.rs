@@ -20,7 +20,7 @@ pub(super) fn check(project: &Project, tree: &Node, report: &mut Report) {
     };
     for (name, service) in &project.services {
         let path = format!("services.{name}");
-        if !checker.is_broken(&path) {
+        if !checker.report.is_broken(&path) {
             checker.service(&path, service);
         }
     }
@@ -36,18 +36,6 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    /// True where the shape of a service was refused: what is missing of it
-    /// would only be reported twice.
-    fn is_broken(&self, path: &str) -> bool {
-        self.report.list.iter().any(|diagnostic| {
-            diagnostic.severity == super::diag::Severity::Error
-                && diagnostic
-                    .path
-                    .strip_prefix(path)
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-        })
-    }
-
     fn mark(&self, path: &str) -> Mark {
         let mut path = path;
         loop {
@@ -93,7 +81,11 @@ impl Checker<'_> {
     }
 
     fn service(&mut self, path: &str, service: &Service) {
-        if service.build.is_none() && service.image.is_none() && service.provider.is_none() {
+        // An `extends` that is still there was refused already.
+        let extends = self.tree.lookup(&format!("{path}.extends")).is_some();
+        let has_source =
+            service.build.is_some() || service.image.is_some() || service.provider.is_some();
+        if !has_source && !extends {
             let diagnostic = self
                 .at(path, "it has neither an image nor a build")
                 .expected("`image:` or `build:`");
@@ -356,7 +348,7 @@ impl Checker<'_> {
         for (name, secret) in &self.project.secrets {
             let path = format!("secrets.{name}");
             let has_source = secret.file.is_some() || secret.environment.is_some();
-            if !secret.external && !has_source && !self.is_broken(&path) {
+            if !secret.external && !has_source && !self.report.is_broken(&path) {
                 let diagnostic = self
                     .at(&path, "it has no source")
                     .expected("one of file, environment, or `external: true`");

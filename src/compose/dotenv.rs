@@ -201,7 +201,7 @@ fn unescape(text: &str) -> String {
         let after = rest.get(at + 1..).unwrap_or_default();
         let (piece, length) = escape(after);
         if let Some(piece) = piece {
-            result.push_str(&piece)
+            result.push_str(&piece);
         } else {
             result.push('\\');
             result.push_str(after.get(..length).unwrap_or_default());

@@ -200,6 +200,14 @@ impl Loader<'_> {
             self.report.error(link.mark, &path, message);
             return true;
         };
+        let members = chain.iter().skip(at);
+        let members: Vec<_> = members
+            .map(|link| (link.file.clone(), link.service.clone()))
+            .collect();
+        if members.iter().any(|member| self.circles.contains(member)) {
+            return true;
+        }
+        self.circles.extend(members);
         let round: Vec<&str> = chain
             .iter()
             .skip(at)

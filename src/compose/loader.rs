@@ -1,7 +1,7 @@
 //! The pipeline from files to one canonical tree: reading, interpolation,
 //! `extends`, `include`, merging and validation, file by file.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -46,6 +46,8 @@ pub(super) struct Loader<'a> {
     pub(super) report: Report,
     documents: HashMap<PathBuf, Documents>,
     loads: usize,
+    /// Services that are known to extend each other in a circle.
+    pub(super) circles: HashSet<(PathBuf, String)>,
 }
 
 impl<'a> Loader<'a> {
@@ -56,6 +58,7 @@ impl<'a> Loader<'a> {
             report: Report::default(),
             documents: HashMap::new(),
             loads: 0,
+            circles: HashSet::new(),
         }
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::diag::{Diagnostic, Diagnostics, Severity};
+use super::diag::{Diagnostic, Diagnostics};
 use super::loader::{Environment, Input, Loader, Scope, cannot_read};
 use super::model::{Cx, Origin, Project, field, raw_json};
 use super::paths::absolute;
@@ -139,12 +139,9 @@ pub(super) fn load(options: &LoadOptions, files: &dyn FileSystem) -> Result<Load
             });
             Ok(Loaded { project, warnings })
         }
-        _ => {
-            let mut list = report.list;
-            // Errors first: they are what is waited for.
-            list.sort_by_key(|diagnostic| diagnostic.severity == Severity::Warning);
-            Err(Diagnostics { list })
-        }
+        _ => Err(Diagnostics {
+            list: report.sorted(),
+        }),
     }
 }
 

@@ -100,7 +100,7 @@ fn replace(items: &mut Vec<Node>, key: Key, report: &mut Report, trail: &mut Tra
             continue;
         };
         if let Some(slot) = known.get(&name).and_then(|at| kept.get_mut(*at)) {
-            *slot = item
+            *slot = item;
         } else {
             known.insert(name, kept.len());
             kept.push(item);

@@ -46,8 +46,12 @@ impl Parse for Bytes {
 }
 
 impl Emit for Bytes {
-    fn value(&self, _form: Form) -> Json {
-        Json::String(self.0.to_string())
+    fn value(&self, form: Form) -> Json {
+        match form {
+            // A string of a negative number could not be read back.
+            Form::Yaml if self.0 < 0 => Json::from(self.0),
+            _ => Json::String(self.0.to_string()),
+        }
     }
 }
 

@@ -114,7 +114,9 @@ impl Reader<'_> {
         let mut diagnostic = self.report.at(mark, "", format!("invalid YAML: {info}"));
         if info.contains("unknown anchor") {
             diagnostic = diagnostic.suggest("define it before with `&NAME`");
-        } else if info.contains('\t') || info.contains("tab") {
+        } else if info.contains("quoted scalar") {
+            diagnostic = diagnostic.suggest("the quote is perhaps not closed");
+        } else if info.contains("tab") {
             diagnostic = diagnostic.suggest("indent with spaces");
         }
         self.report.push(diagnostic);

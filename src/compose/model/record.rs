@@ -34,6 +34,25 @@ impl Cx<'_> {
         None
     }
 
+    /// Refuses what is no number from 0 to `most`; the reference does not look
+    /// into strings here.
+    pub(crate) fn refuse_number<T>(&mut self, node: &Node, most: u64) -> Option<T> {
+        let message = shown(node, &format!("is {}", node.kind()));
+        let mut diagnostic = self
+            .diagnostic(node.mark, message)
+            .expected(format!("a whole number from 0 to {most}"));
+        if node
+            .as_str()
+            .is_some_and(|text| text.parse::<u64>().is_ok())
+        {
+            diagnostic = diagnostic.suggest(
+                "take the quotes away; the specification would allow them, docker compose does not",
+            );
+        }
+        self.report.push(diagnostic);
+        None
+    }
+
     /// An error of the path at work.
     pub(crate) fn diagnostic(&self, mark: Mark, message: impl Into<String>) -> Diagnostic {
         self.report.at(mark, self.trail.as_str(), message)
@@ -328,11 +347,7 @@ macro_rules! unsigned {
                 };
                 match value {
                     Some(value) => Some(value),
-                    None => cx.fail(
-                        node,
-                        shown(node, "is not a number in range"),
-                        concat!("a whole number of the range of ", stringify!($type)),
-                    ),
+                    None => cx.refuse_number(node, Self::MAX.into()),
                 }
             }
         }
