@@ -266,7 +266,10 @@ impl Walk<'_> {
         let mark = item.mark;
         let members = [
             ("target", Node::new(Value::Int(0), mark)),
-            ("published", Node::str(format!("{}:{}", mark.line, mark.column), mark)),
+            (
+                "published",
+                Node::str(format!("{}:{}", mark.line, mark.column), mark),
+            ),
         ];
         long.push(object(mark, members));
     }

@@ -291,7 +291,7 @@ mod tests {
         assert_eq!(bind.unknown, ["what"]);
         let drive = mount("C:\\data:/data");
         assert_eq!(drive.source.as_deref(), Some("C:\\data"));
-        for text in ["", "aa::b", "aa:b:ro:x", ":/b/c"] {
+        for text in ["", "aa::bb", "aa:bb:ro:xx", ":/b/c"] {
             assert!(parse_mount(text).is_err(), "{text}");
         }
     }

@@ -205,6 +205,14 @@ pub(crate) fn field<T: Parse + Default>(node: &Node, cx: &mut Cx<'_>) -> Option<
     T::parse(node, cx)
 }
 
+/// Reads a member of a mapping; absent is the default.
+pub(crate) fn member<T: Parse + Default>(node: &Node, name: &str, cx: &mut Cx<'_>) -> Option<T> {
+    match node.get(name) {
+        Some(child) => cx.at(name, |cx| field(child, cx)),
+        None => Some(T::default()),
+    }
+}
+
 /// Writes one attribute unless it is empty.
 pub(crate) fn put<T: Emit>(object: &mut JsonMap<String, Json>, key: &str, value: &T, form: Form) {
     if !value.omit(form) {
