@@ -3,11 +3,12 @@
 use std::io;
 
 use super::keeper::Identity;
+use crate::net::Net;
 use crate::state::ContainerId;
 
 fn project(identity: &Identity) -> io::Result<String> {
-    let id = fs_err::read_to_string(identity.layout.root_id())?;
-    Ok(format!("skiff/{}/{}", id.trim(), identity.project))
+    let net = Net::open(&identity.layout, None).map_err(io::Error::other)?;
+    Ok(format!("skiff/{}/{}", net.root_id(), identity.project))
 }
 
 /// The leaf of keeper and supervisor.
