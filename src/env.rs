@@ -41,6 +41,11 @@ pub const SUDO_GID: &str = "SUDO_GID";
 pub const SUDO_USER: &str = "SUDO_USER";
 /// The project's name, as `-p`.
 pub const COMPOSE_PROJECT_NAME: &str = "COMPOSE_PROJECT_NAME";
+/// Remove containers of services that the file no longer has, as
+/// `--remove-orphans`.
+pub const COMPOSE_REMOVE_ORPHANS: &str = "COMPOSE_REMOVE_ORPHANS";
+/// Say nothing of such containers.
+pub const COMPOSE_IGNORE_ORPHANS: &str = "COMPOSE_IGNORE_ORPHANS";
 /// The current folder as the shell names it.
 pub const PWD: &str = "PWD";
 
@@ -56,6 +61,13 @@ pub fn read(name: &str) -> Option<OsString> {
 /// Reads a variable as text; a value that is not UTF-8 counts as unset.
 pub fn read_string(name: &str) -> Option<String> {
     read(name).and_then(|value| value.into_string().ok())
+}
+
+/// Reads a variable as a truth value, in the spellings that Docker takes.
+pub fn read_bool(name: &str) -> bool {
+    read_string(name).is_some_and(|text| {
+        ["1", "t", "true", "y", "yes", "on"].contains(&text.to_ascii_lowercase().as_str())
+    })
 }
 
 /// Reads a variable as a path.

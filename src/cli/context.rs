@@ -64,7 +64,7 @@ impl Context {
                 self.show(&warnings);
                 Ok(project)
             }
-            Err(diagnostics) => Err(self.refusal(diagnostics.iter())),
+            Err(diagnostics) => Err(self.refusal(diagnostics.list.iter())),
         }
     }
 
@@ -135,7 +135,7 @@ impl Context {
     }
 
     fn style(&self) -> Style {
-        if self.ui.color_err { Style::COLOR } else { Style::PLAIN }
+        if self.ui.color_err { Style::COLOUR } else { Style::PLAIN }
     }
 
     /// Where events of this command go.
@@ -160,6 +160,18 @@ impl Context {
     /// The records cannot be read.
     pub fn projects(&self) -> Result<Vec<String>, CliError> {
         inspect::projects(&self.layout).map_err(|error| CliError::from_error(&error))
+    }
+
+    /// Refuses names that are no service of the loaded project.
+    ///
+    /// # Errors
+    /// The first unknown name, with the nearest known one.
+    pub fn check_known(&self, project: &Project, names: &[String]) -> Result<(), CliError> {
+        let known: Vec<&str> = project.services.keys().map(String::as_str).collect();
+        match names.iter().find(|name| !known.contains(&name.as_str())) {
+            Some(name) => Err(no_such_service(name, &known)),
+            None => Ok(()),
+        }
     }
 
     /// Refuses names that are neither a service of the project nor one of a

@@ -1,14 +1,19 @@
 //! The command line: parse flags, call, render; no logic.
 
 pub mod args;
+pub mod attach;
 pub mod commands;
 pub mod context;
 pub mod describe;
 pub mod error;
+pub mod interactive;
+pub mod parse;
 pub mod ports;
 pub mod relay;
 pub mod root;
 pub mod runtime;
+pub mod session;
+pub mod signals;
 pub mod sudo;
 pub mod template;
 pub mod terminal;
@@ -86,7 +91,7 @@ fn dispatch(context: &Context, command: Command, arguments: Vec<OsString>) -> Cl
         Command::Up(args) => commands::up::run(context, args),
         Command::Down(args) => commands::down::run(context, args),
         Command::Ps(args) => commands::ps::run(context, &args),
-        Command::Logs(args) => commands::logs::run(context, args),
+        Command::Logs(args) => commands::logs::run(context, &args),
         Command::Exec(args) => commands::exec::run(context, args),
         Command::Run(args) => commands::run::run(context, args),
         Command::Pull(args) => commands::pull::run(context, args),

@@ -38,6 +38,12 @@ pub fn variable(text: &str) -> (String, Option<String>) {
     }
 }
 
+/// `-l NAME=VALUE`; a label without a value is empty.
+pub fn label(text: &str) -> (String, String) {
+    let (name, value) = variable(text);
+    (name, value.unwrap_or_default())
+}
+
 /// A signal by name, with or without SIG, or number.
 ///
 /// # Errors

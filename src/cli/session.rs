@@ -9,8 +9,8 @@ use super::signals::Interrupts;
 use super::sudo;
 use crate::env;
 use crate::event::EventSink;
-use crate::reconcile::cancel::{Cancel, CancelHandle};
-use crate::reconcile::{ReconcileError, Session};
+use crate::image::{Access, AccessOptions};
+use crate::reconcile::{Cancel, CancelHandle, ReconcileError, Session};
 use crate::ui;
 
 /// What a session borrows from.
@@ -21,6 +21,7 @@ pub struct Work<'a> {
     cancel: &'a Cancel,
     never: Cancel,
     sink: Arc<dyn EventSink>,
+    registries: Access,
     owner: Option<(u32, u32)>,
 }
 
@@ -33,6 +34,10 @@ impl<'a> Work<'a> {
             cancel,
             never: Cancel::never(),
             sink: if quiet { ui::progress::silent() } else { context.sink() },
+            registries: Access::new(AccessOptions {
+                docker_config: sudo::docker_config(),
+                ..AccessOptions::from_env()
+            }),
             owner: sudo::invoking_user().map(|account| (account.uid, account.gid)),
         }
     }
@@ -54,6 +59,8 @@ impl<'a> Work<'a> {
             sink: &*self.sink,
             cancel,
             owner: self.owner,
+            registries: &self.registries,
+            dry_run: self.context.global.dry_run,
         }
     }
 }
@@ -85,11 +92,11 @@ pub fn error(context: &Context, error: &ReconcileError) -> CliError {
     if let ReconcileError::Refused { diagnostics } = error {
         return context.refusal(diagnostics.iter());
     }
-    let mut failed = CliError::new(chain(error));
-    for hint in error.hints() {
-        failed = failed.hint(hint);
+    let failed = CliError::new(chain(error));
+    match error.hint() {
+        Some(hint) => failed.hint(hint),
+        None => failed,
     }
-    failed
 }
 
 /// `COMPOSE_REMOVE_ORPHANS`.

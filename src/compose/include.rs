@@ -23,10 +23,10 @@ impl Loader<'_> {
             return;
         };
         // A shape that is wrong stays, for the schema to refuse.
-        let is_list = map
+        let is_known = map
             .get("include")
-            .is_some_and(|include| include.as_seq().is_some());
-        if !is_list {
+            .is_some_and(|include| include.is_null() || include.as_seq().is_some());
+        if !is_known {
             return;
         }
         let Some(include) = map.shift_remove("include") else {
@@ -76,7 +76,11 @@ impl Loader<'_> {
                 text: None,
             });
         }
-        let (main, (_, mark)) = (inputs.first()?, paths.first()?);
+        let (Some(main), Some((_, mark))) = (inputs.first(), paths.first()) else {
+            let message = "an `include` without a `path` includes nothing";
+            self.report.warn(entry.mark, trail, message);
+            return None;
+        };
         if path.contains(&main.name) {
             self.cycle(*mark, trail, path, &main.name);
             return None;

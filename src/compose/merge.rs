@@ -226,33 +226,45 @@ impl Merger<'_> {
         }
     }
 
-    /// Pools of one subnet are merged; the result has the order in which the
-    /// reference finds them.
+    /// Pools of one subnet are merged. The reference works on shared mappings,
+    /// so a pool that is in the result already changes there when it is merged
+    /// again; `pools` holds places in `all` for the same effect.
     fn ipam_config(&mut self, base: Node, over: Node) -> Node {
         let mark = over.mark;
         let (Some(bases), Some(overs)) = (base.as_seq(), over.as_seq()) else {
             return self.clash(base, &over);
         };
-        let mut pools: Vec<Node> = Vec::new();
-        let at = |pools: &[Node], subnet: Option<&Node>| {
-            pools.iter().position(|pool| pool.get("subnet") == subnet)
-        };
-        for original in bases {
-            let mut original = original.clone();
-            for pool in overs {
-                if pool.get("subnet") != original.get("subnet")
-                    && at(&pools, pool.get("subnet")).is_none()
-                {
-                    pools.push(pool.clone());
+        let originals = bases.len();
+        let mut all: Vec<Node> = bases.iter().chain(overs).cloned().collect();
+        let mut pools: Vec<usize> = Vec::new();
+        let subnet = |all: &[Node], at: usize| all.get(at)?.get("subnet").cloned();
+        for original in 0..originals {
+            for later in originals..all.len() {
+                let wanted = subnet(&all, later);
+                let known = pools.iter().any(|at| subnet(&all, *at) == wanted);
+                if wanted != subnet(&all, original) && !known {
+                    pools.push(later);
                     continue;
                 }
-                original = self.both_mappings(original, pool.clone(), None);
-                match at(&pools, original.get("subnet")).and_then(|at| pools.get_mut(at)) {
-                    Some(slot) => *slot = original.clone(),
-                    None => pools.push(original.clone()),
+                let (Some(left), Some(right)) = (all.get(original), all.get(later)) else {
+                    continue;
+                };
+                let merged = self.both_mappings(left.clone(), right.clone(), None);
+                let name = merged.get("subnet").cloned();
+                if let Some(slot) = all.get_mut(original) {
+                    *slot = merged;
+                }
+                let known = pools.iter().position(|at| subnet(&all, *at) == name);
+                match known.and_then(|at| pools.get_mut(at)) {
+                    Some(slot) => *slot = original,
+                    None => pools.push(original),
                 }
             }
         }
+        let pools = pools
+            .into_iter()
+            .filter_map(|at| all.get(at).cloned())
+            .collect();
         Node::seq(pools, mark)
     }
 }

@@ -30,6 +30,7 @@ mod diag;
 mod dotenv;
 mod emit;
 mod extends;
+mod flags;
 mod include;
 mod interpolate;
 mod loader;
@@ -51,6 +52,7 @@ mod variables;
 mod yaml;
 
 pub use diag::{Diagnostic, Diagnostics, Excerpt, Position, Severity, Step, Style};
+pub use flags::{mount_flag, parse_env_file, port_flag, split_words};
 pub use model::*;
 pub use source::{FileArg, FileSystem, Host, LoadOptions, Loaded};
 pub use units::{Bytes, FileMode, Period, PeriodOrZero};

@@ -19,7 +19,8 @@ pub(crate) fn resolve(text: &str, plain: bool, tag: Option<&Tag>) -> Result<Valu
     }
     let wanted = tag.suffix.as_str();
     let value = match wanted {
-        "str" | "binary" => return Ok(string()),
+        "str" => return Ok(string()),
+        "binary" => return binary(text).map(Value::Str),
         _ => resolve_plain(text),
     };
     match (wanted, value) {
@@ -35,6 +36,41 @@ pub(crate) fn resolve(text: &str, plain: bool, tag: Option<&Tag>) -> Result<Valu
         }
         _ => Ok(string()),
     }
+}
+
+/// The text that Base64 stands for.
+fn binary(text: &str) -> Result<String, String> {
+    use base64::Engine as _;
+    let compact: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+    match base64::engine::general_purpose::STANDARD.decode(compact) {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) => Err(format!("`{text}` is not Base64: {error}")),
+    }
+}
+
+/// A time in full, as the reference prints it: `2024-1-2` is
+/// `2024-01-02T00:00:00Z`.
+pub(crate) fn full_time(text: &str) -> String {
+    let at = text.find(['T', 't', ' ']).unwrap_or(text.len());
+    let (date, time) = text.split_at(at);
+    let padded = |text: &str, separator: char| {
+        text.split(separator)
+            .map(|part| format!("{part:0>2}"))
+            .collect::<Vec<_>>()
+            .join(&separator.to_string())
+    };
+    let date = padded(date, '-');
+    let time = time.get(1..).unwrap_or_default();
+    if time.is_empty() {
+        return format!("{date}T00:00:00Z");
+    }
+    let end = time.find(['Z', '+', '-']).unwrap_or(time.len());
+    let (clock, zone) = time.split_at(end);
+    let (clock, fraction) = clock.split_once('.').unwrap_or((clock, ""));
+    let fraction = fraction.trim_end_matches('0');
+    let dot = if fraction.is_empty() { "" } else { "." };
+    let zone = if zone.is_empty() { "Z" } else { zone };
+    format!("{date}T{}{dot}{fraction}{zone}", padded(clock, ':'))
 }
 
 fn is_null(text: &str) -> bool {

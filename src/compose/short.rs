@@ -29,6 +29,9 @@ pub(crate) fn parse_ports(text: &str) -> Result<Vec<ShortPort>, String> {
         return Err(format!("`{text}` has no container port"));
     }
     let target = range(container).map_err(|why| format!("the container port {why}"))?;
+    if target.0 == 0 {
+        return Err("the container port cannot be 0".to_owned());
+    }
     let published = match host {
         "" => None,
         host => Some(range(host).map_err(|why| format!("the host port {why}"))?),
@@ -257,7 +260,7 @@ mod tests {
         ] {
             assert_eq!(shown(text).as_deref(), Ok(ports), "{text}");
         }
-        for text in ["", "a:b", "70000:80", "80-83:90-91", "1:2:3:4", "80/icmp", "x:1:2", "3-2"] {
+        for text in ["", "0", "a:b", "70000:80", "80-83:90-91", "1:2:3:4", "80/icmp", "x:1:2", "3-2"] {
             assert!(parse_ports(text).is_err(), "{text}");
         }
     }

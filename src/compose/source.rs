@@ -430,6 +430,11 @@ impl Source<'_, '_> {
         fill(&mut project, tree, &mut cx);
         select::by_profiles(&mut project);
         consistency::check(&project, tree, &mut self.loader.report);
+        for service in project.services.values_mut() {
+            if let (Some(scale), Some(deploy)) = (service.scale, &mut service.deploy) {
+                deploy.replicas = Some(scale);
+            }
+        }
         select::services(&mut project, &self.options.services, &mut self.loader.report);
         if self.loader.report.error_count() > 0 {
             return None;

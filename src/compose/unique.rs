@@ -116,7 +116,17 @@ fn name_of(item: &Node, key: Key, report: &mut Report, trail: &Trail) -> Option<
             let text = item.as_str()?;
             Some(text.split_once('=').map_or(text, |(name, _)| name).to_owned())
         }
-        Key::Whole => item.scalar_text(),
+        Key::Whole => match &item.value {
+            Value::Float(_) => {
+                let message = super::model::shown(item, "is not a port");
+                let diagnostic = report
+                    .at(item.mark, trail.as_str(), message)
+                    .expected("a port, or a range in quotes");
+                report.push(diagnostic);
+                None
+            }
+            _ => item.scalar_text(),
+        },
         Key::Mount => match &item.value {
             Value::Str(text) => mount_target(text),
             Value::Map(_) => target(item, "the mount has no target", None, report, trail),

@@ -32,6 +32,7 @@ pub(crate) fn documents(text: &str, file: u32, report: &mut Report) -> Option<Ve
         done: Vec::new(),
         nodes: 0,
         failed: false,
+        has_resets: false,
     };
     // A byte order mark is no content.
     reader.run(text.strip_prefix('\u{feff}').unwrap_or(text))
@@ -75,6 +76,8 @@ struct Reader<'r> {
     done: Vec<Node>,
     nodes: usize,
     failed: bool,
+    /// A `!reset` has been seen.
+    has_resets: bool,
 }
 
 impl Reader<'_> {
@@ -280,7 +283,10 @@ impl Reader<'_> {
             self.too_deep(mark);
             return None;
         }
-        let node = self.anchors.get(&anchor)?.node.clone();
+        let mut node = self.anchors.get(&anchor)?.node.clone();
+        if self.has_resets {
+            drop_resets(&mut node);
+        }
         self.finish(node, 0, nodes, height, false)
     }
 
@@ -304,6 +310,7 @@ impl Reader<'_> {
                 },
             );
         }
+        self.has_resets |= node.tag == Some(MergeTag::Reset);
         let Some(open) = self.open.last_mut() else {
             self.done.push(node);
             return Some(());
@@ -382,6 +389,22 @@ impl Reader<'_> {
             Content::Map { map, .. } => map.get(name).map(|node| node.key),
             Content::Seq(_) => None,
         }
+    }
+}
+
+/// Drops what is reset inside of a node: that counts where it is written, not
+/// again where an alias repeats it.
+fn drop_resets(node: &mut Node) {
+    match &mut node.value {
+        Value::Map(map) => {
+            map.retain(|_, child| child.tag != Some(MergeTag::Reset));
+            map.values_mut().for_each(drop_resets);
+        }
+        Value::Seq(items) => {
+            items.retain(|item| item.tag != Some(MergeTag::Reset));
+            items.iter_mut().for_each(drop_resets);
+        }
+        _ => {}
     }
 }
 

@@ -270,6 +270,19 @@ impl Sets {
     }
 }
 
+/// Everything the running kernel has, in the OCI runtime spec's form: what a
+/// privileged container and a privileged `exec` get.
+pub fn all_of_this_kernel() -> runtime::LinuxCapabilities {
+    let all = CapSet::all().to_oci();
+    let mut sets = runtime::LinuxCapabilities::default();
+    sets.set_bounding(Some(all.clone()))
+        .set_effective(Some(all.clone()))
+        .set_permitted(Some(all))
+        .set_inheritable(None)
+        .set_ambient(None);
+    sets
+}
+
 /// Drops everything but `keep` from the calling thread's bounding set. Needs
 /// `CAP_SETPCAP`, so it comes before the change of user.
 ///

@@ -74,8 +74,7 @@ impl Net {
             let mut host = Self::route_socket()?;
             delete_links(&mut host, &names)
                 .map_err(NetError::kernel("remove links", names.join(", ")))?;
-            let mut firewall = Self::firewall_socket()?;
-            conntrack::forget(&mut firewall, &addresses)
+            self.with_firewall(|connection| conntrack::forget(connection, &addresses))?
                 .map_err(NetError::kernel("forget connections of", "containers"))
         })
     }

@@ -40,6 +40,8 @@ pub struct Attached {
     pub netns: OwnedFd,
     /// In the order of their links; the first gives the default route.
     pub endpoints: Vec<Endpoint>,
+    /// Endpoint options that have no effect; one line each.
+    pub notes: Vec<String>,
 }
 
 /// An endpoint that has its addresses but no link yet.
@@ -90,6 +92,7 @@ impl Net {
             Ok(netns) => Ok(Attached {
                 netns,
                 endpoints: endpoints.collect(),
+                notes: unused_options(request.endpoints),
             }),
             Err(error) => {
                 // The first error is the one to tell; a sweep finds the rest.
@@ -115,7 +118,11 @@ impl Net {
             Err(error) => return Err(NetError::record("open", pin)(error)),
         };
         let endpoints = self.endpoints_of(container)?;
-        Ok(Some(Attached { netns, endpoints }))
+        Ok(Some(Attached {
+            netns,
+            endpoints,
+            notes: Vec::new(),
+        }))
     }
 
     /// A container's presence on all networks, in the order of its links.
@@ -155,6 +162,12 @@ impl Net {
         });
         let mut interfaces = BTreeSet::new();
         for (place, spec) in ordered.into_iter().enumerate() {
+            if planned.iter().any(|p| p.spec.network == spec.network) {
+                return Err(NetError::Spec {
+                    network: spec.network.clone(),
+                    problem: "a container cannot be on it twice".to_owned(),
+                });
+            }
             let network = self
                 .records
                 .network(&spec.network)?
@@ -430,12 +443,29 @@ fn container_of(planned: &[Planned<'_>]) -> String {
         .unwrap_or_default()
 }
 
-/// True where bridged IPv4 frames go through the firewall (br_netfilter).
+/// True where bridged frames go through the firewall (`br_netfilter`).
 fn bridges_are_filtered() -> bool {
-    sysctl::read("bridge/bridge-nf-call-iptables")
-        .ok()
-        .flatten()
-        .is_some_and(|value| value == "1")
+    [
+        "bridge/bridge-nf-call-iptables",
+        "bridge/bridge-nf-call-ip6tables",
+    ]
+    .iter()
+    .any(|name| matches!(sysctl::read(name), Ok(Some(value)) if value == "1"))
+}
+
+fn unused_options(endpoints: &[EndpointSpec]) -> Vec<String> {
+    let known = [OPT_SYSCTLS, OPT_IFNAME];
+    let options = endpoints.iter().flat_map(|spec| {
+        spec.driver_opts
+            .keys()
+            .map(move |option| (&spec.network, option))
+    });
+    options
+        .filter(|(_, option)| !known.contains(&option.as_str()))
+        .map(|(network, option)| {
+            format!("endpoint on network `{network}`: driver option `{option}` has no effect")
+        })
+        .collect()
 }
 
 /// Default routes that this endpoint gives, one a family and only where no
@@ -494,9 +524,11 @@ fn interface_name(
         .driver_opts
         .get(OPT_PREFIX)
         .map_or("eth", String::as_str);
-    let name = match spec.interface.as_ref().or(spec.driver_opts.get(OPT_IFNAME)) {
+    let asked = spec.interface.as_ref();
+    let name = match asked.or_else(|| spec.driver_opts.get(OPT_IFNAME)) {
         Some(name) => name.clone(),
-        None => (place..)
+        // One more number than names are used is always enough.
+        None => (place..=place + used.len())
             .map(|number| format!("{prefix}{number}"))
             .find(|name| !used.contains(name))
             .unwrap_or_default(),

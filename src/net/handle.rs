@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Mutex, PoisonError};
 
 use fs_err as fs;
 use std::io::Write;
@@ -24,13 +25,16 @@ pub struct Net {
     pub(super) root: RootId,
     pub(super) records: Records,
     bridge_netns: Option<OwnedFd>,
+    /// Kept open, as closing it after a removal waits for readers of the
+    /// kernel's tables, for ten milliseconds and more.
+    firewall: Mutex<Option<Connection>>,
 }
 
 impl Net {
     /// Opens networking for these roots; the root id is made where it is missing.
     ///
     /// Bridges and firewall live in `bridge_netns`, or where it is `None` in the
-    /// namespace of whichever thread calls.
+    /// namespace of the calling threads, which has to be one and the same.
     ///
     /// # Errors
     /// The root id cannot be read or written.
@@ -41,6 +45,7 @@ impl Net {
             records: Records::new(layout),
             root,
             bridge_netns,
+            firewall: Mutex::new(None),
         })
     }
 
@@ -68,18 +73,26 @@ impl Net {
         Connection::open(NETLINK_ROUTE).map_err(NetError::kernel("open a socket of", "rtnetlink"))
     }
 
-    /// A netfilter socket in the calling thread's namespace.
-    pub(super) fn firewall_socket() -> Result<Connection, NetError> {
-        Connection::open(NETLINK_NETFILTER).map_err(|source| {
-            if source.raw_os_error() == Some(libc::EPROTONOSUPPORT) {
-                NetError::Missing {
-                    feature: super::probe::NF_TABLES,
-                    remedy: super::probe::NF_TABLES_REMEDY,
+    /// Uses the netfilter socket; to be called in the bridges' namespace.
+    pub(super) fn with_firewall<T>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> T,
+    ) -> Result<T, NetError> {
+        let mut kept = self.firewall.lock().unwrap_or_else(PoisonError::into_inner);
+        let connection = match kept.take() {
+            Some(connection) => connection,
+            None => Connection::open(NETLINK_NETFILTER).map_err(|source| {
+                if source.raw_os_error() == Some(libc::EPROTONOSUPPORT) {
+                    NetError::Missing {
+                        feature: super::probe::NF_TABLES,
+                        remedy: super::probe::NF_TABLES_REMEDY,
+                    }
+                } else {
+                    NetError::kernel("open a socket of", "netfilter")(source)
                 }
-            } else {
-                NetError::kernel("open a socket of", "netfilter")(source)
-            }
-        })
+            })?,
+        };
+        Ok(work(kept.insert(connection)))
     }
 }
 

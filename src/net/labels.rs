@@ -38,7 +38,7 @@ impl RootId {
         &self.0
     }
 
-    /// The nf_tables table of this root.
+    /// The `nf_tables` table of this root.
     pub(super) fn table(&self) -> String {
         format!("skiff-{}", self.0)
     }

@@ -86,11 +86,15 @@ impl Preparation<'_> {
         for message in warnings {
             self.session.sink.emit(Event::Warning { message });
         }
-        for folder in folders {
-            make_folder(&folder, self.session.owner).map_err(|source| ReconcileError::State {
-                action: format!("make the bind source `{}`", folder.display()),
-                source,
-            })?;
+        if !self.session.dry_run {
+            for folder in folders {
+                make_folder(&folder, self.session.owner).map_err(|source| {
+                    ReconcileError::State {
+                        action: format!("make the bind source `{}`", folder.display()),
+                        source,
+                    }
+                })?;
+            }
         }
         Ok(records)
     }

@@ -8,8 +8,6 @@ use crate::event::EventSink;
 use crate::image::{Access, ImageError, PullPolicy};
 use crate::state::{ContainerId, Layout};
 
-use crate::supervise::wire::Failure;
-
 use super::backend::BackendError;
 use super::cancel::Cancel;
 use super::executor::{ExecuteError, OpFailure};
@@ -33,8 +31,8 @@ pub struct Session<'a> {
     pub owner: Option<(u32, u32)>,
     /// How registries are reached.
     pub registries: &'a Access,
-    /// Names of the links in the built-in image (`toolbox::applets`).
-    pub applets: &'a [&'a str],
+    /// Plan, and do nothing.
+    pub dry_run: bool,
 }
 
 /// Who follows an `up`: an attached one prints who it attaches to, then follows
@@ -70,8 +68,6 @@ pub struct UpOptions<'a> {
     pub pull: Option<PullPolicy>,
     /// `--wait-timeout`
     pub wait_timeout: Option<Duration>,
-    /// Plan, and do nothing.
-    pub dry_run: bool,
     /// Follows it.
     pub watcher: Option<&'a dyn Watcher>,
 }
@@ -161,19 +157,16 @@ impl ReconcileError {
     }
 
     /// What to do about it, where that is known.
-    pub fn hints(&self) -> Vec<String> {
-        let hint = |error: &BackendError| match error.failure() {
-            Some(Failure::Other { hint, .. }) => hint.clone(),
-            Some(_) | None => None,
-        };
-        let own = match self {
-            Self::Backend(error) => hint(error),
-            _ => None,
-        };
-        let failed = self.failures().iter().filter_map(|one| one.source.as_ref().and_then(hint));
-        let mut hints: Vec<String> = own.into_iter().chain(failed).collect();
-        hints.dedup();
-        hints
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Image { source, .. } => source.hint(),
+            Self::Execute(_) => {
+                let sources = self.failures().iter().filter_map(|failure| failure.source.as_ref());
+                sources.filter_map(BackendError::hint).next()
+            }
+            Self::Backend(error) => error.hint(),
+            Self::Refused { .. } | Self::Plan(_) | Self::State { .. } | Self::Cancelled => None,
+        }
     }
 
     /// The operations that failed, where that is what happened.

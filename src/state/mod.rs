@@ -8,6 +8,8 @@ pub mod atomic;
 pub mod id;
 pub mod layout;
 pub mod lock;
+pub mod names;
+pub mod sweep;
 pub mod volume;
 
 pub use id::{ContainerId, NetworkId};

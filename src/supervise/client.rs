@@ -2,18 +2,20 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use fs_err as fs;
 use tokio::net::UnixStream;
 use tokio::sync::Mutex;
 
 use super::keeper::{self, Identity, Stage};
-use super::wire::{Call, Change, Failure, Reply, Request, WIRE_VERSION};
+use super::watch::FolderWatch;
+use super::wire::{Call, Change, Condition, Failure, Reply, Request, WIRE_VERSION};
 use super::{binary, frame};
-use crate::state::Layout;
 use crate::state::lock::Lock;
+use crate::state::{ContainerId, Layout};
 
 /// Why a supervisor could not be asked.
 #[derive(Debug, thiserror::Error)]
@@ -69,11 +71,16 @@ pub struct Answer {
 
 /// A supervisor that can be asked. Calls may be made at the same time: each
 /// takes a connection that is free, or makes a new one.
+///
+/// The supervisor stays for as long as this value lives, whether anything runs
+/// or not.
 #[derive(Debug)]
 pub struct Client {
     project: String,
-    socket: PathBuf,
+    layout: Layout,
     free: Mutex<Vec<UnixStream>>,
+    /// An open connection keeps the supervisor from ending.
+    anchor: UnixStream,
 }
 
 impl Client {
@@ -82,14 +89,14 @@ impl Client {
     /// # Errors
     /// Its socket is there and cannot be connected to.
     pub async fn connect(layout: &Layout, project: &str) -> Result<Option<Self>, ClientError> {
-        let socket = layout.control_socket(project);
-        match UnixStream::connect(&socket).await {
-            Ok(stream) => Ok(Some(Self {
+        match connect(layout, project) {
+            Ok(Some(anchor)) => Ok(Some(Self {
                 project: project.to_owned(),
-                socket,
-                free: Mutex::new(vec![stream]),
+                layout: layout.clone(),
+                free: Mutex::new(Vec::new()),
+                anchor,
             })),
-            Err(error) if is_absent(&error) => Ok(None),
+            Ok(None) => Ok(None),
             Err(source) => Err(ClientError::Lost {
                 project: project.to_owned(),
                 source,
@@ -158,11 +165,42 @@ impl Client {
         let free = self.free.lock().await.pop();
         let stream = match free {
             Some(stream) => stream,
-            None => UnixStream::connect(&self.socket).await.map_err(|error| self.lost(error))?,
+            None => connect(&self.layout, &self.project)
+                .and_then(|stream| stream.ok_or_else(|| io::ErrorKind::NotFound.into()))
+                .map_err(|error| self.lost(error))?,
         };
         let call = Call { version: WIRE_VERSION, request };
         frame::send(&stream, &call, fds).await.map_err(|error| self.lost(error))?;
         Ok(Conversation { project: self.project.clone(), stream })
+    }
+
+    /// Waits until a container is in this condition.
+    ///
+    /// # Errors
+    /// [`Failure::Condition`] where it can no longer come true.
+    pub async fn wait(&self, id: &ContainerId, condition: Condition) -> Result<(), ClientError> {
+        let request = Request::Wait { id: id.clone(), condition };
+        self.call(request, &[]).await.map(drop)
+    }
+
+    /// Has keeper and supervisor go on as the running binary, for a supervisor
+    /// that answers [`Failure::Version`]. Returns when the new one is there.
+    ///
+    /// # Errors
+    /// They cannot be talked to any more.
+    pub async fn upgrade(self) -> Result<Self, ClientError> {
+        let binary = binary::own().map_err(|error| self.lost(error))?;
+        let mut watch = FolderWatch::new(&self.layout.run_project(&self.project))
+            .map_err(|error| self.lost(error))?;
+        self.call(Request::Upgrade, &[binary.as_fd()]).await?;
+        // The old one ends, and with it this connection.
+        frame::receive(&self.anchor).await.ok();
+        loop {
+            if let Some(client) = Self::connect(&self.layout, &self.project).await? {
+                return Ok(client);
+            }
+            watch.changed().await.map_err(|error| self.lost(error))?;
+        }
     }
 
     /// The error for a conversation that broke on this side.
@@ -220,11 +258,6 @@ impl Conversation {
     }
 }
 
-/// Nobody listens: no socket, or one that a dead supervisor left.
-fn is_absent(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
-}
-
 fn start_error(project: &str, error: &io::Error) -> ClientError {
     ClientError::Start {
         project: project.to_owned(),
@@ -254,4 +287,31 @@ fn start(layout: &Layout, project: &str, lock: Lock) -> io::Result<String> {
     let mut words = String::new();
     ready.read_to_string(&mut words)?;
     Ok(words)
+}
+
+/// Connects; `None` where nobody listens: no socket, or one that a dead
+/// supervisor left. A local connection is made, or refused, at once.
+fn connect(layout: &Layout, project: &str) -> io::Result<Option<UnixStream>> {
+    let control = layout.control_socket(project);
+    let absent = |error: &io::Error| {
+        matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+    };
+    let connected = fs::File::open(layout.run_project(project)).and_then(|folder| {
+        let name = control.file_name().unwrap_or_default();
+        std::os::unix::net::UnixStream::connect(short_path(&folder, name))
+    });
+    match connected {
+        Ok(stream) => {
+            stream.set_nonblocking(true)?;
+            UnixStream::from_std(stream).map(Some)
+        }
+        Err(error) if absent(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The path of a socket by its folder's descriptor: the address of a socket
+/// has room for 107 bytes, which a long run root exceeds.
+pub(super) fn short_path(folder: &fs::File, name: impl AsRef<Path>) -> PathBuf {
+    Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name)
 }

@@ -52,7 +52,9 @@ pub(crate) async fn send<T: Serialize>(
     let mut sent = 0;
     let mut fds = fds;
     while let Some(rest) = bytes.get(sent..).filter(|rest| !rest.is_empty()) {
-        sent += stream.async_io(Interest::WRITABLE, || send_part(stream, rest, fds)).await?;
+        sent += stream
+            .async_io(Interest::WRITABLE, || send_part(stream, rest, fds))
+            .await?;
         fds = &[];
     }
     Ok(())
@@ -65,7 +67,12 @@ fn send_part(stream: &UnixStream, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::R
         return Err(io::Error::from(io::ErrorKind::InvalidInput));
     }
     let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-    Ok(rustix::net::sendmsg(stream.as_fd(), &[IoSlice::new(bytes)], &mut control, flags)?)
+    Ok(rustix::net::sendmsg(
+        stream.as_fd(),
+        &[IoSlice::new(bytes)],
+        &mut control,
+        flags,
+    )?)
 }
 
 /// Receives one frame; `None` at the end of the conversation.
@@ -90,7 +97,10 @@ pub(crate) async fn receive(stream: &UnixStream) -> io::Result<Option<Frame>> {
 async fn fill(stream: &UnixStream, buffer: &mut [u8], fds: &mut Vec<OwnedFd>) -> io::Result<bool> {
     let mut filled = 0;
     while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match stream.async_io(Interest::READABLE, || receive_part(stream, rest, fds)).await? {
+        match stream
+            .async_io(Interest::READABLE, || receive_part(stream, rest, fds))
+            .await?
+        {
             0 if filled == 0 => return Ok(false),
             0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
             count => filled += count,

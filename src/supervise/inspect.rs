@@ -2,14 +2,24 @@
 //! supervisor, and tells the truth when both are dead.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+use serde::Deserialize;
 
 use super::launch::NetworkMode;
 use super::record::{ContainerRecord, ExitRecord, RECORD_VERSION, RunRecord, RunState};
+pub use crate::engine::process::boot_id;
+use crate::engine::process::ProcessIdentity;
 use crate::state::atomic::read_json;
 use crate::state::{ContainerId, Layout};
+
+/// Name of a container's durable record in its folder.
+pub const CONFIG_FILE: &str = "config.json";
+/// Name of the record of its last end.
+pub const EXIT_FILE: &str = "exit.json";
+/// Name of the folder of its logs.
+pub const LOG_FOLDER: &str = "log";
 
 /// A container as its records and `/proc` show it.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,22 +94,64 @@ pub fn container(
     id: &ContainerId,
     boot_id: &str,
 ) -> io::Result<Option<ContainerView>> {
-    let home = layout.container(project, id);
     // A folder without a record is a creation or removal that was cut short.
-    let Some(record) = read_json::<ContainerRecord>(&home.join("config.json"))? else {
+    let Some(record) = record(layout, project, id)? else {
         return Ok(None);
     };
-    if record.version > RECORD_VERSION {
-        return Err(io::Error::other(format!(
-            "container `{}` was made by a newer skiff (record version {}, this one knows {RECORD_VERSION})",
-            record.name, record.version
-        )));
-    }
-    let exit: Option<ExitRecord> = read_json(&home.join("exit.json"))?;
+    // One that a power cut left half-written says nothing.
+    let exit: Option<ExitRecord> =
+        read_json(&layout.container(project, id).join(EXIT_FILE)).unwrap_or_default();
     let run: Option<RunRecord> = read_json(&layout.run_record(project, id))?
         .filter(|run: &RunRecord| run.boot_id == boot_id);
     let state = state(run.as_ref(), exit.as_ref());
     Ok(Some(ContainerView { record, run, exit, state }))
+}
+
+/// A container's durable record; `None` where it has none, or only the
+/// beginning of one that a power cut left.
+///
+/// # Errors
+/// It cannot be read, or was written by a newer skiff.
+pub fn record(
+    layout: &Layout,
+    project: &str,
+    id: &ContainerId,
+) -> io::Result<Option<ContainerRecord>> {
+    let path = layout.container(project, id).join(CONFIG_FILE);
+    let text = match fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    match serde_json::from_slice::<Versioned>(&text).map(|record| record.version) {
+        Ok(version) if version > RECORD_VERSION => Err(io::Error::other(format!(
+            "`{}` was made by a newer skiff (record version {version}, this one knows \
+             {RECORD_VERSION})",
+            path.display()
+        ))),
+        Ok(_) => Ok(Some(serde_json::from_slice(&text)?)),
+        Err(_) => Ok(None),
+    }
+}
+
+/// The part of a record that every version has.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
+/// Ids of all containers that have a folder in a project.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn container_ids(layout: &Layout, project: &str) -> io::Result<Vec<ContainerId>> {
+    let names = folder(&layout.project(project).join("containers"))?;
+    Ok(names.iter().filter_map(|name| ContainerId::parse(name)).collect())
+}
+
+/// Where a container's logs are.
+pub fn log_folder(layout: &Layout, project: &str, id: &ContainerId) -> PathBuf {
+    layout.container(project, id).join(LOG_FOLDER)
 }
 
 /// The names of all projects that have a container, sorted.
@@ -117,14 +169,6 @@ pub fn projects(layout: &Layout) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// This boot's id, which tells a record of this boot from an older one.
-///
-/// # Errors
-/// `/proc` is not mounted.
-pub fn boot_id() -> io::Result<String> {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|text| text.trim().to_owned())
-}
-
 fn state(run: Option<&RunRecord>, exit: Option<&ExitRecord>) -> RunState {
     match run {
         Some(run) => match run.state {
@@ -140,20 +184,8 @@ fn state(run: Option<&RunRecord>, exit: Option<&ExitRecord>) -> RunState {
 /// Whether the recorded process lives: a process of that number that began at
 /// that time, and is no zombie.
 fn is_alive(run: &RunRecord) -> bool {
-    fs::read_to_string(format!("/proc/{}/stat", run.pid))
-        .ok()
-        .and_then(|stat| parse_stat(&stat))
-        .is_some_and(|(state, start_time)| start_time == run.start_time && !"ZX".contains(state))
-}
-
-/// State and start time of `/proc/PID/stat` (proc(5), fields 3 and 22). The
-/// name in field 2 may hold blanks and parentheses, so the last one counts.
-fn parse_stat(stat: &str) -> Option<(char, u64)> {
-    let (_, rest) = stat.rsplit_once(')')?;
-    let mut fields = rest.split_ascii_whitespace();
-    let state = fields.next()?.chars().next()?;
-    let start_time = fields.nth(18)?.parse().ok()?;
-    Some((state, start_time))
+    let identity = ProcessIdentity { pid: run.pid, start_time: run.start_time };
+    run.pid > 0 && identity.still_running()
 }
 
 /// The names in a folder; none where there is no folder.
@@ -173,18 +205,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stat_is_read_past_odd_names() {
-        let fields: Vec<String> = (4..=52).map(|n| n.to_string()).collect();
-        let stat = format!("1234 (a) b (c)) S {}", fields.join(" "));
-        assert_eq!(parse_stat(&stat), Some(('S', 22)));
-        assert_eq!(parse_stat("nonsense"), None);
-    }
-
-    #[test]
     fn own_process_is_alive_only_with_its_start_time() {
         let pid = i32::try_from(std::process::id()).unwrap();
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-        let (_, start_time) = parse_stat(&stat).unwrap();
+        let start_time = ProcessIdentity::own().unwrap().start_time;
         let mut run = RunRecord {
             boot_id: boot_id().unwrap(),
             state: RunState::Running,

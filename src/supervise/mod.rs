@@ -5,6 +5,9 @@
 //! health, restarts. [`wire`] is the protocol between CLI and supervisor,
 //! [`record`] what both leave on disk.
 
+use std::ffi::OsString;
+use std::process::ExitCode;
+
 mod binary;
 pub mod client;
 mod frame;
@@ -14,9 +17,23 @@ pub mod keeper;
 pub mod launch;
 pub mod logs;
 pub(crate) mod packet;
+mod ready;
 pub mod record;
 pub mod supervisor;
+mod watch;
 pub mod wire;
+
+/// Runs a hidden command where the arguments, the program's name among them,
+/// ask for one.
+pub fn dispatch(args: &[OsString]) -> Option<ExitCode> {
+    let (command, rest) = args.get(1..)?.split_first()?;
+    let rest = rest.iter().cloned();
+    match command.to_str()? {
+        keeper::COMMAND => Some(keeper::main(rest)),
+        supervisor::COMMAND => Some(supervisor::main(rest)),
+        _ => None,
+    }
+}
 
 /// Points the standard streams at `/dev/null`.
 pub(crate) fn streams_to_null() -> std::io::Result<()> {

@@ -66,12 +66,23 @@ pub enum Request {
         /// As in `Stop`.
         timeout: Option<i64>,
     },
-    /// Sends a signal to process 1.
+    /// Sends a signal to process 1; SIGKILL to all processes, and then waits
+    /// for the end.
     Kill {
         /// The container.
         id: ContainerId,
         /// Signal number.
         signal: i32,
+    },
+    /// Freezes all its processes.
+    Pause {
+        /// The container.
+        id: ContainerId,
+    },
+    /// Lets them run again.
+    Unpause {
+        /// The container.
+        id: ContainerId,
     },
     /// Removes the container.
     Remove {
@@ -94,8 +105,9 @@ pub enum Request {
         tty: bool,
     },
     /// Streams a container's raw output from the first byte of this run
-    /// ([`Reply::Output`]), then [`Reply::Event`] with its exit, then `Ok`.
-    /// For a terminal, the master comes with the first reply.
+    /// ([`Reply::Output`]), then [`Reply::Event`] with its exit, then `Ok`. The
+    /// first reply is the event that it runs; a terminal's master, or the
+    /// writing end of a standard input that is kept open, comes with it.
     Attach {
         /// The container.
         id: ContainerId,
@@ -118,6 +130,9 @@ pub enum Request {
         /// Columns and rows.
         size: (u16, u16),
     },
+    /// Has keeper and supervisor go on as the binary that comes along as a
+    /// descriptor. The one request that is understood whatever its version.
+    Upgrade,
 }
 
 /// What [`Request::Wait`] can wait for.
@@ -153,6 +168,7 @@ pub enum Reply {
         /// 1 or 2.
         stream: u8,
         /// The bytes as they came.
+        #[serde(with = "base64_bytes")]
         data: Vec<u8>,
     },
     /// The exec's process runs; its terminal's master may come along.
@@ -270,4 +286,20 @@ pub enum Failure {
         /// What to do, where known.
         hint: Option<String>,
     },
+}
+
+mod base64_bytes {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<u8>, D::Error> {
+        STANDARD
+            .decode(String::deserialize(d)?)
+            .map_err(D::Error::custom)
+    }
 }

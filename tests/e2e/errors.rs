@@ -237,7 +237,7 @@ fn a_blob_that_is_not_what_its_digest_says_is_thrown_away() {
 fn what_the_engine_cannot_do_is_refused_all_at_once_before_anything_starts() {
     isolated(|sandbox| {
         sandbox.load_busybox();
-        let compose = r#"
+        let compose = r"
 services:
   good: {image: test/busybox, init: true, command: sleep 1000}
   one:
@@ -246,7 +246,7 @@ services:
   two:
     image: test/busybox
     gpus: all
-"#;
+";
         let project = sandbox.project("cannot", compose);
         project.skiff(["config", "-q"]).run().succeeds().whatever();
         let output = project.skiff(["up", "-d"]).run().fails();

@@ -1,6 +1,8 @@
 //! Machines that lack something: an error that says what and what to do, and
 //! `doctor` agrees. What needs another kernel is in `tests/vm`.
 
+use std::os::unix::fs::MetadataExt;
+
 use crate::support::{Project, Sandbox, isolated, program};
 
 fn start(sandbox: &Sandbox) -> Project<'_> {
@@ -8,7 +10,7 @@ fn start(sandbox: &Sandbox) -> Project<'_> {
     sandbox.project("host", compose)
 }
 
-/// Runs the rest of its arguments with socket(AF_NETLINK, …, protocol) refused
+/// Runs the rest of its arguments with `socket(AF_NETLINK, …, protocol)` refused
 /// by a system call filter, as a kernel without that protocol refuses it.
 const REFUSE_NETLINK: &str = r#"
     use strict;
@@ -187,7 +189,6 @@ fn under_sudo_the_files_belong_to_the_caller() {
             .env("SUDO_GID", "1234")
             .env("HOME", "/root");
         up.run().succeeds().whatever();
-        use std::os::unix::fs::MetadataExt;
         for made in [project.dir.join("made"), home.join("home-made")] {
             let owner = fs_err::metadata(&made).expect("made").uid();
             assert_eq!(owner, 1234, "{}", made.display());

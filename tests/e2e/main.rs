@@ -33,6 +33,8 @@ mod names;
 #[cfg(test)]
 mod networks;
 #[cfg(test)]
+mod quickstart;
+#[cfg(test)]
 mod recreate;
 #[cfg(test)]
 mod shell;

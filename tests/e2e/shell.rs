@@ -27,7 +27,7 @@ fn portrait(project: &Project<'_>) -> String {
         "Cpus_allowed",
         "Groups",
     ] {
-        text.push_str(&format!("{field} {}\n", status_field(&status, field)));
+        text.extend([field, " ", status_field(&status, field), "\n"]);
     }
     text.push_str(&project.sh("web", "cat /proc/1/limits"));
     text.push_str(&project.sh(

@@ -1,5 +1,5 @@
 //! The example with real servers: nginx, a Python application, Redis and
-//! PostgreSQL, in images made from Debian's packages by its own script.
+//! `PostgreSQL`, in images made from Debian's packages by its own script.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

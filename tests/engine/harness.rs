@@ -86,10 +86,22 @@ pub(crate) struct Running {
     pub(crate) error: Option<InitError>,
     stdout: File,
     stderr: File,
+    sync: OwnedFd,
     ended: bool,
 }
 
 impl Running {
+    /// Waits until the program was executed, or set-up failed.
+    fn settled(mut self) -> Self {
+        loop {
+            match receive(self.sync.as_fd(), RecvFlags::empty()).unwrap() {
+                SyncMessage::Console(master) => self.console = Some(master),
+                SyncMessage::Failed(failure) => self.error = Some(failure),
+                SyncMessage::Closed => return self,
+            }
+        }
+    }
+
     pub(crate) fn pid(&self) -> Pid {
         self.spawned.pid
     }
@@ -99,17 +111,22 @@ impl Running {
     }
 
     /// Waits for the end.
-    pub(crate) fn finish(mut self) -> Outcome {
+    pub(crate) fn finish(self) -> Outcome {
+        let mut this = self.settled();
         let (mut stdout, mut stderr) = (String::new(), String::new());
-        self.stdout.read_to_string(&mut stdout).unwrap();
-        self.stderr.read_to_string(&mut stderr).unwrap();
-        let code = self.wait();
+        this.stdout.read_to_string(&mut stdout).unwrap();
+        this.stderr.read_to_string(&mut stderr).unwrap();
+        let code = this.wait();
         Outcome {
             stdout,
             stderr,
             code,
-            error: self.error.clone(),
+            error: this.error.clone(),
         }
+    }
+
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::pidfd_send_signal(&self.spawned.pidfd, signal).unwrap();
     }
 
     fn wait(&mut self) -> i32 {
@@ -249,6 +266,12 @@ impl Machine {
     /// Starts a program and returns when it was executed (or failed).
     #[track_caller]
     pub(crate) fn start(&mut self, args: &[&str]) -> Running {
+        self.begin(args).settled()
+    }
+
+    /// Clones the container's process and returns at once.
+    #[track_caller]
+    pub(crate) fn begin(&mut self, args: &[&str]) -> Running {
         let args = args.iter().map(|&arg| arg.to_owned()).collect();
         self.process().set_args(Some(args));
         let memfd = memfd_spec(&self.spec).unwrap();
@@ -276,6 +299,7 @@ impl Machine {
             Some(target),
             self.filter.as_deref(),
         )
+        .settled()
     }
 }
 
@@ -310,20 +334,13 @@ fn launch(
         spawn_container(&fds).unwrap()
     };
     drop(fds);
-    let (mut console, mut error) = (None, None);
-    loop {
-        match receive(ours.as_fd(), RecvFlags::empty()).unwrap() {
-            SyncMessage::Console(master) => console = Some(master),
-            SyncMessage::Failed(failure) => error = Some(failure),
-            SyncMessage::Closed => break,
-        }
-    }
     Running {
         spawned,
-        console,
-        error,
+        console: None,
+        error: None,
         stdout,
         stderr,
+        sync: ours,
         ended: false,
     }
 }

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use skiff::net::NetError;
 use skiff::net::spec::PoolSpec;
+use skiff::net::{Net, NetError};
 use skiff::state::ContainerId;
 
-use crate::harness::{at, call_tcp, on, on_machine, request, run, serve_tcp, spec};
+use crate::harness::{
+    Container, Outside, at, call_tcp, on, on_machine, request, run, serve_tcp, spec,
+};
 
 fn pool(subnet: &str) -> PoolSpec {
     PoolSpec {
@@ -27,7 +29,7 @@ fn containers_on_one_network_reach_each_other() {
         assert_eq!(web.ip().to_string(), "172.18.0.2");
         assert_eq!(db.ip().to_string(), "172.18.0.3");
         db.enter(|| serve_tcp("0.0.0.0:5432"));
-        let seen = web.enter(|| call_tcp(at(db.ip(), 5432)));
+        let seen = web.enter(|| call_tcp(&at(db.ip(), 5432)));
         assert_eq!(seen, Some(web.ip().to_string()));
     });
 }
@@ -82,9 +84,9 @@ fn networks_are_isolated_from_each_other() {
         let web = machine.container("p-web-1", &[on("front")]);
         let db = machine.container("p-db-1", &[on("back")]);
         db.enter(|| serve_tcp("0.0.0.0:5432"));
-        assert_eq!(web.enter(|| call_tcp(at(db.ip(), 5432))), None);
+        assert_eq!(web.enter(|| call_tcp(&at(db.ip(), 5432))), None);
         let both = machine.container("p-app-1", &[on("front"), on("back")]);
-        let seen = both.enter(|| call_tcp(at(db.ip(), 5432)));
+        let seen = both.enter(|| call_tcp(&at(db.ip(), 5432)));
         assert_eq!(seen.as_deref(), Some("172.19.0.3"));
     });
 }
@@ -203,6 +205,49 @@ fn network_that_does_not_exist_is_an_error() {
             .attach(&request(&id, "p-web-1", &[on("nosuch")]))
             .unwrap_err();
         assert!(matches!(error, NetError::NoNetwork { .. }), "{error}");
+    });
+}
+
+#[test]
+fn bridges_may_live_in_another_namespace() {
+    on_machine(|machine| {
+        let bridges = Outside::new();
+        let netns = bridges.namespace();
+        let net = Net::open(&machine.layout, Some(netns)).unwrap();
+        net.ensure_network(&spec("p_default")).unwrap();
+        let ids = [ContainerId::random(), ContainerId::random()];
+        let endpoints = [on("p_default")];
+        let containers = ids.each_ref().map(|id| Container {
+            id: id.clone(),
+            attached: net.attach(&request(id, id.short(), &endpoints)).unwrap(),
+        });
+        let [web, db] = &containers;
+        db.enter(|| serve_tcp("0.0.0.0:5432"));
+        assert!(web.enter(|| call_tcp(&at(db.ip(), 5432))).is_some());
+        let here = run("ip", &["-br", "link"]);
+        assert!(!here.contains("sk"), "{here}");
+        net.detach_many(&ids).unwrap();
+        net.remove_network("p_default").unwrap();
+        let there =
+            bridges.enter(|| run("ip", &["-br", "link"]) + &run("nft", &["list", "ruleset"]));
+        assert!(!there.contains("sk"), "{there}");
+    });
+}
+
+#[test]
+fn network_given_twice_is_an_error() {
+    on_machine(|machine| {
+        machine.network(&spec("p_default"));
+        let id = ContainerId::random();
+        let twice = [on("p_default"), on("p_default")];
+        let error = machine
+            .net
+            .attach(&request(&id, "p-web-1", &twice))
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("cannot be on it twice"),
+            "{error}"
+        );
     });
 }
 

@@ -27,7 +27,7 @@ fn assert_all_ways_work(machine: &Machine, outside: &Outside) {
     let db = machine.container("p-db-1", &[on("p_default")]);
     db.enter(|| serve_tcp("0.0.0.0:5432"));
     assert!(
-        web.enter(|| call_tcp(at(db.ip(), 5432))).is_some(),
+        web.enter(|| call_tcp(&at(db.ip(), 5432))).is_some(),
         "within the bridge"
     );
     outside.serve_tcp("203.0.113.2:80");
@@ -99,8 +99,8 @@ fn outside_reaches_no_unpublished_port() {
                 &["route", "add", "172.18.0.0/16", "via", "203.0.113.1"],
             )
         });
-        assert_eq!(outside.enter(|| call_tcp(at(web.ip(), 80))), None);
-        assert!(call_tcp(at(web.ip(), 80)).is_some(), "the host does");
+        assert_eq!(outside.enter(|| call_tcp(&at(web.ip(), 80))), None);
+        assert!(call_tcp(&at(web.ip(), 80)).is_some(), "the host does");
     });
 }
 
@@ -119,7 +119,7 @@ fn internal_network_has_no_way_out_or_in() {
         db.enter(|| run("ip", &["route", "add", "default", "via", "172.18.0.1"]));
         assert_eq!(db.enter(|| call_tcp("203.0.113.2:80")), None);
         db.enter(|| serve_tcp("0.0.0.0:5432"));
-        assert!(web.enter(|| call_tcp(at(db.ip(), 5432))).is_some());
+        assert!(web.enter(|| call_tcp(&at(db.ip(), 5432))).is_some());
     });
 }
 

@@ -230,8 +230,8 @@ fn files(folder: &Path) -> Vec<String> {
     found
 }
 
-/// A namespace that is no container's: 203.0.113.2 and 2001:db8::2, wired to
-/// the machine's 203.0.113.1 and 2001:db8::1, with no route to its bridges.
+/// A namespace that is no container's: `203.0.113.2` and `2001:db8::2`, wired
+/// to the machine's `203.0.113.1` and `2001:db8::1`, with no route to its bridges.
 pub(crate) struct Outside {
     netns: OwnedFd,
 }
@@ -283,6 +283,11 @@ impl Outside {
         inside(self.netns.as_fd(), work)
     }
 
+    /// A descriptor of it.
+    pub(crate) fn namespace(&self) -> OwnedFd {
+        self.netns.try_clone().unwrap()
+    }
+
     /// As [`serve_tcp`], out there.
     pub(crate) fn serve_tcp(&self, address: &str) {
         let address = address.to_owned();
@@ -308,8 +313,8 @@ pub(crate) fn serve_tcp(address: &str) {
 }
 
 /// Calls such a server: the address that it saw; `None` where nobody answers.
-pub(crate) fn call_tcp(address: impl ToString) -> Option<String> {
-    let address: SocketAddr = address.to_string().parse().unwrap();
+pub(crate) fn call_tcp(address: &str) -> Option<String> {
+    let address: SocketAddr = address.parse().unwrap();
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(b"over").ok()?;
@@ -332,8 +337,8 @@ pub(crate) fn serve_udp(address: &str) {
 }
 
 /// Calls such a server from a port, 0 for any.
-pub(crate) fn call_udp_from(port: u16, address: impl ToString) -> Option<String> {
-    let address: SocketAddr = address.to_string().parse().unwrap();
+pub(crate) fn call_udp_from(port: u16, address: &str) -> Option<String> {
+    let address: SocketAddr = address.parse().unwrap();
     let local = if address.is_ipv4() { "0.0.0.0" } else { "::" };
     let socket = UdpSocket::bind((local, port)).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -344,13 +349,13 @@ pub(crate) fn call_udp_from(port: u16, address: impl ToString) -> Option<String>
     Some(String::from_utf8(buffer[..length].to_vec()).unwrap())
 }
 
-pub(crate) fn call_udp(address: impl ToString) -> Option<String> {
+pub(crate) fn call_udp(address: &str) -> Option<String> {
     call_udp_from(0, address)
 }
 
 /// `address:port`, in brackets where it is IPv6.
-pub(crate) fn at(address: IpAddr, port: u16) -> SocketAddr {
-    SocketAddr::new(address, port)
+pub(crate) fn at(address: IpAddr, port: u16) -> String {
+    SocketAddr::new(address, port).to_string()
 }
 
 /// Runs a future to its end on a runtime of the calling thread.
@@ -396,8 +401,9 @@ impl Drop for Background {
     fn drop(&mut self) {
         drop(self.stop.take());
         let ended = self.thread.take().unwrap().join();
-        if ended.is_err() && !thread::panicking() {
-            panic!("a server ended by itself");
-        }
+        assert!(
+            ended.is_ok() || thread::panicking(),
+            "a server ended by itself"
+        );
     }
 }

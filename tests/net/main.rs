@@ -20,3 +20,5 @@ mod networks;
 mod ports;
 #[cfg(test)]
 mod sweep;
+#[cfg(test)]
+mod zz;

@@ -67,7 +67,7 @@ fn kernel_state_comes_back_after_a_reboot() {
         let web = machine.container("p-web-1", &[on("p_default")]);
         let db = machine.container("p-db-1", &[on("p_default")]);
         db.enter(|| serve_tcp("0.0.0.0:5432"));
-        assert!(web.enter(|| call_tcp(at(db.ip(), 5432))).is_some());
+        assert!(web.enter(|| call_tcp(&at(db.ip(), 5432))).is_some());
     });
 }
 
@@ -102,7 +102,7 @@ fn ipv6_network_has_a_unique_local_subnet() {
         let address = db.attached.endpoints[0].addresses[1].0;
         assert!(address.is_ipv6());
         db.enter(|| serve_tcp("[::]:5432"));
-        let seen = web.enter(|| call_tcp(at(address, 5432)));
+        let seen = web.enter(|| call_tcp(&at(address, 5432)));
         assert_eq!(
             seen,
             Some(web.attached.endpoints[0].addresses[1].0.to_string())
@@ -121,7 +121,7 @@ fn ipv6_alone_is_enough() {
         let db = machine.container("p-db-1", &[on("p_default")]);
         assert!(web.ip().is_ipv6());
         db.enter(|| serve_tcp("[::]:5432"));
-        assert!(web.enter(|| call_tcp(at(db.ip(), 5432))).is_some());
+        assert!(web.enter(|| call_tcp(&at(db.ip(), 5432))).is_some());
     });
 }
 
@@ -221,11 +221,14 @@ fn driver_options_have_their_effect() {
         assert_eq!(web.attached.endpoints[0].interface, "net0");
         db.enter(|| serve_tcp("0.0.0.0:5432"));
         assert_eq!(
-            web.enter(|| call_tcp(at(db.ip(), 5432))),
+            web.enter(|| call_tcp(&at(db.ip(), 5432))),
             None,
             "icc is off"
         );
-        assert!(call_tcp(at(db.ip(), 5432)).is_some(), "the host reaches it");
+        assert!(
+            call_tcp(&at(db.ip(), 5432)).is_some(),
+            "the host reaches it"
+        );
         let mut taken = spec("other");
         taken.driver_opts = BTreeMap::from([option("bridge.name", "lo")]);
         let error = machine.net.ensure_network(&taken).unwrap_err().to_string();

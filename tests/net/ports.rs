@@ -9,7 +9,7 @@ use skiff::net::spec::{PortSpec, Protocol, PublishedPort};
 use skiff::net::{Publication, proxy};
 
 use crate::harness::{
-    Background, Container, Machine, Outside, PATIENCE, at, call_tcp, call_udp, call_udp_from,
+    Background, Container, Machine, Outside, PATIENCE, call_tcp, call_udp, call_udp_from,
     in_background, nft, on, on_machine, run, serve_tcp, serve_udp, spec,
 };
 
@@ -76,7 +76,7 @@ fn published_port_answers_from_everywhere() {
     });
 }
 
-/// br_netfilter shows bridged packets to the firewall, and is on or off as
+/// `br_netfilter` shows bridged packets to the firewall, and is on or off as
 /// others (Docker) want it.
 #[test]
 fn published_port_answers_from_everywhere_without_bridge_filter() {
@@ -94,7 +94,7 @@ fn assert_port_answers_from_everywhere(machine: &Machine) {
     let stranger = machine.container("q-db-1", &[on("other")]);
     let published = publish(machine, &web, &[port(None, 8080, Protocol::Tcp)]);
     assert_eq!(published.ports.len(), 2, "both families");
-    let target = Some(at(web.ip(), 80));
+    let target = Some(SocketAddr::new(web.ip(), 80));
     assert_eq!(published.publication.targets, [target, target]);
 
     let remote = outside.enter(|| call_tcp("203.0.113.1:8080"));
@@ -257,6 +257,28 @@ fn filtered_input_is_obeyed_by_way_of_the_proxy() {
 }
 
 #[test]
+fn input_filter_that_comes_later_is_obeyed_too() {
+    on_machine(|machine| {
+        let outside = Outside::new();
+        let web = web(machine);
+        let _published = publish(machine, &web, &[port(Some("0.0.0.0"), 8080, Protocol::Tcp)]);
+        assert!(outside.enter(|| call_tcp("203.0.113.1:8080")).is_some());
+        nft("table inet lab {
+            chain input {
+                type filter hook input priority filter; policy drop;
+                iifname \"lo\" accept
+            }
+        }");
+        machine.net.repair().unwrap();
+        assert_eq!(outside.enter(|| call_tcp("203.0.113.1:8080")), None);
+        run("nft", &["delete", "table", "inet", "lab"]);
+        machine.net.repair().unwrap();
+        let seen = outside.enter(|| call_tcp("203.0.113.1:8080"));
+        assert_eq!(seen.as_deref(), Some("203.0.113.2"), "rewritten again");
+    });
+}
+
+#[test]
 fn port_of_an_internal_container_stays_closed() {
     on_machine(|machine| {
         let mut internal = spec("back");
@@ -364,7 +386,7 @@ fn kept_listener_bridges_a_restart_of_the_proxy() {
         .unwrap();
         let listener = bound.remove(0).socket;
         let duplicate = listener.try_clone().unwrap();
-        let target = at(web.ip(), 80);
+        let target = SocketAddr::new(web.ip(), 80);
         drop(proxy(duplicate, target, Protocol::Tcp));
         // Nobody serves, and yet nobody is refused.
         let mut early = TcpStream::connect("127.0.0.1:8080").unwrap();

@@ -54,7 +54,7 @@ impl Archive {
 
     /// Headers and contents begin at multiples of four.
     fn pad(&mut self) {
-        while self.bytes.len() % 4 != 0 {
+        while !self.bytes.len().is_multiple_of(4) {
             self.bytes.push(0);
         }
     }

@@ -304,11 +304,7 @@ fn test_binary() -> PathBuf {
             path.file_name()
                 .is_some_and(|name| name.to_string_lossy().starts_with("e2e-"))
         })
-        .max_by_key(|path| {
-            fs::metadata(path)
-                .and_then(|data| Ok(data.modified()?))
-                .ok()
-        })
+        .max_by_key(|path| fs::metadata(path).and_then(|data| data.modified()).ok())
         .expect("the end-to-end tests: cargo test --no-run --test e2e")
 }
 

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::context::{Context, no_such_service};
+use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
 use crate::compose::Project;
 use crate::ui::write_out;
@@ -43,15 +43,12 @@ enum ConfigFormat {
 /// What is wrong with the file, or with the output.
 pub fn run(context: &Context, args: &ConfigArgs) -> CliResult {
     let project = context.load(&args.only)?;
-    let known: Vec<&str> = project.services.keys().map(String::as_str).collect();
-    if let Some(name) = args.only.iter().find(|name| !known.contains(&name.as_str())) {
-        return Err(no_such_service(name, &known));
-    }
+    context.check_known(&project, &args.only)?;
     if args.quiet {
         return Ok(());
     }
     let text = if args.services {
-        known.iter().map(|name| format!("{name}\n")).collect()
+        project.services.keys().map(|name| format!("{name}\n")).collect()
     } else {
         document(&project, args.format)
     };

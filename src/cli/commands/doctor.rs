@@ -5,7 +5,7 @@ use clap::Args;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
 use crate::engine::{cgroup, probe as engine_probe};
-use crate::net::probe as net_probe;
+use crate::net;
 use crate::state::Layout;
 use crate::ui::{color, write_out};
 
@@ -147,7 +147,7 @@ fn network(root: bool) -> Vec<Check> {
     if !root {
         return vec![Check::new("bridges and nf_tables", Verdict::NeedsRoot)];
     }
-    net_probe::probe()
+    net::probe()
         .into_iter()
         .map(|found| {
             let verdict = found.missing.map_or(Verdict::Good, |why| {

@@ -89,7 +89,7 @@ pub fn restart(context: &Context, args: RestartArgs) -> CliResult {
     let target = target(context, &args.services)?;
     let RestartArgs { timeout, no_deps, services } = args;
     flow(context, &target, async |session| {
-        reconcile::restart(session, target.project(), &services, timeout, no_deps).await
+        reconcile::restart(session, target.project(), &services, no_deps, timeout).await
     })
 }
 
@@ -101,7 +101,8 @@ pub fn kill(context: &Context, args: KillArgs) -> CliResult {
     let signal = parse::signal(&args.signal)?;
     let target = target(context, &args.services)?;
     flow(context, &target, async |session| {
-        reconcile::kill(session, target.project(), &args.services, signal).await
+        reconcile::kill(session, target.project(), &args.services, signal, args.remove_orphans)
+            .await
     })
 }
 

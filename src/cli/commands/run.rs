@@ -1,84 +1,244 @@
 //! `skiff run`.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::Args;
+
+use super::exec::exit;
+use crate::cli::context::Context;
+use crate::cli::error::{CliError, CliResult};
+use crate::cli::relay::{Input, Streams};
+use crate::cli::session::{self, Work};
+use crate::cli::signals::Interrupts;
+use crate::cli::{interactive, parse, runtime};
+use crate::compose::{Project, mount_flag, parse_env_file, port_flag, split_words};
+use crate::reconcile::{self, Overrides, Prepared, RunOptions, UpChoices, cancel_pair};
+use crate::supervise::client::{Client, ClientError};
+use crate::supervise::wire::{ChangeKind, Request};
+use crate::ui::write_out;
 
 /// Flags of `skiff run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// Run in the background and print the container's name
     #[arg(short, long)]
-    pub detach: bool,
+    detach: bool,
     /// Remove the container when it ends
     #[arg(long)]
-    pub rm: bool,
+    rm: bool,
     /// Set a variable; NAME alone takes the caller's
     #[arg(short, long, value_name = "NAME[=VALUE]")]
-    pub env: Vec<String>,
+    env: Vec<String>,
     /// Set variables from a file
     #[arg(long, value_name = "FILE")]
-    pub env_from_file: Vec<PathBuf>,
+    env_from_file: Vec<PathBuf>,
     /// Instead of the image's entrypoint
     #[arg(long)]
-    pub entrypoint: Option<String>,
+    entrypoint: Option<String>,
     /// Keep standard input open (the default)
     #[arg(short, long)]
-    pub interactive: bool,
+    interactive: bool,
     /// A terminal; the default where there is one
     #[arg(short, long, hide = true)]
-    pub tty: bool,
+    tty: bool,
     /// No terminal (default: one where standard input and output are terminals)
     #[arg(short = 'T', long = "no-TTY", alias = "no-tty")]
-    pub no_tty: bool,
+    no_tty: bool,
     /// Add a label
     #[arg(short, long, value_name = "NAME=VALUE")]
-    pub label: Vec<String>,
+    label: Vec<String>,
     /// The container's name
     #[arg(long)]
-    pub name: Option<String>,
+    name: Option<String>,
     /// Leave dependencies alone
     #[arg(long)]
-    pub no_deps: bool,
+    no_deps: bool,
     /// Publish a port
     #[arg(short, long)]
-    pub publish: Vec<String>,
+    publish: Vec<String>,
     /// Publish the service's ports
     #[arg(short = 'P', long)]
-    pub service_ports: bool,
+    service_ports: bool,
     /// Use the service's names on its networks
     #[arg(long)]
-    pub use_aliases: bool,
+    use_aliases: bool,
     /// User or user:group
     #[arg(short, long)]
-    pub user: Option<String>,
+    user: Option<String>,
     /// Mount a volume
     #[arg(short, long)]
-    pub volume: Vec<String>,
+    volume: Vec<String>,
     /// Working folder
     #[arg(short, long)]
-    pub workdir: Option<String>,
+    workdir: Option<String>,
     /// Add a capability
     #[arg(long)]
-    pub cap_add: Vec<String>,
+    cap_add: Vec<String>,
     /// Drop a capability
     #[arg(long)]
-    pub cap_drop: Vec<String>,
+    cap_drop: Vec<String>,
     /// When to pull images: always, missing, never, or as the file says
     #[arg(long, default_value = "policy")]
-    pub pull: String,
+    pull: String,
     /// Pull without showing progress
     #[arg(long)]
-    pub quiet_pull: bool,
+    quiet_pull: bool,
     /// Show no progress
     #[arg(short, long)]
-    pub quiet: bool,
+    quiet: bool,
     /// Remove containers of services that the file no longer has
     #[arg(long)]
-    pub remove_orphans: bool,
+    remove_orphans: bool,
     /// Service
-    pub service: String,
+    service: String,
     /// Command and arguments instead of the service's
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    pub command: Vec<String>,
+    command: Vec<String>,
+}
+
+/// Runs a one-off command on a service and ends with its exit code.
+///
+/// # Errors
+/// The file is wrong, a dependency failed, the command cannot be executed, or
+/// its exit code.
+pub fn run(context: &Context, args: RunArgs) -> CliResult {
+    let services = [args.service.clone()];
+    let project = context.load(&services)?;
+    context.check_known(&project, &services)?;
+    let terminals = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    let tty = terminals && !args.no_tty && !args.detach;
+    let options = RunOptions {
+        choices: UpChoices {
+            no_deps: args.no_deps,
+            remove_orphans: args.remove_orphans || session::remove_orphans(),
+            ignore_orphans: session::ignore_orphans(),
+            ..UpChoices::default()
+        },
+        pull: parse::pull(&args.pull)?,
+        overrides: overrides(context, &project, &args, tty)?,
+    };
+    runtime::block_on(async {
+        let mut interrupts = Interrupts::new()?;
+        let (handle, cancel) = cancel_pair();
+        let work = Work::new(context, &project.name, &cancel, args.quiet || args.quiet_pull);
+        let session = work.session();
+        let prepare = reconcile::run_prepare(&session, &project, &args.service, &options);
+        let prepared = session::interruptible(prepare, &handle, &mut interrupts)
+            .await
+            .map_err(|error| session::error(context, &error))?;
+        drop(work);
+        let client = Client::ensure(&context.layout, &project.name)
+            .await
+            .map_err(|error| CliError::from_error(&error))?;
+        let oneoff = OneOff { client: &client, prepared: &prepared };
+        let code = if args.detach {
+            oneoff.start(&[]).await.map_err(|error| CliError::from_error(&error))?;
+            return Ok(write_out(&format!("{}\n", prepared.container.id))?);
+        } else if tty {
+            oneoff.on_terminal().await
+        } else {
+            oneoff.on_pipes(&mut interrupts).await
+        };
+        exit(code.map_err(|error| CliError::from_error(&error))?)
+    })
+}
+
+fn overrides(
+    context: &Context,
+    project: &Project,
+    args: &RunArgs,
+    tty: bool,
+) -> Result<Overrides, CliError> {
+    let bad = |flag: &str, text: &str, why: String| CliError::new(format!("{flag} {text}: {why}"));
+    let mut environment = Vec::new();
+    for path in &args.env_from_file {
+        let text = fs_err::read_to_string(path).map_err(|error| CliError::from_error(&error))?;
+        let pairs = parse_env_file(&text, &project.environment)
+            .map_err(|why| bad("--env-from-file", &path.display().to_string(), why))?;
+        environment.extend(pairs.into_iter().map(|(name, value)| (name, Some(value))));
+    }
+    environment.extend(args.env.iter().map(|text| {
+        let (name, value) = parse::variable(text);
+        let value = value.or_else(|| project.environment.get(&name).cloned());
+        (name, value)
+    }));
+    let mut ports = Vec::new();
+    for text in &args.publish {
+        ports.extend(port_flag(text).map_err(|why| bad("-p", text, why))?);
+    }
+    let home = project.environment.get("HOME").map(String::as_str);
+    let folder = context.load_options(&[])?.cwd;
+    let mut volumes = Vec::new();
+    for text in &args.volume {
+        volumes.push(mount_flag(text, &folder, home).map_err(|why| bad("-v", text, why))?);
+    }
+    let entrypoint = match &args.entrypoint {
+        Some(text) => Some(split_words(text).map_err(|why| bad("--entrypoint", text, why))?),
+        None => None,
+    };
+    Ok(Overrides {
+        command: args.command.clone(),
+        entrypoint,
+        environment,
+        volumes,
+        ports,
+        service_ports: args.service_ports,
+        labels: args.label.iter().map(|text| parse::label(text)).collect(),
+        user: args.user.clone(),
+        working_dir: args.workdir.clone(),
+        name: args.name.clone(),
+        cap_add: args.cap_add.clone(),
+        cap_drop: args.cap_drop.clone(),
+        tty,
+        interactive: !args.detach,
+        auto_remove: args.rm,
+        use_aliases: args.use_aliases,
+    })
+}
+
+/// A one-off that was created and is to be started here.
+struct OneOff<'a> {
+    client: &'a Client,
+    prepared: &'a Prepared,
+}
+
+impl OneOff<'_> {
+    async fn start(&self, fds: &[std::os::fd::BorrowedFd<'_>]) -> Result<(), ClientError> {
+        let id = self.prepared.container.id.clone();
+        let request = Request::Start { id, stdio: !fds.is_empty() };
+        self.client.call(request, fds).await.map(drop)
+    }
+
+    async fn on_terminal(&self) -> Result<i32, ClientError> {
+        self.start(&[]).await?;
+        interactive::attach(self.client, &self.prepared.container.id).await
+    }
+
+    /// Hands pipes on, passes signals on, and waits for the end.
+    async fn on_pipes(&self, interrupts: &mut Interrupts) -> Result<i32, ClientError> {
+        let id = &self.prepared.container.id;
+        // Asked before the start, so that an end at once is not missed.
+        let mut changes = self.client.start(Request::Subscribe, &[]).await?;
+        let streams = Streams::new(Input::Caller).map_err(|error| self.client.broken(error))?;
+        let (ends, outputs) = streams.into_parts();
+        self.start(&ends.each_ref().map(std::os::fd::AsFd::as_fd)).await?;
+        drop(ends);
+        let code = loop {
+            tokio::select! {
+                change = changes.next_change() => {
+                    let change = change?;
+                    if let (true, ChangeKind::Exited { code, .. }) = (change.id == *id, change.kind) {
+                        break code.unwrap_or(255);
+                    }
+                }
+                signal = interrupts.next() => {
+                    let request = Request::Kill { id: id.clone(), signal };
+                    self.client.call(request, &[]).await?;
+                }
+            }
+        };
+        tokio::task::spawn_blocking(move || outputs.finish()).await.ok();
+        Ok(code)
+    }
 }

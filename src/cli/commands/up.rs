@@ -14,8 +14,9 @@ use crate::cli::signals::Interrupts;
 use crate::cli::{parse, runtime};
 use crate::compose::Project;
 use crate::image::PullPolicy;
-use crate::reconcile::cancel::{CancelHandle, cancel_pair};
-use crate::reconcile::{self, Member, Recreate, UpChoices, UpOptions};
+use crate::reconcile::{
+    self, CancelHandle, Member, Recreate, UpChoices, UpOptions, cancel_pair,
+};
 use crate::ui::write_out;
 
 /// Flags of `skiff up`.
@@ -121,9 +122,9 @@ pub fn run(context: &Context, args: UpArgs) -> CliResult {
 
 fn choices(args: &UpArgs) -> Result<UpChoices, CliError> {
     let recreate = match (args.force_recreate, args.no_recreate) {
-        (true, _) => Recreate::Always,
+        (true, _) => Recreate::Force,
         (_, true) => Recreate::Never,
-        _ => Recreate::Changed,
+        _ => Recreate::Diverged,
     };
     let mut scale = BTreeMap::new();
     for text in &args.scale {
@@ -158,7 +159,6 @@ impl Up<'_> {
             choices,
             pull: self.pull,
             wait_timeout: self.args.wait_timeout.map(Duration::from_secs),
-            dry_run: self.context.global.dry_run,
             watcher: watcher.map(|reporter| reporter as &dyn reconcile::Watcher),
         }
     }
@@ -168,7 +168,8 @@ impl Up<'_> {
         let (handle, cancel) = cancel_pair();
         let work = Work::new(self.context, &self.project.name, &cancel, self.args.quiet_pull);
         let session = work.session();
-        let up = reconcile::up(&session, self.project, self.options(choices, None));
+        let options = self.options(choices, None);
+        let up = reconcile::up(&session, self.project, &options);
         let outcome = session::interruptible(up, &handle, &mut interrupts).await;
         let outcome = outcome.map_err(|error| session::error(self.context, &error))?;
         if self.context.global.dry_run {
@@ -196,7 +197,8 @@ impl Up<'_> {
             handle,
             result: None,
         };
-        let up = reconcile::up(&session, self.project, self.options(choices, Some(&reporter)));
+        let options = self.options(choices, Some(&reporter));
+        let up = reconcile::up(&session, self.project, &options);
         let mut up = std::pin::pin!(up);
         let interrupted = loop {
             tokio::select! {
@@ -325,7 +327,7 @@ impl Attached<'_> {
                     break;
                 }
                 _ = self.interrupts.next() => {
-                    reconcile::kill(&session, project, services, libc::SIGKILL)
+                    reconcile::kill(&session, project, services, libc::SIGKILL, false)
                         .await
                         .map_err(|error| session::error(self.up.context, &error))?;
                 }

@@ -235,6 +235,10 @@ impl Emit for Content {
     fn value(&self, _form: Form) -> Json {
         Json::String(self.0.clone())
     }
+
+    fn is_blank(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 /// Text that is never printed.

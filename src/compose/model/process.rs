@@ -55,6 +55,10 @@ impl Emit for Probe {
     fn value(&self, form: Form) -> Json {
         self.0.value(form)
     }
+
+    fn is_blank(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 record! {

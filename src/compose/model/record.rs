@@ -10,7 +10,7 @@ use serde_json::{Map as JsonMap, Value as Json};
 
 use crate::compose::diag::{Diagnostic, Report};
 use crate::compose::tree::{Mark, Node, Trail, Value};
-use crate::compose::units;
+use crate::compose::{scalar, units};
 
 /// `x-` attributes, kept as they were written.
 pub type Extensions = IndexMap<String, Json>;
@@ -83,6 +83,11 @@ pub(crate) trait Emit {
 
     /// True where the attribute is left out.
     fn omit(&self, _form: Form) -> bool {
+        false
+    }
+
+    /// True for a value that is written as if it were absent.
+    fn is_blank(&self) -> bool {
         false
     }
 
@@ -198,7 +203,8 @@ pub(crate) fn raw_json(node: &Node) -> Json {
             .or_else(|_| u64::try_from(*value).map(Json::from))
             .unwrap_or_else(|_| Json::String(value.to_string())),
         Value::Float(value) => units::float_json(*value),
-        Value::Str(text) | Value::Time(text) => Json::String(text.clone()),
+        Value::Str(text) => Json::String(text.clone()),
+        Value::Time(text) => Json::String(scalar::full_time(text)),
         // The reference makes nothing of an empty list in an extension.
         Value::Seq(items) if items.is_empty() => Json::Null,
         Value::Seq(items) => Json::Array(items.iter().map(raw_json).collect()),
@@ -225,7 +231,10 @@ impl<T: Emit> Emit for Option<T> {
     }
 
     fn omit(&self, form: Form) -> bool {
-        T::hidden() || (self.is_none() && !T::null_when_absent(form))
+        match self {
+            None => T::hidden() || !T::null_when_absent(form),
+            Some(value) => T::hidden() || value.is_blank(),
+        }
     }
 }
 
@@ -355,7 +364,7 @@ impl Parse for f64 {
             Value::Str(text) => text.parse().ok(),
             _ => None,
         };
-        match value {
+        match value.filter(|value| value.is_finite()) {
             Some(value) => Some(value),
             None => cx.fail(node, shown(node, "is not a number"), "a number"),
         }

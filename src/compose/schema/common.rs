@@ -42,7 +42,7 @@ pub(super) const ULIMIT_PAIR: &Shape = &Shape::Object(&Object {
     extensions: true,
     open: false,
 });
-pub(super) const ULIMITS: &Shape = &Shape::Map(Names::Ulimit, &Shape::Either(&[INTEGER_OR_TEXT, ULIMIT_PAIR]));
+pub(super) const ULIMITS: &Shape = &Shape::Map(Names::LettersOrUnseen, &Shape::Either(&[INTEGER_OR_TEXT, ULIMIT_PAIR]));
 pub(super) const EXTERNAL: &Shape = &Shape::Object(&Object {
     attributes: &[
         ("name", TEXT),

@@ -172,10 +172,10 @@ impl Checker<'_> {
             let before = self.trail.key(name);
             let keep = if is_name(name, names) {
                 self.node(child, values)
-            } else if names == Names::ResourceOrUnseen {
+            } else if matches!(names, Names::ResourceOrUnseen | Names::LettersOrUnseen) {
                 true
             } else {
-                self.bad_name(name, child, names);
+                self.bad_name(name, child);
                 false
             };
             self.trail.leave(before);
@@ -184,16 +184,12 @@ impl Checker<'_> {
         true
     }
 
-    fn bad_name(&mut self, name: &str, child: &Node, names: Names) {
+    fn bad_name(&mut self, name: &str, child: &Node) {
         let message = format!("`{name}` is not a valid name");
-        let expected = match names {
-            Names::Ulimit => "small letters",
-            _ => "letters, digits, `.`, `_` and `-`",
-        };
         let diagnostic = self
             .report
             .at(child.key, self.trail.as_str(), message)
-            .expected(expected);
+            .expected("letters, digits, `.`, `_` and `-`");
         self.report.push(diagnostic);
         self.sound = false;
     }
@@ -283,7 +279,7 @@ fn is_name(name: &str, names: Names) -> bool {
             let valid = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
             !name.is_empty() && name.bytes().all(valid)
         }
-        Names::Ulimit => !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase()),
+        Names::LettersOrUnseen => !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase()),
     }
 }
 

@@ -19,8 +19,8 @@ pub(crate) enum Names {
     Resource,
     /// As `Resource`, but others are let pass unseen.
     ResourceOrUnseen,
-    /// Small letters.
-    Ulimit,
+    /// Small letters; others are let pass unseen.
+    LettersOrUnseen,
 }
 
 /// A pattern of text, with what is said to who does not meet it.

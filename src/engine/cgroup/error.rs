@@ -131,7 +131,7 @@ impl CgroupError {
                     .to_owned(),
             ),
             Self::Make { source, .. } | Self::Write { source, .. }
-                if source.raw_os_error() == Some(libc::EROFS) =>
+                if source.kind() == std::io::ErrorKind::ReadOnlyFilesystem =>
             {
                 Some("the control group file system is mounted read-only".to_owned())
             }

@@ -1,6 +1,6 @@
 //! Reading and writing the small files of a group.
 
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 
 use fs_err as fs;
@@ -42,14 +42,16 @@ pub(super) fn read(path: &Path) -> Result<String, CgroupError> {
 
 /// Reads a whole file; `None` where it, or its group, does not exist.
 pub(super) fn read_if_there(path: &Path) -> Result<Option<String>, CgroupError> {
-    match fs::read_to_string(path) {
+    let read = || -> io::Result<String> {
+        let mut text = String::new();
+        std::fs::File::open(path)?.read_to_string(&mut text)?;
+        Ok(text)
+    };
+    // fs_err hides the errno, and ENODEV (the group went while the file was
+    // open) has no kind of its own.
+    match read() {
         Ok(text) => Ok(Some(text)),
-        Err(source)
-            if source.kind() == io::ErrorKind::NotFound
-                || source.raw_os_error() == Some(libc::ENODEV) =>
-        {
-            Ok(None)
-        }
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV)) => Ok(None),
         Err(source) => Err(CgroupError::Read {
             path: path.to_owned(),
             source,

@@ -10,9 +10,11 @@
 )]
 
 pub mod helpers;
+mod pidfd;
 mod raw;
 
 pub(crate) use raw::{CloneFlags, Cloned, clone_process};
+pub use pidfd::pidfd_exit_status;
 pub use raw::{
     Forked, MountChange, close_on_exec_from, close_range, exit_now, fork_single_threaded,
     join_new_session_keyring, mount_setattr, reset_scheduling, reset_signals, set_seccomp_filter,

@@ -3,8 +3,50 @@
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use super::http::{self, Proxies};
+use super::http;
 use crate::env;
+
+/// What [`Access`] is made of.
+#[derive(Debug, Clone, Default)]
+pub struct AccessOptions {
+    /// Folder of Docker's `config.json` (of the user that called sudo, say).
+    pub docker_config: Option<PathBuf>,
+    /// Hosts, `name` or `name:port`, that are spoken to in plain HTTP beside
+    /// those that are this machine.
+    pub insecure: Vec<String>,
+    /// Proxy for plain HTTP.
+    pub http_proxy: Option<String>,
+    /// Proxy for https.
+    pub https_proxy: Option<String>,
+    /// Hosts reached without a proxy, with commas between them.
+    pub no_proxy: Option<String>,
+    /// File of trusted certificates instead of the system's.
+    pub certificate_file: Option<PathBuf>,
+    /// Folder of trusted certificates instead of the system's.
+    pub certificate_folder: Option<PathBuf>,
+}
+
+impl AccessOptions {
+    /// From the environment: `DOCKER_CONFIG`, else `HOME/.docker`;
+    /// `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` in either case,
+    /// the upper one first as in Go programs; `SSL_CERT_FILE`, `SSL_CERT_DIR`.
+    pub fn from_env() -> Self {
+        let either = |upper: &str| {
+            env::read_string(upper).or_else(|| env::read_string(&upper.to_ascii_lowercase()))
+        };
+        let all = either(env::ALL_PROXY);
+        Self {
+            docker_config: env::read_path(env::DOCKER_CONFIG)
+                .or_else(|| env::read_path(env::HOME).map(|home| home.join(".docker"))),
+            insecure: Vec::new(),
+            http_proxy: either(env::HTTP_PROXY).or_else(|| all.clone()),
+            https_proxy: either(env::HTTPS_PROXY).or(all),
+            no_proxy: either(env::NO_PROXY),
+            certificate_file: env::read_path(env::SSL_CERT_FILE),
+            certificate_folder: env::read_path(env::SSL_CERT_DIR),
+        }
+    }
+}
 
 /// Settings of registry access, shared by all pulls of a command; cheap to
 /// clone. HTTP clients are made at their first use and kept.
@@ -15,42 +57,32 @@ pub struct Access {
 
 #[derive(Debug)]
 struct Inner {
-    docker_config: Option<PathBuf>,
-    insecure: Vec<String>,
-    proxies: Proxies,
-    certificates: http::Certificates,
+    options: AccessOptions,
     direct: OnceLock<reqwest::Client>,
     secure: OnceLock<reqwest::Client>,
 }
 
 impl Access {
-    /// From the environment: proxies, certificates, and Docker's `config.json`
-    /// in `DOCKER_CONFIG` or `HOME/.docker`.
-    pub fn from_env() -> Self {
-        let docker_config = env::read_path(env::DOCKER_CONFIG)
-            .or_else(|| env::read_path(env::HOME).map(|home| home.join(".docker")));
-        Self::new(docker_config, Vec::new())
-    }
-
-    /// With an explicit folder of Docker's `config.json` (of the user that
-    /// called sudo, say), and hosts (`name` or `name:port`) that are spoken to
-    /// in plain HTTP; proxies and certificates from the environment.
-    pub fn new(docker_config: Option<PathBuf>, insecure: Vec<String>) -> Self {
+    /// With these options.
+    pub fn new(options: AccessOptions) -> Self {
         Self {
             inner: Arc::new(Inner {
-                docker_config,
-                insecure,
-                proxies: Proxies::from_env(),
-                certificates: http::Certificates::from_env(),
+                options,
                 direct: OnceLock::new(),
                 secure: OnceLock::new(),
             }),
         }
     }
 
+    /// As the environment says.
+    pub fn from_env() -> Self {
+        Self::new(AccessOptions::from_env())
+    }
+
     /// The file with credentials, if it is known where that would be.
     pub(super) fn docker_config(&self) -> Option<PathBuf> {
         self.inner
+            .options
             .docker_config
             .as_ref()
             .map(|folder| folder.join("config.json"))
@@ -58,7 +90,7 @@ impl Access {
 
     /// Whether plain HTTP may be spoken to a host.
     pub(super) fn allows_plain(&self, host: &str) -> bool {
-        http::is_loopback(host) || self.inner.insecure.iter().any(|listed| listed == host)
+        http::is_loopback(host) || self.inner.options.insecure.iter().any(|listed| listed == host)
     }
 
     /// The client for a URL: a plain one without proxies for plain HTTP to this
@@ -70,7 +102,7 @@ impl Access {
             (&self.inner.direct, &http::direct_client)
         } else {
             (&self.inner.secure, &|| {
-                http::secure_client(&self.inner.proxies, &self.inner.certificates)
+                http::secure_client(&self.inner.options)
             })
         };
         if let Some(client) = cell.get() {

@@ -1,6 +1,7 @@
 //! HTTP clients: certificates, proxies, time limits.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::env;
+use super::access::AccessOptions;
 
 /// A host that does not answer for so long is unreachable.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -21,6 +22,9 @@ const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// trip for every 64 KiB.
 const STREAM_WINDOW: u32 = 2 * 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
+/// The machine's own list of names, and the size above which it is left to hickory.
+const HOSTS: &str = "/etc/hosts";
+const HOSTS_LIMIT: u64 = 256 * 1024;
 /// Where distributions keep the certificates they trust, in one file.
 const BUNDLES: [&str; 5] = [
     "/etc/ssl/certs/ca-certificates.crt",
@@ -55,99 +59,62 @@ fn is_mapped_loopback(address: Ipv6Addr) -> bool {
         .is_some_and(|a: Ipv4Addr| a.is_loopback())
 }
 
-/// Proxies as the environment names them.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Proxies {
-    http: Option<String>,
-    https: Option<String>,
-    except: Option<String>,
-}
-
-impl Proxies {
-    /// Reads `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`, in either case; the
-    /// upper one first, as Go programs do.
-    pub(super) fn from_env() -> Self {
-        let either = |upper: &str| {
-            env::read_string(upper).or_else(|| env::read_string(&upper.to_ascii_lowercase()))
+fn add_proxies(
+    mut builder: ClientBuilder,
+    options: &AccessOptions,
+) -> Result<ClientBuilder, String> {
+    type Make = fn(&str) -> reqwest::Result<Proxy>;
+    let makes: [(&Option<String>, Make); 2] = [
+        (&options.http_proxy, |url| Proxy::http(url)),
+        (&options.https_proxy, |url| Proxy::https(url)),
+    ];
+    for (url, make) in makes {
+        let Some(url) = url else { continue };
+        let full = if url.contains("://") {
+            url.clone()
+        } else {
+            format!("http://{url}")
         };
-        let all = either(env::ALL_PROXY);
-        Self {
-            http: either(env::HTTP_PROXY).or_else(|| all.clone()),
-            https: either(env::HTTPS_PROXY).or(all),
-            except: either(env::NO_PROXY),
-        }
+        let proxy = make(&full).map_err(|e| format!("the proxy `{url}`: {}", innermost(&e)))?;
+        let except = options.no_proxy.as_deref().and_then(NoProxy::from_string);
+        builder = builder.proxy(proxy.no_proxy(except));
     }
-
-    fn apply(&self, mut builder: ClientBuilder) -> Result<ClientBuilder, String> {
-        type Make = fn(&str) -> reqwest::Result<Proxy>;
-        let makes: [(&Option<String>, Make); 2] = [
-            (&self.http, |url| Proxy::http(url)),
-            (&self.https, |url| Proxy::https(url)),
-        ];
-        for (url, make) in makes {
-            let Some(url) = url else { continue };
-            let full = if url.contains("://") {
-                url.clone()
-            } else {
-                format!("http://{url}")
-            };
-            let proxy = make(&full).map_err(|e| format!("the proxy `{url}`: {}", innermost(&e)))?;
-            let except = self.except.as_deref().and_then(NoProxy::from_string);
-            builder = builder.proxy(proxy.no_proxy(except));
-        }
-        Ok(builder)
-    }
+    Ok(builder)
 }
 
-/// Where trusted certificates come from.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Certificates {
-    file: Option<PathBuf>,
-    folder: Option<PathBuf>,
-}
-
-impl Certificates {
-    /// `SSL_CERT_FILE` and `SSL_CERT_DIR`, as OpenSSL and Go have them.
-    pub(super) fn from_env() -> Self {
-        Self {
-            file: env::read_path(env::SSL_CERT_FILE),
-            folder: env::read_path(env::SSL_CERT_DIR),
-        }
+/// Trusted certificates: those that the options name, else the system's.
+fn load_certificates(options: &AccessOptions) -> Result<RootCertStore, String> {
+    let named = options.certificate_file.as_ref();
+    let mut files: Vec<PathBuf> = named.into_iter().cloned().collect();
+    if let Some(folder) = &options.certificate_folder {
+        let entries = fs::read_dir(folder).map_err(|e| e.to_string())?;
+        files.extend(entries.filter_map(|entry| Some(entry.ok()?.path())));
     }
-
-    fn load(&self) -> Result<RootCertStore, String> {
-        let mut files: Vec<PathBuf> = self.file.iter().cloned().collect();
-        if let Some(folder) = &self.folder {
-            let entries = fs::read_dir(folder).map_err(|e| e.to_string())?;
-            files.extend(entries.filter_map(|entry| Some(entry.ok()?.path())));
-        }
-        if files.is_empty() {
-            files.extend(
-                BUNDLES
-                    .iter()
-                    .map(PathBuf::from)
-                    .find(|path| path.is_file()),
-            );
-        }
-        let mut roots = RootCertStore::empty();
-        for path in &files {
-            let text = match fs::read(path) {
-                Ok(text) => text,
-                // A folder may hold what is no certificate; a named file must be one.
-                Err(_) if self.file.as_ref() != Some(path) => continue,
-                Err(error) => return Err(error.to_string()),
-            };
-            let found = CertificateDer::pem_slice_iter(&text).filter_map(Result::ok);
-            roots.add_parsable_certificates(found);
-        }
-        if roots.is_empty() {
-            return Err(
-                "no trusted certificates were found; install `ca-certificates` or set SSL_CERT_FILE"
-                    .to_owned(),
-            );
-        }
-        Ok(roots)
+    if files.is_empty() {
+        let bundle = BUNDLES
+            .iter()
+            .map(PathBuf::from)
+            .find(|path| path.is_file());
+        files.extend(bundle);
     }
+    let mut roots = RootCertStore::empty();
+    for path in &files {
+        let text = match fs::read(path) {
+            Ok(text) => text,
+            // A folder may hold what is no certificate; a named file must be one.
+            Err(_) if named != Some(path) => continue,
+            Err(error) => return Err(error.to_string()),
+        };
+        let found = CertificateDer::pem_slice_iter(&text).filter_map(Result::ok);
+        roots.add_parsable_certificates(found);
+    }
+    if roots.is_empty() {
+        return Err(
+            "no trusted certificates were found; install `ca-certificates` or set SSL_CERT_FILE"
+                .to_owned(),
+        );
+    }
+    Ok(roots)
 }
 
 /// For plain HTTP to this machine: no certificates, no proxies.
@@ -156,11 +123,8 @@ pub(super) fn direct_client() -> Result<Client, String> {
 }
 
 /// For everything else.
-pub(super) fn secure_client(
-    proxies: &Proxies,
-    certificates: &Certificates,
-) -> Result<Client, String> {
-    finish(proxies.apply(base(certificates.load()?)?)?)
+pub(super) fn secure_client(options: &AccessOptions) -> Result<Client, String> {
+    finish(add_proxies(base(load_certificates(options)?)?, options)?)
 }
 
 fn base(roots: RootCertStore) -> Result<ClientBuilder, String> {
@@ -171,17 +135,50 @@ fn base(roots: RootCertStore) -> Result<ClientBuilder, String> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Client::builder()
+    Ok(with_hosts(Client::builder())
         .tls_backend_preconfigured(tls)
         .user_agent(concat!("skiff/", env!("CARGO_PKG_VERSION")))
         // Redirects are followed by `Repository`, which knows what may be
-        // sent where; proxies are what `Proxies` says.
+        // sent where; proxies come from `add_proxies`.
         .redirect(redirect::Policy::none())
         .no_proxy()
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(READ_TIMEOUT)
         .http2_initial_stream_window_size(STREAM_WINDOW)
         .http2_initial_connection_window_size(CONNECTION_WINDOW))
+}
+
+/// Takes the names of `/etc/hosts` over. hickory reads that file too, but asks
+/// the network for the address family that a name does not have there, and on
+/// a machine without a network that is a wait of 15 seconds a connection.
+fn with_hosts(mut builder: ClientBuilder) -> ClientBuilder {
+    let small = fs::metadata(HOSTS).is_ok_and(|metadata| metadata.len() <= HOSTS_LIMIT);
+    let text = if small {
+        fs::read(HOSTS).unwrap_or_default()
+    } else {
+        Vec::new()
+    };
+    for (name, addresses) in parse_hosts(&String::from_utf8_lossy(&text)) {
+        builder = builder.resolve_to_addrs(&name, &addresses);
+    }
+    builder
+}
+
+/// Names and their addresses (hosts(5)). Port 0 means the port of the URL.
+fn parse_hosts(text: &str) -> BTreeMap<String, Vec<SocketAddr>> {
+    let mut names: BTreeMap<String, Vec<SocketAddr>> = BTreeMap::new();
+    for line in text.lines() {
+        let line = line.split('#').next().unwrap_or_default();
+        let mut words = line.split_whitespace();
+        let Some(address) = words.next().and_then(|word| word.parse::<IpAddr>().ok()) else {
+            continue;
+        };
+        for name in words {
+            let addresses = names.entry(name.to_ascii_lowercase()).or_default();
+            addresses.push(SocketAddr::new(address, 0));
+        }
+    }
+    names
 }
 
 fn finish(builder: ClientBuilder) -> Result<Client, String> {
@@ -225,5 +222,14 @@ mod tests {
         ] {
             assert!(!is_loopback(no), "{no}");
         }
+    }
+
+    #[test]
+    fn hosts_are_read_with_comments_and_several_families() {
+        let text = "127.0.0.1 localhost me # us\n::1 LOCALHOST\n# 1.2.3.4 no\nbad line\n";
+        let names = parse_hosts(text);
+        assert_eq!(names.len(), 2);
+        assert_eq!(names["localhost"].len(), 2);
+        assert_eq!(names["me"], ["127.0.0.1:0".parse().unwrap()]);
     }
 }

@@ -14,6 +14,6 @@ pub(crate) mod manifest;
 mod repository;
 mod token;
 
-pub use access::Access;
+pub use access::{Access, AccessOptions};
 pub(crate) use blob::{Blob, Chunk};
 pub(crate) use repository::Repository;

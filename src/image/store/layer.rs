@@ -1,6 +1,6 @@
 //! Layers: claimed under a lock, filled in `tmp/`, moved into place whole.
 
-use std::io::BufRead;
+use std::io::{BufRead, Write};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
 use super::Store;
-use crate::image::digest::Digest;
+use crate::image::digest::{Digest, Hasher};
 use crate::image::error::{ImageError, StoreContext as _};
 use crate::image::unpack::{self, Unpacked};
 use crate::state::atomic::{self, Durability};
@@ -160,6 +160,37 @@ impl Store {
             })
     }
 
+    /// Writes a layer's uncompressed archive, from its folder and its recipe;
+    /// the result has the layer's diff-id.
+    ///
+    /// # Errors
+    /// No such layer, or one that cannot be written again (its archive held
+    /// several files of one name, or its folder was changed); the output is
+    /// then of no use.
+    pub fn write_layer(
+        &self,
+        diff_id: &Digest,
+        output: &mut impl Write,
+    ) -> Result<(), ImageError> {
+        let path = self.layer_home(diff_id).join("recipe");
+        let recipe = fs::File::open(&path).store("open", &path)?;
+        let mut output = HashingWriter {
+            inner: output,
+            hasher: Hasher::new(),
+        };
+        let root = self.layer_dir(diff_id);
+        unpack::write_archive(&root, recipe, &mut output).store("write the archive of", &root)?;
+        let found = output.hasher.finish();
+        if found == *diff_id {
+            return Ok(());
+        }
+        Err(ImageError::WrongDigest {
+            what: format!("the archive of layer {}", diff_id.short()),
+            expected: diff_id.clone(),
+            found,
+        })
+    }
+
     /// Brings layers to the disk, those that are not known to be there.
     pub(super) fn sync_layers(&self, layers: &[Digest]) -> Result<(), ImageError> {
         let unsynced: Vec<PathBuf> = layers
@@ -217,6 +248,24 @@ impl Store {
         link_names(diff_id)
             .find(|name| fs::read_link(links.join(name)).is_ok_and(|found| found == target))
             .ok_or_else(|| no_link(diff_id))
+    }
+}
+
+/// Hashes what it passes on.
+struct HashingWriter<W> {
+    inner: W,
+    hasher: Hasher,
+}
+
+impl<W: Write> Write for HashingWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let count = self.inner.write(bytes)?;
+        self.hasher.update(bytes.get(..count).unwrap_or_default());
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.inner.flush()
     }
 }
 

@@ -425,3 +425,23 @@ fn nothing_is_mended_where_nothing_is_hidden() {
         assert_eq!(image.layers.len(), count, "{number}");
     }
 }
+
+#[test]
+fn a_layer_s_archive_is_written_again_byte_for_byte() {
+    let scene = Scene::new();
+    let tar = || {
+        Tar::new()
+            .dir("d", 0o755)
+            .file("d/f", 0o644, b"content")
+            .file(".wh.gone", 0o600, b"")
+            .sparse_pax_1("s", &[(4096, b"x")], 8192)
+    };
+    let image = scene.add("app", vec![tar()], "x");
+    let mut archive = Vec::new();
+    scene.store.write_layer(&image.layers[0], &mut archive).unwrap();
+    assert!(archive == tar().finish());
+    let path = scene.store.layer_dir(&image.layers[0]).join("d/f");
+    fs::write(&path, "changed").unwrap();
+    let error = scene.store.write_layer(&image.layers[0], &mut archive).unwrap_err();
+    assert!(matches!(error, ImageError::WrongDigest { .. }), "{error}");
+}

@@ -41,9 +41,10 @@ pub(super) fn reply(
     if question.metadata.op_code != OpCode::Query || query.query_class() != DNSClass::IN {
         return forward(question, names, container);
     }
-    let answers = match query.query_type() {
-        RecordType::PTR => pointer(query, names, container)?,
-        kind => by_name(query, kind, names, container)?,
+    let answers = if query.query_type() == RecordType::PTR {
+        pointer(query, names, container)?
+    } else {
+        by_name(query, names, container)?
     };
     match answers {
         Some(answers) => {
@@ -93,7 +94,6 @@ pub(super) fn encode_udp(mut answer: Message, question: &Message) -> Option<Vec<
 
 fn by_name(
     query: &Query,
-    kind: RecordType,
     names: &NameTable,
     container: &ContainerId,
 ) -> io::Result<Option<Vec<Record>>> {
@@ -102,11 +102,14 @@ fn by_name(
     let Found::Addresses(addresses) = found else {
         return Ok(None);
     };
-    let wanted = |address: &IpAddr| match kind {
-        RecordType::A => address.is_ipv4(),
-        RecordType::AAAA => address.is_ipv6(),
-        RecordType::ANY => true,
-        _ => false,
+    let kind = query.query_type();
+    let wanted = |address: &IpAddr| {
+        let own = if address.is_ipv4() {
+            RecordType::A
+        } else {
+            RecordType::AAAA
+        };
+        kind == own || kind == RecordType::ANY
     };
     let data = addresses
         .into_iter()

@@ -63,9 +63,7 @@ fn redirect(udp: u16, tcp: u16) -> io::Result<()> {
         name: "skiff-dns".to_owned(),
     };
     let mut requests = vec![
-        table.create(),
-        table.delete(),
-        table.create(),
+        table.create_new(),
         table.base_chain("output", "nat", Hook::Output, DSTNAT),
     ];
     let protocols = [(libc::IPPROTO_UDP, udp), (libc::IPPROTO_TCP, tcp)];
@@ -84,5 +82,12 @@ fn redirect(udp: u16, tcp: u16) -> io::Result<()> {
         table.append_rule("output", rule)
     }));
     let mut connection = Connection::open(NETLINK_NETFILTER)?;
+    match nft::transact(&mut connection, &requests) {
+        Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {}
+        other => return other,
+    }
+    // Not done at once: after a removal, closing the socket waits for readers
+    // of the kernel's tables, for ten milliseconds and more.
+    requests.insert(0, table.delete());
     nft::transact(&mut connection, &requests)
 }

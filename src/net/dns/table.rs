@@ -85,16 +85,14 @@ impl NameTable {
 
     /// Addresses by a name that a container asks for, those of replicas in turn.
     pub(super) fn addresses(&self, container: &ContainerId, name: &str) -> io::Result<Found> {
-        let found = self.read(|state| state.addresses(container, name))?;
-        Ok(match found {
-            Found::Addresses(mut addresses) if addresses.len() > 1 => {
-                let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-                let middle = turn % addresses.len();
-                addresses.rotate_left(middle);
-                Found::Addresses(addresses)
-            }
-            other => other,
-        })
+        let mut found = self.read(|state| state.addresses(container, name))?;
+        if let Found::Addresses(addresses) = &mut found
+            && addresses.len() > 1
+        {
+            let turn = self.turn.fetch_add(1, Ordering::Relaxed) % addresses.len();
+            addresses.rotate_left(turn);
+        }
+        Ok(found)
     }
 
     /// `name.network` of an address that a container can reach.

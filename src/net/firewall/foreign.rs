@@ -1,12 +1,12 @@
 //! Other people's firewalls.
 //!
 //! A drop in any base chain is final, whatever our table accepts: with Docker
-//! running, its `FORWARD` chain drops by policy, and with br_netfilter even
+//! running, its `FORWARD` chain drops by policy, and with `br_netfilter` even
 //! packets within one of our bridges. So an accept for our bridges is put
 //! into each such chain: into DOCKER-USER where the chain goes through it, else
 //! at the head. Our own table still drops what must be dropped.
 //!
-//! Tables of the legacy iptables are out of nf_tables' reach; they are told of.
+//! Tables of the legacy iptables are out of `nf_tables`' reach; they are told of.
 
 use fs_err as fs;
 
@@ -51,7 +51,7 @@ impl Firewall<'_> {
                 chain.table.insert_rule(place, rule)
             });
             requests.extend(accepts);
-            if let Err(error) = nft::transact(&mut self.connection, &requests) {
+            if let Err(error) = nft::transact(self.connection, &requests) {
                 // firewalld owns its table and lets nobody else in.
                 notes.push(format!(
                     "the firewall table `{}` drops packets of containers and cannot be changed ({}); \
@@ -70,7 +70,7 @@ impl Firewall<'_> {
         for chain in self.foreign_chains(Hook::Forward)? {
             let rules = self.foreign_rules(&chain.table)?;
             let requests = self.removals(&chain.table, &rules);
-            nft::transact(&mut self.connection, &requests).map_err(|error| {
+            nft::transact(self.connection, &requests).map_err(|error| {
                 failed("take rules out of the firewall table", &chain.table.name)(error)
             })?;
         }
@@ -90,8 +90,8 @@ impl Firewall<'_> {
     }
 
     fn foreign_chains(&mut self, hook: Hook) -> Result<Vec<BaseChain>, NetError> {
-        let chains = nft::base_chains(&mut self.connection)
-            .map_err(failed("list", "the firewall's chains"))?;
+        let chains =
+            nft::base_chains(self.connection).map_err(failed("list", "the firewall's chains"))?;
         Ok(chains
             .into_iter()
             .filter(|chain| chain.filters(hook) && chain.table != self.table)
@@ -99,8 +99,7 @@ impl Firewall<'_> {
     }
 
     fn foreign_rules(&mut self, table: &Table) -> Result<Vec<ListedRule>, NetError> {
-        nft::rules(&mut self.connection, table)
-            .map_err(failed("list the firewall table", &table.name))
+        nft::rules(self.connection, table).map_err(failed("list the firewall table", &table.name))
     }
 
     fn is_ours(&self, rule: &ListedRule) -> bool {

@@ -15,7 +15,7 @@ use crate::net::error::NetError;
 use crate::net::handle::Net;
 use crate::net::netlink::{NETLINK_NETFILTER, messages};
 
-/// Changes of nf_tables (NFNLGRP_NFTABLES).
+/// Changes of `nf_tables` (`NFNLGRP_NFTABLES`).
 const GROUP: u32 = 7;
 
 /// Watches changes of the firewall by others (`nft flush ruleset`, a restarted

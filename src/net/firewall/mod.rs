@@ -1,4 +1,4 @@
-//! The firewall: one nf_tables table of ours, written over netlink.
+//! The firewall: one `nf_tables` table of ours, written over netlink.
 //!
 //! [`ruleset`] says what is in it, [`nft`] how that is told to the kernel.
 //! Several processes change the table; each adds and removes elements of its
@@ -30,22 +30,28 @@ use crate::state::lock::Lock;
 pub(super) struct Firewall<'a> {
     net: &'a Net,
     table: Table,
-    connection: Connection,
+    connection: &'a mut Connection,
     _lock: Lock,
 }
 
 impl<'a> Firewall<'a> {
-    /// Waits for the lock.
-    fn lock(net: &'a Net) -> Result<Self, NetError> {
-        Ok(Self {
-            net,
-            table: Table {
-                family: Family::Inet,
-                name: net.root.table(),
-            },
-            connection: Net::firewall_socket()?,
-            _lock: net.records.lock_firewall()?,
-        })
+    /// Waits for the lock and works under it.
+    fn locked<T>(
+        net: &'a Net,
+        work: impl FnOnce(&mut Firewall<'_>) -> Result<T, NetError>,
+    ) -> Result<T, NetError> {
+        let lock = net.records.lock_firewall()?;
+        net.with_firewall(|connection| {
+            work(&mut Firewall {
+                net,
+                table: Table {
+                    family: Family::Inet,
+                    name: net.root.table(),
+                },
+                connection,
+                _lock: lock,
+            })
+        })?
     }
 
     /// Adds elements; writes the table anew where that is refused, because
@@ -54,7 +60,7 @@ impl<'a> Firewall<'a> {
         let requests: Vec<_> = ruleset::grouped(entries)
             .map(|(set, elements)| self.table.add_elements(set.name(), &elements))
             .collect();
-        if nft::transact(&mut self.connection, &requests).is_ok() {
+        if nft::transact(self.connection, &requests).is_ok() {
             return Ok(());
         }
         self.rebuild()
@@ -65,7 +71,7 @@ impl<'a> Firewall<'a> {
         let requests: Vec<_> = ruleset::grouped(entries)
             .map(|(set, elements)| self.table.delete_elements(set.name(), &elements))
             .collect();
-        if nft::transact(&mut self.connection, &requests).is_ok() {
+        if nft::transact(self.connection, &requests).is_ok() {
             return Ok(());
         }
         self.rebuild()
@@ -91,13 +97,13 @@ impl<'a> Firewall<'a> {
             entries.retain(|(set, element)| seen.insert((*set, element.key.clone())));
             ruleset::whole(&self.table, &entries)
         };
-        nft::transact(&mut self.connection, &requests)
+        nft::transact(self.connection, &requests)
             .map_err(|error| failed("write the firewall table", &self.table.name)(error))
     }
 
     /// True where the table has all its rules.
     fn is_whole(&mut self) -> Result<bool, NetError> {
-        let rules = nft::rules(&mut self.connection, &self.table)
+        let rules = nft::rules(self.connection, &self.table)
             .map_err(failed("list the firewall table", &self.table.name))?;
         Ok(rules.len() == ruleset::rule_count())
     }
@@ -106,7 +112,7 @@ impl<'a> Firewall<'a> {
         let Some((set, element)) = entries.iter().find(|(set, _)| *set == Set::Bridges) else {
             return Ok(false);
         };
-        nft::has_element(&mut self.connection, &self.table, set.name(), element)
+        nft::has_element(self.connection, &self.table, set.name(), element)
             .map_err(failed("read the firewall table", &self.table.name))
     }
 }
@@ -116,46 +122,50 @@ impl Net {
     /// into other people's that would drop its packets. Runs in the bridges'
     /// namespace, after the record was written.
     pub(super) fn admit_network(&self, record: &NetworkRecord) -> Result<Vec<String>, NetError> {
-        let mut firewall = Firewall::lock(self)?;
-        let entries = network_entries(self, record);
-        if !firewall.has_bridge(&entries)? {
-            firewall.add(&entries)?;
-        }
-        firewall.admit_to_foreign()
+        Firewall::locked(self, |firewall| {
+            let entries = network_entries(self, record);
+            if !firewall.has_bridge(&entries)? {
+                firewall.add(&entries)?;
+            }
+            firewall.admit_to_foreign()
+        })
     }
 
     /// Takes a network's bridge out again. Runs in the bridges' namespace,
     /// after the record was removed.
     pub(super) fn dismiss_network(&self, record: &NetworkRecord) -> Result<(), NetError> {
-        let mut firewall = Firewall::lock(self)?;
-        if self.records.networks()?.is_empty() {
-            firewall.rebuild()?;
-            return firewall.leave_foreign();
-        }
-        firewall.delete(&network_entries(self, record))
+        Firewall::locked(self, |firewall| {
+            if self.records.networks()?.is_empty() {
+                firewall.rebuild()?;
+                return firewall.leave_foreign();
+            }
+            firewall.delete(&network_entries(self, record))
+        })
     }
 
     /// Puts the firewall right: our table whole, our bridges admitted by
-    /// others' chains. Changes nothing where it is.
+    /// others' chains, published ports rewritten or left to their proxies as
+    /// other people's filters want it. Changes nothing where it is.
     ///
     /// # Errors
     /// A kernel that refuses.
     pub fn repair(&self) -> Result<(), NetError> {
-        self.in_bridge_netns(|| {
-            let mut firewall = Firewall::lock(self)?;
+        let repair = |firewall: &mut Firewall<'_>| {
             if self.records.networks()?.is_empty() {
                 return Ok(());
             }
-            if !firewall.is_whole()? {
+            let changed = firewall.obey_input_filter()?;
+            if changed || !firewall.is_whole()? {
                 firewall.rebuild()?;
             }
             firewall.admit_to_foreign().map(|_notes| ())
-        })
+        };
+        self.in_bridge_netns(|| Firewall::locked(self, repair))
     }
 
     /// Writes the table from the records, whatever it is now.
     pub(super) fn rebuild_firewall(&self) -> Result<(), NetError> {
-        self.in_bridge_netns(|| Firewall::lock(self)?.rebuild())
+        self.in_bridge_netns(|| Firewall::locked(self, |firewall| firewall.rebuild()))
     }
 }
 
@@ -169,7 +179,7 @@ fn network_entries(net: &Net, record: &NetworkRecord) -> Vec<Entry> {
     .entries()
 }
 
-/// A refused request; a kernel without nf_tables is an error of its own.
+/// A refused request; a kernel without `nf_tables` is an error of its own.
 fn failed(action: &'static str, object: &str) -> impl FnOnce(io::Error) -> NetError {
     let object = object.to_owned();
     move |source| match source.raw_os_error() {

@@ -1,13 +1,13 @@
-//! nf_tables over netlink: messages, expressions, elements.
+//! `nf_tables` over netlink: messages, expressions, elements.
 //!
-//! The numbers are those of <linux/netfilter/nf_tables.h>; all of it is older
+//! The numbers are those of `linux/netfilter/nf_tables.h`; all of it is older
 //! than Linux 5.8. Registers: 1 is the first of 16 bytes, 8 to 23 are quarters of
 //! 4 bytes, so that 1 and 8 begin at the same place.
 
 use std::io;
 
 use crate::net::netlink::attributes::{self, Writer};
-use crate::net::netlink::{Connection, NLM_F_APPEND, NLM_F_CREATE, Request};
+use crate::net::netlink::{Connection, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, Request};
 
 const SUBSYSTEM: u16 = 10 << 8;
 const NEWTABLE: u16 = 0;
@@ -39,7 +39,7 @@ pub(in crate::net) const REMOVALS: [u16; 4] = [
     SUBSYSTEM | DELRULE,
 ];
 
-/// Whose packets a table sees (NFPROTO_*).
+/// Whose packets a table sees (`NFPROTO_*`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::net) enum Family {
     /// IPv4 and IPv6.
@@ -66,7 +66,7 @@ impl Family {
     }
 }
 
-/// Where the kernel calls a base chain (NF_INET_*).
+/// Where the kernel calls a base chain (`NF_INET_*`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::net) enum Hook {
     Prerouting,
@@ -129,6 +129,11 @@ impl Table {
     /// Makes the table, or leaves it as it is.
     pub(in crate::net) fn create(&self) -> Request {
         self.message(NEWTABLE, NLM_F_CREATE, |w| w.number(2, 0))
+    }
+
+    /// Makes the table; refused with EEXIST where it exists.
+    pub(in crate::net) fn create_new(&self) -> Request {
+        self.message(NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, |w| w.number(2, 0))
     }
 
     /// Removes the table with all that is in it.

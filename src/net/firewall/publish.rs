@@ -73,24 +73,25 @@ impl Net {
     }
 
     fn rewrite(&self, mut published: Published) -> Result<Vec<String>, NetError> {
-        let mut firewall = Firewall::lock(self)?;
-        let mut notes = Vec::new();
-        if firewall.input_is_filtered()? {
-            for forward in &mut published.ports {
-                forward.rewritten = false;
+        Firewall::locked(self, |firewall| {
+            let mut notes = Vec::new();
+            if firewall.input_is_filtered()? {
+                for forward in &mut published.ports {
+                    forward.rewritten = false;
+                }
+                let outward = |forward: &Forward| !forward.port.host_ip.is_loopback();
+                if published.ports.iter().any(outward) {
+                    notes.push(format!(
+                        "another firewall filters what comes in; the ports of container `{}` \
+                         obey it, and its clients appear with the bridge's address",
+                        published.container_name
+                    ));
+                }
             }
-            let outward = |forward: &Forward| !forward.port.host_ip.is_loopback();
-            if published.ports.iter().any(outward) {
-                notes.push(format!(
-                    "another firewall filters what comes in; the ports of container `{}` obey it, \
-                     and its clients appear with the bridge's address",
-                    published.container_name
-                ));
-            }
-        }
-        self.records.write_published(&published)?;
-        firewall.add(&ruleset::port_entries(&published))?;
-        Ok(notes)
+            self.records.write_published(&published)?;
+            firewall.add(&ruleset::port_entries(&published))?;
+            Ok(notes)
+        })
     }
 
     /// Takes back what [`Net::publish`] did, for many containers at once.
@@ -105,15 +106,42 @@ impl Net {
         if found.is_empty() {
             return Ok(());
         }
-        self.in_bridge_netns(|| {
-            let mut firewall = Firewall::lock(self)?;
+        let remove = |firewall: &mut Firewall<'_>| {
             let mut entries = Vec::new();
             for published in &found {
                 self.records.remove_published(&published.container)?;
                 entries.extend(ruleset::port_entries(published));
             }
             firewall.delete(&entries)
-        })
+        };
+        self.in_bridge_netns(|| Firewall::locked(self, remove))
+    }
+}
+
+impl Firewall<'_> {
+    /// Makes the records of published ports agree with whether another firewall
+    /// filters what comes in; true where one had to change.
+    pub(super) fn obey_input_filter(&mut self) -> Result<bool, NetError> {
+        let all = self.net.records.all_published()?;
+        if all.is_empty() {
+            return Ok(false);
+        }
+        let rewritten = !self.input_is_filtered()?;
+        let mut changed = false;
+        for mut published in all {
+            if published
+                .ports
+                .iter()
+                .any(|port| port.rewritten != rewritten)
+            {
+                for port in &mut published.ports {
+                    port.rewritten = rewritten;
+                }
+                self.net.records.write_published(&published)?;
+                changed = true;
+            }
+        }
+        Ok(changed)
     }
 }
 

@@ -17,7 +17,7 @@
 //! `postrouting` matches the input link, which needs Linux 5.7.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use super::nft::{
     DataType, Element, Family, Hook, Meta, Rule, STATE_KNOWN, STATUS_DNAT, Table, Tracked, Verdict,
@@ -258,108 +258,94 @@ fn chains(table: &Table) -> Vec<Request> {
     ]
 }
 
+/// All rules, each with its chain, in order.
 fn rules() -> Vec<(&'static str, Rule)> {
+    let prerouting = [Rule::default()
+        .destination_is_local()
+        .verdict(&jump(PUBLISH))];
+    let chains: [(&str, Vec<Rule>); 6] = [
+        ("prerouting", prerouting.into()),
+        ("output", output_rules()),
+        ("postrouting", postrouting_rules()),
+        ("forward", forward_rules()),
+        (GUARD, guard_rules()),
+        (PUBLISH, publish_rules()),
+    ];
+    let rules = chains.into_iter();
+    rules
+        .flat_map(|(chain, rules)| rules.into_iter().map(move |rule| (chain, rule)))
+        .collect()
+}
+
+fn jump(chain: &str) -> Verdict {
+    Verdict::Jump(chain.to_owned())
+}
+
+fn output_rules() -> Vec<Rule> {
     let rule = Rule::default;
-    let jump = |chain: &str| Verdict::Jump(chain.to_owned());
-    let mut rules = vec![
-        (
-            "prerouting",
-            rule().destination_is_local().verdict(&jump(PUBLISH)),
-        ),
-        (
-            "output",
-            rule()
-                .family(Family::Ip)
-                .load_network(16, 1, 1)
-                .equals(&[127])
-                .verdict(&Verdict::Return),
-        ),
-        (
-            "output",
-            rule()
-                .family(Family::Ip6)
-                .load_network(24, 16, 1)
-                .equals(&std::net::Ipv6Addr::LOCALHOST.octets())
-                .verdict(&Verdict::Return),
-        ),
-        (
-            "output",
-            rule().destination_is_local().verdict(&jump(PUBLISH)),
-        ),
-        (
-            "postrouting",
-            within_bridge(rule())
-                .tracked(Tracked::Status, STATUS_DNAT)
-                .masquerade(),
-        ),
-        (
-            "postrouting",
-            rule()
-                .input_in(Set::Masquerade.name())
-                .output_in(Set::Bridges.name())
-                .verdict(&Verdict::Return),
-        ),
-        (
-            "postrouting",
-            rule().input_in(Set::Masquerade.name()).masquerade(),
-        ),
+    vec![
+        rule()
+            .family(Family::Ip)
+            .load_network(16, 1, 1)
+            .equals(&[127])
+            .verdict(&Verdict::Return),
+        rule()
+            .family(Family::Ip6)
+            .load_network(24, 16, 1)
+            .equals(&Ipv6Addr::LOCALHOST.octets())
+            .verdict(&Verdict::Return),
+        rule().destination_is_local().verdict(&jump(PUBLISH)),
+    ]
+}
+
+fn postrouting_rules() -> Vec<Rule> {
+    let from_masquerading = || Rule::default().input_in(Set::Masquerade.name());
+    vec![
+        within_bridge()
+            .tracked(Tracked::Status, STATUS_DNAT)
+            .masquerade(),
+        from_masquerading()
+            .output_in(Set::Bridges.name())
+            .verdict(&Verdict::Return),
+        from_masquerading().masquerade(),
         // Where br_netfilter rewrites a call while still on the bridge, there
         // is no input link here, and only a call of oneself goes wrong.
-        (
-            "postrouting",
-            from_self(Family::Ip, (12, 16, 4), Set::Self4),
-        ),
-        (
-            "postrouting",
-            from_self(Family::Ip6, (8, 24, 16), Set::Self6),
-        ),
-        (
-            "forward",
-            rule().input_in(Set::Bridges.name()).verdict(&jump(GUARD)),
-        ),
-        (
-            "forward",
-            rule().output_in(Set::Bridges.name()).verdict(&jump(GUARD)),
-        ),
-        (
-            GUARD,
-            rule()
-                .tracked(Tracked::State, STATE_KNOWN)
-                .verdict(&Verdict::Accept),
-        ),
-        (GUARD, within_bridge(rule()).verdict(&Verdict::Accept)),
-        (
-            GUARD,
-            rule()
-                .input_in(Set::Internal.name())
-                .verdict(&Verdict::Drop),
-        ),
-        (
-            GUARD,
-            rule()
-                .output_in(Set::Internal.name())
-                .verdict(&Verdict::Drop),
-        ),
-        (
-            GUARD,
-            rule()
-                .tracked(Tracked::Status, STATUS_DNAT)
-                .verdict(&Verdict::Accept),
-        ),
-        (
-            GUARD,
-            rule()
-                .output_in(Set::Bridges.name())
-                .verdict(&Verdict::Drop),
-        ),
-    ];
-    rules.extend(publish_rules().map(|rule| (PUBLISH, rule)));
-    rules
+        from_self(Family::Ip, (12, 16, 4), Set::Self4),
+        from_self(Family::Ip6, (8, 24, 16), Set::Self6),
+    ]
+}
+
+fn forward_rules() -> Vec<Rule> {
+    let rule = Rule::default;
+    vec![
+        rule().input_in(Set::Bridges.name()).verdict(&jump(GUARD)),
+        rule().output_in(Set::Bridges.name()).verdict(&jump(GUARD)),
+    ]
+}
+
+fn guard_rules() -> Vec<Rule> {
+    let rule = Rule::default;
+    let internal = Set::Internal.name();
+    vec![
+        rule()
+            .tracked(Tracked::State, STATE_KNOWN)
+            .verdict(&Verdict::Accept),
+        within_bridge().verdict(&Verdict::Accept),
+        rule().input_in(internal).verdict(&Verdict::Drop),
+        rule().output_in(internal).verdict(&Verdict::Drop),
+        rule()
+            .tracked(Tracked::Status, STATUS_DNAT)
+            .verdict(&Verdict::Accept),
+        rule()
+            .output_in(Set::Bridges.name())
+            .verdict(&Verdict::Drop),
+    ]
 }
 
 /// `iifname . oifname @same`; a name fills one register of 16 bytes.
-fn within_bridge(rule: Rule) -> Rule {
-    rule.load_meta(Meta::InputName, 1)
+fn within_bridge() -> Rule {
+    Rule::default()
+        .load_meta(Meta::InputName, 1)
         .load_meta(Meta::OutputName, 2)
         .in_set(Set::Same.name())
 }
@@ -376,7 +362,7 @@ fn from_self(family: Family, (source, destination, length): (u32, u32, u32), set
 }
 
 /// Exact addresses before all addresses, in both families.
-fn publish_rules() -> impl Iterator<Item = Rule> {
+fn publish_rules() -> Vec<Rule> {
     // Family, offset and length of the destination address, sets.
     let families = [
         (Family::Ip, (16, 4), Set::Dnat4On, Set::Dnat4),
@@ -401,6 +387,7 @@ fn publish_rules() -> impl Iterator<Item = Rule> {
                 .destination_nat(family, behind_address);
             [exact, any]
         })
+        .collect()
 }
 
 /// A link's name as the kernel compares it.

@@ -284,12 +284,10 @@ pub(in crate::net) fn route_subnets(connection: &mut Connection) -> io::Result<V
         }
         let prefix = message.header.destination_prefix_length;
         let destination = message.attributes.iter().find_map(|attribute| {
-            if let RouteAttribute::Destination(address) = attribute {
-                match address {
-                    RouteAddress::Inet(v4) => Some(IpAddr::V4(*v4)),
-                    RouteAddress::Inet6(v6) => Some(IpAddr::V6(*v6)),
-                    _ => None,
-                }
+            if let RouteAttribute::Destination(RouteAddress::Inet(v4)) = attribute {
+                Some(IpAddr::V4(*v4))
+            } else if let RouteAttribute::Destination(RouteAddress::Inet6(v6)) = attribute {
+                Some(IpAddr::V6(*v6))
             } else {
                 None
             }

@@ -98,12 +98,11 @@ fn parse_address(text: &str) -> Option<SocketAddr> {
         let word = u32::from_str_radix(address.get(start..start + 8)?, 16).ok()?;
         octets.extend(word.to_ne_bytes());
     }
-    let ip = match <[u8; 4]>::try_from(octets.as_slice()) {
-        Ok(v4) => IpAddr::V4(Ipv4Addr::from(v4)),
-        Err(_) => {
-            let v6 = Ipv6Addr::from(<[u8; 16]>::try_from(octets.as_slice()).ok()?);
-            v6.to_ipv4_mapped().map_or(IpAddr::V6(v6), IpAddr::V4)
-        }
+    let ip = if let Ok(v4) = <[u8; 4]>::try_from(octets.as_slice()) {
+        IpAddr::V4(Ipv4Addr::from(v4))
+    } else {
+        let v6 = Ipv6Addr::from(<[u8; 16]>::try_from(octets.as_slice()).ok()?);
+        v6.to_ipv4_mapped().map_or(IpAddr::V6(v6), IpAddr::V4)
     };
     Some(SocketAddr::new(ip, port))
 }

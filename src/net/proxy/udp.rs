@@ -131,10 +131,10 @@ async fn answers(socket: Arc<UdpSocket>, session: Arc<Session>, peer: Peer) -> P
                     .await
                     .ok();
             }
-            // Nobody listened to the last datagram (ICMP); the next may be heard.
-            Ok(Err(_)) => {}
             Err(_) if session.quiet() >= IDLE => return peer,
-            Err(_) => {}
+            // Only the client has been heard of, or nobody listened to its last
+            // datagram (ICMP) and may yet do so.
+            Ok(Err(_)) | Err(_) => {}
         }
     }
 }
@@ -149,14 +149,14 @@ fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Option<(usize, P
         Some(&mut control),
         MsgFlags::MSG_DONTWAIT,
     )?;
-    let local = message.cmsgs()?.find_map(|control| match control {
-        ControlMessageOwned::Ipv4PacketInfo(info) => {
+    let local = message.cmsgs()?.find_map(|control| {
+        if let ControlMessageOwned::Ipv4PacketInfo(info) = control {
             Some(Ipv4Addr::from(info.ipi_addr.s_addr.to_ne_bytes()).into())
-        }
-        ControlMessageOwned::Ipv6PacketInfo(info) => {
+        } else if let ControlMessageOwned::Ipv6PacketInfo(info) = control {
             Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).into())
+        } else {
+            None
         }
-        _ => None,
     });
     let client = message.address.as_ref().and_then(socket_address);
     Ok(client.map(|client| (message.bytes, Peer { client, local })))

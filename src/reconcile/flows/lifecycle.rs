@@ -56,8 +56,8 @@ pub async fn restart(
     session: &Session<'_>,
     project: Option<&Project>,
     services: &[String],
-    timeout: Option<i64>,
     no_deps: bool,
+    timeout: Option<i64>,
 ) -> Result<Plan, ReconcileError> {
     let plan = |desired: Option<&Desired>, observed: &Observed| {
         plan_restart(desired, observed, services, no_deps, timeout)
@@ -75,9 +75,10 @@ pub async fn kill(
     project: Option<&Project>,
     services: &[String],
     signal: i32,
+    remove_orphans: bool,
 ) -> Result<Plan, ReconcileError> {
     let plan = |desired: Option<&Desired>, observed: &Observed| {
-        plan_kill(desired, observed, services, signal)
+        plan_kill(desired, observed, services, signal, remove_orphans)
     };
     walk(session, project, OnFailure::Continue, plan).await
 }
@@ -103,6 +104,9 @@ pub(super) async fn walk_over<B: Backend>(
     let sight = observe(session.layout, session.project)?;
     let desired = super::desired_without_images(project);
     let plan = plan(desired.as_ref(), &sight.observed)?;
+    if session.dry_run {
+        return Ok(plan);
+    }
     super::tell(session.sink, &plan);
     let executor = Executor {
         backend,
@@ -113,6 +117,6 @@ pub(super) async fn walk_over<B: Backend>(
         wait_timeout: None::<Duration>,
         observer: None,
     };
-    executor.run(&plan, Some(lock)).await?;
+    executor.run(&plan, lock).await?;
     Ok(plan)
 }

@@ -5,11 +5,13 @@
 
 mod down;
 mod lifecycle;
+mod pull;
 mod run;
 mod up;
 
 pub use down::down;
 pub use lifecycle::{kill, restart, start, stop};
+pub use pull::{PullChoices, pull};
 pub use run::run_prepare;
 pub use up::up;
 

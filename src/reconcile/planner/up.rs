@@ -16,9 +16,9 @@ use super::select;
 pub enum Recreate {
     /// When it is not as declared.
     #[default]
-    Changed,
+    Diverged,
     /// Always.
-    Always,
+    Force,
     /// Never.
     Never,
 }
@@ -177,7 +177,7 @@ impl<'a> Decider<'a> {
         match choices.recreate {
             choice if asked || choices.always_recreate_deps => choice,
             Recreate::Never => Recreate::Never,
-            Recreate::Always | Recreate::Changed => Recreate::Changed,
+            Recreate::Force | Recreate::Diverged => Recreate::Diverged,
         }
     }
 }

@@ -37,7 +37,12 @@ pub(super) struct Processes {
 
 impl Processes {
     pub(super) fn new(identity: Identity) -> io::Result<Self> {
-        Ok(Self { identity, binary: binary::own()?, first_streams: None, lost: false })
+        Ok(Self {
+            identity,
+            binary: binary::own()?,
+            first_streams: None,
+            lost: false,
+        })
     }
 }
 
@@ -74,10 +79,8 @@ impl Host for Processes {
         // Its standard library empties the child's signal mask.
         let child = command.spawn()?;
         let process = i32::try_from(child.id()).unwrap_or(0);
-        let pidfd = rustix::process::pidfd_open(
-            pid(process)?,
-            rustix::process::PidfdFlags::empty(),
-        )?;
+        let pidfd =
+            rustix::process::pidfd_open(pid(process)?, rustix::process::PidfdFlags::empty())?;
         Ok((process, pidfd))
     }
 
@@ -138,12 +141,22 @@ fn hand_over(
         let fds: Vec<_> = fds.iter().map(|fd| fd.as_fd()).collect();
         packet::send(&writer, &Handover::Store(message), &fds)?;
     }
-    if let Some(Supervisor { pid, pidfd, socket: Some(socket), .. }) = state.supervisor {
+    if let Some(Supervisor {
+        pid,
+        pidfd,
+        socket: Some(socket),
+        ..
+    }) = state.supervisor
+    {
         let message = Handover::Supervisor { pid: *pid };
         packet::send(&writer, &message, &[pidfd.as_fd(), socket.as_fd()])?;
     }
     packet::send(&writer, &Handover::End, &[])?;
-    let mut args = vec![OsString::from("skiff"), COMMAND.into(), Stage::Resumed.word().into()];
+    let mut args = vec![
+        OsString::from("skiff"),
+        COMMAND.into(),
+        Stage::Resumed.word().into(),
+    ];
     args.extend(identity.args());
     let args: Vec<CString> = args
         .into_iter()

@@ -64,7 +64,11 @@ impl Journal {
         let mut line = serde_json::to_vec(entry)?;
         line.resize(SLOT - 1, b' ');
         line.push(b'\n');
-        let slot = self.used.iter().position(|used| !used).unwrap_or(self.used.len());
+        let slot = self
+            .used
+            .iter()
+            .position(|used| !used)
+            .unwrap_or(self.used.len());
         self.file.file().write_all_at(&line, offset(slot))?;
         match self.used.get_mut(slot) {
             Some(used) => *used = true,
@@ -86,7 +90,11 @@ impl Journal {
 /// Reads a journal that no keeper holds any more.
 pub(crate) fn read(path: &Path) -> io::Result<Vec<ExitEntry>> {
     match fs::read(path) {
-        Ok(bytes) => Ok(read_slots(&bytes).1.into_iter().map(|(_, entry)| entry).collect()),
+        Ok(bytes) => Ok(read_slots(&bytes)
+            .1
+            .into_iter()
+            .map(|(_, entry)| entry)
+            .collect()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(error),
     }
@@ -114,8 +122,16 @@ mod tests {
     use super::*;
 
     fn entry(key: &str, code: i32) -> ExitEntry {
-        let ended = Ended { code: Some(code), at: i64::MAX };
-        ExitEntry { key: key.to_owned(), kind: ChildKind::Container, pid: i32::MAX, ended }
+        let ended = Ended {
+            code: Some(code),
+            at: i64::MAX,
+        };
+        ExitEntry {
+            key: key.to_owned(),
+            kind: ChildKind::Container,
+            pid: i32::MAX,
+            ended,
+        }
     }
 
     #[test]

@@ -15,11 +15,11 @@ mod store;
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-pub(crate) use journal::{ExitEntry, read as read_journal};
+pub(crate) use journal::read as read_journal;
 pub(crate) use message::{ChildKind, Ended, FromKeeper, KEEPER_VERSION, ToKeeper};
 
 use self::host::Processes;
@@ -85,7 +85,10 @@ impl Identity {
         let project = args.next()?.into_string().ok()?;
         let data = PathBuf::from(args.next()?);
         let run = PathBuf::from(args.next()?);
-        Some(Self { project, layout: Layout::new(data, run) })
+        Some(Self {
+            project,
+            layout: Layout::new(data, run),
+        })
     }
 }
 
@@ -100,7 +103,10 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     match enter(stage, &identity) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            report(&format!("cannot start the keeper of project `{}`: {error}", identity.project));
+            report(&format!(
+                "cannot start the keeper of project `{}`: {error}",
+                identity.project
+            ));
             ExitCode::FAILURE
         }
     }

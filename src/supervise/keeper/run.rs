@@ -23,7 +23,12 @@ const GOOD_LIFE: Duration = Duration::from_secs(10);
 /// What the loop cannot do by itself: making processes.
 pub(super) trait Host {
     /// Clones a child from its descriptors; must not wait for it.
-    fn launch(&mut self, kind: ChildKind, shape: Shape, fds: Vec<OwnedFd>) -> Result<(i32, OwnedFd), String>;
+    fn launch(
+        &mut self,
+        kind: ChildKind,
+        shape: Shape,
+        fds: Vec<OwnedFd>,
+    ) -> Result<(i32, OwnedFd), String>;
     /// Starts a supervisor that has this socket as its standard input.
     fn supervisor(&mut self, socket: OwnedFd) -> io::Result<(i32, OwnedFd)>;
     /// Goes on as another binary; returns only where that failed.
@@ -54,17 +59,20 @@ pub(super) struct Supervisor {
 impl Supervisor {
     /// Enters a supervisor that runs.
     pub(super) fn new(process: i32, pidfd: OwnedFd, socket: OwnedFd) -> Self {
-        Self { pid: process, pidfd, socket: Some(socket), since: Instant::now() }
+        Self {
+            pid: process,
+            pidfd,
+            socket: Some(socket),
+            since: Instant::now(),
+        }
     }
 
     /// Finds the supervisor at the other end of a socket that it made.
     pub(super) fn of_socket(socket: OwnedFd) -> io::Result<Self> {
         let peer = rustix::net::sockopt::socket_peercred(&socket)?;
         let process = peer.pid.as_raw_nonzero().get();
-        let pidfd = rustix::process::pidfd_open(
-            pid(process)?,
-            rustix::process::PidfdFlags::empty(),
-        )?;
+        let pidfd =
+            rustix::process::pidfd_open(pid(process)?, rustix::process::PidfdFlags::empty())?;
         Ok(Self::new(process, pidfd, socket))
     }
 }
@@ -134,7 +142,10 @@ impl<H: Host> Keeper<H> {
         let Some(binary) = self.binary.take_if(|_| self.outgoing.is_empty()) else {
             return;
         };
-        let state = Resume { list: self.store.list(), supervisor: self.supervisor.as_ref() };
+        let state = Resume {
+            list: self.store.list(),
+            supervisor: self.supervisor.as_ref(),
+        };
         // Where it fails, this image simply goes on.
         drop(self.host.reexec(binary, state));
     }
@@ -166,7 +177,12 @@ impl<H: Host> Keeper<H> {
             Err(errno) => return Err(errno.into()),
         }
         let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
-        Ok(wakes.into_iter().zip(ready).filter(|(_, ready)| *ready).map(|(wake, _)| wake).collect())
+        Ok(wakes
+            .into_iter()
+            .zip(ready)
+            .filter(|(_, ready)| *ready)
+            .map(|(wake, _)| wake)
+            .collect())
     }
 
     fn start_supervisor(&mut self) {
@@ -198,7 +214,11 @@ impl<H: Host> Keeper<H> {
     fn plan_restart(&mut self) {
         // The first failure is made good at once: names and proxied ports
         // are without answers until then.
-        let pause = if self.pause == FIRST_PAUSE { Duration::ZERO } else { self.pause };
+        let pause = if self.pause == FIRST_PAUSE {
+            Duration::ZERO
+        } else {
+            self.pause
+        };
         self.restart_at = Some(Instant::now() + pause);
         self.pause = (self.pause * 2).min(LAST_PAUSE);
     }
@@ -231,7 +251,13 @@ impl<H: Host> Keeper<H> {
                 let list = self.store.list();
                 self.outgoing.extend(list);
                 let pid = rustix::process::getpid().as_raw_nonzero().get();
-                self.outgoing.push_back(FromKeeper::Adopted { version: KEEPER_VERSION, pid }.into());
+                self.outgoing.push_back(
+                    FromKeeper::Adopted {
+                        version: KEEPER_VERSION,
+                        pid,
+                    }
+                    .into(),
+                );
             }
             ToKeeper::Launch { key, kind, shape } => {
                 let message = match self.host.launch(kind, shape, fds) {

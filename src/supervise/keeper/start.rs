@@ -80,7 +80,10 @@ pub(super) fn close_to_others() -> io::Result<()> {
 }
 
 fn limits() -> Vec<(Resource, Rlimit)> {
-    let both = |value| Rlimit { current: value, maximum: value };
+    let both = |value| Rlimit {
+        current: value,
+        maximum: value,
+    };
     let mut limits: Vec<(Resource, Rlimit)> = [
         Resource::As,
         Resource::Core,
@@ -101,7 +104,13 @@ fn limits() -> Vec<(Resource, Rlimit)> {
         (Resource::Msgqueue, both(Some(MESSAGE_QUEUES))),
         (Resource::Nice, both(Some(0))),
         (Resource::Rtprio, both(Some(0))),
-        (Resource::Stack, Rlimit { current: Some(STACK), maximum: None }),
+        (
+            Resource::Stack,
+            Rlimit {
+                current: Some(STACK),
+                maximum: None,
+            },
+        ),
     ]);
     limits
 }

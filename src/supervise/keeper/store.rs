@@ -40,7 +40,10 @@ pub(super) struct Outgoing {
 
 impl From<FromKeeper> for Outgoing {
     fn from(message: FromKeeper) -> Self {
-        Self { message, fds: Vec::new() }
+        Self {
+            message,
+            fds: Vec::new(),
+        }
     }
 }
 
@@ -59,11 +62,25 @@ impl Store {
         let children = left
             .into_iter()
             .map(|(slot, entry)| {
-                let life = Life::Ended { ended: entry.ended, slot: Some(slot) };
-                (entry.key, Child { kind: entry.kind, pid: entry.pid, life })
+                let life = Life::Ended {
+                    ended: entry.ended,
+                    slot: Some(slot),
+                };
+                (
+                    entry.key,
+                    Child {
+                        kind: entry.kind,
+                        pid: entry.pid,
+                        life,
+                    },
+                )
             })
             .collect();
-        Ok(Self { held: BTreeMap::new(), children, journal })
+        Ok(Self {
+            held: BTreeMap::new(),
+            children,
+            journal,
+        })
     }
 
     /// Enters a new child and makes the message that tells of it.
@@ -77,21 +94,33 @@ impl Store {
         let pidfd = Rc::new(pidfd);
         let fds = vec![Rc::clone(&pidfd)];
         self.forget(&key);
-        let child = Child { kind, pid, life: Life::Running { pidfd } };
+        let child = Child {
+            kind,
+            pid,
+            life: Life::Running { pidfd },
+        };
         self.children.insert(key.clone(), child);
-        Outgoing { message: FromKeeper::Launched { key, pid }, fds }
+        Outgoing {
+            message: FromKeeper::Launched { key, pid },
+            fds,
+        }
     }
 
     /// Closes a descriptor and those below it.
     pub(super) fn release(&mut self, prefix: &str) {
         self.held.retain(|key, _| {
-            !key.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            !key.strip_prefix(prefix)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         });
     }
 
     /// Drops a child whose exit was dealt with; a running one stays.
     pub(super) fn forget(&mut self, key: &str) {
-        if let Some(Child { life: Life::Ended { slot, .. }, .. }) = self.children.get(key) {
+        if let Some(Child {
+            life: Life::Ended { slot, .. },
+            ..
+        }) = self.children.get(key)
+        {
             if let Some(slot) = *slot {
                 // A slot that cannot be freed costs its space and nothing
                 // else: the supervisor ignores exits of unknown runs.
@@ -111,19 +140,31 @@ impl Store {
             WaitId::PidFd(pidfd.as_fd()),
             WaitIdOptions::EXITED | WaitIdOptions::NOHANG,
         ) {
-            Ok(Some(status)) => {
-                status.exit_status().or_else(|| status.terminating_signal().map(|signal| 128 + signal))
-            }
+            Ok(Some(status)) => status
+                .exit_status()
+                .or_else(|| status.terminating_signal().map(|signal| 128 + signal)),
             Ok(None) | Err(rustix::io::Errno::INTR) => return None,
             // Reaped by someone else, which nothing does: the code is lost.
             Err(_) => None,
         };
         let ended = Ended { code, at: now() };
-        let entry = ExitEntry { key: key.to_owned(), kind: child.kind, pid: child.pid, ended };
+        let entry = ExitEntry {
+            key: key.to_owned(),
+            kind: child.kind,
+            pid: child.pid,
+            ended,
+        };
         // Without room for the journal the exit is still told and kept here.
         let slot = self.journal.append(&entry).ok();
         child.life = Life::Ended { ended, slot };
-        Some(FromKeeper::Exited { key: entry.key, pid: entry.pid, ended }.into())
+        Some(
+            FromKeeper::Exited {
+                key: entry.key,
+                pid: entry.pid,
+                ended,
+            }
+            .into(),
+        )
     }
 
     /// Everything, as the answer to [`super::message::ToKeeper::Adopt`].
@@ -143,8 +184,12 @@ impl Store {
                 Life::Running { pidfd } => (None, vec![Rc::clone(pidfd)]),
                 Life::Ended { ended, .. } => (Some(*ended), Vec::new()),
             };
-            let message =
-                FromKeeper::Child { key: key.clone(), kind: child.kind, pid: child.pid, ended };
+            let message = FromKeeper::Child {
+                key: key.clone(),
+                kind: child.kind,
+                pid: child.pid,
+                ended,
+            };
             Outgoing { message, fds }
         }));
         list
@@ -154,11 +199,19 @@ impl Store {
     pub(super) fn restore(&mut self, message: FromKeeper, fds: Vec<OwnedFd>) {
         match message {
             FromKeeper::Held { keys } => {
-                self.held.extend(keys.into_iter().zip(fds.into_iter().map(Rc::new)));
+                self.held
+                    .extend(keys.into_iter().zip(fds.into_iter().map(Rc::new)));
             }
-            FromKeeper::Child { key, kind, pid, ended: None } => {
+            FromKeeper::Child {
+                key,
+                kind,
+                pid,
+                ended: None,
+            } => {
                 if let Some(pidfd) = fds.into_iter().next() {
-                    let life = Life::Running { pidfd: Rc::new(pidfd) };
+                    let life = Life::Running {
+                        pidfd: Rc::new(pidfd),
+                    };
                     self.children.insert(key, Child { kind, pid, life });
                 }
             }
@@ -185,8 +238,14 @@ pub(super) fn reaped(pidfd: impl AsFd) -> bool {
         // No child of ours (a supervisor that started this keeper): a pidfd
         // that is readable belongs to a process that has ended.
         Err(rustix::io::Errno::CHILD) => {
-            let mut poll = [rustix::event::PollFd::new(&pidfd, rustix::event::PollFlags::IN)];
-            let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+            let mut poll = [rustix::event::PollFd::new(
+                &pidfd,
+                rustix::event::PollFlags::IN,
+            )];
+            let now = rustix::event::Timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            };
             rustix::event::poll(&mut poll, Some(&now)).is_ok_and(|ready| ready > 0)
         }
         Err(_) => false,

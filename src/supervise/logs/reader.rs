@@ -9,11 +9,13 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use rustix::fs::inotify;
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::cursor::{Cursor, WholeLine};
 use super::line::{Stream, format_time};
 use crate::state::atomic;
+use crate::supervise::ready::watched;
 use crate::supervise::record::{RunRecord, RunState};
 
 /// Which lines are read.
@@ -108,7 +110,7 @@ impl LogReader {
     pub fn new(options: ReadOptions) -> io::Result<Self> {
         let watches = if options.follow {
             let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
-            let inotify = AsyncFd::new(inotify::init(flags)?)?;
+            let inotify = watched(inotify::init(flags)?, Interest::READABLE)?;
             Some(Watches {
                 inotify,
                 sources: HashMap::new(),

@@ -8,6 +8,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::supervise::packet::{self, Packet};
+use crate::supervise::ready::watched;
 
 /// One end of a SOCK_SEQPACKET pair.
 #[derive(Debug)]
@@ -18,7 +19,9 @@ pub(super) struct Channel {
 impl Channel {
     pub(super) fn new(socket: OwnedFd) -> io::Result<Self> {
         let interest = Interest::READABLE.add(Interest::WRITABLE);
-        Ok(Self { socket: AsyncFd::with_interest(socket, interest)? })
+        Ok(Self {
+            socket: watched(socket, interest)?,
+        })
     }
 
     /// Sends a value and descriptors, which are closed here afterwards.
@@ -33,6 +36,8 @@ impl Channel {
 
     /// Receives a packet; `None` when the other end is gone.
     pub(super) async fn receive(&self) -> io::Result<Option<Packet>> {
-        self.socket.async_io(Interest::READABLE, packet::receive).await
+        self.socket
+            .async_io(Interest::READABLE, |socket| packet::receive(socket))
+            .await
     }
 }

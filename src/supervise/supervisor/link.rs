@@ -89,7 +89,11 @@ impl Link {
         let channel = Channel::new(socket)?;
         channel.send(&ToKeeper::Adopt, Vec::new()).await?;
         let (outgoing, queue) = unbounded_channel();
-        let shared = Arc::new(Shared { identity, outgoing, state: Mutex::default() });
+        let shared = Arc::new(Shared {
+            identity,
+            outgoing,
+            state: Mutex::default(),
+        });
         let mut inheritance = Inheritance::default();
         while let Some(packet) = channel.receive().await? {
             if shared.inherit(packet, &mut inheritance)? {
@@ -110,8 +114,16 @@ impl Link {
     ) -> Result<Process, String> {
         let (answer, wait) = oneshot::channel();
         self.shared.state().launches.insert(key.to_owned(), answer);
-        self.send(ToKeeper::Launch { key: key.to_owned(), kind, shape }, fds);
-        wait.await.map_err(|_| "the keeper ended while it made the process".to_owned())?
+        self.send(
+            ToKeeper::Launch {
+                key: key.to_owned(),
+                kind,
+                shape,
+            },
+            fds,
+        );
+        wait.await
+            .map_err(|_| "the keeper ended while it made the process".to_owned())?
     }
 
     /// Watches a process 1 that is no child of the keeper.
@@ -126,7 +138,11 @@ impl Link {
         };
         self.shared.state().children.insert(key.to_owned(), child);
         self.shared.watch(key.to_owned(), pid, Arc::clone(&pidfd));
-        Process { pid, pidfd: Some(pidfd), exit: wait }
+        Process {
+            pid,
+            pidfd: Some(pidfd),
+            exit: wait,
+        }
     }
 
     /// The name under which the pidfd of such a process is held.
@@ -139,7 +155,12 @@ impl Link {
         let copy = fd.try_clone()?;
         let fd = Arc::new(fd);
         self.remember(key, Arc::clone(&fd));
-        self.send(ToKeeper::Hold { key: key.to_owned() }, vec![copy]);
+        self.send(
+            ToKeeper::Hold {
+                key: key.to_owned(),
+            },
+            vec![copy],
+        );
         Ok(fd)
     }
 
@@ -148,17 +169,35 @@ impl Link {
         self.shared.state().held.insert(key.to_owned(), fd);
     }
 
+    /// A descriptor that is held under this name.
+    pub(super) fn held(&self, key: &str) -> Option<Arc<OwnedFd>> {
+        self.shared.state().held.get(key).cloned()
+    }
+
     /// Lets go of a name and those below it.
     pub(super) fn release(&self, prefix: &str) {
         let below = format!("{prefix}/");
-        self.shared.state().held.retain(|key, _| key != prefix && !key.starts_with(&below));
-        self.send(ToKeeper::Release { prefix: prefix.to_owned() }, Vec::new());
+        self.shared
+            .state()
+            .held
+            .retain(|key, _| key != prefix && !key.starts_with(&below));
+        self.send(
+            ToKeeper::Release {
+                prefix: prefix.to_owned(),
+            },
+            Vec::new(),
+        );
     }
 
     /// The exit of this child is dealt with.
     pub(super) fn acknowledge(&self, key: &str) {
         self.shared.state().children.remove(key);
-        self.send(ToKeeper::Ack { key: key.to_owned() }, Vec::new());
+        self.send(
+            ToKeeper::Ack {
+                key: key.to_owned(),
+            },
+            Vec::new(),
+        );
     }
 
     /// Has the keeper go on as another binary; returns when it was told.
@@ -198,16 +237,28 @@ impl Shared {
         let message = packet.parse()?;
         match message {
             FromKeeper::Held { keys } => inheritance.held.extend(keys.into_iter().zip(packet.fds)),
-            FromKeeper::Child { key, kind, pid, ended } => {
+            FromKeeper::Child {
+                key,
+                kind,
+                pid,
+                ended,
+            } => {
                 let pidfd = packet.fds.into_iter().next().map(Arc::new);
                 let (sender, exit) = oneshot::channel();
-                let mut child = Child { kind, pid, pidfd: pidfd.clone(), exit: None };
+                let mut child = Child {
+                    kind,
+                    pid,
+                    pidfd: pidfd.clone(),
+                    exit: None,
+                };
                 match ended {
                     Some(ended) => drop(sender.send(ended)),
                     None => child.exit = Some(sender),
                 }
                 self.state().children.insert(key.clone(), child);
-                inheritance.processes.insert(key, (kind, Process { pid, pidfd, exit }));
+                inheritance
+                    .processes
+                    .insert(key, (kind, Process { pid, pidfd, exit }));
             }
             FromKeeper::Adopted { version, .. } => {
                 if version > KEEPER_VERSION {
@@ -242,7 +293,12 @@ impl Shared {
             }
             FromKeeper::Exited { key, pid, ended } => self.ended(&key, pid, ended),
             // What a new keeper read in the old one's journal.
-            FromKeeper::Child { key, pid, ended: Some(ended), .. } => self.ended(&key, pid, ended),
+            FromKeeper::Child {
+                key,
+                pid,
+                ended: Some(ended),
+                ..
+            } => self.ended(&key, pid, ended),
             FromKeeper::Child { .. } | FromKeeper::Held { .. } | FromKeeper::Adopted { .. } => {}
         }
     }
@@ -251,14 +307,29 @@ impl Shared {
         let (sender, exit) = oneshot::channel();
         let mut state = self.state();
         let answer = state.launches.remove(&key);
-        let kind = if key.contains('/') { ChildKind::Exec } else { ChildKind::Container };
-        let child = Child { kind, pid, pidfd: Some(Arc::clone(&pidfd)), exit: Some(sender) };
+        let kind = if key.contains('/') {
+            ChildKind::Exec
+        } else {
+            ChildKind::Container
+        };
+        let child = Child {
+            kind,
+            pid,
+            pidfd: Some(Arc::clone(&pidfd)),
+            exit: Some(sender),
+        };
         state.children.insert(key, child);
         drop(state);
         if let Some(answer) = answer {
             // Whoever asked may have given up; the exit is acknowledged all
             // the same when it comes.
-            answer.send(Ok(Process { pid, pidfd: Some(pidfd), exit })).ok();
+            answer
+                .send(Ok(Process {
+                    pid,
+                    pidfd: Some(pidfd),
+                    exit,
+                }))
+                .ok();
         }
     }
 
@@ -272,7 +343,9 @@ impl Shared {
             .and_then(|child| child.exit.take());
         if exit.is_none_or(|exit| exit.send(ended).is_err()) {
             // Nobody waits for it (a probe that was given up).
-            let ack = ToKeeper::Ack { key: key.to_owned() };
+            let ack = ToKeeper::Ack {
+                key: key.to_owned(),
+            };
             self.outgoing.send(Out::Message(ack, Vec::new())).ok();
         }
     }
@@ -306,7 +379,9 @@ impl Shared {
         }
         for (key, kind, pid, pidfd) in orphans {
             if kind == ChildKind::Container {
-                state.held.insert(Link::orphan_key(&key), Arc::clone(&pidfd));
+                state
+                    .held
+                    .insert(Link::orphan_key(&key), Arc::clone(&pidfd));
             }
             self.watch(key, pid, pidfd);
         }

@@ -289,9 +289,17 @@ mod tests {
                     continue;
                 };
                 let ends = state.has_process() && !next.has_process();
-                assert_eq!(effects.contains(&Effect::Finish), ends, "{state:?} {event:?}");
+                assert_eq!(
+                    effects.contains(&Effect::Finish),
+                    ends,
+                    "{state:?} {event:?}"
+                );
                 let begins = !state.has_process() && next.has_process();
-                assert_eq!(effects.contains(&Effect::Announce), begins, "{state:?} {event:?}");
+                assert_eq!(
+                    effects.contains(&Effect::Announce),
+                    begins,
+                    "{state:?} {event:?}"
+                );
             }
         }
     }
@@ -300,10 +308,15 @@ mod tests {
     fn a_stop_leads_to_the_end_from_everywhere_whatever_the_policy_says() {
         for state in STATES.into_iter().filter(|state| *state != State::Removed) {
             let (stopped, _) = state.next(Event::Stop).unwrap();
-            let launched = stopped.next(Event::Launched).map_or(stopped, |(next, _)| next);
+            let launched = stopped
+                .next(Event::Launched)
+                .map_or(stopped, |(next, _)| next);
             let ended = launched.next(Event::Ended { restart: true });
             let last = ended.map_or(launched, |(next, _)| next);
-            assert!(!last.is_alive(), "{state:?} -> {stopped:?} -> {launched:?} -> {last:?}");
+            assert!(
+                !last.is_alive(),
+                "{state:?} -> {stopped:?} -> {launched:?} -> {last:?}"
+            );
         }
     }
 }

@@ -1,44 +1,37 @@
 //! How a process ended that nobody of ours can wait for: the keeper that
 //! cloned it is dead.
 
-
 use std::os::fd::OwnedFd;
 
-use fs_err as fs;
 use jiff::Timestamp;
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
+use crate::engine::process::ProcessIdentity;
 use crate::engine::sys;
 use crate::supervise::keeper::Ended;
-
-/// Field 52 of `/proc/PID/stat`, counted from behind the command's name, which
-/// is field 2: the wait status of a zombie.
-const EXIT_CODE_FIELD: usize = 52 - 3;
+use crate::supervise::ready::watched;
 
 /// Waits for its end. The code comes from its zombie where that is still there,
 /// else from the kernel's memory of it (PIDFD_GET_INFO, Linux 6.15), else it
 /// is unknown.
 pub(super) async fn wait(pid: i32, pidfd: &OwnedFd) -> Ended {
     if let Ok(copy) = pidfd.try_clone()
-        && let Ok(watched) = AsyncFd::with_interest(copy, Interest::READABLE)
+        && let Ok(watched) = watched(copy, Interest::READABLE)
     {
         // An error can only mean that it cannot be watched any longer.
         watched.readable().await.map(|_| ()).ok();
     }
-    let status = zombie_status(pid).or_else(|| sys::pidfd_exit_status(pidfd).ok().flatten());
+    // The pidfd says that it has ended: a living process of this number is
+    // another one, and has no status.
+    let zombie = ProcessIdentity::of(pid)
+        .ok()
+        .and_then(|identity| identity.zombie_status());
+    let status = zombie.or_else(|| sys::pidfd_exit_status(pidfd).ok().flatten());
     let at = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
-    Ended { code: status.map(exit_code), at }
-}
-
-/// The wait status of a zombie; the pidfd says that it has ended, so a living
-/// process of this number is another one.
-fn zombie_status(pid: i32) -> Option<i32> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let mut fields = text.rsplit_once(") ")?.1.split(' ');
-    let state = fields.clone().next()?;
-    matches!(state, "Z" | "X").then_some(())?;
-    fields.nth(EXIT_CODE_FIELD)?.trim().parse().ok()
+    Ended {
+        code: status.map(exit_code),
+        at,
+    }
 }
 
 /// Exit code, 128 + N for signal N.
@@ -48,7 +41,6 @@ fn exit_code(status: i32) -> i32 {
         signal => 128 + signal,
     }
 }
-
 
 #[cfg(test)]
 mod tests {
@@ -66,7 +58,10 @@ mod tests {
     #[tokio::test]
     async fn the_code_of_a_zombie_is_read() {
         for (script, code) in [("exit 7", 7), ("kill -9 $$", 137), ("true", 0)] {
-            let mut child = Command::new("/bin/sh").args(["-c", script]).spawn().unwrap();
+            let mut child = Command::new("/bin/sh")
+                .args(["-c", script])
+                .spawn()
+                .unwrap();
             let (pid, pidfd) = open(child.id());
             assert_eq!(wait(pid, &pidfd).await.code, Some(code), "{script}");
             child.wait().unwrap();
@@ -75,7 +70,10 @@ mod tests {
 
     #[tokio::test]
     async fn the_code_of_a_reaped_process_is_known_or_unknown_but_never_wrong() {
-        let mut child = Command::new("/bin/sh").args(["-c", "exit 9"]).spawn().unwrap();
+        let mut child = Command::new("/bin/sh")
+            .args(["-c", "exit 9"])
+            .spawn()
+            .unwrap();
         let (pid, pidfd) = open(child.id());
         child.wait().unwrap();
         let code = wait(pid, &pidfd).await.code;

@@ -1,6 +1,7 @@
 //! Images made by the tests themselves: Docker archives, OCI archives, and
 //! uploads to a registry.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -342,8 +343,10 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 fn hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes)
         .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+        .fold(String::new(), |mut text, byte| {
+            write!(text, "{byte:02x}").expect("memory");
+            text
+        })
 }
 
 fn digest(bytes: &[u8]) -> String {

@@ -36,12 +36,11 @@ pub(crate) fn isolated<F: FnOnce(&Sandbox)>(body: F) {
 /// The same, after `prepare`, which runs in the machine's own namespaces: for
 /// what must be fetched from the outside.
 pub(crate) fn isolated_after<F: FnOnce(&Sandbox)>(prepare: impl FnOnce(), body: F) {
-    match skiff::env::read_path(HOME_VARIABLE) {
-        Some(home) => inner(&home, body),
-        None => {
-            prepare();
-            outer(&test_name::<F>());
-        }
+    if let Some(home) = skiff::env::read_path(HOME_VARIABLE) {
+        inner(&home, body);
+    } else {
+        prepare();
+        outer(&test_name::<F>());
     }
 }
 

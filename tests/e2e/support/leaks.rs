@@ -78,10 +78,8 @@ fn leftover_processes() -> Vec<Process> {
     loop {
         // A zombie is the harness's own child that nobody waited for.
         let alive: Vec<Process> = processes().into_iter().filter(|p| p.state != 'Z').collect();
-        match alive.first() {
-            None => return alive,
-            Some(first) if wait_exit(first.pid, end) => {}
-            Some(_) => return alive,
+        if !alive.first().is_some_and(|first| wait_exit(first.pid, end)) {
+            return alive;
         }
     }
 }

@@ -88,10 +88,10 @@ impl Terminal {
         let end = Instant::now() + *DEADLINE;
         while !self.screen.contains(part) {
             let rest = end.saturating_duration_since(Instant::now());
-            match self.bytes.recv_timeout(rest) {
-                Ok(bytes) => self.screen.push_str(&String::from_utf8_lossy(&bytes)),
-                Err(_) => panic!("the terminal never showed `{part}`:\n{}", self.screen),
-            }
+            let Ok(bytes) = self.bytes.recv_timeout(rest) else {
+                panic!("the terminal never showed `{part}`:\n{}", self.screen);
+            };
+            self.screen.push_str(&String::from_utf8_lossy(&bytes));
         }
         std::mem::take(&mut self.screen)
     }

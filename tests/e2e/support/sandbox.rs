@@ -223,9 +223,9 @@ impl Project<'_> {
     #[track_caller]
     pub(crate) fn container_field(&self, service: &str, field: &str) -> String {
         let container = self.container(service);
-        match &container[field] {
-            serde_json::Value::String(text) => text.clone(),
-            other => other.to_string(),
-        }
+        let value = &container[field];
+        value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned)
     }
 }

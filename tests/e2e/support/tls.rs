@@ -113,7 +113,7 @@ fn serve(stream: impl Read + Write, answer: &dyn Fn(&Request) -> Answer) -> std:
             body.len()
         );
         for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+            head.extend([name.as_str(), ": ", &value, "\r\n"]);
         }
         head.push_str("\r\n");
         let stream = reader.get_mut();
@@ -143,7 +143,7 @@ fn read_request(reader: &mut impl BufRead) -> std::io::Result<Option<Request>> {
         reader.read_line(&mut line)?;
         match line.trim_end().split_once(':') {
             Some((name, value)) => {
-                headers.push((name.to_ascii_lowercase(), value.trim().to_owned()))
+                headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
             }
             None => {
                 return Ok(Some(Request {
@@ -167,12 +167,12 @@ pub(crate) fn serve_proxy(
     thread::spawn(move || {
         for client in listener.incoming().flatten() {
             let seen = Arc::clone(&seen);
-            thread::spawn(move || relay(client, to, seen.as_ref()).ok());
+            thread::spawn(move || relay(&client, to, seen.as_ref()).ok());
         }
     });
 }
 
-fn relay(client: TcpStream, to: &str, seen: &dyn Fn(&str)) -> std::io::Result<()> {
+fn relay(client: &TcpStream, to: &str, seen: &dyn Fn(&str)) -> std::io::Result<()> {
     let mut reader = BufReader::new(client.try_clone()?);
     let Some(request) = read_request(&mut reader)? else {
         return Ok(());

@@ -1,0 +1,169 @@
+//! The two sides: how each is called, and the projects that both run.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use fs_err as fs;
+
+use crate::memory;
+
+/// One of the programs that are compared.
+pub(crate) enum Side {
+    /// The binary of this crate, with data and run roots of its own.
+    Skiff {
+        /// `$SKIFF_DATA_ROOT`.
+        data: PathBuf,
+        /// `$SKIFF_RUN_ROOT`.
+        run: PathBuf,
+    },
+    /// `docker compose`.
+    Docker,
+}
+
+impl Side {
+    /// skiff with its roots below `home`.
+    pub(crate) fn skiff(home: &Path) -> Self {
+        Self::Skiff {
+            data: home.join("data"),
+            run: home.join("run"),
+        }
+    }
+
+    /// Docker, where it answers.
+    pub(crate) fn docker() -> Option<Self> {
+        let mut ask = Command::new("docker");
+        let answers = ask
+            .args(["compose", "ls"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        answers
+            .status()
+            .is_ok_and(|status| status.success())
+            .then_some(Self::Docker)
+    }
+
+    /// As the table calls it.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Skiff { .. } => "skiff".to_owned(),
+            Self::Docker => "Docker Compose".to_owned(),
+        }
+    }
+
+    /// Gets the image, so that no round pays for it.
+    pub(crate) fn fetch(&self, image: &str) {
+        match self {
+            Self::Skiff { data, .. } => {
+                let home = data.parent().expect("a folder in a folder");
+                let dir = project(home, "benchpull", &one(image));
+                self.compose(&dir, &["pull"]);
+            }
+            Self::Docker => {
+                let status = Command::new("docker").args(["pull", "-q", image]).status();
+                assert!(
+                    status.is_ok_and(|status| status.success()),
+                    "docker pull {image}"
+                );
+            }
+        }
+    }
+
+    /// Runs a Compose command to its end; returns the time it took.
+    pub(crate) fn compose(&self, dir: &Path, args: &[&str]) -> Duration {
+        let mut command = match self {
+            Self::Skiff { data, run } => {
+                let mut command = Command::new(env!("CARGO_BIN_EXE_skiff"));
+                command
+                    .env("SKIFF_DATA_ROOT", data)
+                    .env("SKIFF_RUN_ROOT", run);
+                command
+            }
+            Self::Docker => {
+                let mut command = Command::new("docker");
+                command.arg("compose");
+                command
+            }
+        };
+        command
+            .args(args)
+            .current_dir(dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        let started = Instant::now();
+        let output = command
+            .stderr(Stdio::piped())
+            .output()
+            .expect("a program to measure");
+        let took = started.elapsed();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            output.status.success(),
+            "{} {args:?}: {}\n{errors}",
+            self.name(),
+            output.status
+        );
+        took
+    }
+
+    /// Proportional memory of everything that runs beside the containers, KiB.
+    pub(crate) fn memory(&self) -> u64 {
+        match self {
+            Self::Skiff { .. } => memory::of_binary(Path::new(env!("CARGO_BIN_EXE_skiff"))),
+            Self::Docker => {
+                memory::of_names(&["dockerd", "containerd", "containerd-shim", "docker-proxy"])
+            }
+        }
+    }
+}
+
+/// A project folder with this file.
+pub(crate) fn project(home: &Path, name: &str, compose: &str) -> PathBuf {
+    let dir = home.join(name);
+    fs::create_dir_all(&dir).expect("a project folder");
+    fs::write(dir.join("compose.yaml"), compose).expect("a Compose file");
+    dir
+}
+
+/// Services that end at once on SIGTERM.
+pub(crate) fn ten(image: &str, count: usize) -> String {
+    let service = |n: usize| {
+        format!(
+            "  s{n}:\n    image: {image}\n    \
+             command: [sh, -c, \"trap 'exit 0' TERM; sleep 100000 & wait\"]\n"
+        )
+    };
+    format!("services:\n{}", (0..count).map(service).collect::<String>())
+}
+
+/// One job.
+pub(crate) fn one(image: &str) -> String {
+    format!("services:\n  job: {{image: \"{image}\", command: \"true\"}}\n")
+}
+
+/// Three jobs, each waiting for the one before.
+pub(crate) fn chain(image: &str) -> String {
+    let job = |name: &str, after: &str| {
+        format!("  {name}:\n    image: {image}\n    command: \"true\"\n{after}")
+    };
+    let after = |name: &str| {
+        format!("    depends_on: {{{name}: {{condition: service_completed_successfully}}}}\n")
+    };
+    format!(
+        "services:\n{}{}{}",
+        job("a", ""),
+        job("b", &after("a")),
+        job("c", &after("b"))
+    )
+}
+
+/// A service behind one whose health is asked every ten seconds.
+pub(crate) fn gate(image: &str) -> String {
+    let hold = "command: [sh, -c, \"trap 'exit 0' TERM; sleep 100000 & wait\"]";
+    format!(
+        "services:\n  db:\n    image: {image}\n    {hold}\n    \
+         healthcheck: {{test: [CMD, \"true\"], interval: 10s}}\n  \
+         web:\n    image: {image}\n    {hold}\n    \
+         depends_on: {{db: {{condition: service_healthy}}}}\n"
+    )
+}

@@ -1,0 +1,327 @@
+//! The host-wide index of container names: one file a name under the run root,
+//! made with O_EXCL.
+//!
+//! Names under the run root vanish with a reboot, while stopped containers
+//! stay; the first use of the index in a boot enters theirs again.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use fs_err as fs;
+use serde::{Deserialize, Serialize};
+
+use super::atomic::{self, Durability};
+use super::lock::Lock;
+use super::{ContainerId, Layout};
+
+/// Says that the names of all containers on disk are in the index.
+const COMPLETE: &str = ".complete";
+/// Guards whatever is more than one step.
+const LOCK: &str = ".lock";
+
+/// Whose a name is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NameOwner {
+    /// The project.
+    pub project: String,
+    /// The container.
+    pub id: ContainerId,
+}
+
+/// Why a name was not given.
+#[derive(Debug, thiserror::Error)]
+pub enum NameError {
+    /// Another container has it.
+    #[error("the container name `{name}` is taken by a container of project `{}`", owner.project)]
+    Taken {
+        /// The name.
+        name: String,
+        /// Whose it is.
+        owner: NameOwner,
+    },
+    /// It cannot be a file's name, nor anybody's host name.
+    #[error(
+        "`{name}` is no container name: a letter or digit first, then letters, digits, `_`, `.`, `-`"
+    )]
+    Invalid {
+        /// The name.
+        name: String,
+    },
+    /// The index cannot be read or written.
+    #[error("cannot use the index of container names")]
+    Index(#[source] io::Error),
+}
+
+/// The part of a container's durable record that the index needs.
+#[derive(Debug, Deserialize)]
+struct Named {
+    name: String,
+    project: String,
+    id: ContainerId,
+}
+
+/// The index.
+#[derive(Debug, Clone)]
+pub struct Names {
+    layout: Layout,
+}
+
+impl Names {
+    /// The index of these roots.
+    pub fn new(layout: &Layout) -> Self {
+        Self {
+            layout: layout.clone(),
+        }
+    }
+
+    /// Gives a name to a container, which may have it already.
+    ///
+    /// # Errors
+    /// [`NameError::Taken`] where a container that exists has it.
+    pub fn reserve(&self, name: &str, owner: &NameOwner) -> Result<(), NameError> {
+        let path = self.path(name)?;
+        self.complete()?;
+        if self.create(&path, owner)? {
+            return Ok(());
+        }
+        // Under the lock, so that two who find a stale name agree on one.
+        let _lock = self.lock()?;
+        match self.read(&path)? {
+            Some(found) if found == *owner => Ok(()),
+            Some(found) if self.exists(&found, name) => Err(NameError::Taken {
+                name: name.to_owned(),
+                owner: found,
+            }),
+            Some(_) | None => {
+                atomic::write_json(&path, owner, Durability::ThisBoot).map_err(NameError::Index)
+            }
+        }
+    }
+
+    /// Takes a name back from a container; another's stays.
+    ///
+    /// # Errors
+    /// The index cannot be read or written.
+    pub fn release(&self, name: &str, id: &ContainerId) -> Result<(), NameError> {
+        let path = self.path(name)?;
+        let _lock = self.lock()?;
+        if self.read(&path)?.is_some_and(|found| found.id == *id) {
+            fs::remove_file(&path).map_err(NameError::Index)?;
+        }
+        Ok(())
+    }
+
+    /// Whose a name is.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub fn find(&self, name: &str) -> Result<Option<NameOwner>, NameError> {
+        let path = self.path(name)?;
+        self.complete()?;
+        Ok(self.read(&path)?.filter(|found| self.exists(found, name)))
+    }
+
+    /// Removes names of containers that no longer exist.
+    ///
+    /// # Errors
+    /// The index cannot be read or written.
+    pub fn sweep(&self) -> Result<Vec<String>, NameError> {
+        let _lock = self.lock()?;
+        let mut gone = Vec::new();
+        for entry in fs::read_dir(self.layout.names()).map_err(NameError::Index)? {
+            let entry = entry.map_err(NameError::Index)?;
+            let Some(name) = entry.file_name().into_string().ok().filter(|n| is_name(n)) else {
+                continue;
+            };
+            let found = self.read(&entry.path())?;
+            if found.is_none_or(|found| !self.exists(&found, &name)) {
+                fs::remove_file(entry.path()).map_err(NameError::Index)?;
+                gone.push(name);
+            }
+        }
+        Ok(gone)
+    }
+
+    fn path(&self, name: &str) -> Result<PathBuf, NameError> {
+        if is_name(name) {
+            Ok(self.layout.names().join(name))
+        } else {
+            Err(NameError::Invalid {
+                name: name.to_owned(),
+            })
+        }
+    }
+
+    fn lock(&self) -> Result<Lock, NameError> {
+        Lock::acquire(&self.layout.names().join(LOCK)).map_err(NameError::Index)
+    }
+
+    /// Makes the file; false where there is one.
+    fn create(&self, path: &PathBuf, owner: &NameOwner) -> Result<bool, NameError> {
+        let make = || {
+            let folder = self.layout.names();
+            let mut file = tempfile::Builder::new()
+                .prefix(".new-")
+                .tempfile_in(folder)?;
+            serde_json::to_writer(&mut file, owner)?;
+            file.write_all(b"\n")?;
+            match file.persist_noclobber(path) {
+                Ok(_) => Ok(true),
+                Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+                Err(error) => Err(error.error),
+            }
+        };
+        make().map_err(NameError::Index)
+    }
+
+    fn read(&self, path: &PathBuf) -> Result<Option<NameOwner>, NameError> {
+        atomic::read_json(path).map_err(NameError::Index)
+    }
+
+    /// Whether a container exists and has this name.
+    fn exists(&self, owner: &NameOwner, name: &str) -> bool {
+        self.named(&owner.project, &owner.id)
+            .is_some_and(|named| named.name == name)
+    }
+
+    fn named(&self, project: &str, id: &ContainerId) -> Option<Named> {
+        let path = self.layout.container(project, id).join("config.json");
+        atomic::read_json(&path).ok()?
+    }
+
+    /// Enters the names of all containers on disk, once in a boot.
+    fn complete(&self) -> Result<(), NameError> {
+        let marker = self.layout.names().join(COMPLETE);
+        if marker.exists() {
+            return Ok(());
+        }
+        let _lock = self.lock()?;
+        if marker.exists() {
+            return Ok(());
+        }
+        for named in self.on_disk().map_err(NameError::Index)? {
+            if is_name(&named.name) {
+                let path = self.layout.names().join(&named.name);
+                let owner = NameOwner {
+                    project: named.project,
+                    id: named.id,
+                };
+                self.create(&path, &owner)?;
+            }
+        }
+        fs::write(marker, "").map_err(NameError::Index)
+    }
+
+    fn on_disk(&self) -> io::Result<Vec<Named>> {
+        let mut found = Vec::new();
+        for project in names_in(&self.layout.projects())? {
+            let folder = self.layout.project(&project).join("containers");
+            for id in names_in(&folder)?
+                .iter()
+                .filter_map(|name| ContainerId::parse(name))
+            {
+                found.extend(self.named(&project, &id));
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn names_in(folder: &std::path::Path) -> io::Result<Vec<String>> {
+    match fs::read_dir(folder) {
+        Ok(entries) => entries
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+            .collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Docker's rule for container names.
+fn is_name(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    bytes
+        .next()
+        .is_some_and(|byte| byte.is_ascii_alphanumeric())
+        && name.len() <= 200
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Bench {
+        _root: tempfile::TempDir,
+        layout: Layout,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let root = tempfile::tempdir().unwrap();
+            let layout = Layout::new(root.path().join("data"), root.path().join("run"));
+            Self {
+                _root: root,
+                layout,
+            }
+        }
+
+        fn container(&self, project: &str, name: &str) -> NameOwner {
+            let owner = NameOwner {
+                project: project.to_owned(),
+                id: ContainerId::random(),
+            };
+            let path = self
+                .layout
+                .container(project, &owner.id)
+                .join("config.json");
+            let record = serde_json::json!({ "name": name, "project": project, "id": owner.id });
+            atomic::write_json(&path, &record, Durability::ThisBoot).unwrap();
+            owner
+        }
+    }
+
+    #[test]
+    fn a_name_has_one_owner_until_it_is_released() {
+        let bench = Bench::new();
+        let names = Names::new(&bench.layout);
+        let (one, two) = (bench.container("a", "web"), bench.container("b", "web"));
+        // Both exist before the first use: the one that is entered first has it.
+        let owner = names.find("web").unwrap().unwrap();
+        let other = if owner == one { &two } else { &one };
+        names.reserve("web", &owner).unwrap();
+        let error = names.reserve("web", other).unwrap_err();
+        assert!(matches!(error, NameError::Taken { owner: found, .. } if found == owner));
+        names.release("web", &other.id).unwrap();
+        assert_eq!(names.find("web").unwrap(), Some(owner.clone()));
+        names.release("web", &owner.id).unwrap();
+        names.reserve("web", other).unwrap();
+        assert_eq!(names.find("web").unwrap().as_ref(), Some(other));
+    }
+
+    #[test]
+    fn a_name_of_a_container_that_is_gone_is_free() {
+        let bench = Bench::new();
+        let names = Names::new(&bench.layout);
+        let gone = bench.container("a", "web");
+        names.reserve("web", &gone).unwrap();
+        fs::remove_dir_all(bench.layout.container("a", &gone.id)).unwrap();
+        assert_eq!(names.find("web").unwrap(), None);
+        let next = bench.container("b", "web");
+        names.reserve("web", &next).unwrap();
+        names.reserve("stale", &gone).unwrap();
+        assert_eq!(names.sweep().unwrap(), ["stale"]);
+        assert_eq!(names.find("web").unwrap(), Some(next));
+    }
+
+    #[test]
+    fn only_docker_names_are_names() {
+        let names = Names::new(&Bench::new().layout);
+        for bad in ["", ".x", "-x", "a/b", "a b", "..", "ä"] {
+            assert!(
+                matches!(names.find(bad), Err(NameError::Invalid { .. })),
+                "{bad}"
+            );
+        }
+    }
+}

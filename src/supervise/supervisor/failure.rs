@@ -1,0 +1,55 @@
+//! Errors of the other layers as [`Failure`]s: one text with all causes, and a
+//! hint where there is one.
+
+use std::error::Error;
+
+use crate::net::NetError;
+use crate::net::ports::PortError;
+use crate::supervise::wire::Failure;
+
+/// Any error.
+pub(super) fn other(error: &dyn Error) -> Failure {
+    Failure::Other {
+        message: chain(error),
+        hint: None,
+    }
+}
+
+/// A text.
+pub(super) fn text(message: impl Into<String>) -> Failure {
+    Failure::Other {
+        message: message.into(),
+        hint: None,
+    }
+}
+
+/// An error of a network.
+pub(super) fn net(error: NetError) -> Failure {
+    Failure::Other {
+        message: chain(&error),
+        hint: error.hint(),
+    }
+}
+
+/// An error of a published port.
+pub(super) fn port(error: PortError) -> Failure {
+    match error {
+        PortError::Taken { address, holder } => Failure::PortTaken { address, holder },
+        error @ (PortError::NoAddress { .. } | PortError::Failed { .. }) => other(&error),
+    }
+}
+
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let part = error.to_string();
+        // Some errors repeat their source's text.
+        if !text.ends_with(&part) {
+            text.push_str(": ");
+            text.push_str(&part);
+        }
+        source = error.source();
+    }
+    text
+}

@@ -1,0 +1,154 @@
+//! Where the supervisor meets the other layers: networks, control groups,
+//! images, volumes. All calls block for a few milliseconds, so they are made
+//! on blocking threads.
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use oci_spec::runtime;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
+
+use super::failure;
+use crate::engine::caps::CapSet;
+use crate::engine::cgroup::{self, Group};
+use crate::engine::seccomp;
+use crate::engine::spec::Seccomp;
+use crate::image::{Digest, Store};
+use crate::net::dns::NameTable;
+use crate::net::{Net, guard};
+use crate::state::{ContainerId, Layout};
+use crate::supervise::group;
+use crate::supervise::keeper::Identity;
+use crate::supervise::wire::Failure;
+
+/// The machine, as this project uses it.
+#[derive(Debug)]
+pub(super) struct Host {
+    pub(super) identity: Identity,
+    pub(super) net: Arc<Net>,
+    cgroups: cgroup::Host,
+    names: OnceLock<Option<Arc<NameTable>>>,
+    detaches: UnboundedSender<Detach>,
+}
+
+/// A container to be taken off its networks.
+type Detach = (ContainerId, oneshot::Sender<()>);
+
+impl Host {
+    /// Looks at the machine, in a runtime.
+    pub(super) fn open(identity: &Identity) -> Result<Self, Failure> {
+        let net = Net::open(&identity.layout, None).map_err(failure::net)?;
+        let net = Arc::new(net);
+        let cgroups = cgroup::Host::detect().map_err(|error| failure::other(&error))?;
+        let (detaches, queue) = unbounded_channel();
+        tokio::spawn(detach_together(Arc::clone(&net), queue));
+        Ok(Self {
+            identity: identity.clone(),
+            net,
+            cgroups,
+            names: OnceLock::new(),
+            detaches,
+        })
+    }
+
+    /// The paths of this project.
+    pub(super) fn layout(&self) -> &Layout {
+        &self.identity.layout
+    }
+
+    /// The names on all networks; `None` where they cannot be watched. The
+    /// first call begins to guard the firewall, too.
+    pub(super) fn names(&self) -> Option<Arc<NameTable>> {
+        self.names
+            .get_or_init(|| {
+                let net = Arc::clone(&self.net);
+                tokio::spawn(async move {
+                    let Err(error) = guard(net).await;
+                    tracing::warn!(%error, "the firewall is not watched any longer");
+                });
+                NameTable::open(self.layout()).map(Arc::new).ok()
+            })
+            .clone()
+    }
+
+    /// A handle on a container's control group.
+    pub(super) fn group(&self, id: &ContainerId) -> Result<Group, Failure> {
+        Ok(self.cgroups.open(&self.group_path(id)?))
+    }
+
+    /// Makes a container's control group.
+    pub(super) fn create_group(
+        &self,
+        id: &ContainerId,
+        resources: &runtime::LinuxResources,
+    ) -> Result<Group, Failure> {
+        let path = self.group_path(id)?;
+        self.cgroups
+            .create(&path, resources)
+            .map_err(|error| failure::other(&error))
+    }
+
+    fn group_path(&self, id: &ContainerId) -> Result<String, Failure> {
+        group::container(&self.identity, id).map_err(|error| failure::other(&error))
+    }
+
+    /// Folders of an image's layers, the topmost first.
+    pub(super) fn layers(&self, diff_ids: &[String]) -> Result<Vec<PathBuf>, Failure> {
+        let store = Store::open(self.layout());
+        let links = store.links();
+        diff_ids
+            .iter()
+            .rev()
+            .map(|text| {
+                let diff_id = Digest::parse(text).map_err(|error| failure::other(&error))?;
+                let link = store
+                    .layer_link(&diff_id)
+                    .map_err(|error| failure::other(&error))?;
+                Ok(links.join(link))
+            })
+            .collect()
+    }
+
+    /// A container's compiled system call filter.
+    pub(super) fn filter(
+        &self,
+        wanted: &Seccomp,
+        process: Option<&runtime::Process>,
+    ) -> Result<Option<OwnedFd>, Failure> {
+        let capabilities = process
+            .and_then(|process| process.capabilities().as_ref()?.bounding().clone())
+            .map(|bounding| CapSet::from_oci(&bounding))
+            .unwrap_or_default();
+        let cache = self.layout().run().join("seccomp");
+        seccomp::filter(wanted, capabilities, &cache).map_err(|error| failure::other(&error))
+    }
+
+    /// Takes a container off its networks, together with others that end at
+    /// the same time; returns when that is done.
+    pub(super) async fn detach(&self, id: &ContainerId) {
+        let (done, wait) = oneshot::channel();
+        if self.detaches.send((id.clone(), done)).is_ok() {
+            wait.await.ok();
+        }
+    }
+}
+
+/// Collects what is to be detached while one removal is under way, as the
+/// kernel takes hardly longer for many links than for one.
+async fn detach_together(net: Arc<Net>, mut queue: UnboundedReceiver<Detach>) {
+    let mut batch = Vec::new();
+    while queue.recv_many(&mut batch, 256).await > 0 {
+        let (ids, done): (Vec<ContainerId>, Vec<_>) = batch.drain(..).unzip();
+        let net = Arc::clone(&net);
+        let result = tokio::task::spawn_blocking(move || net.detach_many(&ids)).await;
+        if let Ok(Err(error)) = result {
+            tracing::warn!(%error, "cannot take containers off their networks");
+        }
+        for done in done {
+            // The asker may have given up.
+            done.send(()).ok();
+        }
+    }
+}

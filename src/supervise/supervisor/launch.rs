@@ -1,0 +1,408 @@
+//! One start of a container, from its record to an executed program. What a
+//! failure leaves is taken down by the caller with [`super::run::take_down`].
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use oci_spec::runtime;
+use rustix::net::RecvFlags;
+use tokio::io::Interest;
+
+use super::host::Host;
+use super::link::Process;
+use super::run::{Run, RunTasks};
+use super::streams::{self, Streams};
+use super::{Shared, create, failure, files};
+use crate::engine::cgroup::Group;
+use crate::engine::launch::{LaunchFds, PidNamespace, SyncMessage, receive};
+use crate::engine::prepare::{memfd_spec, sync_pair};
+use crate::engine::process::ProcessIdentity;
+use crate::engine::spec::{InitError, InitSpec, RootSpec, VolumeMount};
+use crate::net::AttachRequest;
+use crate::net::dns::{DnsSockets, sockets_in};
+use crate::net::ports::{self, Bound};
+use crate::net::spec::{Endpoint, PublishedPort};
+use crate::state::volume;
+use crate::supervise::inspect::log_folder;
+use crate::supervise::keeper::ChildKind;
+use crate::supervise::launch::{NetworkMode, VolumeUse};
+use crate::supervise::logs::pump::{Pump, Sources};
+use crate::supervise::ready::watched;
+use crate::supervise::record::ContainerRecord;
+use crate::supervise::wire::Failure;
+
+/// Everything that is made before the process.
+struct Prepared {
+    fds: LaunchFds,
+    sync: OwnedFd,
+    sources: Option<Sources>,
+    input: Option<OwnedFd>,
+    group: Group,
+    network: Network,
+}
+
+/// A container's network as made.
+#[derive(Default)]
+struct Network {
+    netns: Option<OwnedFd>,
+    endpoints: Vec<Endpoint>,
+    bound: Vec<Bound>,
+    targets: Vec<Option<std::net::SocketAddr>>,
+    dns: Option<DnsSockets>,
+}
+
+/// Starts a container.
+pub(super) async fn launch(
+    shared: Arc<Shared>,
+    record: Arc<ContainerRecord>,
+    given: Option<[OwnedFd; 3]>,
+) -> Result<Run, Failure> {
+    let prepared = {
+        let (shared, record) = (Arc::clone(&shared), Arc::clone(&record));
+        tokio::task::spawn_blocking(move || prepare(&shared.host, &record, given))
+            .await
+            .map_err(|error| failure::other(&error))??
+    };
+    let key = record.id.as_str();
+    let Prepared {
+        fds,
+        sync,
+        sources,
+        input,
+        group,
+        network,
+    } = prepared;
+    let io = |error: std::io::Error| failure::other(&error);
+
+    // Held before the process exists, so that nothing is lost whenever this
+    // process is killed.
+    if let Some(sources) = &sources {
+        streams::hold(&shared.link, key, sources).map_err(io)?;
+    }
+    if let Some(input) = input {
+        streams::hold_input(&shared.link, key, input).map_err(io)?;
+    }
+    let tasks = serve(
+        &shared,
+        &record,
+        network.dns,
+        network.bound,
+        &network.targets,
+    )?;
+    if let Some(sources) = sources {
+        shared.logs.add(key, begin_pump(&shared, &record, sources)?);
+    }
+    let (shape, list) = fds.into_list();
+    let process = shared
+        .link
+        .launch(key, ChildKind::Container, shape, list)
+        .await
+        .map_err(|message| {
+            failure::text(format!(
+                "cannot start container `{}`: {message}",
+                record.name
+            ))
+        })?;
+    if let Some(master) = verdict(&record.name, sync).await? {
+        let spool = shared.host.layout().spool(&record.project, &record.id);
+        let sources = streams::terminal(&spool, master).map_err(io)?;
+        streams::hold(&shared.link, key, &sources).map_err(io)?;
+        shared.logs.add(key, begin_pump(&shared, &record, sources)?);
+    }
+    run(process, group, network.endpoints, tasks)
+}
+
+fn run(
+    process: Process,
+    group: Group,
+    endpoints: Vec<Endpoint>,
+    tasks: RunTasks,
+) -> Result<Run, Failure> {
+    // Where it has ended already, its exit is on its way.
+    let start_time = ProcessIdentity::of(process.pid).map_or(0, |identity| identity.start_time);
+    Ok(Run {
+        pid: process.pid,
+        pidfd: process.pidfd,
+        start_time,
+        exit: process.exit,
+        started: Timestamp::now(),
+        group,
+        endpoints,
+        ports: tasks.ports.clone(),
+        tasks,
+    })
+}
+
+fn begin_pump(
+    shared: &Shared,
+    record: &ContainerRecord,
+    sources: Sources,
+) -> Result<Pump, Failure> {
+    let layout = shared.host.layout();
+    Pump::begin(
+        &layout.spool(&record.project, &record.id),
+        &log_folder(layout, &record.project, &record.id),
+        record.launch.log,
+        sources,
+    )
+    .map_err(|error| failure::other(&error))
+}
+
+/// Waits for what the child says: a terminal's master, a failure, or nothing
+/// more, which means that its program runs.
+async fn verdict(name: &str, sync: OwnedFd) -> Result<Option<OwnedFd>, Failure> {
+    match child_verdict(sync).await {
+        Ok(Ok(master)) => Ok(master),
+        Ok(Err(error)) => Err(Failure::Init {
+            name: name.to_owned(),
+            error,
+        }),
+        Err(error) => Err(failure::other(&error)),
+    }
+}
+
+/// As above, for any child.
+pub(super) async fn child_verdict(
+    sync: OwnedFd,
+) -> std::io::Result<Result<Option<OwnedFd>, InitError>> {
+    let sync = watched(sync, Interest::READABLE)?;
+    let mut master = None;
+    loop {
+        let message = sync
+            .async_io(Interest::READABLE, |sync| {
+                receive(sync.as_fd(), RecvFlags::DONTWAIT)
+            })
+            .await?;
+        match message {
+            SyncMessage::Console(fd) => master = Some(fd),
+            SyncMessage::Failed(error) => return Ok(Err(error)),
+            SyncMessage::Closed => return Ok(Ok(master)),
+        }
+    }
+}
+
+/// Has the sockets held and begins to serve them.
+fn serve(
+    shared: &Shared,
+    record: &ContainerRecord,
+    dns: Option<DnsSockets>,
+    bound: Vec<Bound>,
+    targets: &[Option<std::net::SocketAddr>],
+) -> Result<RunTasks, Failure> {
+    let key = record.id.as_str();
+    let io = |error: std::io::Error| failure::other(&error);
+    let mut tasks = RunTasks::default();
+    if let Some(sockets) = dns {
+        shared
+            .link
+            .hold(
+                &format!("{key}/dns-udp"),
+                sockets.udp.try_clone().map_err(io)?,
+            )
+            .map_err(io)?;
+        shared
+            .link
+            .hold(
+                &format!("{key}/dns-tcp"),
+                sockets.tcp.try_clone().map_err(io)?,
+            )
+            .map_err(io)?;
+        tasks.serve_names(shared, record, sockets);
+    }
+    for (number, bound) in bound.into_iter().enumerate() {
+        let socket = bound.socket.try_clone().map_err(io)?;
+        shared
+            .link
+            .hold(&format!("{key}/port/{number}"), bound.socket)
+            .map_err(io)?;
+        let target = targets.get(number).copied().flatten();
+        tasks.serve_port(bound.port, socket, target);
+    }
+    Ok(tasks)
+}
+
+fn prepare(
+    host: &Host,
+    record: &ContainerRecord,
+    given: Option<[OwnedFd; 3]>,
+) -> Result<Prepared, Failure> {
+    let layout = host.layout();
+    // After a reboot the index of names is new.
+    create::claim(layout, record)?;
+    // Bound first: where a port is taken, nothing else has been done.
+    let bound = ports::bind(layout, &record.launch.ports).map_err(failure::port)?;
+    let network = connect(host, record, bound)?;
+    let mounts =
+        files::write(layout, record, &network.endpoints).map_err(|error| failure::other(&error))?;
+    let spec = init_spec(host, record, mounts)?;
+    let resources = spec
+        .oci
+        .linux()
+        .as_ref()
+        .and_then(|linux| linux.resources().clone())
+        .unwrap_or_default();
+    let group = host.create_group(&record.id, &resources)?;
+    let filter = host.filter(&record.launch.seccomp, spec.oci.process().as_ref())?;
+    let io = |error: std::io::Error| failure::other(&error);
+    let spool = layout.spool(&record.project, &record.id);
+    let Streams {
+        stdio,
+        sources,
+        input,
+    } = streams::make(&record.launch, &spool, given).map_err(io)?;
+    let (sync, theirs) = sync_pair().map_err(io)?;
+    let netns = network
+        .netns
+        .as_ref()
+        .map(OwnedFd::try_clone)
+        .transpose()
+        .map_err(io)?;
+    let fds = LaunchFds {
+        spec: memfd_spec(&spec).map_err(io)?,
+        sync: theirs,
+        stdio,
+        netns,
+        cgroup: group.enter_fds().map_err(|error| failure::other(&error))?,
+        filter,
+        target: None,
+        pid: pid_namespace(record)?,
+    };
+    Ok(Prepared {
+        fds,
+        sync,
+        sources,
+        input,
+        group,
+        network,
+    })
+}
+
+fn pid_namespace(record: &ContainerRecord) -> Result<PidNamespace, Failure> {
+    match PidNamespace::of(&record.launch.oci) {
+        PidNamespace::Target => Err(failure::text(format!(
+            "cannot start container `{}`: sharing another container's pid namespace is not \
+             supported",
+            record.name
+        ))),
+        own @ (PidNamespace::New | PidNamespace::Host) => Ok(own),
+    }
+}
+
+fn connect(host: &Host, record: &ContainerRecord, bound: Vec<Bound>) -> Result<Network, Failure> {
+    let endpoints = match &record.launch.network {
+        NetworkMode::Host => {
+            return Ok(Network {
+                bound,
+                ..Network::default()
+            });
+        }
+        NetworkMode::Container(id) => {
+            let attached = host.net.attached(id).map_err(failure::net)?.ok_or_else(|| {
+                failure::text(format!(
+                    "cannot start container `{}`: container `{}`, whose network it shares, does \
+                     not run",
+                    record.name,
+                    id.short()
+                ))
+            })?;
+            return Ok(Network {
+                netns: Some(attached.netns),
+                bound,
+                ..Network::default()
+            });
+        }
+        NetworkMode::None => &[][..],
+        NetworkMode::Networks(endpoints) => endpoints.as_slice(),
+    };
+    let request = AttachRequest {
+        container: &record.id,
+        name: &record.name,
+        hostname: &files::hostname(record),
+        endpoints,
+    };
+    let attached = host.net.attach(&request).map_err(failure::net)?;
+    let dns = if endpoints.is_empty() {
+        None
+    } else {
+        Some(sockets_in(attached.netns.as_fd()).map_err(failure::net)?)
+    };
+    let ports: Vec<PublishedPort> = bound.iter().map(|bound| bound.port.clone()).collect();
+    let targets = if ports.is_empty() {
+        Vec::new()
+    } else {
+        host.net
+            .publish(&record.id, &ports)
+            .map_err(failure::net)?
+            .targets
+    };
+    Ok(Network {
+        netns: Some(attached.netns),
+        endpoints: attached.endpoints,
+        bound,
+        targets,
+        dns,
+    })
+}
+
+fn init_spec(
+    host: &Host,
+    record: &ContainerRecord,
+    generated: Vec<runtime::Mount>,
+) -> Result<InitSpec, Failure> {
+    let launch = &record.launch;
+    let folder = host.layout().container(&record.project, &record.id);
+    let mut oci = launch.oci.clone();
+    let mut mounts = oci.mounts().clone().unwrap_or_default();
+    let declared = |mount: &runtime::Mount| {
+        let destination = mount.destination();
+        mounts.iter().any(|own| own.destination() == destination)
+            || launch
+                .volumes
+                .iter()
+                .any(|own| *destination == *own.destination)
+            || launch
+                .files
+                .iter()
+                .any(|own| *destination == *own.destination)
+    };
+    let generated: Vec<_> = generated
+        .into_iter()
+        .filter(|mount| !declared(mount))
+        .collect();
+    mounts.extend(generated);
+    oci.set_mounts(Some(mounts));
+    if let Some(process) = oci.process_mut() {
+        process.set_terminal(Some(launch.tty));
+    }
+    Ok(InitSpec {
+        id: record.id.to_string(),
+        root: RootSpec::Overlay {
+            layers: host.layers(&launch.layers)?,
+            upper: folder.join("upper"),
+            work: folder.join("work"),
+            volatile: launch.auto_remove,
+        },
+        user: launch.user.clone(),
+        groups: launch.groups.clone(),
+        volumes: volumes(host, record)?,
+        files: launch.files.clone(),
+        seccomp: launch.seccomp.clone(),
+        init: launch.init,
+        oci,
+    })
+}
+
+fn volumes(host: &Host, record: &ContainerRecord) -> Result<Vec<VolumeMount>, Failure> {
+    let mount = |one: &VolumeUse| {
+        let source = volume::folder(host.layout(), &one.name);
+        Ok(VolumeMount {
+            source: source.map_err(|error| failure::other(&error))?,
+            destination: one.destination.clone(),
+            read_only: one.read_only,
+            copy_up: !one.no_copy,
+            subpath: one.subpath.clone(),
+        })
+    };
+    record.launch.volumes.iter().map(mount).collect()
+}

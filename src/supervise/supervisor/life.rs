@@ -1,0 +1,244 @@
+//! A supervisor's beginning and end.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use fs_err as fs;
+use rustix::fs::Mode;
+use tokio::net::UnixListener;
+use tokio::sync::{broadcast, watch};
+
+use super::busy::Counter;
+use super::host::Host;
+use super::link::Link;
+use super::records::Records;
+use super::{CHANGES_BEHIND, Shared, adopt, control};
+use crate::engine::process::boot_id;
+use crate::supervise::keeper::Identity;
+use crate::supervise::logs::thread::LogThread;
+use crate::state::lock::Lock;
+use crate::supervise::streams_to_null;
+
+/// Threads for calls that block: starts of containers, mostly.
+const BLOCKING_THREADS: usize = 8;
+/// They end when there is nothing to do.
+const BLOCKING_REST: Duration = Duration::from_secs(5);
+const THREAD_STACK: usize = 512 * 1024;
+/// A supervisor that was started for a command which then never comes ends
+/// after this time.
+const FIRST_CALL: Duration = Duration::from_secs(10);
+
+/// How a supervisor was started.
+struct Standard {
+    socket: OwnedFd,
+    /// Told when it can be talked to.
+    ready: OwnedFd,
+    /// Somebody waits for that.
+    expected: bool,
+    lock: OwnedFd,
+}
+
+/// Why the main loop ended.
+enum Outcome {
+    /// Nothing is left to be done.
+    Idle { lock: OwnedFd },
+    /// The keeper goes on as another binary and starts its supervisor.
+    Replaced,
+}
+
+/// Runs a supervisor to its end.
+pub(super) fn run(identity: &Identity) -> ExitCode {
+    let Ok(standard) = take_standard_streams() else {
+        return ExitCode::FAILURE;
+    };
+    rustix::thread::set_name(c"skiff-supervise").ok();
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).ok();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .thread_keep_alive(BLOCKING_REST)
+        .thread_stack_size(THREAD_STACK)
+        .build();
+    let result = runtime.and_then(|runtime| {
+        let result = runtime.block_on(live(identity, standard));
+        // Whoever is still blocked somewhere must not hold up the end.
+        runtime.shutdown_background();
+        result
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn take_standard_streams() -> io::Result<Standard> {
+    let socket = io::stdin().as_fd().try_clone_to_owned()?;
+    let ready = io::stdout().as_fd().try_clone_to_owned()?;
+    let lock = io::stderr().as_fd().try_clone_to_owned()?;
+    streams_to_null()?;
+    let expected = crate::supervise::logs::thread::is_pipe(&ready);
+    Ok(Standard {
+        socket,
+        ready,
+        expected,
+        lock,
+    })
+}
+
+async fn live(identity: &Identity, standard: Standard) -> io::Result<()> {
+    let Standard {
+        socket,
+        ready,
+        expected,
+        lock,
+    } = standard;
+    let begun = begin(identity, socket).await;
+    let (shared, listener) = match begun {
+        Ok(begun) => begun,
+        Err(error) => {
+            // Nobody waits for it where this is `/dev/null`.
+            rustix::io::write(&ready, error.to_string().as_bytes()).ok();
+            return Err(error);
+        }
+    };
+    // Closed without a word, and the lock with it: there is somebody to talk to.
+    drop((ready, lock));
+    let outcome = serve(&shared, listener, expected).await;
+    shared.records.flush().await;
+    match outcome? {
+        Outcome::Idle { lock } => {
+            clean(identity);
+            shared.link.finish(lock).await;
+        }
+        Outcome::Replaced => {}
+    }
+    Ok(())
+}
+
+async fn begin(identity: &Identity, socket: OwnedFd) -> io::Result<(Arc<Shared>, UnixListener)> {
+    let layout = &identity.layout;
+    let (link, inheritance) = Link::connect(identity.clone(), socket).await?;
+    let host = Host::open(identity).map_err(io::Error::other)?;
+    let shared = Arc::new(Shared {
+        boot_id: boot_id()?,
+        host,
+        link,
+        logs: LogThread::start()?,
+        records: Records::new(layout, &identity.project),
+        busy: Counter::new(),
+        changes: broadcast::Sender::new(CHANGES_BEHIND),
+        upgrade: watch::Sender::new(None),
+        containers: Mutex::default(),
+    });
+    adopt::all(&shared, inheritance).await?;
+    let listener = listen(&layout.control_socket(&identity.project))?;
+    Ok((shared, listener))
+}
+
+/// Accepts connections until nothing is left to be done.
+async fn serve(
+    shared: &Arc<Shared>,
+    listener: UnixListener,
+    expected: bool,
+) -> io::Result<Outcome> {
+    let mut listener = listener;
+    let mut upgrade = shared.upgrade.subscribe();
+    let mut first_call = expected.then(|| shared.busy.take());
+    let patience = tokio::time::sleep(FIRST_CALL);
+    tokio::pin!(patience);
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                if let Ok((stream, _)) = accepted {
+                    let busy = shared.busy.take();
+                    tokio::spawn(control::serve(Arc::clone(shared), stream, busy));
+                    first_call = None;
+                }
+            }
+            () = &mut patience, if first_call.is_some() => first_call = None,
+            () = shared.busy.idle() => {
+                if let Some(lock) = end(shared, &listener).await? {
+                    return Ok(Outcome::Idle { lock });
+                }
+                listener = listen(&control_path(shared))?;
+            }
+            _ = upgrade.changed() => {
+                let binary = upgrade.borrow_and_update().clone();
+                if let Some(binary) = binary {
+                    shared.link.reexec(binary.try_clone()?).await;
+                    return Ok(Outcome::Replaced);
+                }
+            }
+        }
+    }
+}
+
+/// Closes the door, if nobody is in it. With the start lock held, a command
+/// that finds no socket waits until we are gone.
+async fn end(shared: &Arc<Shared>, listener: &UnixListener) -> io::Result<Option<OwnedFd>> {
+    let path = shared.host.layout().start_lock(&shared.host.identity.project);
+    let lock = tokio::task::spawn_blocking(move || Lock::acquire(&path))
+        .await
+        .map_err(io::Error::other)??
+        .as_fd()
+        .try_clone_to_owned()?;
+    fs::remove_file(control_path(shared)).ok();
+    // Whoever connected before that is in the queue.
+    let mut caller = false;
+    while let Some(stream) = accept_now(listener) {
+        caller = true;
+        let busy = shared.busy.take();
+        tokio::spawn(control::serve(Arc::clone(shared), stream, busy));
+    }
+    Ok((!caller && shared.busy.is_idle()).then_some(lock))
+}
+
+fn accept_now(listener: &UnixListener) -> Option<tokio::net::UnixStream> {
+    let accepted = rustix::net::accept_with(
+        listener,
+        rustix::net::SocketFlags::CLOEXEC | rustix::net::SocketFlags::NONBLOCK,
+    );
+    let stream = std::os::unix::net::UnixStream::from(accepted.ok()?);
+    tokio::net::UnixStream::from_std(stream).ok()
+}
+
+fn control_path(shared: &Shared) -> std::path::PathBuf {
+    shared
+        .host
+        .layout()
+        .control_socket(&shared.host.identity.project)
+}
+
+/// Binds the control socket, in place of one that a dead supervisor left.
+fn listen(path: &Path) -> io::Result<UnixListener> {
+    let folder = path.parent().unwrap_or_else(|| Path::new("/"));
+    fs::create_dir_all(folder)?;
+    let temporary = ".control.sock";
+    let folder_fd = fs::File::open(folder)?;
+    let short = crate::supervise::client::short_path(&folder_fd, temporary);
+    fs::remove_file(folder.join(temporary)).ok();
+    // So that there is no moment in which others could connect.
+    let before = rustix::process::umask(Mode::from_raw_mode(0o177));
+    let bound = std::os::unix::net::UnixListener::bind(short);
+    rustix::process::umask(before);
+    let listener = bound?;
+    listener.set_nonblocking(true)?;
+    let listener = UnixListener::from_std(listener)?;
+    fs::rename(folder.join(temporary), path)?;
+    Ok(listener)
+}
+
+/// Removes what a project at rest does not need.
+fn clean(identity: &Identity) {
+    let layout = &identity.layout;
+    let run = layout.run_project(&identity.project);
+    fs::remove_file(layout.exit_journal(&identity.project)).ok();
+    // Only where they are empty.
+    for folder in ["spool", "containers"] {
+        fs::remove_dir(run.join(folder)).ok();
+    }
+}

@@ -1,0 +1,126 @@
+//! A container's present run: its process and the tasks that serve it.
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
+
+use super::{Shared, files};
+use crate::engine::cgroup::Group;
+use crate::net::dns::{self, Client, DnsSockets};
+use crate::net::proxy::{serve_tcp, serve_udp};
+use crate::net::spec::{Endpoint, Protocol, PublishedPort};
+use crate::supervise::keeper::Ended;
+use crate::supervise::record::ContainerRecord;
+
+/// A process 1 and what belongs to it.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) pid: i32,
+    /// `None` where it had ended when this supervisor began.
+    pub(super) pidfd: Option<Arc<OwnedFd>>,
+    pub(super) start_time: u64,
+    pub(super) exit: oneshot::Receiver<Ended>,
+    pub(super) started: Timestamp,
+    pub(super) group: Group,
+    pub(super) endpoints: Vec<Endpoint>,
+    pub(super) ports: Vec<PublishedPort>,
+    pub(super) tasks: RunTasks,
+}
+
+/// Tasks that answer for a container; they end with this value.
+#[derive(Debug, Default)]
+pub(super) struct RunTasks {
+    handles: Vec<AbortHandle>,
+    pub(super) ports: Vec<PublishedPort>,
+}
+
+impl RunTasks {
+    /// Answers the container's questions about names.
+    pub(super) fn serve_names(
+        &mut self,
+        shared: &Shared,
+        record: &ContainerRecord,
+        sockets: DnsSockets,
+    ) {
+        let Some(names) = shared.host.names() else {
+            return;
+        };
+        let client = Client {
+            container: record.id.clone(),
+            servers: record.launch.dns.servers.clone(),
+        };
+        let name = record.name.clone();
+        self.add(async move {
+            if let Err(error) = dns::serve(sockets, names, client).await {
+                tracing::warn!(%error, name, "names are not answered any longer");
+            }
+        });
+    }
+
+    /// Serves the socket half of a published port.
+    pub(super) fn serve_port(
+        &mut self,
+        port: PublishedPort,
+        socket: OwnedFd,
+        target: Option<SocketAddr>,
+    ) {
+        let protocol = port.protocol;
+        self.ports.push(port);
+        let Some(target) = target else {
+            return;
+        };
+        self.add(async move {
+            let result = match protocol {
+                Protocol::Tcp => serve_tcp(socket, target).await,
+                Protocol::Udp => serve_udp(socket, target).await,
+            };
+            if let Err(error) = result {
+                tracing::warn!(%error, %target, "a published port is not served any longer");
+            }
+        });
+    }
+
+    /// Runs a task as long as this value lives.
+    pub(super) fn add(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.handles.push(tokio::spawn(task).abort_handle());
+    }
+}
+
+impl Drop for RunTasks {
+    fn drop(&mut self) {
+        for handle in &self.handles {
+            handle.abort();
+        }
+    }
+}
+
+/// Takes down what a run, or a failed start of one, made on the machine. Each
+/// step is tried; what fails is found again by a sweep.
+pub(super) async fn take_down(shared: &Arc<Shared>, record: &Arc<ContainerRecord>) {
+    shared.link.release(record.id.as_str());
+    let detached = shared.host.detach(&record.id);
+    let (shared, record) = (Arc::clone(shared), Arc::clone(record));
+    let rest = tokio::task::spawn_blocking(move || {
+        if let Ok(group) = shared.host.group(&record.id) {
+            let gone = if group.exists() {
+                group.kill_all().and_then(|()| group.remove())
+            } else {
+                Ok(())
+            };
+            if let Err(error) = gone {
+                tracing::warn!(%error, name = record.name, "cannot remove a control group");
+            }
+        }
+        let layout = shared.host.layout();
+        files::remove(layout, &record).ok();
+        fs_err::remove_dir_all(layout.spool(&record.project, &record.id)).ok();
+    });
+    let ((), rest) = tokio::join!(detached, rest);
+    if let Err(error) = rest {
+        tracing::warn!(%error, "cannot take a container down");
+    }
+}

@@ -1,0 +1,18 @@
+//! Images against real and scripted registries, and from archives.
+//!
+//! Each test has its own network and mount namespace (`support::world`), so
+//! ports and `/etc/hosts` are its own. Needs root, and Debian's
+//! `docker-registry`, `openssl` and `busybox-static`.
+
+#[cfg(test)]
+mod access;
+#[cfg(test)]
+mod archives;
+#[cfg(test)]
+mod hub;
+#[cfg(test)]
+mod real;
+#[cfg(test)]
+mod scripted;
+#[cfg(test)]
+mod support;
