@@ -40,7 +40,10 @@ pub fn exec_spec(
     }
     for (name, value) in options.environment {
         let value = value.or_else(|| {
-            caller.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
+            caller
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| value.clone())
         });
         // A variable that the caller does not have either stays as it is.
         if let Some(value) = value {
@@ -58,7 +61,11 @@ pub fn exec_spec(
     }
     // A user of its own comes without the groups that were added to the
     // container's user.
-    let groups = if options.user.is_some() { Vec::new() } else { launch.groups.clone() };
+    let groups = if options.user.is_some() {
+        Vec::new()
+    } else {
+        launch.groups.clone()
+    };
     ExecSpec {
         process,
         user: options.user.or_else(|| launch.user.clone()),
