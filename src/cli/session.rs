@@ -1,6 +1,5 @@
 //! From a command's context to the reconciler's session, and its errors back.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use super::context::Context;
@@ -11,6 +10,7 @@ use crate::env;
 use crate::event::EventSink;
 use crate::image::{Access, AccessOptions};
 use crate::reconcile::{Cancel, CancelHandle, ReconcileError, Session};
+use crate::toolbox;
 use crate::ui;
 
 /// What a session borrows from.
@@ -60,7 +60,7 @@ impl<'a> Work<'a> {
             cancel,
             owner: self.owner,
             registries: &self.registries,
-            dry_run: self.context.global.dry_run,
+            applets: toolbox::APPLETS,
         }
     }
 }
@@ -92,11 +92,11 @@ pub fn error(context: &Context, error: &ReconcileError) -> CliError {
     if let ReconcileError::Refused { diagnostics } = error {
         return context.refusal(diagnostics.iter());
     }
-    let failed = CliError::new(chain(error));
-    match error.hint() {
-        Some(hint) => failed.hint(hint),
-        None => failed,
+    let mut failed = CliError::new(chain(error));
+    for hint in error.hints() {
+        failed = failed.hint(hint);
     }
+    failed
 }
 
 /// `COMPOSE_REMOVE_ORPHANS`.

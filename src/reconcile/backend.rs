@@ -43,14 +43,6 @@ impl BackendError {
             Self::Unreachable { .. } | Self::Volume { .. } => None,
         }
     }
-
-    /// What to do about it, where that is known.
-    pub fn hint(&self) -> Option<String> {
-        match self.failure() {
-            Some(Failure::Other { hint, .. }) => hint.clone(),
-            Some(_) | None => None,
-        }
-    }
 }
 
 /// What a plan is made true with. Every operation is idempotent: what is

@@ -141,8 +141,8 @@ pub async fn provide(
 /// missing.
 fn local(session: &Session<'_>, store: &Store, image: &str) -> Result<Option<Image>, ImageError> {
     let reference = Reference::parse(image)?;
-    if is_toolbox(&reference) && !session.dry_run {
-        return ensure_toolbox(store, crate::toolbox::APPLETS).map(Some);
+    if is_toolbox(&reference) {
+        return ensure_toolbox(store, session.applets).map(Some);
     }
     store.find(image)
 }

@@ -93,15 +93,11 @@ impl Preparation<'_> {
         for message in warnings {
             self.session.sink.emit(Event::Warning { message });
         }
-        if !self.session.dry_run {
-            for folder in folders {
-                make_folder(&folder, self.session.owner).map_err(|source| {
-                    ReconcileError::State {
-                        action: format!("make the bind source `{}`", folder.display()),
-                        source,
-                    }
-                })?;
-            }
+        for folder in folders {
+            make_folder(&folder, self.session.owner).map_err(|source| ReconcileError::State {
+                action: format!("make the bind source `{}`", folder.display()),
+                source,
+            })?;
         }
         Ok(records)
     }

@@ -62,14 +62,13 @@ pub(super) fn forget(session: &Session<'_>) -> Result<(), ReconcileError> {
         action: format!("remove the record of project `{}`", session.project),
         source,
     };
-    match fs::read_dir(folder.join("containers")) {
-        Ok(mut entries) => {
-            if entries.next().is_some() {
-                return Ok(());
-            }
-        }
-        Err(error) if gone(&error) => {}
+    let left = match fs::read_dir(folder.join("containers")) {
+        Ok(entries) => entries.count(),
+        Err(error) if gone(&error) => 0,
         Err(error) => return Err(fail(error)),
+    };
+    if left > 0 {
+        return Ok(());
     }
     match fs::remove_dir_all(&folder) {
         Err(error) if !gone(&error) => Err(fail(error)),

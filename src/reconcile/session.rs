@@ -8,6 +8,8 @@ use crate::event::EventSink;
 use crate::image::{Access, ImageError, PullPolicy};
 use crate::state::{ContainerId, Layout};
 
+use crate::supervise::wire::Failure;
+
 use super::backend::BackendError;
 use super::cancel::Cancel;
 use super::executor::{ExecuteError, OpFailure};
@@ -31,8 +33,8 @@ pub struct Session<'a> {
     pub owner: Option<(u32, u32)>,
     /// How registries are reached.
     pub registries: &'a Access,
-    /// Plan, and do nothing.
-    pub dry_run: bool,
+    /// Names of the links in the built-in image (`toolbox::applets`).
+    pub applets: &'a [&'a str],
 }
 
 /// Who follows an `up`: an attached one prints who it attaches to, then follows
@@ -68,6 +70,8 @@ pub struct UpOptions<'a> {
     pub pull: Option<PullPolicy>,
     /// `--wait-timeout`
     pub wait_timeout: Option<Duration>,
+    /// Plan, and do nothing.
+    pub dry_run: bool,
     /// Follows it.
     pub watcher: Option<&'a dyn Watcher>,
 }
@@ -163,18 +167,27 @@ impl ReconcileError {
     }
 
     /// What to do about it, where that is known.
-    pub fn hint(&self) -> Option<String> {
-        match self {
+    pub fn hints(&self) -> Vec<String> {
+        let hint = |error: &BackendError| match error.failure() {
+            Some(Failure::Other { hint, .. }) => hint.clone(),
+            Some(_) | None => None,
+        };
+        let own = match self {
+            Self::Backend(error) => hint(error),
             Self::Image { source, .. } => source.hint(),
-            Self::Execute(_) => {
-                let failures = self.failures().iter();
-                failures
-                    .filter_map(|one| one.source.as_ref())
-                    .find_map(BackendError::hint)
-            }
-            Self::Backend(error) => error.hint(),
-            Self::Refused { .. } | Self::Plan(_) | Self::State { .. } | Self::Cancelled => None,
-        }
+            Self::Refused { .. }
+            | Self::Plan(_)
+            | Self::Execute(_)
+            | Self::State { .. }
+            | Self::Cancelled => None,
+        };
+        let failed = self
+            .failures()
+            .iter()
+            .filter_map(|one| one.source.as_ref().and_then(hint));
+        let mut hints: Vec<String> = own.into_iter().chain(failed).collect();
+        hints.dedup();
+        hints
     }
 
     /// The operations that failed, where that is what happened.

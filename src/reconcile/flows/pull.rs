@@ -69,9 +69,6 @@ pub async fn pull(
     }
     pulls.sort_by(|a, b| (&a.image, a.optional).cmp(&(&b.image, b.optional)));
     pulls.dedup_by(|b, a| a.image == b.image && a.platform == b.platform);
-    if session.dry_run {
-        return Ok(());
-    }
     let work = join_all(pulls.iter().map(|pull| pull.run(session, &store)));
     let results = tokio::select! {
         biased;

@@ -26,10 +26,10 @@ pub async fn run_prepare(
     session: &Session<'_>,
     project: &Project,
     service: &str,
-    options: &RunOptions,
+    options: RunOptions,
 ) -> Result<Prepared, ReconcileError> {
     let backend = Embedded::new(session.layout, session.project);
-    run_prepare_over(&backend, session, project, service, options).await
+    run_prepare_over(&backend, session, project, service, &options).await
 }
 
 pub(super) async fn run_prepare_over<B: Backend>(
@@ -117,7 +117,7 @@ pub(super) async fn run_prepare_over<B: Backend>(
         wait_timeout: None,
         observer: None,
     }
-    .run(&plan, lock)
+    .run(&plan, Some(lock))
     .await?;
     let container = member(&target, &made).ok_or(ReconcileError::Cancelled)?;
     Ok(Prepared {

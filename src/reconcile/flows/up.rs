@@ -29,10 +29,10 @@ use super::super::{images, record, refuse};
 pub async fn up(
     session: &Session<'_>,
     project: &Project,
-    options: &UpOptions<'_>,
+    options: UpOptions<'_>,
 ) -> Result<UpOutcome, ReconcileError> {
     let backend = Embedded::new(session.layout, session.project);
-    up_over(&backend, session, project, options).await
+    up_over(&backend, session, project, &options).await
 }
 
 pub(super) async fn up_over<B: Backend>(
@@ -45,7 +45,7 @@ pub(super) async fn up_over<B: Backend>(
     check(session, declared, &services)?;
     let store = Store::open(session.layout);
     let needs = images::needs(session, &store, declared, &services, options.pull)?;
-    if session.dry_run {
+    if options.dry_run {
         let sight = observe(session.layout, session.project)?;
         let desired = project::desired(declared, &needs.ids());
         let mut plan = plan_up(&desired, &sight.observed, &options.choices)?;
@@ -98,7 +98,7 @@ pub(super) async fn up_over<B: Backend>(
         wait_timeout: options.wait_timeout,
         observer: follower.as_ref().map(|follower| follower as &dyn Observer),
     };
-    executor.run(&plan, lock).await?;
+    executor.run(&plan, Some(lock)).await?;
     Ok(UpOutcome { plan, containers })
 }
 

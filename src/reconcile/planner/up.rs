@@ -16,9 +16,9 @@ use super::select;
 pub enum Recreate {
     /// When it is not as declared.
     #[default]
-    Diverged,
+    Changed,
     /// Always.
-    Force,
+    Always,
     /// Never.
     Never,
 }
@@ -172,7 +172,7 @@ impl<'a> Decider<'a> {
         match choices.recreate {
             choice if asked || choices.always_recreate_deps => choice,
             Recreate::Never => Recreate::Never,
-            Recreate::Force | Recreate::Diverged => Recreate::Diverged,
+            Recreate::Always | Recreate::Changed => Recreate::Changed,
         }
     }
 }
