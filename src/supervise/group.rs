@@ -3,11 +3,11 @@
 use std::io;
 
 use super::keeper::Identity;
-use crate::state::ContainerId;
+use crate::state::{ContainerId, root_id};
 
 fn project(identity: &Identity) -> io::Result<String> {
-    let id = fs_err::read_to_string(identity.layout.root_id())?;
-    Ok(format!("skiff/{}/{}", id.trim(), identity.project))
+    let id = root_id(&identity.layout)?;
+    Ok(format!("skiff/{id}/{}", identity.project))
 }
 
 /// The leaf of keeper and supervisor.

@@ -133,12 +133,13 @@ fn enter(stage: Stage, identity: &Identity) -> io::Result<()> {
     start::close_to_others()?;
     let input = io::stdin().as_fd().try_clone_to_owned()?;
     let output = io::stdout().as_fd().try_clone_to_owned()?;
-    streams_to_null()?;
     if stage != Stage::Resumed {
         host::enter_cgroup(identity)?;
     }
     let mut processes = Processes::new(identity.clone())?;
     let mut store = Store::open(&identity.layout.exit_journal(&identity.project))?;
+    // Until here a failure is reported on standard output.
+    streams_to_null()?;
     let supervisor = match stage {
         Stage::Fresh => {
             processes.first_streams = Some((output, input));
