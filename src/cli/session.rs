@@ -1,6 +1,5 @@
 //! From a command's context to the reconciler's session, and its errors back.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use super::context::Context;

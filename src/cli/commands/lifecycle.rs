@@ -71,7 +71,7 @@ pub fn stop(context: &Context, args: StopArgs) -> CliResult {
 ///
 /// # Errors
 /// As [`stop`].
-pub fn start(context: &Context, args: StartArgs) -> CliResult {
+pub fn start(context: &Context, args: &StartArgs) -> CliResult {
     let target = target(context, &args.services)?;
     flow(context, &target, async |session| {
         reconcile::start(session, target.project(), &args.services).await
@@ -94,7 +94,7 @@ pub fn restart(context: &Context, args: RestartArgs) -> CliResult {
 ///
 /// # Errors
 /// As [`stop`]; no such signal.
-pub fn kill(context: &Context, args: KillArgs) -> CliResult {
+pub fn kill(context: &Context, args: &KillArgs) -> CliResult {
     let signal = parse::signal(&args.signal)?;
     let target = target(context, &args.services)?;
     flow(context, &target, async |session| {

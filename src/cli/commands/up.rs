@@ -104,14 +104,14 @@ pub struct UpArgs {
 /// # Errors
 /// The file is wrong, asks for what cannot be done, or an operation failed;
 /// with containers' exit codes where the flags say so.
-pub fn run(context: &Context, args: UpArgs) -> CliResult {
+pub fn run(context: &Context, args: &UpArgs) -> CliResult {
     let project = context.load(&args.services)?;
     context.check_known(&project, &args.services)?;
     let detached = args.detach || args.wait || args.no_start || context.global.dry_run;
     let pull = parse::pull(&args.pull)?;
-    let choices = choices(&args)?;
+    let choices = choices(args)?;
     runtime::block_on(async {
-        let up = Up { context, args: &args, project: &project, pull };
+        let up = Up { context, args, project: &project, pull };
         if detached {
             up.detached(choices).await
         } else {
@@ -206,7 +206,7 @@ impl Up<'_> {
                 // News first: a container is followed before its end is told.
                 biased;
                 Some(news) = attached.news.recv() => attached.take(news)?,
-                signal = attached.interrupts.next() => { let _number = signal; attached.interrupt()?; break true; }
+                _ = attached.interrupts.next() => { attached.interrupt()?; break true; }
                 outcome = &mut up => {
                     outcome.map_err(|error| session::error(self.context, &error))?;
                     break false;

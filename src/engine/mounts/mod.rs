@@ -11,7 +11,7 @@ mod devices;
 mod files;
 pub(crate) mod masks;
 mod options;
-mod sysctl;
+pub(crate) mod sysctl;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -124,12 +124,13 @@ impl<'a> Prepared<'a> {
         let mut proc = None;
         for entry in &self.entries {
             let mounted = entry.mount(root, &self.volumes)?;
-            match entry.what {
-                What::FileSystem("proc", ..) => proc = mounted,
-                What::FileSystem("tmpfs", ..) if entry.target == Path::new("/dev") => {
-                    devices::populate(root)?;
-                }
-                _ => {}
+            let What::FileSystem(kind, ..) = entry.what else {
+                continue;
+            };
+            if kind == "proc" {
+                proc = mounted;
+            } else if kind == "tmpfs" && entry.target == Path::new("/dev") {
+                devices::populate(root)?;
             }
         }
         let Some(linux) = spec.oci.linux() else {
@@ -149,7 +150,7 @@ impl<'a> Prepared<'a> {
         let accounts = Accounts::read(root)?;
         let mounts = self.entries.iter().filter_map(|entry| match &entry.what {
             What::File(mount) => Some(mount),
-            _ => None,
+            What::FileSystem(..) | What::Cgroups(_) | What::Bind(..) | What::Volume(..) => None,
         });
         for (file, mount) in files.iter().zip(mounts) {
             files::give(mount, file, &accounts)?;
