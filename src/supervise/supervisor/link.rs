@@ -401,12 +401,13 @@ impl Shared {
 async fn carry(shared: Arc<Shared>, channel: Channel, queue: UnboundedReceiver<Out>) {
     let mut channel = channel;
     let mut queue = queue;
+    let mut pauses = revive::Pauses::default();
     loop {
         let unsent = converse(&shared, &channel, &mut queue).await;
         drop(channel);
         let mut again = shared.orphaned();
         again.extend(unsent);
-        channel = revive::keeper(&shared.identity).await;
+        channel = revive::keeper(&shared.identity, &mut pauses).await;
         for (message, fds) in again {
             if channel.send(&message, fds).await.is_err() {
                 break;
