@@ -169,7 +169,11 @@ impl Client {
         request: Request,
         fds: &[BorrowedFd<'_>],
     ) -> Result<Answer, ClientError> {
-        let attempts = if fds.is_empty() && is_repeatable(&request) { ATTEMPTS } else { 1 };
+        let attempts = if fds.is_empty() && is_repeatable(&request) {
+            ATTEMPTS
+        } else {
+            1
+        };
         let mut last = None;
         for _ in 0..attempts {
             match self.call_once(request.clone(), fds).await {
@@ -414,7 +418,10 @@ async fn connect(layout: &Layout, project: &str) -> io::Result<Option<UnixStream
 fn connect_now(layout: &Layout, project: &str) -> io::Result<Option<UnixStream>> {
     let control = layout.control_socket(project);
     let absent = |error: &io::Error| {
-        matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+        matches!(
+            error.kind(),
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+        )
     };
     let connected = fs::File::open(layout.run_project(project)).and_then(|folder| {
         let name = control.file_name().unwrap_or_default();

@@ -1,5 +1,6 @@
 //! SIGKILL of keeper and supervisor.
 
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -20,8 +21,11 @@ async fn helper(bench: &Bench, command: &str, before: &[i32]) -> i32 {
     let end = Instant::now() + DEADLINE;
     loop {
         // A zombie of the test's own pid namespace has no command line.
-        let found: Vec<i32> =
-            bench.helpers(command).into_iter().filter(|pid| !before.contains(pid)).collect();
+        let found: Vec<i32> = bench
+            .helpers(command)
+            .into_iter()
+            .filter(|pid| !before.contains(pid))
+            .collect();
         if let [pid] = found[..] {
             return pid;
         }
@@ -32,7 +36,11 @@ async fn helper(bench: &Bench, command: &str, before: &[i32]) -> i32 {
 
 fn assert_numbered(lines: &[String]) {
     for (index, line) in lines.iter().enumerate() {
-        assert_eq!(*line, format!("line {}", index + 1), "missing, doubled or torn");
+        assert_eq!(
+            *line,
+            format!("line {}", index + 1),
+            "missing, doubled or torn"
+        );
     }
 }
 
@@ -43,13 +51,20 @@ fn fifty_killed_supervisors_lose_no_line_and_double_none() {
         let id = client.run(&bench.shell("count", WRITER)).await;
         drop(client);
         let mut killed = Vec::new();
-        for _ in 0..50 {
+        for round in 0..50 {
             let pid = helper(bench, "__supervisor", &killed).await;
+            // From its first steps to the midst of its work.
+            tokio::time::sleep(Duration::from_millis(round % 25)).await;
             kill(pid);
             killed.push(pid);
         }
         let client = bench.client().await;
-        client.ask(Request::Stop { id: id.clone(), timeout: Some(0) }).await;
+        client
+            .ask(Request::Stop {
+                id: id.clone(),
+                timeout: Some(0),
+            })
+            .await;
         let lines = bench.lines(&id).await;
         assert!(lines.len() > 1000, "{}", lines.len());
         assert_numbered(&lines);
@@ -64,7 +79,9 @@ fn an_exit_during_the_supervisors_death_is_not_lost() {
         let client = bench.client().await;
         let mut again = bench.shell("again", "echo run; sleep 0.05; exit 3");
         again.launch.restart = RestartPolicy::OnFailure { max_retries: 1 };
-        let job = client.run(&bench.shell("job", "sleep 0.05; echo last words; exit 42")).await;
+        let job = client
+            .run(&bench.shell("job", "sleep 0.05; echo last words; exit 42"))
+            .await;
         let again = client.run(&again).await;
         let supervisor = helper(bench, "__supervisor", &[]).await;
         // Frozen, so that both end with nobody to hear it.
@@ -79,7 +96,11 @@ fn an_exit_during_the_supervisors_death_is_not_lost() {
         assert_eq!(bench.view(&job).unwrap().exit.unwrap().code, Some(42));
         assert_eq!(bench.lines(&job).await, ["last words"]);
         assert_eq!(bench.view(&again).unwrap().exit.unwrap().code, Some(3));
-        assert_eq!(bench.lines(&again).await, ["run", "run"], "its policy was followed");
+        assert_eq!(
+            bench.lines(&again).await,
+            ["run", "run"],
+            "its policy was followed"
+        );
     });
 }
 
@@ -87,7 +108,10 @@ fn an_exit_during_the_supervisors_death_is_not_lost() {
 fn a_stop_goes_on_under_the_next_supervisor() {
     isolated(async |bench| {
         let client = bench.client().await;
-        let mut record = bench.shell("web", "trap 'sleep 0.2; exit 1' TERM; echo ready; while :; do sleep 0.01; done");
+        let mut record = bench.shell(
+            "web",
+            "trap 'sleep 0.2; exit 1' TERM; echo ready; while :; do sleep 0.01; done",
+        );
         record.launch.restart = RestartPolicy::Always;
         let id = client.run(&record).await;
         let end = Instant::now() + DEADLINE;
@@ -95,7 +119,13 @@ fn a_stop_goes_on_under_the_next_supervisor() {
             assert!(Instant::now() < end);
         }
         let supervisor = helper(bench, "__supervisor", &[]).await;
-        let stop = client.call(Request::Stop { id: id.clone(), timeout: None }, &[]);
+        let stop = client.call(
+            Request::Stop {
+                id: id.clone(),
+                timeout: None,
+            },
+            &[],
+        );
         let killer = async {
             tokio::time::sleep(Duration::from_millis(50)).await;
             kill(supervisor);
@@ -106,7 +136,11 @@ fn a_stop_goes_on_under_the_next_supervisor() {
         let client = bench.client().await;
         client.until(&id, Condition::Exited).await;
         let view = bench.view(&id).unwrap();
-        assert_eq!(view.state, RunState::Exited, "a policy must not revive what was stopped");
+        assert_eq!(
+            view.state,
+            RunState::Exited,
+            "a policy must not revive what was stopped"
+        );
         assert!(view.exit.unwrap().stopped_by_user);
     });
 }
@@ -122,7 +156,12 @@ fn health_survives_the_supervisor() {
         kill(helper(bench, "__supervisor", &[]).await);
         let client = bench.client().await;
         client.until(&id, Condition::Healthy).await;
-        client.ask(Request::Stop { id, timeout: Some(0) }).await;
+        client
+            .ask(Request::Stop {
+                id,
+                timeout: Some(0),
+            })
+            .await;
     });
 }
 
@@ -155,7 +194,12 @@ fn a_killed_keeper_costs_no_line_and_no_container() {
         helper(bench, "__supervisor", &[supervisor]).await;
         assert_eq!(helper(bench, "__keeper", &killed).await, keeper);
         let client = bench.client().await;
-        client.ask(Request::Stop { id: writer.clone(), timeout: Some(0) }).await;
+        client
+            .ask(Request::Stop {
+                id: writer.clone(),
+                timeout: Some(0),
+            })
+            .await;
         let lines = bench.lines(&writer).await;
         assert!(lines.len() > 100, "{}", lines.len());
         assert_numbered(&lines);
@@ -169,21 +213,32 @@ fn when_both_are_killed_the_next_command_adopts_what_lives() {
         let writer = client.run(&bench.shell("count", WRITER)).await;
         let gone = client.run(&bench.shell("gone", "sleep 0.1; exit 1")).await;
         drop(client);
-        let (keeper, supervisor) =
-            (helper(bench, "__keeper", &[]).await, helper(bench, "__supervisor", &[]).await);
+        let (keeper, supervisor) = (
+            helper(bench, "__keeper", &[]).await,
+            helper(bench, "__supervisor", &[]).await,
+        );
         for pid in [keeper, supervisor] {
             kill_process(Pid::from_raw(pid).unwrap(), Signal::STOP).unwrap();
         }
         kill(keeper);
         kill(supervisor);
         tokio::time::sleep(Duration::from_millis(200)).await;
-        assert_eq!(bench.view(&writer).unwrap().state, RunState::Running, "it needs neither");
+        assert_eq!(
+            bench.view(&writer).unwrap().state,
+            RunState::Running,
+            "it needs neither"
+        );
         let client = bench.client().await;
         client.until(&gone, Condition::Exited).await;
         // Here the test itself inherits it, as init does, and its zombie tells.
         let code = bench.view(&gone).unwrap().exit.unwrap().code;
         assert!(matches!(code, Some(1) | None), "{code:?}");
-        client.ask(Request::Stop { id: writer.clone(), timeout: Some(0) }).await;
+        client
+            .ask(Request::Stop {
+                id: writer.clone(),
+                timeout: Some(0),
+            })
+            .await;
         let lines = bench.lines(&writer).await;
         assert!(lines.len() > 100, "{}", lines.len());
         assert_numbered(&lines);
@@ -199,15 +254,26 @@ fn a_newer_binary_takes_over_and_keeps_everything() {
         let supervisor = helper(bench, "__supervisor", &[]).await;
         let copy = bench.layout.run().join("newer-skiff");
         fs_err::copy(env!("CARGO_BIN_EXE_skiff"), &copy).unwrap();
-        let client = client.upgrade_to(fs_err::File::open(&copy).unwrap().into_file().into()).await.unwrap();
-        fs_err::remove_file(&copy).unwrap();
+        let program = fs_err::File::open(&copy).unwrap();
+        let inode = program.metadata().unwrap().ino();
+        let client = client.upgrade_to(program.into_file().into()).await.unwrap();
         let next = helper(bench, "__supervisor", &[supervisor]).await;
-        assert_eq!(helper(bench, "__keeper", &[]).await, keeper, "the same process");
+        assert_eq!(
+            helper(bench, "__keeper", &[]).await,
+            keeper,
+            "the same process"
+        );
         for pid in [keeper, next] {
-            let program = fs_err::read_link(format!("/proc/{pid}/exe")).unwrap();
-            assert!(program.to_string_lossy().contains("newer-skiff"), "{program:?}");
+            let program = fs_err::metadata(format!("/proc/{pid}/exe")).unwrap();
+            assert_eq!(program.ino(), inode, "{pid}");
         }
-        client.ask(Request::Stop { id: writer.clone(), timeout: Some(0) }).await;
+        fs_err::remove_file(&copy).unwrap();
+        client
+            .ask(Request::Stop {
+                id: writer.clone(),
+                timeout: Some(0),
+            })
+            .await;
         assert_eq!(bench.view(&writer).unwrap().exit.unwrap().code, Some(137));
         assert_numbered(&bench.lines(&writer).await);
     });

@@ -38,10 +38,17 @@ fn both_processes_end_with_the_last_container_and_clients() {
         let id = client.run(&bench.shell("job", "sleep 0.2")).await;
         drop(client);
         assert_eq!(bench.helpers("__keeper").len(), 1);
-        bench.eventually("both end", || bench.helpers("__keeper").is_empty()).await;
+        bench
+            .eventually("both end", || bench.helpers("__keeper").is_empty())
+            .await;
         assert!(bench.helpers("__supervisor").is_empty());
         assert_eq!(bench.view(&id).unwrap().exit.unwrap().code, Some(0));
-        assert!(!bench.layout.control_socket(crate::harness::PROJECT).exists());
+        assert!(
+            !bench
+                .layout
+                .control_socket(crate::harness::PROJECT)
+                .exists()
+        );
         // And begin again.
         let client = bench.client().await;
         client.begin(&id).await;
@@ -53,8 +60,14 @@ fn both_processes_end_with_the_last_container_and_clients() {
 fn a_stop_asks_waits_and_then_kills() {
     isolated(async |bench| {
         let client = bench.client().await;
-        let polite = bench.shell("polite", "trap 'exit 5' TERM; echo ready; while :; do sleep 0.01; done");
-        let mut deaf = bench.shell("deaf", "trap '' TERM; echo ready; while :; do sleep 0.01; done");
+        let polite = bench.shell(
+            "polite",
+            "trap 'exit 5' TERM; echo ready; while :; do sleep 0.01; done",
+        );
+        let mut deaf = bench.shell(
+            "deaf",
+            "trap '' TERM; echo ready; while :; do sleep 0.01; done",
+        );
         deaf.launch.restart = RestartPolicy::Always;
         let (polite, deaf) = (client.run(&polite).await, client.run(&deaf).await);
         for id in [&polite, &deaf] {
@@ -63,15 +76,34 @@ fn a_stop_asks_waits_and_then_kills() {
                 assert!(Instant::now() < end);
             }
         }
-        client.ask(Request::Stop { id: polite.clone(), timeout: None }).await;
+        client
+            .ask(Request::Stop {
+                id: polite.clone(),
+                timeout: None,
+            })
+            .await;
         let exit = bench.view(&polite).unwrap().exit.unwrap();
         assert_eq!((exit.code, exit.stopped_by_user), (Some(5), true));
-        client.ask(Request::Stop { id: deaf.clone(), timeout: Some(0) }).await;
+        client
+            .ask(Request::Stop {
+                id: deaf.clone(),
+                timeout: Some(0),
+            })
+            .await;
         let view = bench.view(&deaf).unwrap();
         assert_eq!(view.exit.unwrap().code, Some(137));
-        assert_eq!(view.state, RunState::Exited, "no policy revives what was stopped");
+        assert_eq!(
+            view.state,
+            RunState::Exited,
+            "no policy revives what was stopped"
+        );
         // A second time it is no error.
-        client.ask(Request::Stop { id: deaf, timeout: None }).await;
+        client
+            .ask(Request::Stop {
+                id: deaf,
+                timeout: None,
+            })
+            .await;
     });
 }
 
@@ -89,7 +121,11 @@ fn restart_policies_start_again_with_growing_pauses_until_their_limit() {
             ends.push(next_exit(&mut changes, &id).await);
         }
         assert_eq!(ends, [(Some(7), true), (Some(7), true), (Some(7), false)]);
-        assert!(began.elapsed() >= Duration::from_millis(300), "{:?}", began.elapsed());
+        assert!(
+            began.elapsed() >= Duration::from_millis(300),
+            "{:?}",
+            began.elapsed()
+        );
         assert_eq!(bench.lines(&id).await, ["run", "run", "run"]);
         assert_eq!(bench.view(&id).unwrap().run.unwrap().restarts, 2);
 
@@ -100,7 +136,12 @@ fn restart_policies_start_again_with_growing_pauses_until_their_limit() {
             assert_eq!(next_exit(&mut changes, &id).await, (Some(0), true));
         }
         // Stopped while it waits to be started again, or runs: it stays so.
-        client.ask(Request::Stop { id: id.clone(), timeout: None }).await;
+        client
+            .ask(Request::Stop {
+                id: id.clone(),
+                timeout: None,
+            })
+            .await;
         assert_eq!(bench.view(&id).unwrap().state, RunState::Exited);
     });
 }
@@ -113,13 +154,24 @@ fn a_healthy_gate_opens_long_before_the_interval() {
         record.launch.health = Some(probe("echo asked; cat /tmp/ready"));
         let began = Instant::now();
         let id = client.run(&record).await;
-        assert_eq!(bench.view(&id).unwrap().run.unwrap().health, Some(Health::Starting));
+        assert_eq!(
+            bench.view(&id).unwrap().run.unwrap().health,
+            Some(Health::Starting)
+        );
         client.until(&id, Condition::Healthy).await;
         let waited = began.elapsed();
         assert!(waited > Duration::from_millis(300), "{waited:?}");
         assert!(waited < Duration::from_secs(3), "{waited:?}");
-        assert_eq!(bench.view(&id).unwrap().run.unwrap().health, Some(Health::Healthy));
-        client.ask(Request::Kill { id, signal: libc::SIGKILL }).await;
+        assert_eq!(
+            bench.view(&id).unwrap().run.unwrap().health,
+            Some(Health::Healthy)
+        );
+        client
+            .ask(Request::Kill {
+                id,
+                signal: libc::SIGKILL,
+            })
+            .await;
     });
 }
 
@@ -144,7 +196,12 @@ fn a_probe_that_fails_or_hangs_makes_a_container_unhealthy() {
             if record.service == "failing" {
                 assert!(text.contains("no answer"), "{text}");
             }
-            client.ask(Request::Stop { id, timeout: Some(0) }).await;
+            client
+                .ask(Request::Stop {
+                    id,
+                    timeout: Some(0),
+                })
+                .await;
         }
     });
 }
@@ -162,7 +219,10 @@ fn conditions_that_can_no_longer_come_true_fail_at_once() {
         let (waited, ()) = tokio::join!(waiting, start);
         match waited.unwrap_err() {
             ClientError::Refused(Failure::Condition { name, what, code }) => {
-                assert_eq!((name.as_str(), what.as_str(), code), ("bench-job-1", "exited (4)", Some(4)));
+                assert_eq!(
+                    (name.as_str(), what.as_str(), code),
+                    ("bench-job-1", "exited (4)", Some(4))
+                );
             }
             other => panic!("{other}"),
         }
@@ -178,7 +238,13 @@ fn a_start_that_fails_says_why_and_leaves_nothing_running() {
         process.set_args(Some(vec!["/no/such/program".to_owned()]));
         let id = client.create(&record).await;
         let error = client
-            .call(Request::Start { id: id.clone(), stdio: false }, &[])
+            .call(
+                Request::Start {
+                    id: id.clone(),
+                    stdio: false,
+                },
+                &[],
+            )
             .await
             .unwrap_err();
         match error {
@@ -199,14 +265,27 @@ fn a_container_is_removed_only_when_it_is_at_rest_or_by_force() {
         let client = bench.client().await;
         let record = bench.shell("web", "sleep 100");
         let id = client.run(&record).await;
-        let remove = |force| Request::Remove { id: id.clone(), force, volumes: true };
+        let remove = |force| Request::Remove {
+            id: id.clone(),
+            force,
+            volumes: true,
+        };
         let error = client.call(remove(false), &[]).await.unwrap_err();
-        assert!(matches!(error, ClientError::Refused(Failure::State { .. })), "{error}");
+        assert!(
+            matches!(error, ClientError::Refused(Failure::State { .. })),
+            "{error}"
+        );
         // Its name is taken meanwhile.
         let mut other = bench.shell("web", "true");
         other.name.clone_from(&record.name);
-        let error = client.call(Request::Create(Box::new(other.clone())), &[]).await.unwrap_err();
-        assert!(matches!(error, ClientError::Refused(Failure::NameTaken { .. })), "{error}");
+        let error = client
+            .call(Request::Create(Box::new(other.clone())), &[])
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, ClientError::Refused(Failure::NameTaken { .. })),
+            "{error}"
+        );
         client.ask(remove(true)).await;
         assert!(bench.view(&id).is_none());
         assert!(!bench.layout.container("bench", &id).exists());
@@ -218,17 +297,27 @@ fn a_container_is_removed_only_when_it_is_at_rest_or_by_force() {
 fn a_paused_container_can_be_stopped_and_is_not_joined() {
     isolated(async |bench| {
         let client = bench.client().await;
-        let id = client.run(&bench.shell("web", "trap 'exit 9' TERM; while :; do sleep 0.01; done")).await;
+        let id = client
+            .run(&bench.shell("web", "trap 'exit 9' TERM; while :; do sleep 0.01; done"))
+            .await;
         client.ask(Request::Pause { id: id.clone() }).await;
         assert_eq!(bench.view(&id).unwrap().state, RunState::Paused);
         let request = exec(&bench.view(&id).unwrap().record, "true");
         let stdio = pipes();
         let error = client.call(request, &borrowed(&stdio)).await.unwrap_err();
-        assert!(matches!(error, ClientError::Refused(Failure::State { .. })), "{error}");
+        assert!(
+            matches!(error, ClientError::Refused(Failure::State { .. })),
+            "{error}"
+        );
         client.ask(Request::Unpause { id: id.clone() }).await;
         assert_eq!(bench.view(&id).unwrap().state, RunState::Running);
         client.ask(Request::Pause { id: id.clone() }).await;
-        client.ask(Request::Stop { id: id.clone(), timeout: None }).await;
+        client
+            .ask(Request::Stop {
+                id: id.clone(),
+                timeout: None,
+            })
+            .await;
         assert_eq!(bench.view(&id).unwrap().exit.unwrap().code, Some(9));
     });
 }
@@ -250,7 +339,10 @@ fn execs_have_the_containers_environment_their_own_streams_and_a_code() {
         let fds = [input.as_fd(), writer.as_fd(), writer.as_fd()];
         let mut conversation = client.start(request, &fds).await.unwrap();
         drop(writer);
-        assert!(matches!(conversation.next().await.unwrap().reply, Reply::ExecStarted { .. }));
+        assert!(matches!(
+            conversation.next().await.unwrap().reply,
+            Reply::ExecStarted { .. }
+        ));
         let last = conversation.next().await.unwrap().reply;
         assert_eq!(last, Reply::ExecExited { code: 6 });
         let mut text = String::new();
@@ -260,8 +352,16 @@ fn execs_have_the_containers_environment_their_own_streams_and_a_code() {
         let stdio = pipes();
         let mut conversation = client.start(request, &borrowed(&stdio)).await.unwrap();
         conversation.next().await.unwrap();
-        assert_eq!(conversation.next().await.unwrap().reply, Reply::ExecExited { code: 137 });
-        client.ask(Request::Stop { id, timeout: Some(0) }).await;
+        assert_eq!(
+            conversation.next().await.unwrap().reply,
+            Reply::ExecExited { code: 137 }
+        );
+        client
+            .ask(Request::Stop {
+                id,
+                timeout: Some(0),
+            })
+            .await;
     });
 }
 
@@ -269,15 +369,22 @@ fn execs_have_the_containers_environment_their_own_streams_and_a_code() {
 fn an_attached_terminal_shows_all_output_and_takes_input() {
     isolated(async |bench| {
         let client = bench.client().await;
-        let mut record = bench.shell("tty", "tty; stty size; echo -n '# '; read line; echo got $line; exit 2");
+        let mut record = bench.shell(
+            "tty",
+            "tty; stty size; echo -n '# '; read line; echo got $line; exit 2",
+        );
         record.launch.tty = true;
         record.launch.open_stdin = true;
         let id = client.create(&record).await;
-        let mut attached =
-            client.start(Request::Attach { id: id.clone() }, &[]).await.unwrap();
+        let mut attached = client
+            .start(Request::Attach { id: id.clone() }, &[])
+            .await
+            .unwrap();
         client.begin(&id).await;
         let first = attached.next().await.unwrap();
-        let Reply::Event(change) = first.reply else { panic!("{:?}", first.reply) };
+        let Reply::Event(change) = first.reply else {
+            panic!("{:?}", first.reply)
+        };
         assert_eq!(change.kind, ChangeKind::Started);
         let master = first.fds.into_iter().next().unwrap();
         let mut shown = String::new();
@@ -321,7 +428,16 @@ fn pipes_of_a_caller_are_the_containers_own_streams() {
         let (mut output, writer) = std::io::pipe().unwrap();
         let mut changes = client.changes().await;
         let fds = [input.as_fd(), writer.as_fd(), writer.as_fd()];
-        client.call(Request::Start { id: id.clone(), stdio: true }, &fds).await.unwrap();
+        client
+            .call(
+                Request::Start {
+                    id: id.clone(),
+                    stdio: true,
+                },
+                &fds,
+            )
+            .await
+            .unwrap();
         drop((input, writer));
         std::io::Write::write_all(&mut keys, b"through\n").unwrap();
         drop(keys);
@@ -343,15 +459,26 @@ fn pipes_of_a_caller_are_the_containers_own_streams() {
 fn what_a_killed_container_wrote_without_newline_is_kept() {
     isolated(async |bench| {
         let client = bench.client().await;
-        let id = client.run(&bench.shell("job", "echo -n rest; echo whole >&2; sleep 100")).await;
+        let id = client
+            .run(&bench.shell("job", "echo -n rest; echo whole >&2; sleep 100"))
+            .await;
         let end = Instant::now() + DEADLINE;
         while bench.lines(&id).await.is_empty() {
             assert!(Instant::now() < end);
         }
-        client.ask(Request::Kill { id: id.clone(), signal: libc::SIGKILL }).await;
+        client
+            .ask(Request::Kill {
+                id: id.clone(),
+                signal: libc::SIGKILL,
+            })
+            .await;
         assert_eq!(bench.view(&id).unwrap().exit.unwrap().code, Some(137));
         let lines = bench.lines(&id).await;
-        assert_eq!(lines, ["whole", "rest"], "in the order in which lines were complete");
+        assert_eq!(
+            lines,
+            ["whole", "rest"],
+            "in the order in which lines were complete"
+        );
     });
 }
 
@@ -359,8 +486,17 @@ fn exec(record: &ContainerRecord, script: &str) -> Request {
     let mut process: Process = record.launch.oci.process().clone().unwrap();
     process.set_args(Some(["/bin/sh", "-c", script].map(str::to_owned).into()));
     process.set_env(None);
-    let spec = ExecSpec { process, user: None, groups: Vec::new(), seccomp: Seccomp::Default };
-    Request::Exec { id: record.id.clone(), spec: Box::new(spec), tty: false }
+    let spec = ExecSpec {
+        process,
+        user: None,
+        groups: Vec::new(),
+        seccomp: Seccomp::Default,
+    };
+    Request::Exec {
+        id: record.id.clone(),
+        spec: Box::new(spec),
+        tty: false,
+    }
 }
 
 fn pipes() -> [std::io::PipeWriter; 3] {

@@ -21,8 +21,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 pub(crate) use journal::read as read_journal;
-pub(crate) use sign::is_alive;
 pub(crate) use message::{ChildKind, Ended, FromKeeper, KEEPER_VERSION, ToKeeper};
+pub(crate) use sign::is_alive;
 
 use self::host::Processes;
 use self::run::{Keeper, Supervisor};

@@ -18,7 +18,11 @@ fn path(layout: &Layout, project: &str) -> PathBuf {
 /// Puts the calling process's sign up.
 pub(super) fn put_up(identity: &Identity) -> io::Result<()> {
     let own = ProcessIdentity::own()?;
-    write_json(&path(&identity.layout, &identity.project), &own, Durability::ThisBoot)
+    write_json(
+        &path(&identity.layout, &identity.project),
+        &own,
+        Durability::ThisBoot,
+    )
 }
 
 /// Takes it down.

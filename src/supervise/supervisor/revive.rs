@@ -53,7 +53,9 @@ pub(super) async fn keeper(identity: &Identity, pauses: &mut Pauses) -> Channel 
 fn start(identity: &Identity) -> io::Result<Channel> {
     let (ours, theirs): (OwnedFd, OwnedFd) = packet::pair()?;
     let channel = Channel::new(ours)?;
-    let mut command = Command::from(binary::command(&binary::own()?, keeper::COMMAND));
+    // Open until the child has executed it.
+    let program = binary::own()?;
+    let mut command = Command::from(binary::command(&program, keeper::COMMAND));
     command
         .arg(Stage::Adopted.word())
         .args(identity.args())
