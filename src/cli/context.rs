@@ -64,7 +64,7 @@ impl Context {
                 self.show(&warnings);
                 Ok(project)
             }
-            Err(diagnostics) => Err(self.refusal(diagnostics.iter())),
+            Err(diagnostics) => Err(self.refusal(diagnostics.list.iter())),
         }
     }
 
@@ -135,7 +135,7 @@ impl Context {
     }
 
     fn style(&self) -> Style {
-        if self.ui.color_err { Style::COLOR } else { Style::PLAIN }
+        if self.ui.color_err { Style::COLOUR } else { Style::PLAIN }
     }
 
     /// Where events of this command go.

@@ -32,7 +32,7 @@ use error::CliResult;
 use crate::state::Layout;
 use crate::supervise;
 use crate::toolbox;
-use crate::ui::{Ansi, Progress, Ui};
+use crate::ui::Ui;
 
 /// Runs the program.
 pub fn main() -> ExitCode {
@@ -88,20 +88,20 @@ fn dispatch(context: &Context, command: Command, arguments: Vec<OsString>) -> Cl
         root::require(arguments.into_iter())?;
     }
     match command {
-        Command::Up(args) => commands::up::run(context, args),
+        Command::Up(args) => commands::up::run(context, &args),
         Command::Down(args) => commands::down::run(context, args),
         Command::Ps(args) => commands::ps::run(context, &args),
-        Command::Logs(args) => commands::logs::run(context, args),
-        Command::Exec(args) => commands::exec::run(context, args),
-        Command::Run(args) => commands::run::run(context, args),
+        Command::Logs(args) => commands::logs::run(context, &args),
+        Command::Exec(args) => commands::exec::run(context, &args),
+        Command::Run(args) => commands::run::run(context, &args),
         Command::Pull(args) => commands::pull::run(context, args),
         Command::Load(args) => commands::load::run(context, &args),
         Command::Images(args) => commands::images::run(context, &args),
         Command::Ls(args) => commands::ls::run(context, &args),
         Command::Stop(args) => commands::lifecycle::stop(context, args),
-        Command::Start(args) => commands::lifecycle::start(context, args),
+        Command::Start(args) => commands::lifecycle::start(context, &args),
         Command::Restart(args) => commands::lifecycle::restart(context, args),
-        Command::Kill(args) => commands::lifecycle::kill(context, args),
+        Command::Kill(args) => commands::lifecycle::kill(context, &args),
         Command::Config(args) => commands::config::run(context, &args),
         Command::Version(args) => commands::version::run(&args),
         Command::Doctor(args) => commands::doctor::run(context, &args),

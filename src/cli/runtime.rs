@@ -1,7 +1,5 @@
 //! The asynchronous runtime of those commands that wait for something.
 
-use std::future::Future;
-
 use super::error::{CliError, CliResult};
 
 /// Runs a command's future to its end on this thread.

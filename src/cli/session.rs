@@ -1,6 +1,5 @@
 //! From a command's context to the reconciler's session, and its errors back.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use super::context::Context;
@@ -9,8 +8,9 @@ use super::signals::Interrupts;
 use super::sudo;
 use crate::env;
 use crate::event::EventSink;
-use crate::image::Access;
+use crate::image::{Access, AccessOptions};
 use crate::reconcile::{Cancel, CancelHandle, ReconcileError, Session};
+use crate::toolbox;
 use crate::ui;
 
 /// What a session borrows from.
@@ -34,7 +34,10 @@ impl<'a> Work<'a> {
             cancel,
             never: Cancel::never(),
             sink: if quiet { ui::progress::silent() } else { context.sink() },
-            registries: Access::new(sudo::docker_config(), Vec::new()),
+            registries: Access::new(AccessOptions {
+                docker_config: sudo::docker_config(),
+                ..AccessOptions::from_env()
+            }),
             owner: sudo::invoking_user().map(|account| (account.uid, account.gid)),
         }
     }
@@ -57,7 +60,7 @@ impl<'a> Work<'a> {
             cancel,
             owner: self.owner,
             registries: &self.registries,
-            dry_run: self.context.global.dry_run,
+            applets: toolbox::APPLETS,
         }
     }
 }

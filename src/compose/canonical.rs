@@ -168,14 +168,11 @@ impl Walk<'_> {
         let mut map = Map::new();
         for (index, item) in items.clone().iter().enumerate() {
             let before = self.trail.index(index);
-            match item.as_str().and_then(|text| text.split_once('=')) {
-                Some((key, value)) => {
-                    map.insert(key.to_owned(), Node::str(value, item.mark));
-                }
-                None => {
-                    let message = super::model::shown(item, "has no `=`");
-                    self.error(item.mark, message, "NAME=VALUE");
-                }
+            if let Some((key, value)) = item.as_str().and_then(|text| text.split_once('=')) {
+                map.insert(key.to_owned(), Node::str(value, item.mark));
+            } else {
+                let message = super::model::shown(item, "has no `=`");
+                self.error(item.mark, message, "NAME=VALUE");
             }
             self.trail.leave(before);
         }
@@ -195,9 +192,7 @@ impl Walk<'_> {
         };
         for option in &mount.unknown {
             let message = format!("`{option}` is no option of a mount, it has no effect");
-            let mut warning = self
-                .report
-                .at(node.mark, self.trail.as_str(), message);
+            let mut warning = self.report.at(node.mark, self.trail.as_str(), message);
             warning.expected = Some("ro, rw, z, Z, nocopy or a propagation".to_owned());
             self.report.push_warning(warning);
         }
@@ -243,29 +238,40 @@ impl Walk<'_> {
     }
 
     fn port(&mut self, item: Node, long: &mut Vec<Node>) {
-        let text = match &item.value {
-            Value::Map(_) => {
-                long.push(item);
-                return;
-            }
-            Value::Float(_) => {
-                let message = super::model::shown(&item, "is not a port");
-                let diagnostic = self
-                    .report
-                    .at(item.mark, self.trail.as_str(), message)
-                    .suggest("put a pair of ports in quotes: \"8080:80\"");
-                self.report.push(diagnostic);
-                return;
-            }
-            _ => item.scalar_text().unwrap_or_default(),
-        };
-        match short::parse_ports(&text) {
-            Ok(ports) => long.extend(ports.iter().map(|port| long_port(port, item.mark))),
-            Err(message) => {
-                let expected = "[[IP:]HOST[-HOST]:]CONTAINER[-CONTAINER][/PROTOCOL]";
-                self.error(item.mark, message, expected);
+        if let Value::Map(_) = item.value {
+            long.push(item);
+            return;
+        }
+        if let Value::Float(_) = item.value {
+            let message = super::model::shown(&item, "is not a port");
+            let diagnostic = self
+                .report
+                .at(item.mark, self.trail.as_str(), message)
+                .suggest("put a pair of ports in quotes: \"8080:80\"");
+            self.report.push(diagnostic);
+        } else {
+            let text = item.scalar_text().unwrap_or_default();
+            match short::parse_ports(&text) {
+                Ok(ports) => {
+                    long.extend(ports.iter().map(|port| long_port(port, item.mark)));
+                    return;
+                }
+                Err(message) => {
+                    let expected = "[[IP:]HOST[-HOST]:]CONTAINER[-CONTAINER][/PROTOCOL]";
+                    self.error(item.mark, message, expected);
+                }
             }
         }
+        // Something like no other stays, so that the others keep their places.
+        let mark = item.mark;
+        let members = [
+            ("target", Node::new(Value::Int(0), mark)),
+            (
+                "published",
+                Node::str(format!("{}:{}", mark.line, mark.column), mark),
+            ),
+        ];
+        long.push(object(mark, members));
     }
 
     fn ssh(&mut self, node: &mut Node) {
@@ -326,7 +332,11 @@ impl Walk<'_> {
             _ => {
                 let warning = self
                     .report
-                    .at(name.mark, self.trail.as_str(), "`external.name` is deprecated")
+                    .at(
+                        name.mark,
+                        self.trail.as_str(),
+                        "`external.name` is deprecated",
+                    )
                     .suggest("write `name` and `external: true`");
                 self.report.push_warning(warning);
             }

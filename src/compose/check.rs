@@ -73,7 +73,7 @@ fn external_volume(path: &str, volume: &Node, report: &mut Report) {
 
 /// Exactly one source for a config or secret of the project's own.
 fn sources(path: &str, node: &Node, keys: &[&str], report: &mut Report) {
-    let Some(map) = node.as_map() else {
+    let Some(map) = node.as_map().filter(|_| !report.is_broken(path)) else {
         return;
     };
     let given: Vec<&str> = keys
@@ -94,7 +94,9 @@ fn sources(path: &str, node: &Node, keys: &[&str], report: &mut Report) {
         [.., second] => {
             let message = format!("`{}` exclude each other", given.join("` and `"));
             let mark = map.get(*second).map_or(node.key, |child| child.key);
-            let diagnostic = report.at(mark, path, message).expected(format!("one of {all}"));
+            let diagnostic = report
+                .at(mark, path, message)
+                .expected(format!("one of {all}"));
             report.push(diagnostic);
         }
     }

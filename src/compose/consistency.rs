@@ -20,7 +20,7 @@ pub(super) fn check(project: &Project, tree: &Node, report: &mut Report) {
     };
     for (name, service) in &project.services {
         let path = format!("services.{name}");
-        if !checker.is_broken(&path) {
+        if !checker.report.is_broken(&path) {
             checker.service(&path, service);
         }
     }
@@ -36,29 +36,17 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    /// True where the shape of a service was refused: what is missing of it
-    /// would only be reported twice.
-    fn is_broken(&self, path: &str) -> bool {
-        self.report.list.iter().any(|diagnostic| {
-            diagnostic.severity == super::diag::Severity::Error
-                && diagnostic
-                    .path
-                    .strip_prefix(path)
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-        })
-    }
-
     fn mark(&self, path: &str) -> Mark {
         let mut path = path;
         loop {
-            if let Some(node) = self.tree.lookup(path) {
-                if node.mark.is_known() || node.key.is_known() {
-                    return if node.as_map().is_some() {
-                        node.key
-                    } else {
-                        node.mark
-                    };
-                }
+            if let Some(node) = self.tree.lookup(path)
+                && (node.mark.is_known() || node.key.is_known())
+            {
+                return if node.as_map().is_some() {
+                    node.key
+                } else {
+                    node.mark
+                };
             }
             match path.rfind(['.', '[']) {
                 Some(end) => path = path.get(..end).unwrap_or_default(),
@@ -93,7 +81,11 @@ impl Checker<'_> {
     }
 
     fn service(&mut self, path: &str, service: &Service) {
-        if service.build.is_none() && service.image.is_none() && service.provider.is_none() {
+        // An `extends` that is still there was refused already.
+        let extends = self.tree.lookup(&format!("{path}.extends")).is_some();
+        let has_source =
+            service.build.is_some() || service.image.is_some() || service.provider.is_some();
+        if !has_source && !extends {
             let diagnostic = self
                 .at(path, "it has neither an image nor a build")
                 .expected("`image:` or `build:`");
@@ -116,7 +108,10 @@ impl Checker<'_> {
         };
         if build.dockerfile_inline.is_some() && build.dockerfile.is_some() {
             let path = format!("{path}.build.dockerfile_inline");
-            self.error(&path, "`dockerfile` and `dockerfile_inline` exclude each other");
+            self.error(
+                &path,
+                "`dockerfile` and `dockerfile_inline` exclude each other",
+            );
         }
         for (name, context) in build.additional_contexts.iter() {
             let Some(target) = context.strip_prefix("service:") else {
@@ -131,12 +126,13 @@ impl Checker<'_> {
                 Some(_) => {}
             }
         }
-        if let Some(platform) = &service.platform {
-            if !build.platforms.is_empty() && !build.platforms.contains(platform) {
-                let path = format!("{path}.build.platforms");
-                let message = format!("the service's platform `{platform}` is not among them");
-                self.error(&path, message);
-            }
+        if let Some(platform) = &service.platform
+            && !build.platforms.is_empty()
+            && !build.platforms.contains(platform)
+        {
+            let path = format!("{path}.build.platforms");
+            let message = format!("the service's platform `{platform}` is not among them");
+            self.error(&path, message);
         }
         let project = self.project;
         for (index, secret) in build.secrets.iter().enumerate() {
@@ -153,7 +149,10 @@ impl Checker<'_> {
         if let Some(disabled) = project.disabled_services.get(name) {
             let profiles = disabled.profiles.join("`, `");
             let diagnostic = self
-                .at(path, format!("the service `{name}` is in no active profile"))
+                .at(
+                    path,
+                    format!("the service `{name}` is in no active profile"),
+                )
                 .suggest(format!("activate one of its profiles (`{profiles}`)"));
             self.report.push(diagnostic);
             return;
@@ -170,7 +169,12 @@ impl Checker<'_> {
         for name in service.networks.keys() {
             if !project.networks.contains_key(name) {
                 let path = format!("{path}.networks.{name}");
-                self.undefined(&path, ("network", "networks"), name, project.networks.keys());
+                self.undefined(
+                    &path,
+                    ("network", "networks"),
+                    name,
+                    project.networks.keys(),
+                );
             }
         }
     }
@@ -192,11 +196,11 @@ impl Checker<'_> {
         let project = self.project;
         for (index, mount) in service.volumes.iter().enumerate() {
             let Mount { kind, source, .. } = mount;
-            if let (MountKind::Volume, Some(name)) = (kind, source) {
-                if !project.volumes.contains_key(name) {
-                    let path = format!("{path}.volumes[{index}]");
-                    self.undefined(&path, ("volume", "volumes"), name, project.volumes.keys());
-                }
+            if let (MountKind::Volume, Some(name)) = (kind, source)
+                && !project.volumes.contains_key(name)
+            {
+                let path = format!("{path}.volumes[{index}]");
+                self.undefined(&path, ("volume", "volumes"), name, project.volumes.keys());
             }
             if *kind == MountKind::Bind && source.is_none() {
                 let path = format!("{path}.volumes[{index}]");
@@ -259,14 +263,14 @@ impl Checker<'_> {
 
     fn scale(&mut self, path: &str, service: &Service) {
         let replicas = service.deploy.as_ref().and_then(|deploy| deploy.replicas);
-        if let (Some(scale), Some(replicas)) = (service.scale, replicas) {
-            if scale != replicas {
-                let path = format!("{path}.scale");
-                let diagnostic = self
-                    .at(&path, "`scale` and `deploy.replicas` differ")
-                    .suggest("keep one of them");
-                self.report.push(diagnostic);
-            }
+        if let (Some(scale), Some(replicas)) = (service.scale, replicas)
+            && scale != replicas
+        {
+            let path = format!("{path}.scale");
+            let diagnostic = self
+                .at(&path, "`scale` and `deploy.replicas` differ")
+                .suggest("keep one of them");
+            self.report.push(diagnostic);
         }
         for (attribute, count) in [("scale", service.scale), ("deploy.replicas", replicas)] {
             if count.is_some_and(|count| count < 0) {
@@ -306,15 +310,15 @@ impl Checker<'_> {
 
     fn health(&mut self, path: &str, service: &Service) {
         let test = service.healthcheck.as_ref().and_then(|h| h.test.as_ref());
-        if let Some(first) = test.and_then(|test| test.first()) {
-            if !["CMD", "CMD-SHELL", "NONE"].contains(&first.as_str()) {
-                let path = format!("{path}.healthcheck.test");
-                let diagnostic = self
-                    .at(&path, format!("a test cannot begin with `{first}`"))
-                    .expected("CMD, CMD-SHELL or NONE first, or a string")
-                    .suggest(format!("[\"CMD\", \"{first}\", …]"));
-                self.report.push(diagnostic);
-            }
+        if let Some(first) = test.and_then(|test| test.first())
+            && !["CMD", "CMD-SHELL", "NONE"].contains(&first.as_str())
+        {
+            let path = format!("{path}.healthcheck.test");
+            let diagnostic = self
+                .at(&path, format!("a test cannot begin with `{first}`"))
+                .expected("CMD, CMD-SHELL or NONE first, or a string")
+                .suggest(format!("[\"CMD\", \"{first}\", …]"));
+            self.report.push(diagnostic);
         }
     }
 
@@ -344,7 +348,7 @@ impl Checker<'_> {
         for (name, secret) in &self.project.secrets {
             let path = format!("secrets.{name}");
             let has_source = secret.file.is_some() || secret.environment.is_some();
-            if !secret.external && !has_source && !self.is_broken(&path) {
+            if !secret.external && !has_source && !self.report.is_broken(&path) {
                 let diagnostic = self
                     .at(&path, "it has no source")
                     .expected("one of file, environment, or `external: true`");
@@ -421,7 +425,6 @@ impl<'p> Way<'p, '_> {
                 continue;
             };
             match self.done.get(child.as_str()) {
-                Some(true) => {}
                 Some(false) => {
                     let cycle = stack
                         .iter()
@@ -435,7 +438,7 @@ impl<'p> Way<'p, '_> {
                     self.done.insert(child, false);
                     stack.push((child, 0));
                 }
-                None => {}
+                Some(true) | None => {}
             }
         }
     }

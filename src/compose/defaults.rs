@@ -79,10 +79,10 @@ fn all_devices(request: &mut Node) {
 pub(super) fn resolve_variables(tree: &mut Node, environment: &Environment) {
     for (_, service) in services(tree) {
         for item in items(service, "environment") {
-            if let Value::Str(name) = &mut item.value {
-                if let Some(value) = environment.get(name.as_str()) {
-                    *name = format!("{name}={value}");
-                }
+            if let Value::Str(name) = &mut item.value
+                && let Some(value) = environment.get(name.as_str())
+            {
+                *name = format!("{name}={value}");
             }
         }
     }
@@ -106,10 +106,10 @@ pub(super) fn resolve_variables(tree: &mut Node, environment: &Environment) {
 pub(super) fn normalize(tree: &mut Node, name: &str, environment: &Environment) {
     default_network(tree);
     for (_, service) in services(tree) {
-        if let Some(policy) = service.get_mut("pull_policy") {
-            if policy.as_str() == Some("if_not_present") {
-                policy.value = Value::Str("missing".to_owned());
-            }
+        if let Some(policy) = service.get_mut("pull_policy")
+            && policy.as_str() == Some("if_not_present")
+        {
+            policy.value = Value::Str("missing".to_owned());
         }
         if let Some(build) = service.get_mut("build") {
             normalize_build(build, environment);
@@ -222,10 +222,10 @@ fn imply_dependencies(service: &mut Node) {
         }
     }
     for namespace in ["network_mode", "ipc", "pid", "uts", "cgroup"] {
-        if let Some(node) = service.get(namespace) {
-            if let Some(name) = node.as_str().and_then(|text| text.strip_prefix("service:")) {
-                implied.push((name.to_owned(), true, node.mark));
-            }
+        if let Some(node) = service.get(namespace)
+            && let Some(name) = node.as_str().and_then(|text| text.strip_prefix("service:"))
+        {
+            implied.push((name.to_owned(), true, node.mark));
         }
     }
     for source in items(service, "volumes_from") {
@@ -267,10 +267,10 @@ fn name_resources(tree: &mut Node, kind: &str, project: &str) {
         } else {
             format!("{project}_{key}")
         };
-        if resource.get("name").is_some_and(Node::is_null) {
-            if let Some(map) = resource.as_map_mut() {
-                map.shift_remove("name");
-            }
+        if resource.get("name").is_some_and(Node::is_null)
+            && let Some(map) = resource.as_map_mut()
+        {
+            map.shift_remove("name");
         }
         default(resource, "name", |mark| Node::str(name, mark));
     }

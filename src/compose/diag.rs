@@ -50,7 +50,7 @@ pub struct Excerpt {
 /// A step of the way to the error: `included by`, `extended by`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// What was done there, as `extended by service `web``.
+    /// What was done there, as in: extended by service `web`.
     pub what: String,
     /// Where.
     pub position: Option<Position>,
@@ -325,11 +325,6 @@ impl Sources {
         self.files.get(usize::try_from(mark.file).ok()?)
     }
 
-    /// The name of the file that a mark is in.
-    pub(crate) fn name(&self, mark: Mark) -> Option<&Path> {
-        self.file(mark).map(|file| file.name.as_path())
-    }
-
     /// A mark in the words of a message.
     pub(crate) fn position(&self, mark: Mark) -> Option<Position> {
         Some(Position {
@@ -447,11 +442,45 @@ impl Report {
         self.push(diagnostic);
     }
 
-    /// Adds a diagnostic, once.
+    /// Adds a diagnostic, once. What a later stage says of the same attribute at
+    /// the same place, or with the same words, follows from the first.
     pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
-        if self.list.len() < MOST_DIAGNOSTICS && !self.list.contains(&diagnostic) {
+        let told = |known: &Diagnostic| {
+            known.severity == diagnostic.severity
+                && known.position == diagnostic.position
+                && (known.path == diagnostic.path || known.message == diagnostic.message)
+                && (known.position.is_some() || known == &diagnostic)
+        };
+        if self.list.len() < MOST_DIAGNOSTICS && !self.list.iter().any(told) {
             self.list.push(diagnostic);
         }
+    }
+
+    /// True where an error of this attribute, or of one below it, was reported:
+    /// what is missing there now would only be told twice.
+    pub(crate) fn is_broken(&self, path: &str) -> bool {
+        self.list.iter().any(|diagnostic| {
+            diagnostic.severity == Severity::Error
+                && diagnostic
+                    .path
+                    .strip_prefix(path)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        })
+    }
+
+    /// All diagnostics in the order of reading: errors, then warnings; by file
+    /// and place, those without a place first.
+    pub(crate) fn sorted(self) -> Vec<Diagnostic> {
+        let order = |diagnostic: &Diagnostic| {
+            let place = diagnostic.position.as_ref().map(|at| {
+                let file = self.sources.files.iter().position(|f| f.name == at.file);
+                (file, at.line, at.column)
+            });
+            (diagnostic.severity == Severity::Warning, place)
+        };
+        let mut list = self.list;
+        list.sort_by_cached_key(order);
+        list
     }
 
     /// How many errors there are so far.

@@ -1,7 +1,7 @@
 //! Files of variables: `.env`, `env_file`, `label_file`, in the reference's
 //! grammar, and its `raw` format.
 //!
-//! Specification: "env_file", "Env_file format". `NAME=VALUE` a line; `export`
+//! Specification: "`env_file`", "`Env_file` format". `NAME=VALUE` a line; `export`
 //! before it and `:` instead of `=` are allowed; a name alone takes its value
 //! from outside; single quotes keep everything, double quotes know escapes and
 //! variables, values without quotes know variables and end at ` #`.
@@ -58,7 +58,9 @@ impl<'a> Parser<'a> {
     fn advance(&mut self, length: usize) -> &'a str {
         let (taken, rest) = self.rest.split_at(length);
         let lines = taken.bytes().filter(|b| *b == b'\n').count();
-        self.line = self.line.saturating_add(u32::try_from(lines).unwrap_or(u32::MAX));
+        self.line = self
+            .line
+            .saturating_add(u32::try_from(lines).unwrap_or(u32::MAX));
         self.rest = rest;
         taken
     }
@@ -77,19 +79,16 @@ impl<'a> Parser<'a> {
     }
 
     fn skip_spaces(&mut self) {
-        let end = self
-            .rest
-            .find(|c| !is_space(c))
-            .unwrap_or(self.rest.len());
+        let end = self.rest.find(|c| !is_space(c)).unwrap_or(self.rest.len());
         self.advance(end);
     }
 
     fn statement(&mut self) -> Result<(), DotenvError> {
-        if let Some(after) = self.rest.strip_prefix("export") {
-            if after.starts_with(char::is_whitespace) {
-                self.advance("export".len());
-                self.skip_spaces();
-            }
+        if let Some(after) = self.rest.strip_prefix("export")
+            && after.starts_with(char::is_whitespace)
+        {
+            self.advance("export".len());
+            self.skip_spaces();
         }
         let name_end = self.name_end()?;
         let name = self.advance(name_end).trim_end().to_owned();
@@ -128,16 +127,15 @@ impl<'a> Parser<'a> {
     }
 
     fn value(&mut self) -> Result<String, DotenvError> {
-        match self.rest.chars().next() {
-            Some(quote @ ('"' | '\'')) => self.quoted(quote),
-            _ => {
-                let line = self.line;
-                let end = self.rest.find('\n').unwrap_or(self.rest.len());
-                let text = self.advance(end);
-                self.advance(usize::from(!self.rest.is_empty()));
-                let text = text.split(" #").next().unwrap_or_default().trim_end();
-                self.expand(text, line)
-            }
+        if let Some(quote @ ('"' | '\'')) = self.rest.chars().next() {
+            self.quoted(quote)
+        } else {
+            let line = self.line;
+            let end = self.rest.find('\n').unwrap_or(self.rest.len());
+            let text = self.advance(end);
+            self.advance(usize::from(!self.rest.is_empty()));
+            let text = text.split(" #").next().unwrap_or_default().trim_end();
+            self.expand(text, line)
         }
     }
 
@@ -202,12 +200,11 @@ fn unescape(text: &str) -> String {
         result.push_str(rest.get(..at).unwrap_or_default());
         let after = rest.get(at + 1..).unwrap_or_default();
         let (piece, length) = escape(after);
-        match piece {
-            Some(piece) => result.push_str(&piece),
-            None => {
-                result.push('\\');
-                result.push_str(after.get(..length).unwrap_or_default());
-            }
+        if let Some(piece) = piece {
+            result.push_str(&piece);
+        } else {
+            result.push('\\');
+            result.push_str(after.get(..length).unwrap_or_default());
         }
         rest = after.get(length..).unwrap_or_default();
     }
@@ -235,22 +232,23 @@ fn escape(after: &str) -> (Option<String>, usize) {
     }
 }
 
-/// `\0` and three octal digits; anything shorter stays as it is.
+/// `\0` and three octal digits; of anything else the zero goes.
 fn octal(after: &str) -> (Option<String>, usize) {
-    let digits = after
+    let length = after
         .bytes()
         .skip(1)
         .take(3)
         .take_while(u8::is_ascii_digit)
         .count();
-    let value = after
-        .get(1..4)
-        .filter(|_| digits == 3)
+    let digits = after.get(1..=length).unwrap_or_default();
+    let value = Some(digits)
+        .filter(|digits| digits.len() == 3)
         .and_then(|digits| u8::from_str_radix(digits, 8).ok());
-    match value {
-        Some(value) => (Some(char::from(value).to_string()), 4),
-        None => (None, 1 + digits),
-    }
+    let text = match value {
+        Some(value) => char::from(value).to_string(),
+        None => format!("\\{digits}"),
+    };
+    (Some(text), 1 + length)
 }
 
 /// Reads the `raw` format: `NAME=VALUE` as it stands, `#` only at the

@@ -83,17 +83,14 @@ impl Loader<'_> {
             return None;
         }
         chain.push(link);
-        let base = match &reference.file {
-            Some((path, mark)) => {
-                self.from_file(name, &reference, (path, *mark), scope, &chain)
+        let base = if let Some((path, mark)) = &reference.file {
+            self.base_in_file(name, &reference, (path, *mark), scope, &chain)
+        } else {
+            if !place.services.contains_key(&reference.service) {
+                self.unknown_base(name, &reference, place.services);
+                return None;
             }
-            None => {
-                if !place.services.contains_key(&reference.service) {
-                    self.unknown_base(name, &reference, place.services);
-                    return None;
-                }
-                self.extended(&reference.service, place, scope, &chain)
-            }
+            self.extended(&reference.service, place, scope, &chain)
         }?;
         if base.is_null() {
             return Some(service);
@@ -113,7 +110,7 @@ impl Loader<'_> {
         Some(merged)
     }
 
-    fn from_file(
+    fn base_in_file(
         &mut self,
         name: &str,
         reference: &Reference,
@@ -144,7 +141,7 @@ impl Loader<'_> {
             for document in documents.iter() {
                 (tree, resets) = loader.plain(tree, document.clone(), scope);
             }
-            let base = file.parent().unwrap_or(Path::new("/")).to_owned();
+            let base = file.parent().unwrap_or_else(|| Path::new("/")).to_owned();
             loader.resolver(&base).tree(&mut tree);
             let mut services = match tree.get_mut("services").and_then(Node::as_map_mut) {
                 Some(services) => std::mem::take(services),
@@ -203,13 +200,24 @@ impl Loader<'_> {
             self.report.error(link.mark, &path, message);
             return true;
         };
+        let members = chain.iter().skip(at);
+        let members: Vec<_> = members
+            .map(|link| (link.file.clone(), link.service.clone()))
+            .collect();
+        if members.iter().any(|member| self.circles.contains(member)) {
+            return true;
+        }
+        self.circles.extend(members);
         let round: Vec<&str> = chain
             .iter()
             .skip(at)
             .chain([link])
             .map(|link| link.service.as_str())
             .collect();
-        let message = format!("services extend each other in a circle: {}", round.join(" -> "));
+        let message = format!(
+            "services extend each other in a circle: {}",
+            round.join(" -> ")
+        );
         let path = format!("services.{}.extends", link.service);
         let mut diagnostic = self.report.at(link.mark, &path, message);
         diagnostic.chain = chain

@@ -44,7 +44,7 @@ impl Loader<'_> {
                 continue;
             }
             if let Some(imported) = self.included(entry, &trail, scope, path) {
-                self.import(imported, document, entry.mark);
+                self.import(&imported, document, entry.mark);
             }
         }
     }
@@ -87,7 +87,11 @@ impl Loader<'_> {
         }
         let base = match entry.get("project_directory").and_then(Node::as_str) {
             Some(folder) if !folder.is_empty() => absolute(&scope.base, Path::new(folder)),
-            _ => main.name.parent().unwrap_or(Path::new("/")).to_owned(),
+            _ => main
+                .name
+                .parent()
+                .unwrap_or_else(|| Path::new("/"))
+                .to_owned(),
         };
         let environment = self.variables(entry, &base, scope, trail)?;
         let below = Scope {
@@ -143,12 +147,15 @@ impl Loader<'_> {
                     .map_or_else(String::new, |name| name.to_string_lossy().into_owned())
             })
             .collect();
-        let message = format!("files include each other in a circle: {}", round.join(" -> "));
+        let message = format!(
+            "files include each other in a circle: {}",
+            round.join(" -> ")
+        );
         self.report.error(mark, trail, message);
     }
 
     /// Takes resources over; of two with one name both must be the same.
-    fn import(&mut self, imported: Node, document: &mut Node, mark: Mark) {
+    fn import(&mut self, imported: &Node, document: &mut Node, mark: Mark) {
         let Some(target) = document.as_map_mut() else {
             return;
         };

@@ -129,8 +129,7 @@ impl Walk<'_> {
     }
 
     fn unset(&mut self, name: &str, mark: super::tree::Mark) {
-        let message =
-            format!("the variable `{name}` is not set, it is taken as empty");
+        let message = format!("the variable `{name}` is not set, it is taken as empty");
         let told = self.report.list.iter().any(|d| d.message == message);
         if !told {
             self.report.warn(mark, self.trail.as_str(), message);
@@ -169,7 +168,10 @@ impl Walk<'_> {
                 }
                 value.map(Value::Bool)
             }
-            Cast::Int => text.parse::<i64>().ok().map(|value| Value::Int(value.into())),
+            Cast::Int => text
+                .parse::<i64>()
+                .ok()
+                .map(|value| Value::Int(value.into())),
             Cast::Float => text.parse::<f64>().ok().map(Value::Float),
         };
         match value {

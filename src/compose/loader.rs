@@ -1,7 +1,7 @@
 //! The pipeline from files to one canonical tree: reading, interpolation,
 //! `extends`, `include`, merging and validation, file by file.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -46,6 +46,8 @@ pub(super) struct Loader<'a> {
     pub(super) report: Report,
     documents: HashMap<PathBuf, Documents>,
     loads: usize,
+    /// Services that are known to extend each other in a circle.
+    pub(super) circles: HashSet<(PathBuf, String)>,
 }
 
 impl<'a> Loader<'a> {
@@ -56,6 +58,7 @@ impl<'a> Loader<'a> {
             report: Report::default(),
             documents: HashMap::new(),
             loads: 0,
+            circles: HashSet::new(),
         }
     }
 
@@ -109,7 +112,8 @@ impl<'a> Loader<'a> {
         let valid = error.utf8_error().valid_up_to();
         let before = error.as_bytes().get(..valid).unwrap_or_default();
         let text = String::from_utf8_lossy(error.as_bytes());
-        let line = before.iter().filter(|b| **b == b'\n').count() + 1;
+        let lines = String::from_utf8_lossy(before);
+        let line = lines.matches('\n').count() + 1;
         let last = before.rsplit(|b| *b == b'\n').next().unwrap_or_default();
         let column = String::from_utf8_lossy(last).chars().count() + 1;
         let mark = Mark {
@@ -195,7 +199,11 @@ impl<'a> Loader<'a> {
         if let Some(version) = removed {
             let warning = self
                 .report
-                .at(version.key, "version", "`version` is obsolete, it has no effect")
+                .at(
+                    version.key,
+                    "version",
+                    "`version` is obsolete, it has no effect",
+                )
                 .suggest("remove it");
             self.report.push_warning(warning);
         }

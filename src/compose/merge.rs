@@ -107,11 +107,7 @@ impl Merger<'_> {
 
     /// Reports that two values do not go together; the earlier one stays.
     fn clash(&mut self, base: Node, over: &Node) -> Node {
-        let message = format!(
-            "{} cannot be merged over {}",
-            over.kind(),
-            base.kind()
-        );
+        let message = format!("{} cannot be merged over {}", over.kind(), base.kind());
         let mut diagnostic = self.report.at(over.mark, self.trail.as_str(), message);
         diagnostic.expected = Some(format!("{}, as before", base.kind()));
         if let Some(position) = self.report.sources.position(base.mark) {
@@ -137,7 +133,11 @@ impl Merger<'_> {
                 continue;
             };
             let earlier = std::mem::replace(slot, Node::null(Mark::default()));
-            let key_mark = if child.is_null() { earlier.key } else { child.key };
+            let key_mark = if child.is_null() {
+                earlier.key
+            } else {
+                child.key
+            };
             let before = self.trail.key(&key);
             let below = rules.and_then(|rules| rules.key(&key));
             let merged = self.node(earlier, child, below).with_key(key_mark);
@@ -149,13 +149,7 @@ impl Merger<'_> {
         base
     }
 
-    fn by_rule(
-        &mut self,
-        rule: Rule,
-        base: Node,
-        over: Node,
-        rules: Option<&Rules<Rule>>,
-    ) -> Node {
+    fn by_rule(&mut self, rule: Rule, base: Node, over: Node, rules: Option<&Rules<Rule>>) -> Node {
         match rule {
             Rule::Replace => over,
             Rule::Join => join(into_list(base), into_list(over)),
@@ -171,7 +165,7 @@ impl Merger<'_> {
             Rule::DependsOn => self.merge_forms(base, over, rules, &started),
             Rule::Build => self.merge_context(base, over, rules),
             Rule::Logging => self.logging(base, over, rules),
-            Rule::IpamConfig => self.ipam_config(base, over),
+            Rule::IpamConfig => self.ipam_config(base, &over),
         }
     }
 
@@ -229,10 +223,10 @@ impl Merger<'_> {
     /// Pools of one subnet are merged. The reference works on shared mappings,
     /// so a pool that is in the result already changes there when it is merged
     /// again; `pools` holds places in `all` for the same effect.
-    fn ipam_config(&mut self, base: Node, over: Node) -> Node {
+    fn ipam_config(&mut self, base: Node, over: &Node) -> Node {
         let mark = over.mark;
         let (Some(bases), Some(overs)) = (base.as_seq(), over.as_seq()) else {
-            return self.clash(base, &over);
+            return self.clash(base, over);
         };
         let originals = bases.len();
         let mut all: Vec<Node> = bases.iter().chain(overs).cloned().collect();

@@ -82,10 +82,10 @@ impl Resolver<'_> {
     fn apply(&self, node: &mut Node, kind: Kind) {
         match kind {
             Kind::Mount => {
-                if node.get("type").and_then(Node::as_str) == Some("bind") {
-                    if let Some(source) = node.get_mut("source") {
-                        self.apply(source, Kind::MaybeWindows);
-                    }
+                if node.get("type").and_then(Node::as_str) == Some("bind")
+                    && let Some(source) = node.get_mut("source")
+                {
+                    self.apply(source, Kind::MaybeWindows);
                 }
                 return;
             }

@@ -13,9 +13,8 @@ pub(crate) fn resolve(text: &str, plain: bool, tag: Option<&Tag>) -> Result<Valu
         return Ok(if plain { resolve_plain(text) } else { string() });
     };
     if !tag.is_yaml_core_schema() {
-        // A value with a tag of its own (`!override 5`) stays text; only
-        // nothing stays nothing.
-        return Ok(if plain && is_null(text) { Value::Null } else { string() });
+        // A value with a tag of its own (`!override 5`) stays text, be it empty.
+        return Ok(string());
     }
     let wanted = tag.suffix.as_str();
     let value = match wanted {
@@ -146,7 +145,10 @@ fn is_time(text: &str) -> bool {
     let (date, time) = match text.find(['T', 't', ' ']) {
         Some(at) => (
             text.get(..at).unwrap_or_default(),
-            Some((text.as_bytes().get(at).copied(), text.get(at + 1..).unwrap_or_default())),
+            Some((
+                text.as_bytes().get(at).copied(),
+                text.get(at + 1..).unwrap_or_default(),
+            )),
         ),
         None => (text, None),
     };
@@ -158,9 +160,11 @@ fn is_time(text: &str) -> bool {
         let fits = lengths.contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
         fits.then(|| part.parse::<u32>().ok()).flatten()
     };
-    let (Some(year), Some(month), Some(day)) =
-        (number(year, 4..=4), number(month, 1..=2), number(day, 1..=2))
-    else {
+    let (Some(year), Some(month), Some(day)) = (
+        number(year, 4..=4),
+        number(month, 1..=2),
+        number(day, 1..=2),
+    ) else {
         return false;
     };
     (1..=days_of(year, month)).contains(&day)
@@ -170,7 +174,9 @@ fn is_time(text: &str) -> bool {
 /// Days of a month; 0 for what is no month.
 fn days_of(year: u32, month: u32) -> u32 {
     match month {
-        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => {
+            29
+        }
         2 => 28,
         4 | 6 | 9 | 11 => 30,
         1..=12 => 31,
@@ -236,10 +242,16 @@ mod tests {
             ("1.2.3", text("1.2.3")),
             ("-", text("-")),
             (".", text(".")),
-            ("123456789012345678901234567890", Float(1.234_567_890_123_456_8e29)),
+            (
+                "123456789012345678901234567890",
+                Float(1.234_567_890_123_456_8e29),
+            ),
             ("2024-01-01", Time("2024-01-01".to_owned())),
             ("2024-1-1 10:20:30", Time("2024-1-1 10:20:30".to_owned())),
-            ("2024-01-01T10:20:30Z", Time("2024-01-01T10:20:30Z".to_owned())),
+            (
+                "2024-01-01T10:20:30Z",
+                Time("2024-01-01T10:20:30Z".to_owned()),
+            ),
             ("2024-13-01", text("2024-13-01")),
             ("2024-02-30", text("2024-02-30")),
             ("2024-01-01x", text("2024-01-01x")),

@@ -40,12 +40,13 @@ pub(crate) fn parse_ports(text: &str) -> Result<Vec<ShortPort>, String> {
         return Err(format!("`{protocol}` is not a protocol (tcp, udp, sctp)"));
     }
     let width = target.1 - target.0;
-    if let Some((first, last)) = published {
-        if last - first != width && width > 0 {
-            return Err(format!(
-                "the ranges `{host}` and `{container}` differ in length"
-            ));
-        }
+    if let Some((first, last)) = published
+        && last - first != width
+        && width > 0
+    {
+        return Err(format!(
+            "the ranges `{host}` and `{container}` differ in length"
+        ));
     }
     let mut ports: Vec<ShortPort> = (0..=width)
         .map(|offset| ShortPort {
@@ -81,7 +82,10 @@ fn host_address(text: &str) -> Result<Option<String>, String> {
     if text.is_empty() {
         return Ok(None);
     }
-    let bare = match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+    let bare = match text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+    {
         Some(bare) => bare,
         // Without brackets the colons of IPv6 cannot be told from the ports'.
         None if text.contains(':') => {
@@ -260,7 +264,17 @@ mod tests {
         ] {
             assert_eq!(shown(text).as_deref(), Ok(ports), "{text}");
         }
-        for text in ["", "0", "a:b", "70000:80", "80-83:90-91", "1:2:3:4", "80/icmp", "x:1:2", "3-2"] {
+        for text in [
+            "",
+            "0",
+            "a:b",
+            "70000:80",
+            "80-83:90-91",
+            "1:2:3:4",
+            "80/icmp",
+            "x:1:2",
+            "3-2",
+        ] {
             assert!(parse_ports(text).is_err(), "{text}");
         }
     }
@@ -277,7 +291,7 @@ mod tests {
         assert_eq!(bind.unknown, ["what"]);
         let drive = mount("C:\\data:/data");
         assert_eq!(drive.source.as_deref(), Some("C:\\data"));
-        for text in ["", "a::b", "a:b:ro:x", ":/b/c"] {
+        for text in ["", "aa::bb", "aa:bb:ro:xx", ":/b/c"] {
             assert!(parse_mount(text).is_err(), "{text}");
         }
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::diag::{Diagnostic, Diagnostics, Severity};
+use super::diag::{Diagnostic, Diagnostics};
 use super::loader::{Environment, Input, Loader, Scope, cannot_read};
 use super::model::{Cx, Origin, Project, field, raw_json};
 use super::paths::absolute;
@@ -139,12 +139,9 @@ pub(super) fn load(options: &LoadOptions, files: &dyn FileSystem) -> Result<Load
             });
             Ok(Loaded { project, warnings })
         }
-        _ => {
-            let mut list = report.list;
-            // Errors first: they are what is waited for.
-            list.sort_by_key(|diagnostic| diagnostic.severity == Severity::Warning);
-            Err(Diagnostics { list })
-        }
+        _ => Err(Diagnostics {
+            list: report.sorted(),
+        }),
     }
 }
 
@@ -162,7 +159,12 @@ impl Source<'_, '_> {
         self.environment
             .entry("PWD".to_owned())
             .or_insert_with(|| cwd.to_string_lossy().into_owned());
-        self.inputs = self.options.files.iter().map(|file| input(&cwd, file)).collect();
+        self.inputs = self
+            .options
+            .files
+            .iter()
+            .map(|file| input(&cwd, file))
+            .collect();
         self.env_files()?;
         if self.inputs.is_empty() {
             self.compose_file_variable()?;
@@ -286,7 +288,8 @@ impl Source<'_, '_> {
             let name = absolute(&self.options.cwd, Path::new(part));
             if !self.loader.files.exists(&name) {
                 let error = std::io::ErrorKind::NotFound.into();
-                let diagnostic = cannot_read(&name, &error).suggest("it is named in `COMPOSE_FILE`");
+                let diagnostic =
+                    cannot_read(&name, &error).suggest("it is named in `COMPOSE_FILE`");
                 self.loader.report.push(diagnostic);
                 return None;
             }
@@ -325,16 +328,19 @@ impl Source<'_, '_> {
     }
 
     fn tell_choice(&mut self, kind: &str, found: &[PathBuf]) {
-        if let [first, others @ ..] = found {
-            if !others.is_empty() {
-                let others: Vec<_> = others.iter().map(|path| path.display().to_string()).collect();
-                let message = format!(
-                    "there are several {kind} files; `{}` is used, not `{}`",
-                    first.display(),
-                    others.join("`, `")
-                );
-                self.warn(message);
-            }
+        if let [first, others @ ..] = found
+            && !others.is_empty()
+        {
+            let others: Vec<_> = others
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect();
+            let message = format!(
+                "there are several {kind} files; `{}` is used, not `{}`",
+                first.display(),
+                others.join("`, `")
+            );
+            self.warn(message);
         }
     }
 
@@ -403,10 +409,10 @@ impl Source<'_, '_> {
         for input in self.inputs.clone() {
             let documents = self.loader.documents(&input, (Mark::default(), ""))?;
             for document in documents.iter() {
-                if let Some(node) = document.get("name") {
-                    if let Some(text) = node.scalar_text().filter(|text| !text.is_empty()) {
-                        found = Some((text, node.mark));
-                    }
+                if let Some(node) = document.get("name")
+                    && let Some(text) = node.scalar_text().filter(|text| !text.is_empty())
+                {
+                    found = Some((text, node.mark));
                 }
             }
         }
@@ -435,14 +441,19 @@ impl Source<'_, '_> {
                 deploy.replicas = Some(scale);
             }
         }
-        select::services(&mut project, &self.options.services, &mut self.loader.report);
+        select::services(
+            &mut project,
+            &self.options.services,
+            &mut self.loader.report,
+        );
         if self.loader.report.error_count() > 0 {
             return None;
         }
         let mut services = std::mem::take(&mut project.services);
         for (name, service) in &mut services {
             let environment = &project.environment;
-            self.loader.service_environment(name, service, environment, tree);
+            self.loader
+                .service_environment(name, service, environment, tree);
             self.loader.service_labels(name, service, tree);
         }
         project.services = services;

@@ -8,6 +8,9 @@
 /// Nesting deeper than this is an error.
 const MOST_DEPTH: usize = 64;
 
+/// Most characters of a wrong text that a message repeats.
+const LONGEST_SHOWN: usize = 60;
+
 /// What a variable's name stands for.
 pub(crate) type Lookup<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
@@ -21,7 +24,10 @@ pub(crate) enum TemplateError {
         text: String,
     },
     /// `${VAR:?message}` without a value.
-    #[error("the required variable `{name}` is missing a value{}", reason_text(reason))]
+    #[error(
+        "the required variable `{name}` is missing a value{}",
+        reason_text(reason)
+    )]
     Missing {
         /// The variable.
         name: String,
@@ -114,8 +120,16 @@ impl Template<'_> {
         text: &'t str,
         depth: usize,
     ) -> Result<(String, &'t str), TemplateError> {
-        let invalid = || TemplateError::Invalid {
-            text: format!("${}", text.lines().next().unwrap_or_default()),
+        let invalid = || {
+            let line = text.lines().next().unwrap_or_default();
+            let end = line.find('}').map_or(line.len(), |at| at + 1);
+            let mut shown: String = line.chars().take(LONGEST_SHOWN.min(end)).collect();
+            if shown.len() < end {
+                shown.push('…');
+            }
+            TemplateError::Invalid {
+                text: format!("${shown}"),
+            }
         };
         let inner = text.get(1..).unwrap_or_default();
         if !inner.bytes().next().is_some_and(is_name_start) {
@@ -171,26 +185,31 @@ fn split_name(text: &str) -> (&str, &str) {
 /// without regard to what stands right behind an opening brace; where there is
 /// none, at the last brace of the line.
 fn closing_brace(text: &str) -> Option<usize> {
-    let line = text.split('\n').next().unwrap_or_default();
-    let last = line.rfind('}')?;
     let mut open = 0_usize;
-    let mut bytes = line.bytes().enumerate();
+    let mut last = None;
+    let mut bytes = text.bytes().enumerate();
     while let Some((at, byte)) = bytes.next() {
         match byte {
+            b'\n' => break,
             b'{' => {
                 open += 1;
-                bytes.next();
+                match bytes.next() {
+                    Some((at, b'}')) => last = Some(at),
+                    Some((_, b'\n')) => break,
+                    _ => {}
+                }
             }
             b'}' => {
                 open = open.saturating_sub(1);
+                last = Some(at);
                 if open == 0 {
-                    return Some(at);
+                    break;
                 }
             }
             _ => {}
         }
     }
-    Some(last)
+    last
 }
 
 #[cfg(test)]
@@ -231,7 +250,15 @@ mod tests {
 
     #[test]
     fn wrong_forms_are_refused() {
-        for text in ["${}", "${1BAD}", "${A B}", "${A", "${A:-x\ny}", "${ A}", "${A:x}"] {
+        for text in [
+            "${}",
+            "${1BAD}",
+            "${A B}",
+            "${A",
+            "${A:-x\ny}",
+            "${ A}",
+            "${A:x}",
+        ] {
             let error = substitute(text, &lookup).unwrap_err();
             assert!(matches!(error, TemplateError::Invalid { .. }), "{text}");
         }

@@ -284,12 +284,11 @@ impl<T: Copy> Rules<T> {
         if part == "*" {
             return self.any.get_or_insert_with(|| Box::new(Self::empty()));
         }
-        let at = match self.named.iter().position(|(name, _)| *name == part) {
-            Some(at) => at,
-            None => {
-                self.named.push((part, Self::empty()));
-                self.named.len() - 1
-            }
+        let at = if let Some(at) = self.named.iter().position(|(name, _)| *name == part) {
+            at
+        } else {
+            self.named.push((part, Self::empty()));
+            self.named.len() - 1
         };
         #[expect(clippy::indexing_slicing, reason = "`at` was found or pushed just now")]
         &mut self.named[at].1

@@ -99,12 +99,11 @@ fn replace(items: &mut Vec<Node>, key: Key, report: &mut Report, trail: &mut Tra
             kept.push(item); // the schema says what is wrong with it
             continue;
         };
-        match known.get(&name).and_then(|at| kept.get_mut(*at)) {
-            Some(slot) => *slot = item,
-            None => {
-                known.insert(name, kept.len());
-                kept.push(item);
-            }
+        if let Some(slot) = known.get(&name).and_then(|at| kept.get_mut(*at)) {
+            *slot = item;
+        } else {
+            known.insert(name, kept.len());
+            kept.push(item);
         }
     }
     *items = kept;
@@ -114,7 +113,11 @@ fn name_of(item: &Node, key: Key, report: &mut Report, trail: &Trail) -> Option<
     match key {
         Key::BeforeEquals => {
             let text = item.as_str()?;
-            Some(text.split_once('=').map_or(text, |(name, _)| name).to_owned())
+            Some(
+                text.split_once('=')
+                    .map_or(text, |(name, _)| name)
+                    .to_owned(),
+            )
         }
         Key::Whole => match &item.value {
             Value::Float(_) => {
@@ -192,7 +195,9 @@ fn port_name(item: &Node, report: &mut Report, trail: &Trail) -> Option<String> 
             };
             // A published number and the same as a string are two to the
             // reference, hence the debug form.
-            let published = item.get("published").map(|node| format!("{:?}", node.value));
+            let published = item
+                .get("published")
+                .map(|node| format!("{:?}", node.value));
             let part = |name: &str, default: &str| {
                 item.get(name)
                     .and_then(Node::scalar_text)

@@ -46,8 +46,12 @@ impl Parse for Bytes {
 }
 
 impl Emit for Bytes {
-    fn value(&self, _form: Form) -> Json {
-        Json::String(self.0.to_string())
+    fn value(&self, form: Form) -> Json {
+        match form {
+            // A string of a negative number could not be read back.
+            Form::Yaml if self.0 < 0 => Json::from(self.0),
+            _ => Json::String(self.0.to_string()),
+        }
     }
 }
 
@@ -314,10 +318,11 @@ pub(crate) fn float_text(value: f64) -> String {
 
 /// A float as a JSON number, a whole one without a fraction.
 pub(crate) fn float_json(value: f64) -> Json {
-    if value.fract() == 0.0 && value.abs() < 9e15 {
-        if let Some(whole) = whole_part(value) {
-            return Json::from(whole);
-        }
+    if value.fract() == 0.0
+        && value.abs() < 9e15
+        && let Some(whole) = whole_part(value)
+    {
+        return Json::from(whole);
     }
     serde_json::Number::from_f64(value)
         .map_or_else(|| Json::String(float_text(value)), Json::Number)

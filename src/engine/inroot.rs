@@ -1,5 +1,5 @@
 //! Paths inside a container's root, resolved so that no symlink of an image
-//! leads out of it: openat2(2), path_resolution(7).
+//! leads out of it: openat2(2), `path_resolution(7)`.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -153,8 +153,18 @@ impl Root {
                         rest = expanded;
                     }
                     FileType::Directory => stack.push(found),
-                    _ if rest.is_empty() => return Ok(found),
-                    _ => return Err(Errno::NOTDIR),
+                    FileType::RegularFile
+                    | FileType::Fifo
+                    | FileType::Socket
+                    | FileType::CharacterDevice
+                    | FileType::BlockDevice
+                    | FileType::Unknown => {
+                        return if rest.is_empty() {
+                            Ok(found)
+                        } else {
+                            Err(Errno::NOTDIR)
+                        };
+                    }
                 },
                 Err(Errno::NOENT) => {
                     let made = make_one(

@@ -32,7 +32,7 @@ const MESSAGE_LIMIT: usize = 64 * 1024;
 pub struct LaunchFds {
     /// Sealed memfd with the JSON of an `InitSpec` or an `ExecSpec`.
     pub spec: OwnedFd,
-    /// One end of a SOCK_SEQPACKET pair, close-on-exec in the child. The child
+    /// One end of a `SOCK_SEQPACKET` pair, close-on-exec in the child. The child
     /// sends one JSON `InitError` on failure; with a terminal, one message with
     /// the pty's master first. End of file without an error means that exec
     /// succeeded.
@@ -312,22 +312,21 @@ fn spawn(
     }
 }
 
-/// A child born in a frozen cgroup would stay there without running.
+/// A child born in a frozen cgroup would stay there without running. The
+/// group's own setting counts at once, that of one above once it is in force.
 fn is_frozen(directory: BorrowedFd<'_>) -> bool {
+    has_line(directory, "cgroup.freeze", b"1") || has_line(directory, "cgroup.events", b"frozen 1")
+}
+
+fn has_line(directory: BorrowedFd<'_>, name: &str, wanted: &[u8]) -> bool {
     let mut text = [0_u8; 128];
-    rustix::fs::openat(
-        directory,
-        "cgroup.events",
-        OFlags::RDONLY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .and_then(|file| rustix::io::read(&file, &mut text))
-    .is_ok_and(|length| {
-        text.get(..length)
-            .unwrap_or_default()
-            .split(|byte| *byte == b'\n')
-            .any(|line| line == b"frozen 1")
-    })
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    rustix::fs::openat(directory, name, flags, Mode::empty())
+        .and_then(|file| rustix::io::read(&file, &mut text))
+        .is_ok_and(|length| {
+            let text = text.get(..length).unwrap_or_default();
+            text.split(|byte| *byte == b'\n').any(|line| line == wanted)
+        })
 }
 
 /// Lets children be born in the target's pid namespace while `make` runs
@@ -387,4 +386,64 @@ pub fn receive(sync: BorrowedFd<'_>, flags: RecvFlags) -> io::Result<SyncMessage
     serde_json::from_slice(message)
         .map(SyncMessage::Failed)
         .map_err(|_| bad())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    fn numbered(count: usize) -> Vec<OwnedFd> {
+        let memfd = |_| crate::engine::prepare::sealed_memfd("x", b"").unwrap();
+        (0..count).map(memfd).collect()
+    }
+
+    fn inode(fd: &OwnedFd) -> u64 {
+        File::from(fd.try_clone().unwrap())
+            .metadata()
+            .unwrap()
+            .ino()
+    }
+
+    #[test]
+    fn list_of_every_shape_comes_back_in_order() {
+        for bits in 0..64_u8 {
+            let has = |bit: u8| bits & (1 << bit) != 0;
+            let shape = Shape {
+                stdio: has(0),
+                netns: has(1),
+                cgroup_v2: has(2),
+                cgroup_procs: if has(2) { 0 } else { 3 * u8::from(has(3)) },
+                filter: has(4),
+                target: has(5),
+                pid: PidNamespace::Host,
+            };
+            let list = numbered(shape.count());
+            let before: Vec<u64> = list.iter().map(inode).collect();
+            let fds = LaunchFds::from_list(shape, list).unwrap();
+            let (after, list) = fds.into_list();
+            assert_eq!(after, shape);
+            assert_eq!(list.iter().map(inode).collect::<Vec<_>>(), before);
+        }
+    }
+
+    #[test]
+    fn list_of_another_length_is_refused() {
+        let shape = Shape {
+            stdio: true,
+            netns: false,
+            cgroup_v2: false,
+            cgroup_procs: 0,
+            filter: false,
+            target: false,
+            pid: PidNamespace::New,
+        };
+        let error = LaunchFds::from_list(shape, numbered(4)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the launch list has 4 descriptors, its shape says 5"
+        );
+    }
 }

@@ -3,7 +3,10 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags, fcntl_add_seals, memfd_create, sendfile};
+use rustix::fs::{
+    MemfdFlags, Mode, OFlags, SealFlags, StatVfsMountFlags, fcntl_add_seals, fstatvfs,
+    memfd_create, sendfile,
+};
 use rustix::mount::{MountAttrFlags, MountPropagationFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use serde::Serialize;
@@ -16,7 +19,7 @@ const OWN_PROGRAM: &str = "/proc/self/exe";
 /// A spec as JSON in a memfd that nobody can change any more.
 ///
 /// # Errors
-/// memfd_create(2) or the write failed.
+/// `memfd_create(2)` or the write failed.
 pub fn memfd_spec(spec: &impl Serialize) -> io::Result<OwnedFd> {
     sealed_memfd("spec", &serde_json::to_vec(spec)?)
 }
@@ -24,7 +27,7 @@ pub fn memfd_spec(spec: &impl Serialize) -> io::Result<OwnedFd> {
 /// Any bytes (a compiled filter, say) in a memfd that nobody can change.
 ///
 /// # Errors
-/// memfd_create(2) or the write failed.
+/// `memfd_create(2)` or the write failed.
 pub fn sealed_memfd(name: &str, content: &[u8]) -> io::Result<OwnedFd> {
     use std::io::Write as _;
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
@@ -55,17 +58,24 @@ pub fn sync_pair() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 /// The running program as a descriptor to be executed, which nothing in a
-/// container can overwrite: on a detached read-only mount (open_tree and
-/// mount_setattr, Linux 5.12; needs CAP_SYS_ADMIN), else a sealed copy.
+/// container can overwrite: on a detached read-only mount (`open_tree` and
+/// `mount_setattr`, Linux 5.12; needs `CAP_SYS_ADMIN`), else a sealed copy.
 ///
 /// # Errors
 /// Neither can be made.
 pub fn sealed_exe() -> io::Result<OwnedFd> {
-    exe_on_read_only_mount().or_else(|_| exe_copy())
+    let program = rustix::fs::open(OWN_PROGRAM, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    // As it is where this process was itself started from such a one.
+    if fstatvfs(&program)?
+        .f_flag
+        .contains(StatVfsMountFlags::RDONLY)
+    {
+        return Ok(program);
+    }
+    on_read_only_mount(&program).or_else(|_| exe_copy())
 }
 
-fn exe_on_read_only_mount() -> io::Result<OwnedFd> {
-    let program = rustix::fs::open(OWN_PROGRAM, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+fn on_read_only_mount(program: &OwnedFd) -> io::Result<OwnedFd> {
     let mount = helpers::clone_mount(program.as_fd(), "".as_ref(), Depth::Single)?;
     let change = MountChange {
         set: MountAttrFlags::MOUNT_ATTR_RDONLY,
@@ -128,7 +138,8 @@ mod tests {
     fn exe_copy_is_the_whole_program_and_sealed() {
         let copy = exe_copy().unwrap();
         let original = fs_err::metadata(OWN_PROGRAM).unwrap().len();
-        assert_eq!(rustix::fs::fstat(&copy).unwrap().st_size as u64, original);
+        let copied = rustix::fs::fstat(&copy).unwrap().st_size;
+        assert_eq!(u64::try_from(copied).unwrap(), original);
         assert_eq!(
             rustix::fs::ftruncate(&copy, 0).unwrap_err(),
             rustix::io::Errno::PERM

@@ -1,4 +1,4 @@
-//! Which process is which: proc(5), pidfd_open(2).
+//! Which process is which: proc(5), `pidfd_open(2)`.
 //!
 //! A pid alone says little, for it is used again. Together with its start
 //! time, and the boot it belongs to, it names one process.
@@ -69,10 +69,10 @@ impl ProcessIdentity {
     }
 
     /// A pidfd of this very process, `None` where it is gone
-    /// (pidfd_open, Linux 5.3).
+    /// (`pidfd_open`, Linux 5.3).
     ///
     /// # Errors
-    /// What pidfd_open(2) says other than that there is no such process.
+    /// What `pidfd_open(2)` says other than that there is no such process.
     pub fn open(&self) -> io::Result<Option<OwnedFd>> {
         let Some(pid) = Pid::from_raw(self.pid) else {
             return Ok(None);

@@ -1,5 +1,5 @@
 //! The root file system: overlayfs over image layers, or a folder; and making
-//! it the root: Documentation/filesystems/overlayfs.rst, pivot_root(2).
+//! it the root: Documentation/filesystems/overlayfs.rst, `pivot_root(2)`.
 
 use std::fmt::Write as _;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -11,7 +11,8 @@ use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, UnmountFlags,
-    fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount, unmount,
+    fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount, mount_change,
+    unmount,
 };
 use rustix::process::{fchdir, pivot_root};
 
@@ -78,12 +79,12 @@ pub(crate) fn make_read_only(root: &Root) -> StepResult<()> {
 
 /// Cuts the calling process's mount namespace off from the host's.
 pub(crate) fn make_all_private() -> StepResult<()> {
-    let change = MountChange {
-        propagation: MountPropagationFlags::PRIVATE,
-        recursive: true,
-        ..MountChange::default()
-    };
-    sys::mount_setattr(CWD, c"/", change).doing("make the mounts private")
+    // By mount(2), which also takes a root that is the kernel's first one.
+    mount_change(
+        "/",
+        MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
+    )
+    .doing("make the mounts private")
 }
 
 fn bind(path: &Path) -> StepResult<OwnedFd> {
@@ -125,13 +126,22 @@ fn overlay(layers: &[PathBuf], upper: &Path, work: &Path, volatile: bool) -> Ste
             message: None,
         })
     };
-    match result {
-        // A kernel before 6.7 does not know `lowerdir+`.
-        Err(error) if error.errno == Errno::INVAL => {
-            overlay_by_options(layers, upper, work, volatile)
-        }
-        other => other.map_err(|error| from_fs("mount the root", upper.display(), &error)),
+    let error = match result {
+        Ok(mount) => return Ok(mount),
+        Err(error) => error,
+    };
+    let first = from_fs("mount the root", upper.display(), &error);
+    if error.errno != Errno::INVAL {
+        return Err(first);
     }
+    // A kernel before 6.7 does not know `lowerdir+`. Where it is something
+    // else that is wrong, the newer call has said more about it.
+    overlay_by_options(layers, upper, work, volatile).map_err(|second| {
+        let telling = error
+            .message
+            .is_some_and(|message| !message.contains("lowerdir+"));
+        if telling { first } else { second }
+    })
 }
 
 /// Linux 6.7: one `lowerdir+` a layer.

@@ -185,8 +185,14 @@ fn empty_is_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<St
 
 /// Sets are written as objects with empty values.
 fn keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    let map = Option::<BTreeMap<String, serde::de::IgnoredAny>>::deserialize(deserializer)?;
-    Ok(map.unwrap_or_default().into_keys().collect())
+    let map = Option::<serde_json::Map<String, serde_json::Value>>::deserialize(deserializer)?;
+    let mut keys: Vec<String> = map
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(key, _)| key)
+        .collect();
+    keys.sort();
+    Ok(keys)
 }
 
 /// Durations are written as nanoseconds; 0 means the default.
@@ -229,7 +235,11 @@ mod tests {
         assert_eq!(file.platform().to_string(), "linux/arm64/v8");
         assert_eq!(file.rootfs.diff_ids.len(), 1);
         assert!(file.history[0].empty_layer);
-        let config = file.config;
+        assert_config(&file.config);
+        assert_healthcheck(&file.config.healthcheck.unwrap());
+    }
+
+    fn assert_config(config: &ImageConfig) {
         assert_eq!(config.user, "app:1000");
         assert_eq!(config.exposed_ports, ["53/udp", "80/tcp"]);
         assert_eq!(config.env, ["PATH=/bin", "A=b=c"]);
@@ -241,7 +251,9 @@ mod tests {
         assert_eq!(config.stop_timeout, Some(3));
         assert_eq!(config.shell, ["/bin/bash", "-c"]);
         assert_eq!(config.on_build, ["RUN x"]);
-        let probe = config.healthcheck.unwrap();
+    }
+
+    fn assert_healthcheck(probe: &Healthcheck) {
         assert_eq!(probe.interval, Some(Duration::from_secs(5)));
         assert_eq!(probe.timeout, Some(Duration::from_millis(1)));
         assert_eq!(probe.start_period, None);

@@ -189,16 +189,13 @@ fn load_layers(
     };
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..LAYERS_AT_ONCE).map(|_| scope.spawn(work)).collect();
-        workers
-            .into_iter()
-            .map(|worker| {
-                worker.join().unwrap_or_else(|_| {
-                    Err(ImageError::Interrupted {
-                        what: "a layer".to_owned(),
-                    })
+        workers.into_iter().try_for_each(|worker| {
+            worker.join().unwrap_or_else(|_| {
+                Err(ImageError::Interrupted {
+                    what: "a layer".to_owned(),
                 })
             })
-            .collect()
+        })
     })
 }
 
@@ -285,7 +282,7 @@ impl<'a> Contents<'a> {
                     let target = [folder, b"/", &entry.link].concat();
                     self.links.insert(path, target);
                 }
-                _ => {}
+                Kind::Directory | Kind::Character | Kind::Block | Kind::Fifo => {}
             }
         }
         Ok(())

@@ -124,7 +124,7 @@ impl Pull<'_> {
     async fn run(&self) -> Result<Image, ImageError> {
         let reference = &self.request.reference;
         let repository = Repository::new(&self.request.access, reference, self.events);
-        let usage = Arc::new(self.blocking(|store| store.use_shared()).await?);
+        let usage = Arc::new(self.blocking(Store::use_shared).await?);
         let documents = self.documents(&repository).await?;
         let config = self.config(&repository, &documents.manifest).await?;
         let file =
@@ -329,8 +329,7 @@ impl Pull<'_> {
         let (pending, unpacked) = unpacking.await.map_err(|_| self.interrupted())?;
         // A broken download makes unpacking fail too, so it is told first.
         let result = match (downloaded, unpacked) {
-            (Err(error), _) | (Ok(Transfer::Complete), Err(error)) => Err(error),
-            (Ok(Transfer::Refused), Err(error)) => Err(error),
+            (Err(error), _) | (Ok(_), Err(error)) => Err(error),
             (Ok(Transfer::Refused), Ok(_)) => Err(self.interrupted()),
             (Ok(Transfer::Complete), Ok(unpacked)) => Ok(unpacked),
         };

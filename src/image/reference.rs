@@ -290,7 +290,11 @@ fn check_domain(domain: &str) -> Result<(), ReferenceProblem> {
             "" => None,
             port => Some(port.strip_prefix(':').ok_or_else(bad_host)?),
         };
-        return check_port(port).and(if valid { Ok(()) } else { Err(bad_host()) });
+        return if valid {
+            check_port(port)
+        } else {
+            Err(bad_host())
+        };
     } else {
         match domain.split_once(':') {
             Some((host, port)) => (host, Some(port)),

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
-use super::digest::Hasher;
+use super::digest::{Digest, Hasher};
 use super::error::{ImageError, StoreContext as _};
 use super::platform::Platform;
 use super::reference::Reference;
@@ -29,9 +29,16 @@ const PROGRAM: &str = "/proc/self/exe";
 /// Raised when the image gets other content from the same program.
 const RECIPE_VERSION: u32 = 1;
 /// Size of a tar block.
-const BLOCK: u64 = 512;
+const BLOCK: usize = 512;
 
-/// What the image was made from: `toolbox.json`.
+/// The image and what it was made from: `toolbox.json`.
+#[derive(Debug, Serialize, Deserialize)]
+struct Record {
+    image: Digest,
+    origin: Origin,
+}
+
+/// What the image was made from.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Origin {
     recipe: u32,
@@ -99,9 +106,31 @@ fn ensure_from(store: &Store, program: &Path, applets: &[&str]) -> Result<Image,
         repo_digests: Vec::new(),
     };
     let image = store.add_image(&usage, new)?;
+    let replaced = read_record(store);
     let path = store.toolbox_record();
-    atomic::write_json(&path, &origin, Durability::Durable).store("write", &path)?;
+    let record = Record {
+        image: image.id.clone(),
+        origin,
+    };
+    atomic::write_json(&path, &record, Durability::Durable).store("write", &path)?;
+    if let Some(old) = replaced {
+        forget(store, &old.image)?;
+    }
     Ok(image)
+}
+
+/// Takes away the image of an earlier program, unless somebody has named it.
+/// Containers that run from it keep its layer until garbage is collected.
+fn forget(store: &Store, id: &Digest) -> Result<(), ImageError> {
+    match store.find(id.as_str())? {
+        Some(old) if old.names.is_empty() => store.remove(id.as_str()).map(|_| ()),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// A record that cannot be read is as good as none: it is written anew.
+fn read_record(store: &Store) -> Option<Record> {
+    atomic::read_json(&store.toolbox_record()).unwrap_or_default()
 }
 
 fn origin(program: &Path, applets: &[&str]) -> Result<Origin, ImageError> {
@@ -119,9 +148,7 @@ fn origin(program: &Path, applets: &[&str]) -> Result<Origin, ImageError> {
 
 /// The image, if it is there and was made from the same.
 fn present(store: &Store, origin: &Origin) -> Result<Option<Image>, ImageError> {
-    // A record that cannot be read is as good as none: it is written anew.
-    let record: Option<Origin> = atomic::read_json(&store.toolbox_record()).unwrap_or_default();
-    if record.as_ref() != Some(origin) {
+    if read_record(store).is_none_or(|record| record.origin != *origin) {
         return Ok(None);
     }
     let image = store.find(TOOLBOX)?;
@@ -194,7 +221,7 @@ impl Parts {
             let content = Content::Link("skiff");
             append(&mut tail, tar::EntryType::Symlink, &path, 0o777, &content)?;
         }
-        tail.extend_from_slice(&[0; 2 * BLOCK as usize]);
+        tail.extend_from_slice(&[0; 2 * BLOCK]);
         Ok(Self {
             head,
             program: program.to_owned(),
@@ -255,7 +282,7 @@ fn append(
 
 /// Bytes that fill content up to a whole block.
 fn pad(size: u64) -> usize {
-    usize::try_from(size.next_multiple_of(BLOCK) - size).unwrap_or_default()
+    usize::try_from(size.next_multiple_of(BLOCK as u64) - size).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -310,6 +337,13 @@ mod tests {
         assert_eq!(store.find("skiff/toolbox").unwrap().unwrap().id, changed.id);
         let more = ensure_from(&store, &program, &["sleep"]).unwrap();
         assert_ne!(more.id, changed.id);
+        // Those of earlier programs are gone, but for one that has a name.
+        assert_eq!(store.list().unwrap().len(), 1);
+        store
+            .tag("skiff/toolbox", &Reference::parse("kept").unwrap())
+            .unwrap();
+        ensure_from(&store, &program, &[]).unwrap();
+        assert_eq!(store.list().unwrap().len(), 2);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use super::error::NetError;
 use super::handle::{NamespaceError, Net};
@@ -11,7 +12,6 @@ use super::labels::Owner;
 use super::netlink::{Connection, Request, route};
 use super::network::{OPT_ICC, OPT_PREFIX, mtu, no_network, option_on};
 use super::spec::{Endpoint, EndpointSpec, NetworkRecord};
-use super::subnets::Pool;
 use super::{namespace, sysctl};
 use crate::state::ContainerId;
 
@@ -19,6 +19,9 @@ use crate::state::ContainerId;
 const OPT_SYSCTLS: &str = "com.docker.network.endpoint.sysctls";
 /// Endpoint option: name of the link.
 const OPT_IFNAME: &str = "com.docker.network.endpoint.ifname";
+
+/// Time for a new link to be in use; a container starts all the same after it.
+const LINK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What [`Net::attach`] is asked.
 #[derive(Debug, Clone, Copy)]
@@ -74,11 +77,15 @@ impl Net {
             .and_then(|()| {
                 self.in_bridge_netns(|| {
                     let mut host = Self::route_socket()?;
+                    let watch =
+                        route::LinkWatch::begin().map_err(NetError::kernel("watch", "links"))?;
                     let made = namespace::create(&pin, |netns| {
                         self.connect(netns, &mut host, &planned)
                             .map_err(NamespaceError::Work)
                     });
-                    Ok(made.map(|(netns, ())| netns)?)
+                    let (netns, ()) = made?;
+                    self.await_links(watch, &planned)?;
+                    Ok(netns)
                 })
             })
             .and_then(|netns| {
@@ -224,104 +231,6 @@ impl Net {
         })
     }
 
-    /// Gives one address a family, under the network's lock.
-    fn give_addresses(
-        &self,
-        container: &ContainerId,
-        spec: &EndpointSpec,
-        network: &NetworkRecord,
-    ) -> Result<Vec<(IpAddr, u8)>, NetError> {
-        let _lock = self.records.lock_network(&network.id)?;
-        // It may have been removed while this waited for the lock.
-        if self.records.network(&spec.network)?.map(|now| now.id) != Some(network.id.clone()) {
-            self.records.remove_run_state(&network.id)?;
-            return Err(no_network(&spec.network));
-        }
-        let pools: Vec<Pool> = network.subnets.iter().filter_map(Pool::of).collect();
-        let mut given = Vec::new();
-        let mut give = || {
-            for (v4, wanted) in [(true, spec.ipv4), (false, spec.ipv6)] {
-                let mut of_family = pools.iter().filter(|pool| pool.cidr.is_ipv4() == v4);
-                let taken = match wanted {
-                    Some(address) => self.take_static(container, network, &pools, address),
-                    None => match of_family.next() {
-                        Some(pool) => self.take_next(container, network, pool),
-                        None => continue,
-                    },
-                };
-                given.push(taken?);
-            }
-            Ok(())
-        };
-        match give() {
-            Ok(()) => Ok(given),
-            Err(error) => {
-                for (address, _) in given {
-                    self.records.free_address(&network.id, address)?;
-                }
-                Err(error)
-            }
-        }
-    }
-
-    fn take_static(
-        &self,
-        container: &ContainerId,
-        network: &NetworkRecord,
-        pools: &[Pool],
-        address: IpAddr,
-    ) -> Result<(IpAddr, u8), NetError> {
-        let Some(pool) = pools.iter().find(|pool| pool.cidr.contains(address)) else {
-            let subnets: Vec<&str> = network.subnets.iter().map(|s| s.cidr.as_str()).collect();
-            return Err(NetError::AddressOutside {
-                network: network.spec.name.clone(),
-                address,
-                subnets: subnets.join(", "),
-            });
-        };
-        let taken = |holder: String| NetError::AddressTaken {
-            network: network.spec.name.clone(),
-            address,
-            holder,
-        };
-        if pool.gateway == address {
-            return Err(taken("the gateway".to_owned()));
-        }
-        if self.records.take_address(&network.id, address, container)? {
-            return Ok((address, pool.cidr.prefix()));
-        }
-        let holder = self.records.holder(&network.id, address);
-        let endpoint = match &holder {
-            Some(holder) => self.records.endpoint(&network.id, holder)?,
-            None => None,
-        };
-        let name = match (endpoint, holder) {
-            (Some(endpoint), _) => endpoint.container_name,
-            (None, Some(holder)) => holder.short().to_owned(),
-            (None, None) => "another".to_owned(),
-        };
-        Err(taken(format!("container `{name}`")))
-    }
-
-    fn take_next(
-        &self,
-        container: &ContainerId,
-        network: &NetworkRecord,
-        pool: &Pool,
-    ) -> Result<(IpAddr, u8), NetError> {
-        let mut taken: BTreeSet<IpAddr> = self.records.taken(&network.id)?.into_iter().collect();
-        while let Some(address) = pool.next(&taken) {
-            if self.records.take_address(&network.id, address, container)? {
-                return Ok((address, pool.cidr.prefix()));
-            }
-            taken.insert(address);
-        }
-        Err(NetError::Exhausted {
-            network: network.spec.name.clone(),
-            range: pool.range.to_string(),
-        })
-    }
-
     /// Makes the links and sets them up; runs on a thread in the new namespace.
     fn connect(
         &self,
@@ -354,6 +263,30 @@ impl Net {
         inside
             .run(&requests)
             .map_err(|error| NetError::kernel("configure", "the container's links")(error))
+    }
+
+    /// Waits until what the container sends arrives.
+    fn await_links(
+        &self,
+        watch: route::LinkWatch,
+        planned: &[Planned<'_>],
+    ) -> Result<(), NetError> {
+        if planned.is_empty() {
+            return Ok(());
+        }
+        let names = planned
+            .iter()
+            .map(|p| self.root.veth(&p.endpoint.container, &p.network.id));
+        match watch.wait(names.collect(), Instant::now() + LINK_PATIENCE) {
+            Ok(true) => {}
+            Ok(false) => tracing::warn!("links are not in use after {LINK_PATIENCE:?}"),
+            // More changed than the socket could hold.
+            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                tracing::debug!("lost track of links");
+            }
+            Err(error) => return Err(NetError::kernel("watch", "links")(error)),
+        }
+        Ok(())
     }
 
     fn make_links(

@@ -4,16 +4,12 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
-use fs_err as fs;
-use std::io::Write;
-
 use super::error::NetError;
 use super::labels::RootId;
 use super::namespace;
 use super::netlink::{Connection, NETLINK_NETFILTER, NETLINK_ROUTE};
 use super::records::Records;
 use crate::state::Layout;
-use crate::state::id::random_hex;
 
 /// All of networking for one pair of roots.
 ///
@@ -123,36 +119,11 @@ impl From<NamespaceError> for NetError {
     }
 }
 
-/// Reads the root id; makes one where there is none, once even if several
-/// processes do so at the same time.
+/// The root id of this data root, made where there is none.
 fn root_id(layout: &Layout) -> Result<RootId, NetError> {
     let path = layout.root_id();
-    let read = || match fs::read_to_string(&path) {
-        Ok(text) => RootId::parse(text.trim())
-            .map(Some)
-            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not 8 hexadecimal digits")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    };
-    if let Some(root) = read().map_err(NetError::record("read", &path))? {
-        return Ok(root);
-    }
-    let make = || {
-        fs::create_dir_all(layout.data())?;
-        let mut file = tempfile::Builder::new()
-            .prefix(".new-")
-            .tempfile_in(layout.data())?;
-        file.write_all(format!("{}\n", random_hex(4)).as_bytes())?;
-        file.as_file().sync_all()?;
-        match file.persist_noclobber(&path) {
-            Ok(_) => fs::File::open(layout.data())?.sync_all(),
-            Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            Err(error) => Err(error.error),
-        }
-    };
-    make().map_err(NetError::record("make", &path))?;
-    let vanished = || io::Error::from(io::ErrorKind::NotFound);
-    read()
-        .and_then(|root| root.ok_or_else(vanished))
+    let text = crate::state::root_id(layout).map_err(NetError::record("read or make", &path))?;
+    RootId::parse(&text)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not 8 hexadecimal digits"))
         .map_err(NetError::record("read", &path))
 }

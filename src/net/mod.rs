@@ -11,6 +11,7 @@
 //! Every kernel object carries the root id of its data root and the id of its
 //! network or container, so that [`Net::sweep`] finds it without any record.
 
+mod allocate;
 mod cidr;
 mod detach;
 pub mod dns;

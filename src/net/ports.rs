@@ -59,6 +59,19 @@ pub enum PortError {
     },
 }
 
+impl PortError {
+    /// What to do about it, where there is something; one line, no period.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Taken { .. } => Some("stop what holds it, or publish another host port"),
+            Self::NoAddress { .. } => {
+                Some("publish on an address that `ip address` lists, or on none in particular")
+            }
+            Self::Failed { .. } => None,
+        }
+    }
+}
+
 /// Binds all ports in the calling thread's namespace, or none.
 ///
 /// A port without a host address is bound on `0.0.0.0` and, where the host has

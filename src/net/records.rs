@@ -5,19 +5,23 @@
 //! DATA networks/.lock                            held while one is made or removed
 //! RUN  networks/<id>/lock                        held while addresses are given out
 //! RUN  networks/<id>/endpoints/<container>.json  presence of a container
-//! RUN  networks/<id>/addresses/<address>         symbolic link to a container's id
+//! RUN  networks/<id>/addresses/<address>         symbolic link to whom it is given
 //! RUN  networks/published/<container>.json       published ports and their targets
 //! RUN  networks/firewall.lock                    held while the table is changed
 //! ```
 //!
 //! A symbolic link is made whole and fails where the name is taken, so an
-//! address can never be given twice.
+//! address can never be given twice. It names the container in base64, not in
+//! hexadecimal: ext4 keeps up to 59 bytes in the inode, and takes ten times as
+//! long to remove a longer one.
 
 use std::ffi::OsStr;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
@@ -173,7 +177,7 @@ impl Records {
             let path = folder.join(&name);
             let Ok(address) = name.parse() else { continue };
             let holder = match fs::read_link(&path) {
-                Ok(target) => target.to_str().and_then(ContainerId::parse),
+                Ok(target) => target.to_str().and_then(parse_holder),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => None,
                 Err(error) => return Err(NetError::record("read", &path)(error)),
             };
@@ -191,7 +195,7 @@ impl Records {
     /// Whose an address is.
     pub(super) fn holder(&self, network: &NetworkId, address: IpAddr) -> Option<ContainerId> {
         let path = self.addresses_folder(network).join(address.to_string());
-        ContainerId::parse(fs::read_link(path).ok()?.to_str()?)
+        parse_holder(fs::read_link(path).ok()?.to_str()?)
     }
 
     /// Gives an address to a container; false where it is given already.
@@ -203,7 +207,8 @@ impl Records {
     ) -> Result<bool, NetError> {
         let folder = self.addresses_folder(network);
         let path = folder.join(address.to_string());
-        let link = || fs_err::os::unix::fs::symlink(container.as_str(), &path);
+        let holder = holder_text(container);
+        let link = || fs_err::os::unix::fs::symlink(&holder, &path);
         let made = match link() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 fs::create_dir_all(&folder).and_then(|()| link())
@@ -283,6 +288,21 @@ impl Records {
     }
 }
 
+/// A container's id as the target of a symbolic link.
+fn holder_text(container: &ContainerId) -> String {
+    let digits = container.as_str().as_bytes().chunks(2);
+    let bytes: Vec<u8> = digits
+        .filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+        .collect();
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn parse_holder(text: &str) -> Option<ContainerId> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+    let digits: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    ContainerId::parse(&digits.concat())
+}
+
 fn lock(path: &Path) -> Result<Lock, NetError> {
     Lock::acquire(path).map_err(NetError::record("lock", path))
 }
@@ -320,4 +340,35 @@ fn read_folder<T: serde::de::DeserializeOwned>(folder: &Path) -> Result<Vec<T>, 
         found.extend(atomic::read_json(&path).map_err(NetError::record("read", &path))?);
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn address_is_given_once_and_tells_its_holder() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().to_owned();
+        let records = Records::new(&Layout::new(root.join("data"), root.join("run")));
+        let network = NetworkId::random();
+        let (one, two) = (ContainerId::random(), ContainerId::random());
+        let address: IpAddr = "10.0.0.2".parse().unwrap();
+        assert!(records.take_address(&network, address, &one).unwrap());
+        assert!(!records.take_address(&network, address, &two).unwrap());
+        assert_eq!(records.holder(&network, address), Some(one.clone()));
+        assert_eq!(records.addresses(&network).unwrap(), [(address, one)]);
+        assert_eq!(records.taken(&network).unwrap(), [address]);
+        records.free_address(&network, address).unwrap();
+        assert!(records.take_address(&network, address, &two).unwrap());
+    }
+
+    #[test]
+    fn holder_fits_into_an_inode() {
+        let container = ContainerId::random();
+        let text = holder_text(&container);
+        assert!(text.len() < 60, "{text}");
+        assert_eq!(parse_holder(&text), Some(container));
+        assert_eq!(parse_holder("nonsense!"), None);
+    }
 }

@@ -1,44 +1,193 @@
-//! The embedded engine as a [`Backend`].
+//! The embedded engine as a [`Backend`]: requests to the project's supervisor,
+//! which is started when something is first asked of it. Volumes are folders
+//! and are made here.
+
+use std::io;
+
+use tokio::sync::OnceCell;
+
 use crate::net::spec::NetworkSpec;
 use crate::state::volume::{self, VolumeRecord};
 use crate::state::{ContainerId, Layout};
+use crate::supervise::client::{Client, ClientError};
 use crate::supervise::record::ContainerRecord;
-use crate::supervise::wire::Condition;
+use crate::supervise::wire::{Condition, Failure, Request};
+
 use super::backend::{Backend, BackendError};
 use super::desired::VolumeSpec;
 
-/// Asks the project's supervisor; volumes are made here.
+/// One project's engine.
 #[derive(Debug)]
 pub struct Embedded {
     layout: Layout,
     project: String,
+    client: OnceCell<Client>,
 }
 
 impl Embedded {
     /// For one project. Nothing is started or connected before it is needed.
     pub fn new(layout: &Layout, project: &str) -> Self {
-        Self { layout: layout.clone(), project: project.to_owned() }
+        Self {
+            layout: layout.clone(),
+            project: project.to_owned(),
+            client: OnceCell::new(),
+        }
     }
-    fn not_yet<T>(&self) -> Result<T, BackendError> {
-        Err(BackendError::Unreachable { message: format!("the supervisor of project `{}` cannot be reached", self.project) })
+
+    async fn ask(&self, request: Request) -> Result<(), BackendError> {
+        let client = self
+            .client
+            .get_or_try_init(|| Client::ensure(&self.layout, &self.project))
+            .await?;
+        client.call(request, &[]).await?;
+        Ok(())
+    }
+
+    /// Volumes are made and removed on a thread of their own: syncing a record
+    /// takes milliseconds in which other operations go on.
+    async fn on_volume(
+        &self,
+        action: &'static str,
+        name: &str,
+        work: impl FnOnce(&Layout) -> io::Result<()> + Send + 'static,
+    ) -> Result<(), BackendError> {
+        let layout = self.layout.clone();
+        let done = tokio::task::spawn_blocking(move || work(&layout)).await;
+        done.map_err(io::Error::other)
+            .and_then(|done| done)
+            .map_err(|source| BackendError::Volume {
+                action,
+                name: name.to_owned(),
+                source,
+            })
+    }
+}
+
+impl From<ClientError> for BackendError {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Refused(failure) => Self::Refused(failure),
+            other @ (ClientError::Start { .. }
+            | ClientError::Lost { .. }
+            | ClientError::Unfitting { .. }) => Self::Unreachable {
+                message: with_causes(&other),
+            },
+        }
+    }
+}
+
+/// An error's text and those of its causes.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// What is gone already needs no removal, no stop and no signal.
+fn gone_is_fine(result: Result<(), BackendError>) -> Result<(), BackendError> {
+    match result {
+        Err(BackendError::Refused(Failure::NoContainer { .. })) => Ok(()),
+        other => other,
     }
 }
 
 impl Backend for Embedded {
-    async fn ensure_network(&self, _spec: &NetworkSpec) -> Result<(), BackendError> { self.not_yet() }
-    async fn remove_network(&self, _name: &str) -> Result<(), BackendError> { self.not_yet() }
+    async fn ensure_network(&self, spec: &NetworkSpec) -> Result<(), BackendError> {
+        self.ask(Request::EnsureNetwork(Box::new(spec.clone())))
+            .await
+    }
+
+    async fn remove_network(&self, name: &str) -> Result<(), BackendError> {
+        self.ask(Request::RemoveNetwork {
+            name: name.to_owned(),
+        })
+        .await
+    }
+
     async fn ensure_volume(&self, spec: &VolumeSpec) -> Result<(), BackendError> {
-        let record = VolumeRecord { name: spec.name.clone(), driver: spec.driver.clone(), driver_opts: spec.driver_opts.clone(), labels: spec.labels.clone(), anonymous: false, created: jiff::Timestamp::now().to_string() };
-        volume::ensure(&self.layout, &record).map(|_| ()).map_err(|source| BackendError::Volume { action: "create", name: spec.name.clone(), source })
+        let record = VolumeRecord {
+            name: spec.name.clone(),
+            driver: spec.driver.clone(),
+            driver_opts: spec.driver_opts.clone(),
+            labels: spec.labels.clone(),
+            anonymous: false,
+            created: jiff::Timestamp::now().to_string(),
+        };
+        self.on_volume("create", &spec.name, move |layout| {
+            volume::ensure(layout, &record).map(|_| ())
+        })
+        .await
     }
+
     async fn remove_volume(&self, name: &str) -> Result<(), BackendError> {
-        volume::remove(&self.layout, name).map(|_| ()).map_err(|source| BackendError::Volume { action: "remove", name: name.to_owned(), source })
+        let owned = name.to_owned();
+        self.on_volume("remove", name, move |layout| {
+            volume::remove(layout, &owned).map(|_| ())
+        })
+        .await
     }
-    async fn create(&self, _record: &ContainerRecord) -> Result<(), BackendError> { self.not_yet() }
-    async fn start(&self, _id: &ContainerId) -> Result<(), BackendError> { self.not_yet() }
-    async fn stop(&self, _id: &ContainerId, _timeout: Option<i64>) -> Result<(), BackendError> { self.not_yet() }
-    async fn restart(&self, _id: &ContainerId, _timeout: Option<i64>) -> Result<(), BackendError> { self.not_yet() }
-    async fn kill(&self, _id: &ContainerId, _signal: i32) -> Result<(), BackendError> { self.not_yet() }
-    async fn remove(&self, _id: &ContainerId, _volumes: bool) -> Result<(), BackendError> { self.not_yet() }
-    async fn wait(&self, _id: &ContainerId, _condition: Condition) -> Result<(), BackendError> { self.not_yet() }
+
+    async fn create(&self, record: &ContainerRecord) -> Result<(), BackendError> {
+        self.ask(Request::Create(Box::new(record.clone()))).await
+    }
+
+    async fn start(&self, id: &ContainerId) -> Result<(), BackendError> {
+        self.ask(Request::Start {
+            id: id.clone(),
+            stdio: false,
+        })
+        .await
+    }
+
+    async fn stop(&self, id: &ContainerId, timeout: Option<i64>) -> Result<(), BackendError> {
+        gone_is_fine(
+            self.ask(Request::Stop {
+                id: id.clone(),
+                timeout,
+            })
+            .await,
+        )
+    }
+
+    async fn restart(&self, id: &ContainerId, timeout: Option<i64>) -> Result<(), BackendError> {
+        self.ask(Request::Restart {
+            id: id.clone(),
+            timeout,
+        })
+        .await
+    }
+
+    async fn kill(&self, id: &ContainerId, signal: i32) -> Result<(), BackendError> {
+        gone_is_fine(
+            self.ask(Request::Kill {
+                id: id.clone(),
+                signal,
+            })
+            .await,
+        )
+    }
+
+    async fn remove(&self, id: &ContainerId, volumes: bool) -> Result<(), BackendError> {
+        gone_is_fine(
+            self.ask(Request::Remove {
+                id: id.clone(),
+                force: false,
+                volumes,
+            })
+            .await,
+        )
+    }
+
+    async fn wait(&self, id: &ContainerId, condition: Condition) -> Result<(), BackendError> {
+        self.ask(Request::Wait {
+            id: id.clone(),
+            condition,
+        })
+        .await
+    }
 }

@@ -30,11 +30,20 @@ pub(super) fn remember(session: &Session<'_>, project: &Project) -> Result<(), R
         version: VERSION,
         name: project.name.clone(),
         working_dir: project.working_dir.display().to_string(),
-        config_files: project.compose_files.iter().map(|file| file.display().to_string()).collect(),
+        config_files: project
+            .compose_files
+            .iter()
+            .map(|file| file.display().to_string())
+            .collect(),
         model: project.canonical_json(),
     };
     // A record that cannot be read is written anew.
-    if atomic::read_json::<ProjectRecord>(&path).ok().flatten().as_ref() == Some(&record) {
+    if atomic::read_json::<ProjectRecord>(&path)
+        .ok()
+        .flatten()
+        .as_ref()
+        == Some(&record)
+    {
         return Ok(());
     }
     atomic::write_json(&path, &record, Durability::ThisBoot).map_err(|source| {
@@ -53,11 +62,13 @@ pub(super) fn forget(session: &Session<'_>) -> Result<(), ReconcileError> {
         action: format!("remove the record of project `{}`", session.project),
         source,
     };
-    match fs::read_dir(folder.join("containers")) {
-        Ok(mut entries) if entries.next().is_some() => return Ok(()),
-        Ok(_) => {}
-        Err(error) if gone(&error) => {}
+    let left = match fs::read_dir(folder.join("containers")) {
+        Ok(entries) => entries.count(),
+        Err(error) if gone(&error) => 0,
         Err(error) => return Err(fail(error)),
+    };
+    if left > 0 {
+        return Ok(());
     }
     match fs::remove_dir_all(&folder) {
         Err(error) if !gone(&error) => Err(fail(error)),

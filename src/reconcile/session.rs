@@ -8,6 +8,8 @@ use crate::event::EventSink;
 use crate::image::{Access, ImageError, PullPolicy};
 use crate::state::{ContainerId, Layout};
 
+use crate::supervise::wire::Failure;
+
 use super::backend::BackendError;
 use super::cancel::Cancel;
 use super::executor::{ExecuteError, OpFailure};
@@ -31,8 +33,8 @@ pub struct Session<'a> {
     pub owner: Option<(u32, u32)>,
     /// How registries are reached.
     pub registries: &'a Access,
-    /// Plan, and do nothing.
-    pub dry_run: bool,
+    /// Names of the links in the built-in image (`toolbox::applets`).
+    pub applets: &'a [&'a str],
 }
 
 /// Who follows an `up`: an attached one prints who it attaches to, then follows
@@ -68,6 +70,8 @@ pub struct UpOptions<'a> {
     pub pull: Option<PullPolicy>,
     /// `--wait-timeout`
     pub wait_timeout: Option<Duration>,
+    /// Plan, and do nothing.
+    pub dry_run: bool,
     /// Follows it.
     pub watcher: Option<&'a dyn Watcher>,
 }
@@ -82,7 +86,7 @@ pub struct UpOutcome {
 }
 
 /// What `run` asks for, beside the service as declared.
-#[derive(Default, Clone)]
+#[derive(Debug, Default, Clone)]
 pub struct RunOptions {
     /// Dependencies, `--pull` and such, as for `up`; its `services` is not read.
     pub choices: UpChoices,
@@ -127,12 +131,12 @@ pub enum ReconcileError {
         image: String,
         /// Why.
         #[source]
-        source: ImageError,
+        source: Box<ImageError>,
     },
     /// A record could not be read or written.
     #[error("cannot {action}")]
     State {
-        /// `read the containers of project `x``.
+        /// `read the volumes`, say.
         action: String,
         /// What the file system said.
         #[source]
@@ -147,13 +151,43 @@ pub enum ReconcileError {
 }
 
 fn first_line(diagnostics: &[Diagnostic]) -> String {
-    diagnostics.first().map(|one| one.message.clone()).unwrap_or_default()
+    diagnostics
+        .first()
+        .map(|one| one.message.clone())
+        .unwrap_or_default()
 }
 
 impl ReconcileError {
     /// Whether the user asked for it (exit code 130).
     pub fn is_cancelled(&self) -> bool {
-        matches!(self, Self::Cancelled | Self::Execute(ExecuteError::Cancelled { .. }))
+        matches!(
+            self,
+            Self::Cancelled | Self::Execute(ExecuteError::Cancelled { .. })
+        )
+    }
+
+    /// What to do about it, where that is known.
+    pub fn hints(&self) -> Vec<String> {
+        let hint = |error: &BackendError| match error.failure() {
+            Some(Failure::Other { hint, .. }) => hint.clone(),
+            Some(_) | None => None,
+        };
+        let own = match self {
+            Self::Backend(error) => hint(error),
+            Self::Image { source, .. } => source.hint(),
+            Self::Refused { .. }
+            | Self::Plan(_)
+            | Self::Execute(_)
+            | Self::State { .. }
+            | Self::Cancelled => None,
+        };
+        let failed = self
+            .failures()
+            .iter()
+            .filter_map(|one| one.source.as_ref().and_then(hint));
+        let mut hints: Vec<String> = own.into_iter().chain(failed).collect();
+        hints.dedup();
+        hints
     }
 
     /// The operations that failed, where that is what happened.
@@ -174,7 +208,10 @@ impl ReconcileError {
 
 /// A target as a member, its id looked up among those that were just made.
 pub(super) fn member(target: &Target, made: &BTreeMap<String, ContainerId>) -> Option<Member> {
-    let id = target.id.clone().or_else(|| made.get(&target.name).cloned())?;
+    let id = target
+        .id
+        .clone()
+        .or_else(|| made.get(&target.name).cloned())?;
     Some(Member {
         id,
         name: target.name.clone(),

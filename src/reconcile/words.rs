@@ -21,11 +21,12 @@ impl Words {
     /// The words for an operation.
     pub fn of(op: &Op) -> Self {
         let (started, done) = match op {
-            Op::EnsureNetwork(_) | Op::EnsureVolume(_) => (Some("Creating"), Some("Created")),
+            Op::EnsureNetwork(_)
+            | Op::EnsureVolume(_)
+            | Op::CreateContainer { replaces: None, .. } => (Some("Creating"), Some("Created")),
             Op::RemoveNetwork { .. } | Op::RemoveVolume { .. } => {
                 (Some("Removing"), Some("Removed"))
             }
-            Op::CreateContainer { replaces: None, .. } => (Some("Creating"), Some("Created")),
             // Stopping the old one was announced already.
             Op::CreateContainer { .. } => (None, Some("Recreated")),
             Op::StartContainer { .. } => (Some("Starting"), Some("Started")),
@@ -77,10 +78,7 @@ pub(crate) fn failure_text(
     } = op
     else {
         let resource = op.resource();
-        return with_hint(
-            &format!("{} {}: {error}", resource.kind, resource.name),
-            error,
-        );
+        return format!("{} {}: {error}", resource.kind, resource.name);
     };
     let code = match error.failure() {
         Some(Failure::Condition { code, .. }) => *code,
@@ -104,14 +102,5 @@ pub(crate) fn failure_text(
             format!("dependency failed to start: {what}")
         }
         Otherwise::NotUp => what,
-    }
-}
-
-fn with_hint(text: &str, error: &BackendError) -> String {
-    match error.failure() {
-        Some(Failure::Other {
-            hint: Some(hint), ..
-        }) => format!("{text}\n{hint}"),
-        Some(_) | None => text.to_owned(),
     }
 }

@@ -9,8 +9,10 @@ pub mod id;
 pub mod layout;
 pub mod lock;
 pub mod names;
+mod root;
 pub mod sweep;
 pub mod volume;
 
 pub use id::{ContainerId, NetworkId};
 pub use layout::Layout;
+pub use root::root_id;

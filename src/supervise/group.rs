@@ -3,12 +3,11 @@
 use std::io;
 
 use super::keeper::Identity;
-use crate::net::Net;
-use crate::state::ContainerId;
+use crate::state::{ContainerId, root_id};
 
 fn project(identity: &Identity) -> io::Result<String> {
-    let net = Net::open(&identity.layout, None).map_err(io::Error::other)?;
-    Ok(format!("skiff/{}/{}", net.root_id(), identity.project))
+    let id = root_id(&identity.layout)?;
+    Ok(format!("skiff/{id}/{}", identity.project))
 }
 
 /// The leaf of keeper and supervisor.

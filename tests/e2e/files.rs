@@ -116,11 +116,13 @@ fn dotenv_files_and_the_environment_have_their_order() {
     isolated(|sandbox| {
         let project = sandbox.project("env", &file("web"));
         let image = |args: &[&str], tag: Option<&str>| {
-            let mut invocation = project.skiff([args, &["config", "--images"]].concat());
+            let mut invocation = project.skiff([args, &["config", "--format", "json"]].concat());
             if let Some(tag) = tag {
                 invocation = invocation.env("TAG", tag);
             }
-            invocation.run().succeeds().stdout.trim().to_owned()
+            let json = invocation.run().succeeds().json();
+            let image = &json["services"]["web"]["image"];
+            image.as_str().expect("an image").to_owned()
         };
         assert_eq!(image(&[], None), "x:none");
         project.write(".env", "TAG=dotenv\n");

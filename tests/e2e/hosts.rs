@@ -74,14 +74,14 @@ fn without_a_cgroup_hierarchy_nothing_starts() {
     isolated(|sandbox| {
         let project = start(sandbox);
         sandbox
-            .shell("mount -t tmpfs none /sys/fs/cgroup")
+            .shell("umount -l -R /sys/fs/cgroup")
             .run()
             .succeeds()
             .whatever();
         let refused = project.skiff(["up", "-d"]).run().fails();
         assert!(refused.stderr.contains("cgroup"), "{refused}");
         let doctor = sandbox.skiff(["doctor"]).run().fails();
-        assert!(doctor.stdout.contains("cgroup"), "{doctor}");
+        assert!(doctor.stdout.contains("control groups"), "{doctor}");
         project
             .skiff(["ps", "-a", "-q"])
             .run()
@@ -89,11 +89,6 @@ fn without_a_cgroup_hierarchy_nothing_starts() {
             .prints("")
             .whatever();
         project.down();
-        sandbox
-            .shell("umount /sys/fs/cgroup")
-            .run()
-            .succeeds()
-            .whatever();
     });
 }
 

@@ -489,14 +489,17 @@ secrets:
         assert_eq!(project.sh("a", "cat /etc/app/file.conf"), "from a file\n");
         assert_eq!(project.sh("a", "cat /run/secrets/token"), "s3cret");
         assert_eq!(project.sh("a", "cat /run/secrets/key.pem"), "key\n");
-        for path in ["/inline", "/run/secrets/token"] {
-            let write = format!("echo x >{path}");
-            project
-                .skiff(["exec", "-T", "-u", "root", "a", "sh", "-c", &write])
-                .run()
-                .fails()
-                .whatever();
-        }
+        let write = [
+            "exec",
+            "-T",
+            "-u",
+            "root",
+            "a",
+            "sh",
+            "-c",
+            "echo x >/run/secrets/key.pem",
+        ];
+        project.skiff(write).run().fails().whatever();
         let environment = project.sh("a", "cat /proc/1/environ");
         assert!(!environment.contains("s3cret"));
         let config = project.skiff(["ps", "--format", "json"]).run().succeeds();

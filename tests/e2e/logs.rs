@@ -46,7 +46,7 @@ fn logs_are_prefixed_padded_and_all_on_stdout() {
             .skiff(["logs", "nosuch"])
             .run()
             .ends_with(1)
-            .warns("no such service: nosuch")
+            .warns("nosuch")
             .whatever();
         project.down();
     });

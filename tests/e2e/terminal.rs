@@ -21,7 +21,7 @@ fn exec_has_a_terminal_when_the_caller_has_one() {
         let project = sandbox.project("term", COMPOSE);
         project.up().whatever();
         let mut terminal = Terminal::start(&project.skiff(["exec", "web", "sh"]));
-        terminal.types("tty; stty size; echo $TERM; stty -echo; echo ready\r");
+        terminal.types("tty; stty size; echo $TERM; stty -echo; echo rea\"\"dy\r");
         let text = terminal.wait_text("ready\r\n");
         assert!(text.contains("/dev/pts/"), "{text}");
         assert!(text.contains("24 80"), "the caller's size\n{text}");

@@ -1,4 +1,4 @@
-//! Users, groups, capabilities, seccomp, no_new_privs.
+//! Users, groups, capabilities, seccomp, `no_new_privs`.
 
 use std::collections::HashSet;
 
@@ -102,7 +102,7 @@ fn no_new_privileges_and_ambient_capabilities_are_as_asked() {
 /// mkdirat(2) as well, and allows all else.
 fn filter() -> Vec<u8> {
     const LOAD_NUMBER: (u16, u8, u8, u32) = (0x20, 0, 0, 0);
-    const REFUSE: (u16, u8, u8, u32) = (0x06, 0, 0, 0x0005_0000 | 38);
+    const REFUSE: (u16, u8, u8, u32) = (0x06, 0, 0, 0x0005_0026);
     const ALLOW: (u16, u8, u8, u32) = (0x06, 0, 0, 0x7fff_0000);
     let number = |number: i64| u32::try_from(number).unwrap();
     [

@@ -12,10 +12,11 @@ use oci_spec::runtime::{LinuxNamespaceType, Spec};
 use rustix::net::RecvFlags;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use skiff::engine::launch::{
-    CgroupFds, LaunchFds, PidNamespace, Spawned, SyncMessage, receive, spawn_container, spawn_exec,
+    CgroupFds, LaunchError, LaunchFds, PidNamespace, Spawned, SyncMessage, receive,
+    spawn_container, spawn_exec,
 };
 use skiff::engine::oci_default;
-use skiff::engine::prepare::{memfd_spec, sync_pair};
+use skiff::engine::prepare::{memfd_spec, sealed_memfd, sync_pair};
 use skiff::engine::spec::{ExecSpec, InitError, InitSpec, RootSpec, Seccomp};
 use tempfile::TempDir;
 
@@ -106,10 +107,6 @@ impl Running {
         self.spawned.pid
     }
 
-    pub(crate) fn proc(&self, file: &str) -> String {
-        fs::read_to_string(format!("/proc/{}/{file}", self.pid().as_raw_pid())).unwrap()
-    }
-
     /// Waits for the end.
     pub(crate) fn finish(self) -> Outcome {
         let mut this = self.settled();
@@ -165,6 +162,29 @@ pub(crate) struct Machine {
     pub(crate) spec: InitSpec,
     pub(crate) pid: PidNamespace,
     pub(crate) filter: Option<Vec<u8>>,
+    pub(crate) cgroup: Option<Cgroup>,
+    /// Whose pid namespace a container shares.
+    pub(crate) pid_of: Option<OwnedFd>,
+}
+
+/// How to enter a control group.
+#[derive(Debug, Clone)]
+pub(crate) enum Cgroup {
+    V2(PathBuf),
+    V1(PathBuf),
+}
+
+impl Cgroup {
+    fn open(&self) -> CgroupFds {
+        match self {
+            Self::V2(folder) => CgroupFds::V2(File::open(folder).unwrap().into()),
+            Self::V1(folder) => {
+                let procs = folder.join("cgroup.procs");
+                let file = File::options().write(true).open(procs).unwrap();
+                CgroupFds::Procs(vec![file.into()])
+            }
+        }
+    }
 }
 
 impl Machine {
@@ -215,6 +235,8 @@ impl Machine {
             spec,
             pid: PidNamespace::New,
             filter: None,
+            cgroup: None,
+            pid_of: None,
         }
     }
 
@@ -276,12 +298,22 @@ impl Machine {
         self.process().set_args(Some(args));
         let memfd = memfd_spec(&self.spec).unwrap();
         let tty = self.process().terminal().unwrap_or(false);
-        launch(memfd, tty, self.pid, None, self.filter.as_deref())
+        let target = self.pid_of.as_ref().map(|fd| fd.try_clone().unwrap());
+        let (fds, running) = self.fds(memfd, tty, target);
+        running(spawn_container(&fds).unwrap())
     }
 
     /// Starts a further process in a running container.
     #[track_caller]
     pub(crate) fn exec(&mut self, target: &Running, args: &[&str]) -> Running {
+        self.try_exec(target, args).unwrap()
+    }
+
+    pub(crate) fn try_exec(
+        &mut self,
+        target: &Running,
+        args: &[&str],
+    ) -> Result<Running, LaunchError> {
         let mut process = self.process().clone();
         process.set_args(Some(args.iter().map(|&arg| arg.to_owned()).collect()));
         let tty = process.terminal().unwrap_or(false);
@@ -292,56 +324,50 @@ impl Machine {
             seccomp: Seccomp::Unconfined,
         };
         let target = target.spawned.pidfd.try_clone().unwrap();
-        launch(
-            memfd_spec(&spec).unwrap(),
-            tty,
-            PidNamespace::New,
-            Some(target),
-            self.filter.as_deref(),
-        )
-        .settled()
+        let (fds, running) = self.fds(memfd_spec(&spec).unwrap(), tty, Some(target));
+        let spawned = spawn_exec(&fds);
+        drop(fds);
+        spawned.map(|spawned| running(spawned).settled())
     }
-}
 
-fn launch(
-    spec: OwnedFd,
-    tty: bool,
-    pid: PidNamespace,
-    target: Option<OwnedFd>,
-    filter: Option<&[u8]>,
-) -> Running {
-    let (ours, sync) = sync_pair().unwrap();
-    let (stdout, out) = pipe();
-    let (stderr, err) = pipe();
-    let stdio = (!tty).then(|| [File::open("/dev/null").unwrap().into(), out, err]);
-    let exec = target.is_some();
-    let fds = LaunchFds {
-        spec,
-        sync,
-        stdio,
-        netns: None,
-        cgroup: CgroupFds::Procs(Vec::new()),
-        filter: filter.map(|bytes| skiff::engine::prepare::sealed_memfd("f", bytes).unwrap()),
-        target,
-        pid,
-    };
-    // As they cross from supervisor to keeper.
-    let (shape, list) = fds.into_list();
-    let fds = LaunchFds::from_list(shape, list).unwrap();
-    let spawned = if exec {
-        spawn_exec(&fds).unwrap()
-    } else {
-        spawn_container(&fds).unwrap()
-    };
-    drop(fds);
-    Running {
-        spawned,
-        console: None,
-        error: None,
-        stdout,
-        stderr,
-        sync: ours,
-        ended: false,
+    /// The descriptors of a launch, and what becomes of the child.
+    fn fds(
+        &self,
+        spec: OwnedFd,
+        tty: bool,
+        target: Option<OwnedFd>,
+    ) -> (LaunchFds, impl FnOnce(Spawned) -> Running + use<>) {
+        let (ours, sync) = sync_pair().unwrap();
+        let (stdout, out) = pipe();
+        let (stderr, err) = pipe();
+        let stdio = (!tty).then(|| [File::open("/dev/null").unwrap().into(), out, err]);
+        let filter = self.filter.as_deref();
+        let fds = LaunchFds {
+            spec,
+            sync,
+            stdio,
+            netns: None,
+            cgroup: self
+                .cgroup
+                .as_ref()
+                .map_or_else(|| CgroupFds::Procs(Vec::new()), Cgroup::open),
+            filter: filter.map(|bytes| sealed_memfd("filter", bytes).unwrap()),
+            target,
+            pid: self.pid,
+        };
+        // As they cross from supervisor to keeper.
+        let (shape, list) = fds.into_list();
+        let fds = LaunchFds::from_list(shape, list).unwrap();
+        let running = move |spawned| Running {
+            spawned,
+            console: None,
+            error: None,
+            stdout,
+            stderr,
+            sync: ours,
+            ended: false,
+        };
+        (fds, running)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::os::fd::IntoRawFd;
 
+use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use oci_spec::runtime::{PosixRlimitBuilder, PosixRlimitType};
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit};
@@ -11,7 +12,7 @@ use crate::harness::{Machine, isolated};
 
 /// Everything of a process that a child inherits and /proc shows.
 const SHOW: &str = "
-    grep -E '^(Umask|Sig|Shd|Cpus_allowed_list)' /proc/self/status
+    grep -E '^(Umask|Sig(Pnd|Blk|Ign|Cgt)|ShdPnd|Cpus_allowed_list)' /proc/self/status
     cat /proc/self/limits /proc/self/oom_score_adj /proc/self/personality
     cut -d' ' -f18,19,40,41 /proc/self/stat
     ls /proc/self/fd";
@@ -34,7 +35,6 @@ fn poisoned_caller_is_not_visible_inside() {
 
 fn poison() {
     rustix::process::umask(Mode::from_raw_mode(0o077));
-    use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None).unwrap();
     rustix::process::setpriority_process(None, 5).unwrap();
     for (resource, current) in [

@@ -5,6 +5,8 @@
 //! root is made of Debian's static busybox.
 
 #[cfg(test)]
+mod cgroups;
+#[cfg(test)]
 mod credentials;
 #[cfg(test)]
 mod execs;

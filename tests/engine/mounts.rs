@@ -3,7 +3,7 @@
 use std::os::unix::fs::symlink;
 
 use fs_err as fs;
-use oci_spec::runtime::{LinuxDevice, LinuxDeviceType};
+use oci_spec::runtime::{LinuxDevice, LinuxDeviceType, LinuxNamespaceType};
 use skiff::engine::spec::InlineFile;
 
 use crate::harness::{Machine, isolated};
@@ -169,7 +169,7 @@ fn binds_of_folders_and_files_have_the_asked_mode() {
         let output = outcome.ok();
         let (written, rest) = output.split_once("contentcontent").unwrap();
         assert_eq!(written, "/rw\n/rw/below\n/ro/below\n");
-        assert!(!rest.starts_with("x"), "a bind took what is below along");
+        assert!(!rest.starts_with('x'), "a bind took what is below along");
         assert!(options(rest, "/single").starts_with("rw,nosuid,noexec"));
         let optional = |target: &str| {
             let line = rest
@@ -295,6 +295,11 @@ fn mounts_that_cannot_be_are_named() {
             assert_eq!(machine.run(&["true"]).error().to_string(), message);
             machine.oci().mounts_mut().as_mut().unwrap().pop();
         }
+        symlink("/proc/self", machine.image("trick")).unwrap();
+        machine.mount("/trick/attr", "bind", &folder, &["bind"]);
+        let error = machine.run(&["true"]).error().to_string();
+        assert!(error.contains("inside /proc"), "{error}");
+        machine.oci().mounts_mut().as_mut().unwrap().pop();
         machine.mount("/x", "tmpfs", "tmpfs", &["sizes=1"]);
         let error = machine.run(&["true"]).error().to_string();
         assert!(
@@ -341,12 +346,36 @@ fn sysctls_are_written_in_the_containers_namespaces() {
         assert_eq!(output, "77\n0\n0\t2147483647\n");
         let after = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap();
         assert_eq!(before, after);
-        let list = [("net.no.such".to_owned(), "1".to_owned())];
+        for (key, message) in [
+            (
+                "net.no.such",
+                "cannot set the sysctl `net.no.such`: No such file or directory (os error 2)",
+            ),
+            (
+                "vm.swappiness",
+                "cannot set the sysctl `vm.swappiness`: it is one of the whole machine's",
+            ),
+        ] {
+            let list = [(key.to_owned(), "1".to_owned())];
+            machine.linux().set_sysctl(Some(list.into()));
+            assert_eq!(machine.run(&["true"]).error().to_string(), message);
+        }
+    });
+}
+
+#[test]
+fn what_the_container_shares_with_the_host_is_not_changed() {
+    isolated(|| {
+        let mut machine = Machine::new();
+        let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+        machine.without_namespace(LinuxNamespaceType::Uts);
+        machine.without_namespace(LinuxNamespaceType::Network);
+        assert_eq!(machine.run(&["hostname"]).ok(), name);
+        let list = [("net.ipv4.ip_forward".to_owned(), "1".to_owned())];
         machine.linux().set_sysctl(Some(list.into()));
-        let error = machine.run(&["true"]).error();
         assert_eq!(
-            (error.step.as_str(), error.object.as_deref()),
-            ("set the sysctl", Some("net.no.such"))
+            machine.run(&["true"]).error().to_string(),
+            "cannot set the sysctl `net.ipv4.ip_forward`: the container shares the host's net namespace"
         );
     });
 }

@@ -1,7 +1,12 @@
 //! Finding and executing the program; messages and codes as Docker's.
 
-use fs_err as fs;
+use std::io::{ErrorKind, Read};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+
+use fs_err as fs;
+use skiff::engine::prepare::sealed_exe;
 
 use crate::harness::{Machine, isolated};
 
@@ -124,5 +129,31 @@ fn environment_is_the_specs_and_nothing_else() {
             machine.run(&["env"]).ok(),
             "PATH=/bin\nA=b=c\nEMPTY=\nHOME=/root\n"
         );
+    });
+}
+
+#[test]
+fn own_program_is_executed_from_where_it_cannot_be_written() {
+    isolated(|| {
+        let exe = sealed_exe().unwrap();
+        let path = format!("/proc/self/fd/{}", exe.as_raw_fd());
+        let mut child = Command::new(&path)
+            .arg("--list")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut list = String::new();
+        child
+            .stdout
+            .take()
+            .unwrap()
+            .read_to_string(&mut list)
+            .unwrap();
+        assert!(child.wait().unwrap().success());
+        assert!(list.contains("own_program_is_executed"), "{list}");
+        // (A write is refused in any case as long as this test runs from it.)
+        let mode = fs::metadata(&path).unwrap().permissions();
+        let error = fs::set_permissions(&path, mode).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ReadOnlyFilesystem);
     });
 }

@@ -214,6 +214,34 @@ fn namespaces_not_listed_are_the_hosts() {
 }
 
 #[test]
+fn pid_namespace_of_another_container_is_shared() {
+    isolated(|| {
+        let mut machine = Machine::new();
+        let first = machine.start(&["sleep", "1000"]);
+        let mut other = Machine::new();
+        other.pid = PidNamespace::Target;
+        other.pid_of = Some(first.spawned.pidfd.try_clone().unwrap());
+        let output = other
+            .sh("cat /proc/1/comm; readlink /proc/1/ns/pid; readlink /proc/self/ns/pid")
+            .ok();
+        let lines: Vec<&str> = output.lines().collect();
+        assert_eq!(lines[0], "sleep");
+        assert_eq!(lines[1], lines[2]);
+    });
+}
+
+#[test]
+fn mount_table_is_linked_where_the_image_has_none() {
+    isolated(|| {
+        let mut machine = Machine::new();
+        assert_eq!(machine.sh("readlink /etc/mtab").ok(), "/proc/mounts\n");
+        fs::write(machine.image("etc/mtab"), "own").unwrap();
+        fs::remove_file(machine.path("upper/etc/mtab")).unwrap();
+        assert_eq!(machine.sh("cat /etc/mtab").ok(), "own");
+    });
+}
+
+#[test]
 fn device_and_shared_folders_of_the_image_do_not_disturb() {
     isolated(|| {
         let mut machine = Machine::new();

@@ -274,13 +274,11 @@ fn a_redirect_to_another_host_goes_without_the_authorization() {
             if request.header("authorization") != Some(&basic("me", "secret")) {
                 return unauthorized("Basic");
             }
-            match request.target.contains("/blobs/") {
-                true => Response::new(307, b"").header(
-                    "Location",
-                    &format!("http://127.0.0.2:8080{}?signature=x", request.target),
-                ),
-                false => answer(&served, request),
+            if !request.target.contains("/blobs/") {
+                return answer(&served, request);
             }
+            let place = format!("http://127.0.0.2:8080{}?signature=x", request.target);
+            Response::new(307, b"").header("Location", &place)
         });
         world
             .pull_with(&server.reference("app"), with_auth(world, "me", "secret"))
@@ -416,8 +414,10 @@ fn a_registry_on_this_machine_may_speak_tls_too() {
             certificate.server_config(),
             move |request| answer(&served, request),
         );
+        // A proxy would not be asked for this machine; there is none.
         let options = AccessOptions {
             certificate_file: Some(certificate.authority),
+            https_proxy: Some("http://127.0.0.1:1".to_owned()),
             ..AccessOptions::default()
         };
         world.pull_with("localhost:8443/app", options).unwrap();

@@ -117,7 +117,7 @@ fn oci(images: &[(&TestImage, HashMap<&str, &str>, Value)]) -> Vec<u8> {
     let manifests: Vec<Value> = images
         .iter()
         .map(|(image, annotations, platform)| {
-            let mut entry = image.entry(platform.clone());
+            let mut entry = image.entry(platform);
             entry["annotations"] = json!(annotations);
             if platform.is_null() {
                 entry.as_object_mut().unwrap().remove("platform");
@@ -247,8 +247,13 @@ fn oci_archives_are_loaded_with_the_names_of_their_annotations() {
 
 #[test]
 fn an_oci_archive_for_several_platforms_gives_the_host_s() {
-    let image =
-        |arch: &str| TestImage::with(vec![Layer::new(&[("a", arch.as_bytes())])], arch, json!({}));
+    let image = |arch: &str| {
+        TestImage::with(
+            vec![Layer::new(&[("a", arch.as_bytes())])],
+            arch,
+            &json!({}),
+        )
+    };
     let (amd, arm) = (image("amd64"), image("arm64"));
     let name = HashMap::from([("io.containerd.image.name", "docker.io/library/app:1")]);
     let platform = |arch: &str| json!({"os": "linux", "architecture": arch});
@@ -258,7 +263,7 @@ fn an_oci_archive_for_several_platforms_gives_the_host_s() {
         (&amd, name.clone(), platform("amd64")),
     ]);
     let index = json!({"schemaVersion": 2, "mediaType": OCI_INDEX,
-        "manifests": [arm.entry(platform("arm64")), amd.entry(platform("amd64"))]});
+        "manifests": [arm.entry(&platform("arm64")), amd.entry(&platform("amd64"))]});
     let index = index.to_string().into_bytes();
     let mut top = descriptor(OCI_INDEX, &index);
     top["annotations"] = json!(name);

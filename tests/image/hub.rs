@@ -13,7 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fs_err as fs;
 use serde_json::json;
 use skiff::event::Silent;
-use skiff::image::{AccessOptions, pull};
+use skiff::image::{AccessOptions, Digest, pull};
 
 use crate::support::image::{DOCKER_LIST, Layer, TestImage, push_manifest};
 use crate::support::registry::Registry;
@@ -79,7 +79,45 @@ fn image(architecture: &str) -> TestImage {
         Layer::new(&[("etc/os", b"base")]),
         Layer::new(&[("usr/sbin/nginx", architecture.as_bytes())]),
     ];
-    TestImage::with(layers, architecture, json!({"Cmd": ["nginx"]})).as_docker()
+    TestImage::with(layers, architecture, &json!({"Cmd": ["nginx"]})).into_docker()
+}
+
+/// Pushes the image for two platforms by a back door; gives the list's text.
+fn push_list(back: &Registry) -> String {
+    let (amd, arm) = (image("amd64"), image("arm64"));
+    for part in [&amd, &arm] {
+        part.push(back.address, "library/nginx", part.digest().as_str());
+    }
+    let list = json!({"schemaVersion": 2, "mediaType": DOCKER_LIST, "manifests": [
+        arm.entry(&json!({"os": "linux", "architecture": "arm64"})),
+        amd.entry(&json!({"os": "linux", "architecture": "amd64"})),
+    ]});
+    let list = list.to_string();
+    push_manifest(
+        back.address,
+        "library/nginx",
+        "latest",
+        DOCKER_LIST,
+        list.as_bytes(),
+    );
+    list
+}
+
+/// The registry proper: TLS, tokens, and blobs at another host.
+fn start_registry(world: &World, tls: &Certificate, signer: &Signer) -> Registry {
+    let http = format!(
+        "  tls:\n    certificate: {}\n    key: {}\n",
+        tls.chain.display(),
+        tls.key.display()
+    );
+    let top = format!(
+        "auth:\n  token:\n    realm: https://{TOKENS}/token\n    \
+         service: registry.docker.io\n    issuer: test\n    rootcertbundle: {}\n\
+         middleware:\n  storage:\n    - name: redirect\n      options:\n        \
+         baseurl: https://{BLOBS}/\n",
+        signer.certificate.display()
+    );
+    Registry::start_with(world, "127.0.0.2:443", "storage", &http, &top)
 }
 
 #[test]
@@ -92,61 +130,18 @@ fn a_short_name_is_pulled_from_docker_hub() {
         ]);
         let tls = Certificate::new(world, &[REGISTRY, TOKENS, BLOBS]);
         let signer = Signer::new(world);
-
-        // Pushed by a back door to the same storage.
         let back = Registry::start(world, "127.0.0.1:5001");
-        let (amd, arm) = (image("amd64"), image("arm64"));
-        for part in [&amd, &arm] {
-            part.push(back.address, "library/nginx", part.digest().as_str());
-        }
-        let list = json!({"schemaVersion": 2, "mediaType": DOCKER_LIST, "manifests": [
-            arm.entry(json!({"os": "linux", "architecture": "arm64"})),
-            amd.entry(json!({"os": "linux", "architecture": "amd64"})),
-        ]});
-        let list = list.to_string();
-        push_manifest(
-            back.address,
-            "library/nginx",
-            "latest",
-            DOCKER_LIST,
-            list.as_bytes(),
-        );
-
-        let _registry = Registry::start_with(
-            world,
-            "127.0.0.2:443",
-            "storage",
-            &format!(
-                "  tls:\n    certificate: {}\n    key: {}\n",
-                tls.certificate.display(),
-                tls.key.display()
-            ),
-            &format!(
-                "auth:\n  token:\n    realm: https://{TOKENS}/token\n    \
-                 service: registry.docker.io\n    issuer: test\n    rootcertbundle: {}\n\
-                 middleware:\n  storage:\n    - name: redirect\n      options:\n        \
-                 baseurl: https://{BLOBS}/\n",
-                signer.certificate.display()
-            ),
-        );
+        let list = push_list(&back);
+        let _registry = start_registry(world, &tls, &signer);
         let token = signer.token(world, "library/nginx");
         let tokens = Server::start_tls("127.0.0.3:443", tls.server_config(), move |_| {
-            Response::new(
-                200,
-                json!({"token": token, "expires_in": 300})
-                    .to_string()
-                    .as_bytes(),
-            )
+            let answer = json!({"token": token, "expires_in": 300});
+            Response::new(200, answer.to_string().as_bytes())
         });
         let storage = world.path("storage");
         let blobs = Server::start_tls("127.0.0.4:443", tls.server_config(), move |request| {
-            let path = request
-                .target
-                .split('?')
-                .next()
-                .unwrap()
-                .trim_start_matches('/');
-            match fs::read(storage.join(path)) {
+            let path = request.target.split('?').next().unwrap();
+            match fs::read(storage.join(path.trim_start_matches('/'))) {
                 Ok(content) => Response::new(200, &content),
                 Err(_) => not_found(),
             }
@@ -158,17 +153,18 @@ fn a_short_name_is_pulled_from_docker_hub() {
         };
         let wanted = request("nginx", options);
         let pulled = world.run(pull(&world.store, &wanted, &Silent)).unwrap();
-        assert_eq!(pulled.id, amd.id());
+        let expected = image("amd64").id();
+        assert_eq!(pulled.id, expected);
         assert_eq!(
             pulled.names[0].to_string(),
             "docker.io/library/nginx:latest"
         );
         assert_eq!(pulled.names[0].familiar(), "nginx:latest");
         assert_eq!(world.read(&pulled, 1, "usr/sbin/nginx"), "amd64");
-        assert_eq!(world.store.find("nginx").unwrap().unwrap().id, amd.id());
+        assert_eq!(world.store.find("nginx").unwrap().unwrap().id, expected);
         // The list's digest is what people pin.
-        let pinned = format!("nginx@{}", skiff::image::Digest::of(list.as_bytes()));
-        assert_eq!(world.store.find(&pinned).unwrap().unwrap().id, amd.id());
+        let pinned = format!("nginx@{}", Digest::of(list.as_bytes()));
+        assert_eq!(world.store.find(&pinned).unwrap().unwrap().id, expected);
 
         let asked = tokens.requests();
         assert_eq!(asked.len(), 1);
@@ -181,10 +177,6 @@ fn a_short_name_is_pulled_from_docker_hub() {
         assert_eq!(asked[0].header("authorization"), None);
         let fetched = blobs.requests();
         assert_eq!(fetched.len(), 3, "config and two layers");
-        assert!(
-            fetched
-                .iter()
-                .all(|request| request.header("authorization").is_none())
-        );
+        assert!(fetched.iter().all(|r| r.header("authorization").is_none()));
     });
 }

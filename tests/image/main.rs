@@ -11,6 +11,8 @@ mod archives;
 #[cfg(test)]
 mod hub;
 #[cfg(test)]
+mod measure;
+#[cfg(test)]
 mod real;
 #[cfg(test)]
 mod scripted;

@@ -24,7 +24,7 @@ fn busybox() -> TestImage {
     TestImage::with(
         vec![Layer::new(&[("bin/busybox", &busybox)])],
         "amd64",
-        config,
+        &config,
     )
 }
 
@@ -85,7 +85,7 @@ fn only_what_is_new_is_downloaded_again() {
         let registry = Registry::start(world, ADDRESS);
         let base = || Layer::new(&[("base", b"base")]);
         TestImage::new(vec![base(), Layer::new(&[("v", b"1")])])
-            .as_docker()
+            .into_docker()
             .push(registry.address, "app", "latest");
         let options = AccessOptions::default;
         let first = Recorder::default();
@@ -124,7 +124,7 @@ fn the_platform_is_chosen_from_an_index() {
         let registry = Registry::start(world, ADDRESS);
         let image = |arch: &str| {
             let layer = Layer::new(&[("arch", arch.as_bytes())]);
-            TestImage::with(vec![layer], arch, json!({}))
+            TestImage::with(vec![layer], arch, &json!({}))
         };
         let (amd, arm) = (image("amd64"), image("arm64"));
         for part in [&amd, &arm] {
@@ -132,8 +132,8 @@ fn the_platform_is_chosen_from_an_index() {
         }
         for (kind, tag) in [(OCI_INDEX, "oci"), (DOCKER_LIST, "docker")] {
             let index = json!({"schemaVersion": 2, "mediaType": kind, "manifests": [
-                arm.entry(json!({"os": "linux", "architecture": "arm64", "variant": "v8"})),
-                amd.entry(json!({"os": "linux", "architecture": "amd64"})),
+                arm.entry(&json!({"os": "linux", "architecture": "arm64", "variant": "v8"})),
+                amd.entry(&json!({"os": "linux", "architecture": "amd64"})),
             ]});
             push_manifest(
                 registry.address,
@@ -165,7 +165,7 @@ fn an_image_for_another_platform_is_taken_with_a_warning_unless_one_was_asked_fo
     isolated(|world| {
         let registry = Registry::start(world, ADDRESS);
         let layer = Layer::new(&[("x", b"x")]);
-        TestImage::with(vec![layer], "s390x", json!({})).push(registry.address, "big", "1");
+        TestImage::with(vec![layer], "s390x", &json!({})).push(registry.address, "big", "1");
         let events = Recorder::default();
         let wanted = request("127.0.0.1:5000/big:1", AccessOptions::default());
         world.run(pull(&world.store, &wanted, &events)).unwrap();
@@ -207,7 +207,7 @@ fn an_unknown_image_is_said_to_be_unknown() {
 fn several_pulls_at_a_time_share_their_layers() {
     isolated(|world| {
         let registry = Registry::start(world, ADDRESS);
-        let base = || Layer::new(&[("base", &[1; 2_000_000])]);
+        let base = || Layer::new(&[("base", &vec![1; 2_000_000])]);
         for name in ["a", "b", "c"] {
             let own = Layer::new(&[("own", name.as_bytes())]);
             TestImage::new(vec![base(), own]).push(registry.address, name, "1");

@@ -1,12 +1,12 @@
 //! What goes through, what does not, and beside whose firewall.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use skiff::net::Net;
 
 use crate::harness::{
-    Machine, Outside, at, call_tcp, in_background, nft, on, on_machine, run, serve_tcp, spec,
+    Machine, Outside, at, call_tcp, eventually, in_background, nft, on, on_machine, run, serve_tcp,
+    spec,
 };
 
 /// What iptables makes of `iptables -P FORWARD DROP`, as Docker leaves it, with
@@ -217,14 +217,6 @@ fn guard_repairs_by_itself() {
         run("nft", &["flush", "chain", "ip", "filter", "DOCKER-USER"]);
         eventually("the accepts are back", whole);
     });
-}
-
-/// Looks again and again for two seconds.
-fn eventually(what: &str, mut check: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !check() {
-        assert!(start.elapsed() < Duration::from_secs(2), "never: {what}");
-    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
@@ -17,7 +17,7 @@ use skiff::net::{AttachRequest, Attached, Net};
 use skiff::state::{ContainerId, Layout};
 
 /// No answer within this time counts as none.
-pub(crate) const PATIENCE: Duration = Duration::from_millis(700);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(800);
 
 /// A test's machine. Everything in it ends with the test.
 pub(crate) struct Machine {
@@ -405,5 +405,13 @@ impl Drop for Background {
             ended.is_ok() || thread::panicking(),
             "a server ended by itself"
         );
+    }
+}
+
+/// Looks again and again for two seconds.
+pub(crate) fn eventually(what: &str, mut check: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !check() {
+        assert!(start.elapsed() < Duration::from_secs(2), "never: {what}");
     }
 }

@@ -20,5 +20,3 @@ mod networks;
 mod ports;
 #[cfg(test)]
 mod sweep;
-#[cfg(test)]
-mod zz;

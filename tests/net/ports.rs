@@ -10,7 +10,7 @@ use skiff::net::{Publication, proxy};
 
 use crate::harness::{
     Background, Container, Machine, Outside, PATIENCE, call_tcp, call_udp, call_udp_from,
-    in_background, nft, on, on_machine, run, serve_tcp, serve_udp, spec,
+    eventually, in_background, nft, on, on_machine, run, serve_tcp, serve_udp, spec,
 };
 
 fn port(host: Option<&str>, host_port: u16, protocol: Protocol) -> PortSpec {
@@ -348,7 +348,8 @@ fn nothing_stays_bound_where_one_port_is_taken() {
             port(None, 8081, Protocol::Tcp),
         ];
         ports::bind(&machine.layout, &wanted).unwrap_err();
-        TcpListener::bind("0.0.0.0:8080").unwrap();
+        // A program that another test starts may hold a copy until it runs.
+        eventually("8080 is free", || TcpListener::bind("0.0.0.0:8080").is_ok());
     });
 }
 

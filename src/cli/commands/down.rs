@@ -48,7 +48,7 @@ pub fn run(context: &Context, args: DownArgs) -> CliResult {
             timeout: args.timeout,
         };
         let session = work.session();
-        let down = reconcile::down(&session, target.project(), &choices);
+        let down = reconcile::down(&session, target.project(), choices, context.global.dry_run);
         let plan = session::interruptible(down, &handle, &mut interrupts)
             .await
             .map_err(|error| session::error(context, &error))?;

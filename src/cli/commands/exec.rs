@@ -54,11 +54,11 @@ pub struct ExecArgs {
 ///
 /// # Errors
 /// The service does not run, the command cannot be executed, or its exit code.
-pub fn run(context: &Context, args: ExecArgs) -> CliResult {
+pub fn run(context: &Context, args: &ExecArgs) -> CliResult {
     let target = context.target(&[])?;
     let views = context.containers(target.name())?;
     Context::check_services(&target, &views, std::slice::from_ref(&args.service))?;
-    let view = choose(&views, &args)?;
+    let view = choose(&views, args)?;
     let tty = !args.no_tty && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let options = ExecOptions {
         command: args.command.clone(),

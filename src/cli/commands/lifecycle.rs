@@ -49,9 +49,6 @@ pub struct KillArgs {
     /// Signal by name or number
     #[arg(short, long, default_value = "SIGKILL")]
     signal: String,
-    /// Also containers of services that the file does not have
-    #[arg(long)]
-    remove_orphans: bool,
     /// Only these services
     #[arg(value_name = "SERVICE")]
     services: Vec<String>,
@@ -74,7 +71,7 @@ pub fn stop(context: &Context, args: StopArgs) -> CliResult {
 ///
 /// # Errors
 /// As [`stop`].
-pub fn start(context: &Context, args: StartArgs) -> CliResult {
+pub fn start(context: &Context, args: &StartArgs) -> CliResult {
     let target = target(context, &args.services)?;
     flow(context, &target, async |session| {
         reconcile::start(session, target.project(), &args.services).await
@@ -97,12 +94,11 @@ pub fn restart(context: &Context, args: RestartArgs) -> CliResult {
 ///
 /// # Errors
 /// As [`stop`]; no such signal.
-pub fn kill(context: &Context, args: KillArgs) -> CliResult {
+pub fn kill(context: &Context, args: &KillArgs) -> CliResult {
     let signal = parse::signal(&args.signal)?;
     let target = target(context, &args.services)?;
     flow(context, &target, async |session| {
-        reconcile::kill(session, target.project(), &args.services, signal, args.remove_orphans)
-            .await
+        reconcile::kill(session, target.project(), &args.services, signal).await
     })
 }
 

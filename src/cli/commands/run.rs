@@ -102,7 +102,7 @@ pub struct RunArgs {
 /// # Errors
 /// The file is wrong, a dependency failed, the command cannot be executed, or
 /// its exit code.
-pub fn run(context: &Context, args: RunArgs) -> CliResult {
+pub fn run(context: &Context, args: &RunArgs) -> CliResult {
     let services = [args.service.clone()];
     let project = context.load(&services)?;
     context.check_known(&project, &services)?;
@@ -116,14 +116,14 @@ pub fn run(context: &Context, args: RunArgs) -> CliResult {
             ..UpChoices::default()
         },
         pull: parse::pull(&args.pull)?,
-        overrides: overrides(context, &project, &args, tty)?,
+        overrides: overrides(context, &project, args, tty)?,
     };
     runtime::block_on(async {
         let mut interrupts = Interrupts::new()?;
         let (handle, cancel) = cancel_pair();
         let work = Work::new(context, &project.name, &cancel, args.quiet || args.quiet_pull);
         let session = work.session();
-        let prepare = reconcile::run_prepare(&session, &project, &args.service, &options);
+        let prepare = reconcile::run_prepare(&session, &project, &args.service, options);
         let prepared = session::interruptible(prepare, &handle, &mut interrupts)
             .await
             .map_err(|error| session::error(context, &error))?;

@@ -14,8 +14,9 @@ use crate::cli::signals::Interrupts;
 use crate::cli::{parse, runtime};
 use crate::compose::Project;
 use crate::image::PullPolicy;
-use crate::reconcile::cancel::{CancelHandle, cancel_pair};
-use crate::reconcile::{self, Member, Recreate, UpChoices, UpOptions};
+use crate::reconcile::{
+    self, CancelHandle, Member, Recreate, UpChoices, UpOptions, cancel_pair,
+};
 use crate::ui::write_out;
 
 /// Flags of `skiff up`.
@@ -103,14 +104,14 @@ pub struct UpArgs {
 /// # Errors
 /// The file is wrong, asks for what cannot be done, or an operation failed;
 /// with containers' exit codes where the flags say so.
-pub fn run(context: &Context, args: UpArgs) -> CliResult {
+pub fn run(context: &Context, args: &UpArgs) -> CliResult {
     let project = context.load(&args.services)?;
     context.check_known(&project, &args.services)?;
     let detached = args.detach || args.wait || args.no_start || context.global.dry_run;
     let pull = parse::pull(&args.pull)?;
-    let choices = choices(&args)?;
+    let choices = choices(args)?;
     runtime::block_on(async {
-        let up = Up { context, args: &args, project: &project, pull };
+        let up = Up { context, args, project: &project, pull };
         if detached {
             up.detached(choices).await
         } else {
@@ -158,6 +159,7 @@ impl Up<'_> {
             choices,
             pull: self.pull,
             wait_timeout: self.args.wait_timeout.map(Duration::from_secs),
+            dry_run: self.context.global.dry_run,
             watcher: watcher.map(|reporter| reporter as &dyn reconcile::Watcher),
         }
     }
@@ -168,7 +170,7 @@ impl Up<'_> {
         let work = Work::new(self.context, &self.project.name, &cancel, self.args.quiet_pull);
         let session = work.session();
         let options = self.options(choices, None);
-        let up = reconcile::up(&session, self.project, &options);
+        let up = reconcile::up(&session, self.project, options);
         let outcome = session::interruptible(up, &handle, &mut interrupts).await;
         let outcome = outcome.map_err(|error| session::error(self.context, &error))?;
         if self.context.global.dry_run {
@@ -197,14 +199,14 @@ impl Up<'_> {
             result: None,
         };
         let options = self.options(choices, Some(&reporter));
-        let up = reconcile::up(&session, self.project, &options);
+        let up = reconcile::up(&session, self.project, options);
         let mut up = std::pin::pin!(up);
         let interrupted = loop {
             tokio::select! {
                 // News first: a container is followed before its end is told.
                 biased;
                 Some(news) = attached.news.recv() => attached.take(news)?,
-                signal = attached.interrupts.next() => { let _number = signal; attached.interrupt()?; break true; }
+                _ = attached.interrupts.next() => { attached.interrupt()?; break true; }
                 outcome = &mut up => {
                     outcome.map_err(|error| session::error(self.context, &error))?;
                     break false;
@@ -326,7 +328,7 @@ impl Attached<'_> {
                     break;
                 }
                 _ = self.interrupts.next() => {
-                    reconcile::kill(&session, project, services, libc::SIGKILL, false)
+                    reconcile::kill(&session, project, services, libc::SIGKILL)
                         .await
                         .map_err(|error| session::error(self.up.context, &error))?;
                 }

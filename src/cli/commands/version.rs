@@ -9,7 +9,7 @@ use crate::ui::write_out;
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Flags of `skiff version`.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct VersionArgs {
     /// Print the number alone
     #[arg(long)]

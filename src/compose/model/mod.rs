@@ -7,6 +7,7 @@
 mod build;
 mod collections;
 mod deploy;
+mod limits;
 mod mounts;
 mod network;
 mod process;
@@ -20,15 +21,15 @@ pub use deploy::{
     Deploy, DeviceCount, DeviceRequest, DiscreteResource, GenericResource, Placement,
     PlacementPreference, Resource, Resources, RestartCondition, UpdateConfig,
 };
+pub use limits::{Blkio, Device, ThrottleDevice, Ulimit, WeightDevice};
 pub use mounts::{
     BindOptions, ConfigSource, Content, FileReference, HiddenText, ImageOptions, Mount, MountKind,
     SecretSource, TmpfsOptions, Volume, VolumeOptions,
 };
 pub use network::{Ipam, IpamPool, Network, Port, ServiceNetwork};
 pub use process::{
-    Blkio, Condition, CredentialSpec, Dependency, Develop, Device, EnvFile, Healthcheck, Hook,
-    Logging, Model, PreStartHook, Probe, Provider, ProviderOptions, Restart, ServiceModel,
-    ThrottleDevice, Ulimit, Watch, WatchAction, WeightDevice,
+    Condition, CredentialSpec, Dependency, Develop, EnvFile, Healthcheck, Hook, Logging, Model,
+    PreStartHook, Probe, Provider, ProviderOptions, Restart, ServiceModel, Watch, WatchAction,
 };
 pub(crate) use project::Origin;
 pub use project::Project;

@@ -96,7 +96,7 @@ record! {
 record! {
     /// Options of a bind.
     BindOptions {
-        /// SELinux label: `z` or `Z`.
+        /// `SELinux` label: `z` or `Z`.
         selinux: Option<String>,
         /// Propagation of mounts.
         propagation: Option<String>,

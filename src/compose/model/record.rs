@@ -34,6 +34,25 @@ impl Cx<'_> {
         None
     }
 
+    /// Refuses what is no number from 0 to `most`; the reference does not look
+    /// into strings here.
+    pub(crate) fn refuse_number<T>(&mut self, node: &Node, most: u64) -> Option<T> {
+        let message = shown(node, &format!("is {}", node.kind()));
+        let mut diagnostic = self
+            .diagnostic(node.mark, message)
+            .expected(format!("a whole number from 0 to {most}"));
+        if node
+            .as_str()
+            .is_some_and(|text| text.parse::<u64>().is_ok())
+        {
+            diagnostic = diagnostic.suggest(
+                "take the quotes away; the specification would allow them, docker compose does not",
+            );
+        }
+        self.report.push(diagnostic);
+        None
+    }
+
     /// An error of the path at work.
     pub(crate) fn diagnostic(&self, mark: Mark, message: impl Into<String>) -> Diagnostic {
         self.report.at(mark, self.trail.as_str(), message)
@@ -186,6 +205,14 @@ pub(crate) fn field<T: Parse + Default>(node: &Node, cx: &mut Cx<'_>) -> Option<
     T::parse(node, cx)
 }
 
+/// Reads a member of a mapping; absent is the default.
+pub(crate) fn member<T: Parse + Default>(node: &Node, name: &str, cx: &mut Cx<'_>) -> Option<T> {
+    match node.get(name) {
+        Some(child) => cx.at(name, |cx| field(child, cx)),
+        None => Some(T::default()),
+    }
+}
+
 /// Writes one attribute unless it is empty.
 pub(crate) fn put<T: Emit>(object: &mut JsonMap<String, Json>, key: &str, value: &T, form: Form) {
     if !value.omit(form) {
@@ -328,11 +355,7 @@ macro_rules! unsigned {
                 };
                 match value {
                     Some(value) => Some(value),
-                    None => cx.fail(
-                        node,
-                        shown(node, "is not a number in range"),
-                        concat!("a whole number of the range of ", stringify!($type)),
-                    ),
+                    None => cx.refuse_number(node, Self::MAX.into()),
                 }
             }
         }

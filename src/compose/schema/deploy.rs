@@ -37,10 +37,7 @@ pub(super) const UPDATE_CONFIG: &Shape = &Shape::Object(&Object {
 });
 
 pub(super) const RESOURCES: &Shape = &Shape::Object(&Object {
-    attributes: &[
-        ("limits", LIMITS),
-        ("reservations", RESERVATIONS),
-    ],
+    attributes: &[("limits", LIMITS), ("reservations", RESERVATIONS)],
     required: &[],
     extensions: true,
     open: false,
@@ -93,28 +90,21 @@ pub(super) const PLACEMENT: &Shape = &Shape::Object(&Object {
 });
 
 pub(super) const PLACEMENT_PREFERENCE: &Shape = &Shape::Object(&Object {
-    attributes: &[
-        ("spread", TEXT),
-    ],
+    attributes: &[("spread", TEXT)],
     required: &[],
     extensions: true,
     open: false,
 });
 
 pub(super) const DISCRETE_RESOURCE_SPEC: &Shape = &Shape::Object(&Object {
-    attributes: &[
-        ("kind", TEXT),
-        ("value", NUMBER_OR_TEXT),
-    ],
+    attributes: &[("kind", TEXT), ("value", NUMBER_OR_TEXT)],
     required: &[],
     extensions: true,
     open: false,
 });
 
 pub(super) const GENERIC_RESOURCE: &Shape = &Shape::Object(&Object {
-    attributes: &[
-        ("discrete_resource_spec", DISCRETE_RESOURCE_SPEC),
-    ],
+    attributes: &[("discrete_resource_spec", DISCRETE_RESOURCE_SPEC)],
     required: &[],
     extensions: true,
     open: false,
@@ -150,4 +140,5 @@ pub(super) const GPU_REQUEST: &Shape = &Shape::Object(&Object {
     open: true,
 });
 
-pub(super) const GPUS: &Shape = &Shape::Either(&[&Shape::OneOf(&["all"]), &Shape::List(GPU_REQUEST)]);
+pub(super) const GPUS: &Shape =
+    &Shape::Either(&[&Shape::OneOf(&["all"]), &Shape::List(GPU_REQUEST)]);

@@ -19,7 +19,7 @@ pub(crate) use self::suggest::similar;
 
 use self::shape::{Names, Object, Pattern, Shape, Type};
 use super::diag::Report;
-use super::tree::{Node, Trail, Value};
+use super::tree::{Map, Node, Trail, Value};
 
 /// Checks a whole tree; false where something was wrong.
 pub(crate) fn check(tree: &mut Node, report: &mut Report) -> bool {
@@ -79,16 +79,7 @@ impl Checker<'_> {
             .report
             .at(node.mark, self.trail.as_str(), message)
             .expected(shape.describe());
-        if let Value::Time(text) = &node.value {
-            diagnostic = diagnostic.suggest(format!("put it in quotes: \"{text}\""));
-        } else if matches!(
-            node.value,
-            Value::Int(_) | Value::Float(_) | Value::Bool(_)
-        ) && fits(&Node::str("", node.mark), shape)
-        {
-            let text = node.scalar_text().unwrap_or_default();
-            diagnostic = diagnostic.suggest(format!("put it in quotes: \"{text}\""));
-        }
+        diagnostic.suggestion = suggest::value(node, shape, self.trail.as_str());
         self.report.push(diagnostic);
         self.sound = false;
         false
@@ -129,14 +120,14 @@ impl Checker<'_> {
         let Value::Seq(list) = &mut node.value else {
             return self.wrong_type(node, shape);
         };
-        let mut index = 0;
-        list.retain_mut(|item| {
+        for (index, item) in list.iter_mut().enumerate() {
             let before = self.trail.index(index);
-            let keep = self.node(item, items);
+            if !self.node(item, items) {
+                // The others keep their places.
+                item.value = Value::Null;
+            }
             self.trail.leave(before);
-            index += 1;
-            keep
-        });
+        }
         if unique {
             self.no_doubles(list);
         }
@@ -146,6 +137,9 @@ impl Checker<'_> {
     fn no_doubles(&mut self, list: &[Node]) {
         let mut known: HashMap<String, usize> = HashMap::new();
         for (index, item) in list.iter().enumerate() {
+            if item.is_null() {
+                continue;
+            }
             let name = format!("{:?}", item.value);
             let Some(earlier) = known.insert(name, index).and_then(|at| list.get(at)) else {
                 continue;
@@ -171,7 +165,11 @@ impl Checker<'_> {
         map.retain(|name, child| {
             let before = self.trail.key(name);
             let keep = if is_name(name, names) {
-                self.node(child, values)
+                // The name stays, so that what refers to it is not refused, too.
+                if !self.node(child, values) && names != Names::Any {
+                    child.value = Value::Map(Map::new());
+                }
+                true
             } else if matches!(names, Names::ResourceOrUnseen | Names::LettersOrUnseen) {
                 true
             } else {
@@ -280,13 +278,5 @@ fn is_name(name: &str, names: Names) -> bool {
             !name.is_empty() && name.bytes().all(valid)
         }
         Names::LettersOrUnseen => !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase()),
-    }
-}
-
-/// Every attribute of a service in the specification.
-pub(crate) fn service_attributes() -> Vec<&'static str> {
-    match service::SERVICE {
-        Shape::Object(object) => object.attributes.iter().map(|(name, _)| *name).collect(),
-        _ => Vec::new(),
     }
 }

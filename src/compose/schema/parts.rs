@@ -1,6 +1,10 @@
 //! The mappings inside of a service. Facts of the Compose specification.
 
-use super::common::{BOOL, BOOL_OR_NUMBER_OR_TEXT, BOOL_OR_TEXT, COMMAND, EXTRA_HOSTS, FILE_MOUNTS, INTEGER_OR_TEXT, LIST_OF_STRINGS, LIST_OR_DICT, NULL, NULL_OR_NUMBER_OR_TEXT, NUMBER, NUMBER_OR_TEXT, SERVICE_HOOK, STRING_OR_LIST, TEXT, ULIMITS};
+use super::common::{
+    BOOL, BOOL_OR_NUMBER_OR_TEXT, BOOL_OR_TEXT, COMMAND, EXTRA_HOSTS, FILE_MOUNTS, INTEGER_OR_TEXT,
+    LIST_OF_STRINGS, LIST_OR_DICT, NULL, NULL_OR_NUMBER_OR_TEXT, NUMBER, NUMBER_OR_TEXT,
+    SERVICE_HOOK, STRING_OR_LIST, TEXT, ULIMITS,
+};
 use super::shape::{Names, Object, Shape};
 
 pub(super) const BUILD: &Shape = &Shape::Object(&Object {
@@ -51,11 +55,7 @@ pub(super) const BLKIO_CONFIG: &Shape = &Shape::Object(&Object {
 });
 
 pub(super) const CREDENTIAL_SPEC: &Shape = &Shape::Object(&Object {
-    attributes: &[
-        ("config", TEXT),
-        ("file", TEXT),
-        ("registry", TEXT),
-    ],
+    attributes: &[("config", TEXT), ("file", TEXT), ("registry", TEXT)],
     required: &[],
     extensions: true,
     open: false,
@@ -63,7 +63,14 @@ pub(super) const CREDENTIAL_SPEC: &Shape = &Shape::Object(&Object {
 
 pub(super) const DEPENDENCY: &Shape = &Shape::Object(&Object {
     attributes: &[
-        ("condition", &Shape::OneOf(&["service_started", "service_healthy", "service_completed_successfully"])),
+        (
+            "condition",
+            &Shape::OneOf(&[
+                "service_started",
+                "service_healthy",
+                "service_completed_successfully",
+            ]),
+        ),
         ("required", BOOL),
         ("restart", BOOL_OR_TEXT),
     ],
@@ -73,21 +80,14 @@ pub(super) const DEPENDENCY: &Shape = &Shape::Object(&Object {
 });
 
 pub(super) const DEVICE: &Shape = &Shape::Object(&Object {
-    attributes: &[
-        ("permissions", TEXT),
-        ("source", TEXT),
-        ("target", TEXT),
-    ],
+    attributes: &[("permissions", TEXT), ("source", TEXT), ("target", TEXT)],
     required: &["source"],
     extensions: true,
     open: false,
 });
 
 pub(super) const EXTENDS: &Shape = &Shape::Object(&Object {
-    attributes: &[
-        ("file", TEXT),
-        ("service", TEXT),
-    ],
+    attributes: &[("file", TEXT), ("service", TEXT)],
     required: &["service"],
     extensions: false,
     open: false,
@@ -95,7 +95,13 @@ pub(super) const EXTENDS: &Shape = &Shape::Object(&Object {
 
 pub(super) const PROVIDER: &Shape = &Shape::Object(&Object {
     attributes: &[
-        ("options", &Shape::Map(Names::Any, &Shape::Either(&[BOOL_OR_NUMBER_OR_TEXT, &Shape::List(BOOL_OR_NUMBER_OR_TEXT)]))),
+        (
+            "options",
+            &Shape::Map(
+                Names::Any,
+                &Shape::Either(&[BOOL_OR_NUMBER_OR_TEXT, &Shape::List(BOOL_OR_NUMBER_OR_TEXT)]),
+            ),
+        ),
         ("type", TEXT),
     ],
     required: &["type"],
@@ -114,10 +120,7 @@ pub(super) const LOGGING: &Shape = &Shape::Object(&Object {
 });
 
 pub(super) const SERVICE_MODEL: &Shape = &Shape::Object(&Object {
-    attributes: &[
-        ("endpoint_var", TEXT),
-        ("model_var", TEXT),
-    ],
+    attributes: &[("endpoint_var", TEXT), ("model_var", TEXT)],
     required: &[],
     extensions: true,
     open: false,
@@ -159,7 +162,10 @@ pub(super) const MOUNT_BIND: &Shape = &Shape::Object(&Object {
     attributes: &[
         ("create_host_path", BOOL_OR_TEXT),
         ("propagation", TEXT),
-        ("recursive", &Shape::OneOf(&["enabled", "disabled", "writable", "readonly"])),
+        (
+            "recursive",
+            &Shape::OneOf(&["enabled", "disabled", "writable", "readonly"]),
+        ),
         ("selinux", &Shape::OneOf(&["z", "Z"])),
     ],
     required: &[],
@@ -189,9 +195,7 @@ pub(super) const MOUNT_TMPFS: &Shape = &Shape::Object(&Object {
 });
 
 pub(super) const MOUNT_IMAGE: &Shape = &Shape::Object(&Object {
-    attributes: &[
-        ("subpath", TEXT),
-    ],
+    attributes: &[("subpath", TEXT)],
     required: &[],
     extensions: true,
     open: false,
@@ -206,7 +210,10 @@ pub(super) const MOUNT: &Shape = &Shape::Object(&Object {
         ("source", TEXT),
         ("target", TEXT),
         ("tmpfs", MOUNT_TMPFS),
-        ("type", &Shape::OneOf(&["bind", "volume", "tmpfs", "cluster", "npipe", "image"])),
+        (
+            "type",
+            &Shape::OneOf(&["bind", "volume", "tmpfs", "cluster", "npipe", "image"]),
+        ),
         ("volume", MOUNT_VOLUME),
     ],
     required: &["type"],
@@ -231,7 +238,10 @@ pub(super) const HEALTHCHECK: &Shape = &Shape::Object(&Object {
 
 pub(super) const WATCH: &Shape = &Shape::Object(&Object {
     attributes: &[
-        ("action", &Shape::OneOf(&["rebuild", "sync", "restart", "sync+restart", "sync+exec"])),
+        (
+            "action",
+            &Shape::OneOf(&["rebuild", "sync", "restart", "sync+restart", "sync+exec"]),
+        ),
         ("exec", SERVICE_HOOK),
         ("ignore", STRING_OR_LIST),
         ("include", STRING_OR_LIST),
@@ -245,9 +255,7 @@ pub(super) const WATCH: &Shape = &Shape::Object(&Object {
 });
 
 pub(super) const DEVELOPMENT_MAPPING: &Shape = &Shape::Object(&Object {
-    attributes: &[
-        ("watch", &Shape::List(WATCH)),
-    ],
+    attributes: &[("watch", &Shape::List(WATCH))],
     required: &[],
     extensions: true,
     open: false,
@@ -271,33 +279,26 @@ pub(super) const PRE_START_HOOK: &Shape = &Shape::Object(&Object {
 });
 
 pub(super) const ENV_FILE_MAPPING: &Shape = &Shape::Object(&Object {
-    attributes: &[
-        ("format", TEXT),
-        ("path", TEXT),
-        ("required", BOOL_OR_TEXT),
-    ],
+    attributes: &[("format", TEXT), ("path", TEXT), ("required", BOOL_OR_TEXT)],
     required: &["path"],
     extensions: false,
     open: false,
 });
 
-pub(super) const ENV_FILE: &Shape = &Shape::Either(&[TEXT, &Shape::List(&Shape::Either(&[TEXT, ENV_FILE_MAPPING]))]);
+pub(super) const ENV_FILE: &Shape = &Shape::Either(&[
+    TEXT,
+    &Shape::List(&Shape::Either(&[TEXT, ENV_FILE_MAPPING])),
+]);
 
 pub(super) const BLKIO_LIMIT: &Shape = &Shape::Object(&Object {
-    attributes: &[
-        ("path", TEXT),
-        ("rate", INTEGER_OR_TEXT),
-    ],
+    attributes: &[("path", TEXT), ("rate", INTEGER_OR_TEXT)],
     required: &[],
     extensions: false,
     open: false,
 });
 
 pub(super) const BLKIO_WEIGHT: &Shape = &Shape::Object(&Object {
-    attributes: &[
-        ("path", TEXT),
-        ("weight", INTEGER_OR_TEXT),
-    ],
+    attributes: &[("path", TEXT), ("weight", INTEGER_OR_TEXT)],
     required: &[],
     extensions: false,
     open: false,

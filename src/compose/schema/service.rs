@@ -1,8 +1,15 @@
 //! The attributes of a service. Facts of the Compose specification.
 
-use super::common::{BOOL, BOOL_OR_TEXT, COMMAND, EXTRA_HOSTS, FILE_MOUNTS, INTEGER_OR_TEXT, LIST_OF_STRINGS, LIST_OR_DICT, NULL, NULL_OR_TEXT, NUMBER, NUMBER_OR_TEXT, SERVICE_HOOK, STRING_OR_LIST, TEXT, TEXT_OR_LIST, ULIMITS};
+use super::common::{
+    BOOL, BOOL_OR_TEXT, COMMAND, EXTRA_HOSTS, FILE_MOUNTS, INTEGER_OR_TEXT, LIST_OF_STRINGS,
+    LIST_OR_DICT, NULL, NULL_OR_TEXT, NUMBER, NUMBER_OR_TEXT, SERVICE_HOOK, STRING_OR_LIST, TEXT,
+    TEXT_OR_LIST, ULIMITS,
+};
 use super::deploy::{DEPLOYMENT, GPUS};
-use super::parts::{BLKIO_CONFIG, BUILD, CREDENTIAL_SPEC, DEPENDENCY, DEVELOPMENT, DEVICE, ENV_FILE, EXTENDS, HEALTHCHECK, LOGGING, MOUNT, PORT, PRE_START_HOOK, PROVIDER, SERVICE_MODEL, SERVICE_NETWORK};
+use super::parts::{
+    BLKIO_CONFIG, BUILD, CREDENTIAL_SPEC, DEPENDENCY, DEVELOPMENT, DEVICE, ENV_FILE, EXTENDS,
+    HEALTHCHECK, LOGGING, MOUNT, PORT, PRE_START_HOOK, PROVIDER, SERVICE_MODEL, SERVICE_NETWORK,
+};
 use super::patterns::{CONTAINER_NAME, PULL_POLICY};
 use super::shape::{Names, Object, Shape};
 
@@ -19,8 +26,14 @@ pub(super) const SERVICE: &Shape = &Shape::Object(&Object {
         ("command", COMMAND),
         ("configs", FILE_MOUNTS),
         ("container_name", &Shape::Matching(&CONTAINER_NAME)),
-        ("cpu_count", &Shape::Either(&[TEXT, &Shape::Range(0, i128::MAX)])),
-        ("cpu_percent", &Shape::Either(&[TEXT, &Shape::Range(0, 100)])),
+        (
+            "cpu_count",
+            &Shape::Either(&[TEXT, &Shape::Range(0, i128::MAX)]),
+        ),
+        (
+            "cpu_percent",
+            &Shape::Either(&[TEXT, &Shape::Range(0, 100)]),
+        ),
         ("cpu_period", NUMBER_OR_TEXT),
         ("cpu_quota", NUMBER_OR_TEXT),
         ("cpu_rt_period", NUMBER_OR_TEXT),
@@ -29,7 +42,10 @@ pub(super) const SERVICE: &Shape = &Shape::Object(&Object {
         ("cpus", NUMBER_OR_TEXT),
         ("cpuset", TEXT),
         ("credential_spec", CREDENTIAL_SPEC),
-        ("depends_on", &Shape::Either(&[LIST_OF_STRINGS, &Shape::Map(Names::Resource, DEPENDENCY)])),
+        (
+            "depends_on",
+            &Shape::Either(&[LIST_OF_STRINGS, &Shape::Map(Names::Resource, DEPENDENCY)]),
+        ),
         ("deploy", DEPLOYMENT),
         ("develop", DEVELOPMENT),
         ("device_cgroup_rules", LIST_OF_STRINGS),
@@ -62,11 +78,29 @@ pub(super) const SERVICE: &Shape = &Shape::Object(&Object {
         ("mem_reservation", INTEGER_OR_TEXT),
         ("mem_swappiness", INTEGER_OR_TEXT),
         ("memswap_limit", NUMBER_OR_TEXT),
-        ("models", &Shape::Either(&[LIST_OF_STRINGS, &Shape::Map(Names::ResourceOrUnseen, &Shape::Either(&[SERVICE_MODEL, NULL]))])),
+        (
+            "models",
+            &Shape::Either(&[
+                LIST_OF_STRINGS,
+                &Shape::Map(
+                    Names::ResourceOrUnseen,
+                    &Shape::Either(&[SERVICE_MODEL, NULL]),
+                ),
+            ]),
+        ),
         ("network_mode", TEXT),
-        ("networks", &Shape::Either(&[LIST_OF_STRINGS, &Shape::Map(Names::Resource, &Shape::Either(&[SERVICE_NETWORK, NULL]))])),
+        (
+            "networks",
+            &Shape::Either(&[
+                LIST_OF_STRINGS,
+                &Shape::Map(Names::Resource, &Shape::Either(&[SERVICE_NETWORK, NULL])),
+            ]),
+        ),
         ("oom_kill_disable", BOOL_OR_TEXT),
-        ("oom_score_adj", &Shape::Either(&[TEXT, &Shape::Range(-1000, 1000)])),
+        (
+            "oom_score_adj",
+            &Shape::Either(&[TEXT, &Shape::Range(-1000, 1000)]),
+        ),
         ("pid", NULL_OR_TEXT),
         ("pids_limit", NUMBER_OR_TEXT),
         ("platform", TEXT),

@@ -1,5 +1,7 @@
 //! What somebody may have meant by a name that is not there.
 
+use super::fits;
+use super::shape::Shape;
 use crate::compose::tree::{Node, Trail, Value};
 
 /// Attributes of a service that people look for elsewhere or under another
@@ -33,6 +35,41 @@ pub(crate) fn similar<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
         .map(|(_, candidate)| candidate)
 }
 
+/// Attributes that are durations, which need a unit.
+const DURATIONS: [&str; 8] = [
+    "delay",
+    "interval",
+    "monitor",
+    "start_interval",
+    "start_period",
+    "stop_grace_period",
+    "timeout",
+    "window",
+];
+
+/// What to do about a value of the wrong type.
+pub(super) fn value(node: &Node, shape: &Shape, path: &str) -> Option<String> {
+    let text = node.scalar_text()?;
+    let text_would_do = fits(&Node::str("", node.mark), shape);
+    let attribute = path.rsplit('.').next().unwrap_or_default();
+    match &node.value {
+        Value::Time(_) => Some(format!("put it in quotes: \"{text}\"")),
+        Value::Int(number) if fits(&Node::bool(true, node.mark), shape) => {
+            Some(format!("write `{}`", *number != 0))
+        }
+        Value::Int(_) | Value::Float(_) if DURATIONS.contains(&attribute) => {
+            Some(format!("give it a unit: {text}s"))
+        }
+        Value::Int(_) | Value::Float(_) | Value::Bool(_) if text_would_do => {
+            Some(format!("put it in quotes: \"{text}\""))
+        }
+        Value::Str(_) | Value::Int(_) if fits(&Node::seq(Vec::new(), node.mark), shape) => {
+            Some(format!("put it in a list: [\"{text}\"]"))
+        }
+        _ => None,
+    }
+}
+
 /// What to do about an unknown attribute.
 pub(super) fn attribute<'a>(
     name: &str,
@@ -44,10 +81,11 @@ pub(super) fn attribute<'a>(
     if depth == 0 && is_service(child) {
         return Some(format!("a service goes below `services:`: services.{name}"));
     }
-    if depth == 2 && trail.as_str().starts_with("services.") {
-        if let Some((_, place)) = ELSEWHERE.iter().find(|(wrong, _)| *wrong == name) {
-            return Some(format!("did you mean `{place}`?"));
-        }
+    if depth == 2
+        && trail.as_str().starts_with("services.")
+        && let Some((_, place)) = ELSEWHERE.iter().find(|(wrong, _)| *wrong == name)
+    {
+        return Some(format!("did you mean `{place}`?"));
     }
     if let Some(similar) = similar(name, known) {
         return Some(format!("did you mean `{similar}`?"));

@@ -1,7 +1,10 @@
 //! The top level: `include`, networks, volumes, configs, secrets, models. Facts of the Compose specification.
 
-use super::common::{BOOL_OR_TEXT, EXTERNAL, EXTERNAL_OPEN, INTEGER, LIST_OR_DICT, NULL, NUMBER_OR_TEXT, STRING_OR_LIST, TEXT};
-use super::service::{SERVICE};
+use super::common::{
+    BOOL_OR_TEXT, EXTERNAL, EXTERNAL_OPEN, INTEGER, LIST_OR_DICT, NULL, NUMBER_OR_TEXT,
+    STRING_OR_LIST, TEXT,
+};
+use super::service::SERVICE;
 use super::shape::{Names, Object, Shape};
 
 pub(super) const TOP: &Shape = &Shape::Object(&Object {

@@ -3,7 +3,8 @@
 use std::convert::Infallible;
 use std::path::Path;
 
-use rustix::fs::Mode;
+use rustix::fs::{Mode, symlinkat};
+use rustix::io::Errno;
 
 use super::credentials::Credentials;
 use super::error::{Step, StepResult, plain};
@@ -24,6 +25,8 @@ pub(super) fn start(fds: &LaunchFds) -> StepResult<Infallible> {
         .process()
         .as_ref()
         .ok_or_else(|| plain("read the spec", "process", "the spec has none"))?;
+
+    mounts::sysctl::check(&spec.oci, fds.netns.as_ref())?;
 
     // While /proc and all paths are the host's.
     inherited::reset_rlimits()?;
@@ -71,10 +74,22 @@ fn file_systems(spec: &InitSpec) -> StepResult<Root> {
     let prepared = prepared.with_files(&spec.files)?;
     let root = rootfs::attach(&spec.root)?;
     prepared.apply(&root, spec)?;
+    link_mount_table(&root)?;
     if let Some(process) = spec.oci.process() {
         make_working_folder(&root, process.cwd())?;
     }
     Ok(root)
+}
+
+/// `/etc/mtab`, which Docker adds to images that have none.
+fn link_mount_table(root: &Root) -> StepResult<()> {
+    let Ok(etc) = root.open(Path::new("/etc")) else {
+        return Ok(());
+    };
+    match symlinkat("/proc/mounts", &etc, "mtab") {
+        Ok(()) | Err(Errno::EXIST | Errno::ROFS | Errno::NOTDIR) => Ok(()),
+        Err(errno) => Err(errno).on("make the link", "/etc/mtab"),
+    }
 }
 
 fn make_working_folder(root: &Root, folder: &Path) -> StepResult<()> {
@@ -102,7 +117,7 @@ fn lock_down(spec: &InitSpec, root: &Root) -> StepResult<()> {
         .oci
         .root()
         .as_ref()
-        .and_then(|root| root.readonly())
+        .and_then(oci_spec::runtime::Root::readonly)
         .unwrap_or(false);
     if read_only {
         rootfs::make_read_only(root)?;

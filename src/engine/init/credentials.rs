@@ -11,7 +11,7 @@ use super::identity::Identity;
 use crate::engine::caps::{self, CapSet, CapsError, Sets};
 use crate::engine::sys;
 
-/// CAP_SYS_ADMIN, which a filter without no_new_privs needs.
+/// `CAP_SYS_ADMIN`, which a filter without `no_new_privs` needs.
 const SYS_ADMIN: u32 = 21;
 
 /// What [`drop_privileges`] needs of a process.

@@ -23,6 +23,7 @@ pub(super) fn start(fds: &LaunchFds) -> StepResult<Infallible> {
 
     // While /proc is the host's.
     inherited::reset_rlimits()?;
+    namespaces::refuse_frozen(&fds.cgroup)?;
     namespaces::enter_cgroups(&fds.cgroup)?;
     inherited::reset(process)?;
     let credentials = Credentials::of(process, fds.filter.as_ref())?;

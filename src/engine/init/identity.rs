@@ -83,18 +83,17 @@ impl Accounts {
             .or(number)
             .ok_or_else(|| missing("find the user", user, "passwd"))?;
         let mut groups = Vec::new();
-        let gid = match group {
-            Some(group) => self.group(group)?,
-            None => {
-                // Membership counts only where no group was asked for.
-                let name = entry.map_or(user, |entry| &entry.name);
-                let member_of = self
-                    .groups
-                    .iter()
-                    .filter(|group| group.members.iter().any(|member| member == name));
-                groups.extend(member_of.map(|group| group.gid));
-                entry.map_or(0, |entry| entry.gid)
-            }
+        let gid = if let Some(group) = group {
+            self.group(group)?
+        } else {
+            // Membership counts only where no group was asked for.
+            let name = entry.map_or(user, |entry| &entry.name);
+            let member_of = self
+                .groups
+                .iter()
+                .filter(|group| group.members.iter().any(|member| member == name));
+            groups.extend(member_of.map(|group| group.gid));
+            entry.map_or(0, |entry| entry.gid)
         };
         for name in further {
             groups.push(self.group(name)?);
@@ -266,7 +265,8 @@ mod tests {
 
     #[test]
     fn identity_of_every_form_is_resolved_as_docker_does() {
-        let table: &[(&str, &[&str], (u32, u32, &[u32], &str))] = &[
+        type Resolved = (u32, u32, &'static [u32], &'static str);
+        let table: &[(&str, &[&str], Resolved)] = &[
             ("", &[], (0, 0, &[0, 10], "/root")),
             ("root", &[], (0, 0, &[0, 10], "/root")),
             ("app", &[], (1000, 1001, &[1001, 10], "/srv/app")),

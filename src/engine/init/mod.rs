@@ -11,7 +11,7 @@ pub(crate) mod error;
 mod exec;
 pub(crate) mod identity;
 mod inherited;
-mod namespaces;
+pub(crate) mod namespaces;
 mod program;
 mod terminal;
 

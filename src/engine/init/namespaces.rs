@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use fs_err as fs;
 use nix::sched::{CloneFlags, unshare};
 use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceType, Spec};
 use rustix::fs::{Mode, OFlags};
@@ -9,6 +10,7 @@ use rustix::thread::{LinkNameSpaceType, ThreadNameSpaceType};
 
 use super::error::{Step, StepResult, plain};
 use crate::engine::launch::{CgroupFds, LaunchFds};
+use crate::engine::sys::helpers;
 
 /// v1: writes `0`, which is the writer, to each `cgroup.procs`. On v2 the
 /// child was born in its group.
@@ -16,6 +18,28 @@ pub(super) fn enter_cgroups(cgroup: &CgroupFds) -> StepResult<()> {
     if let CgroupFds::Procs(files) = cgroup {
         for file in files {
             rustix::io::write(file, b"0").doing("enter the control group")?;
+        }
+    }
+    Ok(())
+}
+
+/// A process that enters a frozen group of v1 would stop there, between clone
+/// and exec. (On v2 the keeper looks before it clones.)
+pub(super) fn refuse_frozen(cgroup: &CgroupFds) -> StepResult<()> {
+    let CgroupFds::Procs(files) = cgroup else {
+        return Ok(());
+    };
+    for file in files {
+        let path = fs::read_link(helpers::descriptor_path(file.as_fd()))
+            .doing("look at the control group")?;
+        // Only the freezer's hierarchy has such a file.
+        let state = fs::read_to_string(path.with_file_name("freezer.state"));
+        if state.is_ok_and(|state| state.trim() != "THAWED") {
+            return Err(plain(
+                "enter the control group",
+                path.display(),
+                "the container is paused; unpause it first",
+            ));
         }
     }
     Ok(())
@@ -75,8 +99,12 @@ pub(super) fn enter_target(target: &OwnedFd) -> StepResult<()> {
     .doing("join the container's namespaces")
 }
 
-/// The names that uname(2) tells, where the spec has some.
+/// The names that uname(2) tells, where the spec has some. A container that
+/// shares the host's names does not change them.
 pub(super) fn set_names(spec: &Spec) -> StepResult<()> {
+    if !lists(spec, LinuxNamespaceType::Uts) {
+        return Ok(());
+    }
     if let Some(name) = spec.hostname().as_deref().filter(|name| !name.is_empty()) {
         rustix::system::sethostname(name.as_bytes()).on("set the hostname", name)?;
     }
@@ -84,6 +112,14 @@ pub(super) fn set_names(spec: &Spec) -> StepResult<()> {
         rustix::system::setdomainname(name.as_bytes()).on("set the domain name", name)?;
     }
     Ok(())
+}
+
+/// Whether the container has a namespace of this type that is not the host's.
+pub(crate) fn lists(spec: &Spec, kind: LinuxNamespaceType) -> bool {
+    spec.linux()
+        .as_ref()
+        .and_then(|linux| linux.namespaces().as_deref())
+        .is_some_and(|listed| listed.iter().any(|one| one.typ() == kind))
 }
 
 fn join(namespace: &OwnedFd, kind: LinkNameSpaceType, name: &str) -> StepResult<()> {

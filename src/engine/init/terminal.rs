@@ -1,4 +1,4 @@
-//! Standard streams and the terminal: pty(7), tty_ioctl(4).
+//! Standard streams and the terminal: pty(7), `tty_ioctl(4)`.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -37,8 +37,7 @@ pub(super) fn open(root: &Root, process: &Process, fds: &LaunchFds) -> StepResul
     // The container may have put something else there.
     let status = fstat(&master).doing(step)?;
     let filesystem = fstatfs(&master).doing(step)?;
-    if i64::from(filesystem.f_type) != DEVPTS_MAGIC
-        || (major(status.st_rdev), minor(status.st_rdev)) != (5, 2)
+    if filesystem.f_type != DEVPTS_MAGIC || (major(status.st_rdev), minor(status.st_rdev)) != (5, 2)
     {
         return Err(plain(step, "/dev/pts/ptmx", "it is no pty multiplexer"));
     }

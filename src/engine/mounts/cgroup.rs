@@ -1,5 +1,5 @@
 //! `/sys/fs/cgroup` as the container sees it: its own group is the root.
-//! See cgroup_namespaces(7).
+//! See `cgroup_namespaces(7)`.
 
 use std::os::fd::AsFd;
 use std::path::Path;

@@ -21,7 +21,7 @@ const STEP: &str = "copy the image's content into the volume";
 /// On the volume's folder while a copy is under way: one that was cut off is
 /// begun anew. File systems without such attributes go without.
 const UNFINISHED: &CStr = c"trusted.skiff.copy";
-/// The longest value of an extended attribute (XATTR_SIZE_MAX).
+/// The longest value of an extended attribute (`XATTR_SIZE_MAX`).
 const XATTR_LIMIT: usize = 64 * 1024;
 const BUFFER: usize = 64 * 1024;
 

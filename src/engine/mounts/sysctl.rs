@@ -3,13 +3,55 @@
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 
+use oci_spec::runtime::{LinuxNamespaceType, Spec};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use rustix::mount::MountAttrFlags;
 
-use crate::engine::init::error::{Step, StepResult, from_fs};
+use crate::engine::init::error::{Step, StepResult, from_fs, plain};
+use crate::engine::init::namespaces::lists;
 use crate::engine::sys::helpers;
 
 const STEP: &str = "set the sysctl";
+/// Where they are in a procfs.
+const TOP: &str = "sys/";
+
+/// Which namespace keeps a parameter that containers may have of their own.
+const NAMESPACED: [(&str, LinuxNamespaceType); 6] = [
+    ("net/", LinuxNamespaceType::Network),
+    ("kernel/shm", LinuxNamespaceType::Ipc),
+    ("kernel/msg", LinuxNamespaceType::Ipc),
+    ("kernel/sem", LinuxNamespaceType::Ipc),
+    ("fs/mqueue/", LinuxNamespaceType::Ipc),
+    ("kernel/domainname", LinuxNamespaceType::Uts),
+];
+
+/// Refuses what would change the host: parameters without a namespace, and
+/// those of a namespace that the container shares with it. A network
+/// namespace that was made ahead counts as the container's own.
+pub(crate) fn check(spec: &Spec, netns: Option<&OwnedFd>) -> StepResult<()> {
+    let list = spec
+        .linux()
+        .as_ref()
+        .and_then(|linux| linux.sysctl().as_ref());
+    for key in list.into_iter().flat_map(HashMap::keys) {
+        let path = path_of(key);
+        let path = path.strip_prefix(TOP).unwrap_or(&path);
+        let keeper = NAMESPACED
+            .iter()
+            .find(|(prefix, _)| path.starts_with(prefix))
+            .map(|(_, kind)| *kind);
+        let refusal = match keeper {
+            None => "it is one of the whole machine's".to_owned(),
+            Some(LinuxNamespaceType::Network) if netns.is_some() => continue,
+            Some(kind) if !lists(spec, kind) => {
+                format!("the container shares the host's {kind} namespace")
+            }
+            Some(_) => continue,
+        };
+        return Err(plain(STEP, key, refusal));
+    }
+    Ok(())
+}
 
 /// Writes all through a proc that nothing inside the container can cover.
 pub(super) fn apply(proc: Option<&OwnedFd>, list: &HashMap<String, String>) -> StepResult<()> {
@@ -17,13 +59,12 @@ pub(super) fn apply(proc: Option<&OwnedFd>, list: &HashMap<String, String>) -> S
         return Ok(());
     }
     let private;
-    let proc = match proc {
-        Some(proc) => proc,
-        None => {
-            private = helpers::detached_mount("proc", &[], MountAttrFlags::empty())
-                .map_err(|error| from_fs("mount", "proc", &error))?;
-            &private
-        }
+    let proc = if let Some(proc) = proc {
+        proc
+    } else {
+        private = helpers::detached_mount("proc", &[], MountAttrFlags::empty())
+            .map_err(|error| from_fs("mount", "proc", &error))?;
+        &private
     };
     for (key, value) in list {
         let file = openat2(
@@ -55,7 +96,7 @@ fn path_of(key: &str) -> String {
     } else {
         key.to_owned()
     };
-    format!("sys/{path}")
+    format!("{TOP}{path}")
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 
-/// The most descriptors that one message can carry (SCM_MAX_FD).
+/// The most descriptors that one message can carry (`SCM_MAX_FD`).
 pub const MAX_FDS: usize = 253;
 
 /// One parameter of a file system to be mounted.
@@ -86,7 +86,7 @@ pub enum Depth {
     Recursive,
 }
 
-/// A detached copy of the mount at `path` below `directory` (open_tree, Linux
+/// A detached copy of the mount at `path` below `directory` (`open_tree`, Linux
 /// 5.2). An empty path means what `directory` itself refers to.
 ///
 /// # Errors
@@ -113,7 +113,7 @@ pub fn clone_host_mount(path: &Path, depth: Depth) -> rustix::io::Result<OwnedFd
     clone_mount(CWD, path, depth)
 }
 
-/// Attaches a detached mount to what `target` refers to (move_mount, Linux 5.2).
+/// Attaches a detached mount to what `target` refers to (`move_mount`, Linux 5.2).
 ///
 /// # Errors
 /// `ENOTDIR` where one is a folder and the other is not.
@@ -184,9 +184,12 @@ pub fn recv_with_fds(
     };
     let fds = control
         .drain()
-        .filter_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(fds) => Some(fds),
-            _ => None,
+        .filter_map(|message| {
+            if let RecvAncillaryMessage::ScmRights(fds) = message {
+                Some(fds)
+            } else {
+                None
+            }
         })
         .flatten()
         .collect();

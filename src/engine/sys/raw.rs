@@ -86,13 +86,7 @@ pub(crate) fn clone_process(flags: CloneFlags<'_>) -> io::Result<Cloned> {
     // SAFETY: `args` and the pidfd it points to live over the call; without
     // CLONE_VM and with no stack given, the child goes on with a copy of this
     // stack, as after fork(2).
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_clone3,
-            &raw mut args,
-            size_of::<CloneArgs>() as c_long,
-        )
-    };
+    let result = unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<CloneArgs>()) };
     if result == 0 {
         return Ok(Cloned::Child);
     }
@@ -142,7 +136,7 @@ pub fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// close_range(2) (Linux 5.9): closes the descriptors `first..=last`.
+/// `close_range(2)` (Linux 5.9): closes the descriptors `first..=last`.
 ///
 /// Every owner of one of them must have been forgotten or never dropped.
 ///
@@ -156,7 +150,7 @@ pub fn close_range(first: u32, last: u32) -> io::Result<()> {
     check(result)
 }
 
-/// close_range(CLOSE_RANGE_CLOEXEC) (Linux 5.11): an exec will close the
+/// `close_range(CLOSE_RANGE_CLOEXEC)` (Linux 5.11): an exec will close the
 /// descriptors from `first` on.
 ///
 /// # Errors
@@ -198,7 +192,7 @@ impl Default for MountChange {
     }
 }
 
-/// mount_setattr(2) (Linux 5.12). An empty `path` means `directory` itself.
+/// `mount_setattr(2)` (Linux 5.12). An empty `path` means `directory` itself.
 ///
 /// # Errors
 /// What the kernel says; `EINVAL` for a descriptor that is no mount's root.
@@ -232,7 +226,7 @@ pub fn mount_setattr(
     check(result)
 }
 
-/// rt_sigaction(2) and rt_sigprocmask(2): the default for every signal, none
+/// `rt_sigaction(2)` and `rt_sigprocmask(2)`: the default for every signal, none
 /// blocked. libc's own functions leave out the two signals it keeps for
 /// itself, which a caller may have ignored all the same.
 pub fn reset_signals() {
@@ -267,7 +261,7 @@ pub fn reset_signals() {
 /// Gives the calling process the ordinary scheduling policy and I/O priority
 /// and the plain Linux personality, whatever its ancestors had.
 ///
-/// sched_setscheduler(2), ioprio_set(2), personality(2).
+/// `sched_setscheduler(2)`, `ioprio_set(2)`, personality(2).
 pub fn reset_scheduling() {
     const IOPRIO_WHO_PROCESS: i32 = 1;
     let parameters = [0_i32; 1];
@@ -287,7 +281,7 @@ pub fn reset_scheduling() {
     unsafe { libc::syscall(libc::SYS_personality, 0_u64) };
 }
 
-/// keyctl(KEYCTL_JOIN_SESSION_KEYRING): a new anonymous session keyring.
+/// `keyctl(KEYCTL_JOIN_SESSION_KEYRING)`: a new anonymous session keyring.
 ///
 /// # Errors
 /// `ENOSYS` in a kernel without keys, `EDQUOT` where the user's quota is full.
@@ -304,15 +298,15 @@ pub fn join_new_session_keyring() -> io::Result<()> {
     check(result.min(0))
 }
 
-/// seccomp(SECCOMP_SET_MODE_FILTER) (Linux 3.17) with a compiled program: an
+/// `seccomp(SECCOMP_SET_MODE_FILTER)` (Linux 3.17) with a compiled program: an
 /// array of `struct sock_filter` as bytes.
 ///
-/// Speculation stays allowed (SECCOMP_FILTER_FLAG_SPEC_ALLOW, Linux 4.17), as
+/// Speculation stays allowed (`SECCOMP_FILTER_FLAG_SPEC_ALLOW`, Linux 4.17), as
 /// container runtimes have it.
 ///
 /// # Errors
-/// `EINVAL` for a program that is none, `EACCES` without CAP_SYS_ADMIN where
-/// no_new_privs is off.
+/// `EINVAL` for a program that is none, `EACCES` without `CAP_SYS_ADMIN` where
+/// `no_new_privs` is off.
 pub fn set_seccomp_filter(program: &[u8]) -> io::Result<()> {
     let (instructions, rest) = program.as_chunks::<8>();
     if !rest.is_empty() {

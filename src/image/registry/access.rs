@@ -90,7 +90,13 @@ impl Access {
 
     /// Whether plain HTTP may be spoken to a host.
     pub(super) fn allows_plain(&self, host: &str) -> bool {
-        http::is_loopback(host) || self.inner.options.insecure.iter().any(|listed| listed == host)
+        http::is_loopback(host)
+            || self
+                .inner
+                .options
+                .insecure
+                .iter()
+                .any(|listed| listed == host)
     }
 
     /// The client for a URL: a plain one without proxies for plain HTTP to this

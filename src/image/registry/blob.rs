@@ -56,12 +56,11 @@ impl<'a> Blob<'a> {
                 self.check()?;
                 return Ok(None);
             }
-            let response = match &mut self.response {
-                Some(response) => response,
-                None => {
-                    let opened = self.open().await?;
-                    self.response.insert(opened)
-                }
+            let response = if let Some(response) = &mut self.response {
+                response
+            } else {
+                let opened = self.open().await?;
+                self.response.insert(opened)
             };
             match response.chunk().await {
                 Ok(Some(chunk)) => {
@@ -72,7 +71,7 @@ impl<'a> Blob<'a> {
                 Ok(None) if self.received == self.descriptor.size => self.response = None,
                 Ok(None) => {
                     self.broken("the transfer ended too early".to_owned())
-                        .await?
+                        .await?;
                 }
                 Err(error) => self.broken(innermost(&error)).await?,
             }

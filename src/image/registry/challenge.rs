@@ -105,37 +105,36 @@ mod tests {
 
     use super::*;
 
-    fn bearer(realm: &str, service: Option<&str>, scope: Option<&str>) -> Option<Challenge> {
-        Some(Challenge::Bearer {
+    fn bearer(realm: &str, service: Option<&str>, scope: Option<&str>) -> Challenge {
+        Challenge::Bearer {
             realm: realm.to_owned(),
             service: service.map(str::to_owned),
             scope: scope.map(str::to_owned),
             error: None,
-        })
+        }
     }
 
     #[test]
     fn challenges_of_real_registries_are_read() {
+        let hub = r#"Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:library/nginx:pull""#;
+        let two = r#"Basic realm="x", bearer realm="https://t/" , scope="a:b:pull,push""#;
         for (header, expected) in [
             (
-                r#"Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:library/nginx:pull""#,
-                bearer(
+                hub,
+                Some(bearer(
                     "https://auth.docker.io/token",
                     Some("registry.docker.io"),
                     Some("repository:library/nginx:pull"),
-                ),
+                )),
             ),
             (r#"Basic realm="Registry Realm""#, Some(Challenge::Basic)),
             ("basic", Some(Challenge::Basic)),
+            (two, Some(bearer("https://t/", None, Some("a:b:pull,push")))),
             (
-                r#"Basic realm="x", bearer realm="https://t/" , scope="a:b:pull,push""#,
-                bearer("https://t/", None, Some("a:b:pull,push")),
+                "Bearer realm=https://t/x,service=s",
+                Some(bearer("https://t/x", Some("s"), None)),
             ),
-            (
-                r#"Bearer realm=https://t/x,service=s"#,
-                bearer("https://t/x", Some("s"), None),
-            ),
-            (r#"Bearer realm="a\"b""#, bearer("a\"b", None, None)),
+            (r#"Bearer realm="a\"b""#, Some(bearer("a\"b", None, None))),
             (r#"Bearer service="s""#, None),
             ("Negotiate", None),
             ("", None),

@@ -32,7 +32,7 @@ pub(super) enum Credentials {
         /// Password.
         password: String,
     },
-    /// A token that other tokens are had for (OAuth2 refresh token).
+    /// A token that other tokens are had for (an `OAuth2` refresh token).
     Identity(String),
     /// A token to be sent to the registry as it is.
     Registry(String),
@@ -223,11 +223,11 @@ async fn ask_helper(name: &str, key: &str) -> Result<Option<Credentials>, String
 mod tests {
     use super::*;
 
-    fn basic(user: &str, password: &str) -> Option<Credentials> {
-        Some(Credentials::Basic {
+    fn basic(user: &str, password: &str) -> Credentials {
+        Credentials::Basic {
             user: user.to_owned(),
             password: password.to_owned(),
-        })
+        }
     }
 
     async fn look(config: &str, domain: &str) -> Result<Option<Credentials>, ImageError> {
@@ -250,7 +250,7 @@ mod tests {
             let config = format!(r#"{{"auths": {{"{key}": {{"auth": "{auth}"}}}}}}"#);
             assert_eq!(
                 look(&config, domain).await.unwrap(),
-                basic("me", "pa:ss"),
+                Some(basic("me", "pa:ss")),
                 "{key}"
             );
             assert_eq!(look(&config, "elsewhere.io").await.unwrap(), None);
@@ -272,7 +272,7 @@ mod tests {
             look(config, "b.io").await.unwrap(),
             Some(Credentials::Registry("R".into()))
         );
-        assert_eq!(look(config, "c.io").await.unwrap(), basic("u", "p"));
+        assert_eq!(look(config, "c.io").await.unwrap(), Some(basic("u", "p")));
         assert_eq!(look(config, "d.io").await.unwrap(), None);
         for bad in ["e.io", "f.io"] {
             assert!(matches!(

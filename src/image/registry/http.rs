@@ -22,6 +22,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// trip for every 64 KiB.
 const STREAM_WINDOW: u32 = 2 * 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
+/// This machine is never reached through a proxy, as for Go programs.
+const HERE: &str = "localhost,127.0.0.0/8,::1";
 /// The machine's own list of names, and the size above which it is left to hickory.
 const HOSTS: &str = "/etc/hosts";
 const HOSTS_LIMIT: u64 = 256 * 1024;
@@ -76,8 +78,8 @@ fn add_proxies(
             format!("http://{url}")
         };
         let proxy = make(&full).map_err(|e| format!("the proxy `{url}`: {}", innermost(&e)))?;
-        let except = options.no_proxy.as_deref().and_then(NoProxy::from_string);
-        builder = builder.proxy(proxy.no_proxy(except));
+        let except = format!("{},{HERE}", options.no_proxy.as_deref().unwrap_or_default());
+        builder = builder.proxy(proxy.no_proxy(NoProxy::from_string(&except)));
     }
     Ok(builder)
 }

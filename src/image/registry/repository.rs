@@ -440,7 +440,7 @@ pub(super) async fn read_bounded(
 /// of token servers.
 pub(super) fn error_text(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
-    struct Errors {
+    struct Body {
         #[serde(default)]
         errors: Vec<One>,
         details: Option<String>,
@@ -453,7 +453,7 @@ pub(super) fn error_text(body: &[u8]) -> Option<String> {
         #[serde(default)]
         message: String,
     }
-    let parsed: Errors = serde_json::from_slice(body).ok()?;
+    let parsed: Body = serde_json::from_slice(body).ok()?;
     let text = parsed
         .errors
         .into_iter()

@@ -1,4 +1,4 @@
-//! Bearer tokens (distribution's token and OAuth2 specifications).
+//! Bearer tokens (distribution's token and `OAuth2` specifications).
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ const DEFAULT_LIFE: u64 = 60;
 const MARGIN: Duration = Duration::from_secs(5);
 /// Longest answer of a token server.
 const ANSWER_LIMIT: usize = 1024 * 1024;
-/// How we name ourselves to OAuth2 servers.
+/// How we name ourselves to `OAuth2` servers.
 const CLIENT_ID: &str = "skiff";
 
 /// What is sent to the registry.

@@ -116,18 +116,15 @@ impl Index {
 
     fn by_reference(&self, reference: &Reference) -> Option<&Entry> {
         // With a digest the tag says nothing, as for Docker.
-        match reference.digest() {
-            Some(digest) => {
-                let wanted = format!("{}@{digest}", reference.name());
-                self.images
-                    .iter()
-                    .find(|e| e.repo_digests.contains(&wanted))
-            }
-            None => {
-                let wanted = reference.to_string();
-                self.images.iter().find(|e| e.names.contains(&wanted))
-            }
+        if let Some(digest) = reference.digest() {
+            let wanted = format!("{}@{digest}", reference.name());
+            return self
+                .images
+                .iter()
+                .find(|e| e.repo_digests.contains(&wanted));
         }
+        let wanted = reference.to_string();
+        self.images.iter().find(|e| e.names.contains(&wanted))
     }
 
     /// Moves a name to an image.

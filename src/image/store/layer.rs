@@ -167,11 +167,7 @@ impl Store {
     /// No such layer, or one that cannot be written again (its archive held
     /// several files of one name, or its folder was changed); the output is
     /// then of no use.
-    pub fn write_layer(
-        &self,
-        diff_id: &Digest,
-        output: &mut impl Write,
-    ) -> Result<(), ImageError> {
+    pub fn write_layer(&self, diff_id: &Digest, output: &mut impl Write) -> Result<(), ImageError> {
         let path = self.layer_home(diff_id).join("recipe");
         let recipe = fs::File::open(&path).store("open", &path)?;
         let mut output = HashingWriter {

@@ -150,13 +150,19 @@ fn stated(stack: &[Layer], path: &[u8]) -> Result<Option<(Attributes, bool)>, Im
     for layer in stack {
         match look(layer, path)? {
             Sight::Nothing => {}
-            Sight::Hidden => return Ok(None),
+            Sight::Hidden
+            | Sight::Folder {
+                stated: false,
+                last: true,
+            } => return Ok(None),
             Sight::Folder { stated: true, .. } => {
                 let attributes = attributes(&layer.root.join(OsStr::from_bytes(path)))?;
                 return Ok(Some((attributes, implied_above)));
             }
-            Sight::Folder { last: true, .. } => return Ok(None),
-            Sight::Folder { .. } => implied_above = true,
+            Sight::Folder {
+                stated: false,
+                last: false,
+            } => implied_above = true,
         }
     }
     Ok(None)

@@ -1,5 +1,6 @@
 //! Tests of the store.
 
+use std::collections::BTreeSet;
 use std::io::Cursor;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -185,13 +186,13 @@ fn an_image_goes_with_its_last_name_and_its_layers_with_the_garbage() {
         Err(ImageError::NoSuchImage(_))
     ));
 
-    let held = std::collections::BTreeSet::from([first.layers[1].clone()]);
+    let held = BTreeSet::from([first.layers[1].clone()]);
     let collected = scene.store.collect_garbage(&held).unwrap().unwrap();
     assert_eq!(collected.layers, []);
     assert!(scene.store.layer_dir(&first.layers[1]).exists());
     let collected = scene
         .store
-        .collect_garbage(&Default::default())
+        .collect_garbage(&BTreeSet::new())
         .unwrap()
         .unwrap();
     assert_eq!(collected.layers, [first.layers[1].clone()]);
@@ -209,7 +210,7 @@ fn an_image_goes_with_its_last_name_and_its_layers_with_the_garbage() {
 fn garbage_is_left_alone_while_somebody_adds() {
     let scene = Scene::new();
     let usage = scene.store.use_shared().unwrap();
-    let none = Default::default();
+    let none = BTreeSet::new();
     assert_eq!(scene.store.collect_garbage(&none).unwrap(), None);
     drop(usage);
     assert!(scene.store.collect_garbage(&none).unwrap().is_some());
@@ -438,10 +439,16 @@ fn a_layer_s_archive_is_written_again_byte_for_byte() {
     };
     let image = scene.add("app", vec![tar()], "x");
     let mut archive = Vec::new();
-    scene.store.write_layer(&image.layers[0], &mut archive).unwrap();
+    scene
+        .store
+        .write_layer(&image.layers[0], &mut archive)
+        .unwrap();
     assert!(archive == tar().finish());
     let path = scene.store.layer_dir(&image.layers[0]).join("d/f");
     fs::write(&path, "changed").unwrap();
-    let error = scene.store.write_layer(&image.layers[0], &mut archive).unwrap_err();
+    let error = scene
+        .store
+        .write_layer(&image.layers[0], &mut archive)
+        .unwrap_err();
     assert!(matches!(error, ImageError::WrongDigest { .. }), "{error}");
 }

@@ -24,6 +24,9 @@
 mod extract;
 mod input;
 mod names;
+mod number;
+mod pax;
+mod place;
 mod recipe;
 mod tar;
 

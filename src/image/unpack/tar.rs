@@ -10,6 +10,9 @@
 
 use std::io::{self, BufRead};
 
+use super::number::{bad, decimal, ended, number, slice, unsigned, until_nul};
+use super::pax::{self, Extensions, PaxSparse};
+
 /// Size of a tar block.
 const BLOCK: usize = 512;
 /// Longest pax header or GNU long name, as Go's reader has it.
@@ -78,30 +81,6 @@ pub(crate) struct Archive<R, F> {
     padding: u64,
 }
 
-/// What precedes an entry and belongs to it.
-#[derive(Default)]
-struct Extensions {
-    path: Option<Vec<u8>>,
-    link: Option<Vec<u8>>,
-    size: Option<u64>,
-    uid: Option<u32>,
-    gid: Option<u32>,
-    mtime: Option<(i64, u32)>,
-    xattrs: Vec<(Vec<u8>, Vec<u8>)>,
-    sparse: PaxSparse,
-}
-
-/// The three ways in which pax headers describe sparse files.
-#[derive(Default)]
-struct PaxSparse {
-    name: Option<Vec<u8>>,
-    real_size: Option<u64>,
-    /// Format 1.0: the map is in front of the content.
-    leading_map: bool,
-    /// Formats 0.0 and 0.1: offsets and lengths in turn.
-    numbers: Option<Vec<u64>>,
-}
-
 impl<R: BufRead, F: Frame> Archive<R, F> {
     pub(crate) fn new(input: R, frame: F) -> Self {
         Self {
@@ -126,7 +105,7 @@ impl<R: BufRead, F: Frame> Archive<R, F> {
             match flag {
                 b'x' | b'X' => {
                     let text = self.extension(header_size)?;
-                    parse_pax(&text, &mut extensions)?;
+                    pax::parse(&text, &mut extensions)?;
                 }
                 b'g' => {
                     self.extension(header_size)?;
@@ -283,66 +262,23 @@ impl<R: BufRead, F: Frame> Archive<R, F> {
         header_size: u64,
         extensions: Extensions,
     ) -> io::Result<Entry> {
-        let gnu = slice(header, 257, 8) == b"ustar  \0";
-        let ustar = slice(header, 257, 6) == b"ustar\0";
         let size = extensions.size.unwrap_or(header_size);
-        let Extensions {
-            path,
-            link,
-            uid,
-            gid,
-            mtime,
-            xattrs,
-            sparse: pax_sparse,
-            ..
-        } = extensions;
-        let path = pax_sparse
-            .name
-            .clone()
-            .or(path)
-            .unwrap_or_else(|| header_path(header, ustar));
-        let kind = match flag {
-            b'0' | 0 if path.ends_with(b"/") => Kind::Directory,
-            b'0' | 0 | b'7' | b'S' => Kind::Regular,
-            b'1' => Kind::HardLink,
-            b'2' => Kind::Symlink,
-            b'3' => Kind::Character,
-            b'4' => Kind::Block,
-            b'5' | b'D' => Kind::Directory,
-            b'6' => Kind::Fifo,
-            other => {
-                return Err(bad(&format!(
-                    "an entry of unknown type {:?}",
-                    char::from(other)
-                )));
-            }
+        let ustar = slice(header, 257, 6) == b"ustar\0";
+        let name = extensions.sparse.name.as_ref().or(extensions.path.as_ref());
+        let path = match name {
+            Some(name) => name.clone(),
+            None => header_path(header, ustar),
         };
+        let kind = kind_of(flag, &path)?;
         // Links state their target's size without having its content.
-        let content = if matches!(kind, Kind::HardLink | Kind::Symlink) {
-            0
+        let links = matches!(kind, Kind::HardLink | Kind::Symlink);
+        let content = if links { 0 } else { size };
+        let (real_size, sparse) = if kind == Kind::Regular {
+            self.begin_file(header, flag, content, &extensions.sparse)?
         } else {
-            size
+            self.begin_content(content);
+            (size, None)
         };
-        let (mut real_size, mut sparse) = (size, None);
-        if flag == b'S' && gnu {
-            real_size = unsigned(slice(header, 483, 12))?;
-            sparse = Some(self.old_gnu_map(header)?);
-        }
-        self.begin_content(content);
-        if kind == Kind::Regular && pax_sparse.leading_map {
-            sparse = Some(self.leading_map()?);
-            real_size = pax_sparse
-                .real_size
-                .ok_or_else(|| bad("a sparse file without a size"))?;
-        } else if let Some(numbers) = pax_sparse.numbers.filter(|_| kind == Kind::Regular) {
-            sparse = Some(pairs(&numbers)?);
-            real_size = pax_sparse
-                .real_size
-                .ok_or_else(|| bad("a sparse file without a size"))?;
-        }
-        if let Some(segments) = &sparse {
-            check_segments(segments, real_size, self.content)?;
-        }
         let id = |given: Option<u32>, at: usize| match given {
             Some(id) => Ok(id),
             None => u32::try_from(number(slice(header, at, 8))?)
@@ -351,25 +287,54 @@ impl<R: BufRead, F: Frame> Archive<R, F> {
         Ok(Entry {
             kind,
             path,
-            link: link.unwrap_or_else(|| until_nul(slice(header, 157, 100)).to_vec()),
+            link: extensions
+                .link
+                .unwrap_or_else(|| until_nul(slice(header, 157, 100)).to_vec()),
             mode: u32::try_from(number(slice(header, 100, 8))? & 0o7777).unwrap_or_default(),
-            uid: id(uid, 108)?,
-            gid: id(gid, 116)?,
-            mtime: match mtime {
+            uid: id(extensions.uid, 108)?,
+            gid: id(extensions.gid, 116)?,
+            mtime: match extensions.mtime {
                 Some(time) => time,
                 None => (number(slice(header, 136, 12))?, 0),
             },
-            device: match kind {
-                Kind::Character | Kind::Block => (
-                    u32::try_from(number(slice(header, 329, 8))?).unwrap_or(u32::MAX),
-                    u32::try_from(number(slice(header, 337, 8))?).unwrap_or(u32::MAX),
-                ),
-                _ => (0, 0),
-            },
+            device: device(kind, header)?,
             size: real_size,
             sparse,
-            xattrs,
+            xattrs: extensions.xattrs,
         })
+    }
+
+    /// Goes to a file's content, past a sparse map where one is in front of it.
+    /// Gives the file's length and its map.
+    fn begin_file(
+        &mut self,
+        header: &[u8; BLOCK],
+        flag: u8,
+        content: u64,
+        pax: &PaxSparse,
+    ) -> io::Result<(u64, Option<Vec<Segment>>)> {
+        let gnu = slice(header, 257, 8) == b"ustar  \0";
+        let old_map = if flag == b'S' && gnu {
+            Some(self.old_gnu_map(header)?)
+        } else {
+            None
+        };
+        self.begin_content(content);
+        let pax_size = || {
+            pax.real_size
+                .ok_or_else(|| bad("a sparse file without a size"))
+        };
+        let (size, segments) = if let Some(segments) = old_map {
+            (unsigned(slice(header, 483, 12))?, segments)
+        } else if pax.leading_map {
+            (pax_size()?, self.leading_map()?)
+        } else if let Some(numbers) = &pax.numbers {
+            (pax_size()?, pairs(numbers)?)
+        } else {
+            return Ok((content, None));
+        };
+        check_segments(&segments, size, self.content)?;
+        Ok((size, Some(segments)))
     }
 
     /// The map of GNU's old format: four pairs in the header, then blocks of 21.
@@ -416,6 +381,33 @@ impl<R: BufRead, F: Frame> Archive<R, F> {
             }
         }
     }
+}
+
+/// What a type flag means. Old archives tell folders by a slash at the end.
+fn kind_of(flag: u8, path: &[u8]) -> io::Result<Kind> {
+    Ok(match flag {
+        b'0' | 0 if path.ends_with(b"/") => Kind::Directory,
+        b'0' | 0 | b'7' | b'S' => Kind::Regular,
+        b'1' => Kind::HardLink,
+        b'2' => Kind::Symlink,
+        b'3' => Kind::Character,
+        b'4' => Kind::Block,
+        b'5' | b'D' => Kind::Directory,
+        b'6' => Kind::Fifo,
+        other => {
+            let name = char::from(other);
+            return Err(bad(&format!("an entry of unknown type {name:?}")));
+        }
+    })
+}
+
+fn device(kind: Kind, header: &[u8; BLOCK]) -> io::Result<(u32, u32)> {
+    if !matches!(kind, Kind::Character | Kind::Block) {
+        return Ok((0, 0));
+    }
+    let part =
+        |at| u32::try_from(number(slice(header, at, 8))?).map_err(|_| bad("a device out of range"));
+    Ok((part(329)?, part(337)?))
 }
 
 fn add_old_gnu_pairs(bytes: &[u8], segments: &mut Vec<Segment>) -> io::Result<()> {
@@ -476,159 +468,6 @@ fn header_path(header: &[u8; BLOCK], ustar: bool) -> Vec<u8> {
         return name.to_vec();
     }
     [prefix, b"/", name].concat()
-}
-
-/// Reads pax records: `length key=value\n`, the value of any bytes.
-fn parse_pax(text: &[u8], extensions: &mut Extensions) -> io::Result<()> {
-    let mut rest = text;
-    while !rest.is_empty() {
-        // Some writers fill the header up with NULs.
-        if rest.iter().all(|byte| *byte == 0) {
-            break;
-        }
-        let space = rest
-            .iter()
-            .position(|byte| *byte == b' ')
-            .ok_or_else(|| bad("a pax record without a length"))?;
-        let length = decimal(slice(rest, 0, space))?;
-        let length = usize::try_from(length)
-            .ok()
-            .filter(|n| *n > space + 1 && *n <= rest.len())
-            .ok_or_else(|| bad("a pax record of a wrong length"))?;
-        let (record, tail) = rest.split_at(length);
-        rest = tail;
-        let record = slice(record, space + 1, length - space - 1)
-            .strip_suffix(b"\n")
-            .ok_or_else(|| bad("a pax record without an end"))?;
-        let equals = record
-            .iter()
-            .position(|byte| *byte == b'=')
-            .ok_or_else(|| bad("a pax record without `=`"))?;
-        let (key, value) = record.split_at(equals);
-        apply_pax(key, value.get(1..).unwrap_or_default(), extensions)?;
-    }
-    Ok(())
-}
-
-fn apply_pax(key: &[u8], value: &[u8], extensions: &mut Extensions) -> io::Result<()> {
-    if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
-        extensions.xattrs.push((name.to_vec(), value.to_vec()));
-        return Ok(());
-    }
-    // An empty value takes back what the header says; as good as absent here.
-    if value.is_empty() {
-        return Ok(());
-    }
-    let id = || u32::try_from(decimal(value)?).map_err(|_| bad("an owner out of range"));
-    let sparse = &mut extensions.sparse;
-    match key {
-        b"path" => extensions.path = Some(value.to_vec()),
-        b"linkpath" => extensions.link = Some(value.to_vec()),
-        b"size" => extensions.size = Some(decimal(value)?),
-        b"uid" => extensions.uid = Some(id()?),
-        b"gid" => extensions.gid = Some(id()?),
-        b"mtime" => extensions.mtime = Some(time(value)?),
-        b"GNU.sparse.name" => sparse.name = Some(value.to_vec()),
-        b"GNU.sparse.realsize" | b"GNU.sparse.size" => sparse.real_size = Some(decimal(value)?),
-        b"GNU.sparse.major" => sparse.leading_map = value == b"1",
-        b"GNU.sparse.numblocks" => {
-            sparse.numbers.get_or_insert_default();
-        }
-        b"GNU.sparse.offset" | b"GNU.sparse.numbytes" => {
-            let numbers = sparse.numbers.get_or_insert_default();
-            numbers.push(decimal(value)?);
-        }
-        b"GNU.sparse.map" => {
-            let numbers: io::Result<Vec<u64>> =
-                value.split(|byte| *byte == b',').map(decimal).collect();
-            sparse.numbers = Some(numbers?);
-        }
-        _ => {}
-    }
-    Ok(())
-}
-
-/// Seconds with an optional fraction, perhaps negative.
-fn time(value: &[u8]) -> io::Result<(i64, u32)> {
-    let wrong = || bad("a time that is no number");
-    let text = std::str::from_utf8(value).map_err(|_| wrong())?;
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let seconds: i64 = whole.parse().map_err(|_| wrong())?;
-    let mut nanoseconds = 0_u32;
-    for position in 0..9 {
-        let digit = match fraction.as_bytes().get(position) {
-            Some(byte) => char::from(*byte).to_digit(10).ok_or_else(wrong)?,
-            None => 0,
-        };
-        nanoseconds = nanoseconds * 10 + digit;
-    }
-    if whole.starts_with('-') && nanoseconds > 0 {
-        return Ok((seconds.saturating_sub(1), 1_000_000_000 - nanoseconds));
-    }
-    Ok((seconds, nanoseconds))
-}
-
-fn decimal(digits: &[u8]) -> io::Result<u64> {
-    std::str::from_utf8(digits)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .ok_or_else(|| bad("a number that is none"))
-}
-
-fn unsigned(field: &[u8]) -> io::Result<u64> {
-    u64::try_from(number(field)?).map_err(|_| bad("a negative size"))
-}
-
-/// A numeric header field: octal text, or GNU's base 256 where the first bit
-/// is set.
-fn number(field: &[u8]) -> io::Result<i64> {
-    let first = field.first().copied().unwrap_or_default();
-    if first & 0x80 != 0 {
-        let negative = first & 0x40 != 0;
-        let mut value: i128 = i128::from(first & 0x3f) - if negative { 0x40 } else { 0 };
-        for byte in field.iter().skip(1) {
-            value = value
-                .checked_mul(256)
-                .and_then(|v| v.checked_add(i128::from(*byte)))
-                .ok_or_else(|| bad("a number out of range"))?;
-        }
-        return i64::try_from(value).map_err(|_| bad("a number out of range"));
-    }
-    let text = field
-        .split(|byte| *byte == 0)
-        .next()
-        .unwrap_or_default()
-        .trim_ascii();
-    let mut value = 0_i64;
-    for byte in text {
-        let digit = char::from(*byte)
-            .to_digit(8)
-            .ok_or_else(|| bad("a number that is not octal"))?;
-        value = value
-            .checked_mul(8)
-            .and_then(|v| v.checked_add(i64::from(digit)))
-            .ok_or_else(|| bad("a number out of range"))?;
-    }
-    Ok(value)
-}
-
-fn slice(bytes: &[u8], start: usize, length: usize) -> &[u8] {
-    bytes.get(start..start + length).unwrap_or_default()
-}
-
-fn until_nul(bytes: &[u8]) -> &[u8] {
-    bytes.split(|byte| *byte == 0).next().unwrap_or_default()
-}
-
-fn bad(what: &str) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        format!("the archive has {what}"),
-    )
-}
-
-fn ended() -> io::Error {
-    io::Error::new(io::ErrorKind::UnexpectedEof, "the archive ends too early")
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ fn pax_records_that_lie_about_their_length_are_refused() {
         b"18446744073709551616 a=b\n",
     ] {
         assert!(
-            parse_pax(bad, &mut extensions).is_err(),
+            pax::parse(bad, &mut extensions).is_err(),
             "{:?}",
             bad.escape_ascii().to_string()
         );

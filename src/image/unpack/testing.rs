@@ -1,5 +1,7 @@
 //! Archives for tests, honest and hostile ones.
 
+use std::fmt::Write as _;
+
 /// Writes a tar, entry by entry.
 pub(crate) struct Tar {
     bytes: Vec<u8>,
@@ -175,7 +177,7 @@ impl Tar {
     pub(crate) fn sparse_pax_1(self, name: &str, parts: &[(u64, &[u8])], size: u64) -> Self {
         let mut map = format!("{}\n", parts.len());
         for (offset, content) in parts {
-            map.push_str(&format!("{offset}\n{}\n", content.len()));
+            write!(map, "{offset}\n{}\n", content.len()).unwrap();
         }
         let mut content = map.into_bytes();
         content.resize(512, 0);

@@ -138,7 +138,7 @@ fn owners_modes_times_and_content_come_out() {
 
 #[test]
 fn gzip_zstd_and_plain_give_the_same() {
-    let tar = Tar::new().file("f", 0o644, &[b'x'; 300_000]).finish();
+    let tar = Tar::new().file("f", 0o644, &vec![b'x'; 300_000]).finish();
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(&tar).unwrap();
     let gzip = gzip.finish().unwrap();

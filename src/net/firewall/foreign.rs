@@ -10,7 +10,8 @@
 
 use fs_err as fs;
 
-use super::nft::{self, BaseChain, Hook, ListedRule, Meta, Rule, Table, Verdict};
+use super::listing::{self, BaseChain, ListedRule};
+use super::nft::{self, Hook, Meta, Rule, Table, Verdict};
 use super::{Firewall, failed};
 use crate::net::error::NetError;
 use crate::net::netlink::Request;
@@ -90,8 +91,8 @@ impl Firewall<'_> {
     }
 
     fn foreign_chains(&mut self, hook: Hook) -> Result<Vec<BaseChain>, NetError> {
-        let chains =
-            nft::base_chains(self.connection).map_err(failed("list", "the firewall's chains"))?;
+        let chains = listing::base_chains(self.connection)
+            .map_err(failed("list", "the firewall's chains"))?;
         Ok(chains
             .into_iter()
             .filter(|chain| chain.filters(hook) && chain.table != self.table)
@@ -99,7 +100,8 @@ impl Firewall<'_> {
     }
 
     fn foreign_rules(&mut self, table: &Table) -> Result<Vec<ListedRule>, NetError> {
-        nft::rules(self.connection, table).map_err(failed("list the firewall table", &table.name))
+        listing::rules(self.connection, table)
+            .map_err(failed("list the firewall table", &table.name))
     }
 
     fn is_ours(&self, rule: &ListedRule) -> bool {

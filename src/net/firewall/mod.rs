@@ -9,6 +9,7 @@
 pub(super) mod conntrack;
 mod foreign;
 pub(super) mod guard;
+mod listing;
 pub(super) mod nft;
 pub(super) mod publish;
 mod ruleset;
@@ -103,7 +104,7 @@ impl<'a> Firewall<'a> {
 
     /// True where the table has all its rules.
     fn is_whole(&mut self) -> Result<bool, NetError> {
-        let rules = nft::rules(self.connection, &self.table)
+        let rules = listing::rules(self.connection, &self.table)
             .map_err(failed("list the firewall table", &self.table.name))?;
         Ok(rules.len() == ruleset::rule_count())
     }
@@ -112,7 +113,7 @@ impl<'a> Firewall<'a> {
         let Some((set, element)) = entries.iter().find(|(set, _)| *set == Set::Bridges) else {
             return Ok(false);
         };
-        nft::has_element(self.connection, &self.table, set.name(), element)
+        listing::has_element(self.connection, &self.table, set.name(), element)
             .map_err(failed("read the firewall table", &self.table.name))
     }
 }
@@ -165,7 +166,8 @@ impl Net {
 
     /// Writes the table from the records, whatever it is now.
     pub(super) fn rebuild_firewall(&self) -> Result<(), NetError> {
-        self.in_bridge_netns(|| Firewall::locked(self, |firewall| firewall.rebuild()))
+        let rebuild = |firewall: &mut Firewall<'_>| firewall.rebuild();
+        self.in_bridge_netns(|| Firewall::locked(self, rebuild))
     }
 }
 

@@ -6,16 +6,16 @@
 
 use std::io;
 
-use crate::net::netlink::attributes::{self, Writer};
+use crate::net::netlink::attributes::Writer;
 use crate::net::netlink::{Connection, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, Request};
 
-const SUBSYSTEM: u16 = 10 << 8;
+pub(super) const SUBSYSTEM: u16 = 10 << 8;
 const NEWTABLE: u16 = 0;
 const DELTABLE: u16 = 2;
 const NEWCHAIN: u16 = 3;
-const GETCHAIN: u16 = 4;
+pub(super) const GETCHAIN: u16 = 4;
 const NEWRULE: u16 = 6;
-const GETRULE: u16 = 7;
+pub(super) const GETRULE: u16 = 7;
 const DELRULE: u16 = 8;
 const NEWSET: u16 = 9;
 const NEWSETELEM: u16 = 12;
@@ -25,11 +25,11 @@ const DELSETELEM: u16 = 14;
 const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
 /// Length of `struct nfgenmsg`.
-const FAMILY_HEADER: usize = 4;
+pub(super) const FAMILY_HEADER: usize = 4;
 
 const LIST_ELEM: u16 = 1;
 const DATA_VALUE: u16 = 1;
-const DATA_VERDICT: u16 = 2;
+pub(super) const DATA_VERDICT: u16 = 2;
 
 /// Messages about which [`super::guard`] cares.
 pub(in crate::net) const REMOVALS: [u16; 4] = [
@@ -59,7 +59,7 @@ impl Family {
         }
     }
 
-    fn of(number: u8) -> Option<Self> {
+    pub(super) fn of(number: u8) -> Option<Self> {
         [Self::Inet, Self::Ip, Self::Ip6]
             .into_iter()
             .find(|family| family.number() == number)
@@ -77,7 +77,7 @@ pub(in crate::net) enum Hook {
 }
 
 impl Hook {
-    fn number(self) -> u32 {
+    pub(super) fn number(self) -> u32 {
         match self {
             Self::Prerouting => 0,
             Self::Input => 1,
@@ -116,7 +116,12 @@ pub(in crate::net) struct Table {
 }
 
 impl Table {
-    fn message(&self, kind: u16, flags: u16, rest: impl FnOnce(Writer) -> Writer) -> Request {
+    pub(super) fn message(
+        &self,
+        kind: u16,
+        flags: u16,
+        rest: impl FnOnce(Writer) -> Writer,
+    ) -> Request {
         let header = Writer::after(&[self.family.number(), 0, 0, 0]);
         Request {
             kind: SUBSYSTEM | kind,
@@ -495,136 +500,6 @@ pub(in crate::net) fn transact(
         body: vec![0, 0, 0, 10],
     };
     connection.transact(&frame(BATCH_BEGIN), requests, &frame(BATCH_END))
-}
-
-/// A chain that the kernel calls, whoever made it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::net) struct BaseChain {
-    pub(in crate::net) table: Table,
-    pub(in crate::net) name: String,
-    pub(in crate::net) hook: u32,
-    pub(in crate::net) kind: String,
-    pub(in crate::net) drops_by_policy: bool,
-}
-
-impl BaseChain {
-    /// True of a chain that filters at this place.
-    pub(in crate::net) fn filters(&self, hook: Hook) -> bool {
-        self.kind == "filter" && self.hook == hook.number()
-    }
-}
-
-/// Lists the base chains of all tables of IPv4, IPv6 or both.
-pub(in crate::net) fn base_chains(connection: &mut Connection) -> io::Result<Vec<BaseChain>> {
-    let request = Request {
-        kind: SUBSYSTEM | GETCHAIN,
-        flags: 0,
-        body: vec![0; FAMILY_HEADER],
-    };
-    let answers = connection.dump(&request)?;
-    Ok(answers
-        .iter()
-        .filter_map(|(_, body)| parse_chain(body))
-        .collect())
-}
-
-fn parse_chain(body: &[u8]) -> Option<BaseChain> {
-    let family = Family::of(*body.first()?)?;
-    let chain = body.get(FAMILY_HEADER..)?;
-    let text = |kind| attributes::find(chain, kind).map(attributes::as_text);
-    let hook = attributes::find(chain, 4)?;
-    let policy = attributes::find(chain, 5).and_then(attributes::as_number);
-    Some(BaseChain {
-        table: Table {
-            family,
-            name: text(1)?,
-        },
-        name: text(3)?,
-        hook: attributes::find(hook, 1).and_then(attributes::as_number)?,
-        kind: text(7)?,
-        drops_by_policy: policy == Some(0),
-    })
-}
-
-/// A rule as listed: what is needed to judge and to remove it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::net) struct ListedRule {
-    pub(in crate::net) chain: String,
-    pub(in crate::net) handle: u64,
-    pub(in crate::net) comment: Option<String>,
-    /// Matches everything, and ends with this: `drop` also for a reject.
-    pub(in crate::net) unconditional: Option<Verdict>,
-}
-
-/// Lists the rules of a table, in order.
-pub(in crate::net) fn rules(
-    connection: &mut Connection,
-    table: &Table,
-) -> io::Result<Vec<ListedRule>> {
-    let request = table.message(GETRULE, 0, |w| w);
-    let answers = match connection.dump(&request) {
-        Ok(answers) => answers,
-        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Vec::new(),
-        Err(error) => return Err(error),
-    };
-    let parsed = answers.iter().filter_map(|(_, body)| {
-        let rule = body.get(FAMILY_HEADER..)?;
-        // Kernels before 4.x answer with all tables.
-        let table_name = attributes::find(rule, 1).map(attributes::as_text)?;
-        (table_name == table.name)
-            .then(|| parse_rule(rule))
-            .flatten()
-    });
-    Ok(parsed.collect())
-}
-
-fn parse_rule(rule: &[u8]) -> Option<ListedRule> {
-    let handle = attributes::find(rule, 3)?.try_into().ok()?;
-    let comment = attributes::find(rule, 7).and_then(|data| match data {
-        [0, length, rest @ ..] => rest.get(..usize::from(*length)).map(attributes::as_text),
-        _ => None,
-    });
-    Some(ListedRule {
-        chain: attributes::find(rule, 2).map(attributes::as_text)?,
-        handle: u64::from_be_bytes(handle),
-        comment,
-        unconditional: attributes::find(rule, 4).and_then(unconditional),
-    })
-}
-
-/// The verdict of a rule that has no condition.
-fn unconditional(expressions: &[u8]) -> Option<Verdict> {
-    for (_, expression) in attributes::read(expressions) {
-        let name = attributes::find(expression, 1).map(attributes::as_text)?;
-        match name.as_str() {
-            "counter" | "log" => {}
-            "reject" => return Some(Verdict::Drop),
-            "immediate" => {
-                let data = attributes::find(expression, 2)?;
-                let verdict = attributes::find(attributes::find(data, 2)?, DATA_VERDICT)?;
-                let chain = attributes::find(verdict, 2).map(attributes::as_text);
-                return match attributes::find(verdict, 1).and_then(attributes::as_number)? {
-                    0 => Some(Verdict::Drop),
-                    1 => Some(Verdict::Accept),
-                    _ => chain.map(Verdict::Jump),
-                };
-            }
-            _ => return None,
-        }
-    }
-    None
-}
-
-/// True where the set has the element.
-pub(in crate::net) fn has_element(
-    connection: &mut Connection,
-    table: &Table,
-    set: &str,
-    element: &Element,
-) -> io::Result<bool> {
-    Ok(connection
-        .query(&table.find_element(set, element))?
-        .is_some())
 }
 
 /// Tries every kind of set and expression that skiff uses, in a namespace that

@@ -9,8 +9,10 @@ pub(super) mod route;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Instant;
 
 use netlink_sys::{Socket, SocketAddr};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 pub(super) use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
 
@@ -59,6 +61,36 @@ impl Connection {
             sequence: 1,
             buffer: Vec::with_capacity(BUFFER),
         })
+    }
+
+    /// Opens a socket that is told of changes, by group number.
+    pub(super) fn subscribe(protocol: isize, group: u32) -> io::Result<Self> {
+        let connection = Self::open(protocol)?;
+        connection.socket.add_membership(group)?;
+        Ok(connection)
+    }
+
+    /// Shows every change that is told until `each` answers true; false where
+    /// the time is over before.
+    pub(super) fn watch(
+        &mut self,
+        deadline: Instant,
+        mut each: impl FnMut(&Message<'_>) -> bool,
+    ) -> io::Result<bool> {
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let left = Timespec::try_from(left).map_err(io::Error::other)?;
+            let mut waiting = [PollFd::new(&self.socket, PollFlags::IN)];
+            match poll(&mut waiting, Some(&left)) {
+                Ok(0) => return Ok(false),
+                Ok(_) => {}
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(errno) => return Err(errno.into()),
+            }
+            if self.receive(libc::MSG_DONTWAIT, |message| Ok(each(message)))? {
+                return Ok(true);
+            }
+        }
     }
 
     /// Sends the requests in one system call, and reads the answers.

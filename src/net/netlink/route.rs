@@ -1,8 +1,10 @@
 //! Links, addresses and routes: rtnetlink(7) requests as values.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Instant;
 
 use netlink_packet_core::{Emitable, Parseable};
 use netlink_packet_route::AddressFamily;
@@ -17,7 +19,7 @@ use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
 
-use super::{Connection, NLM_F_CREATE, NLM_F_EXCL, Request};
+use super::{Connection, NETLINK_ROUTE, NLM_F_CREATE, NLM_F_EXCL, Request};
 use crate::net::cidr::Cidr;
 
 const RTM_NEWLINK: u16 = 16;
@@ -27,6 +29,10 @@ const RTM_NEWADDR: u16 = 20;
 const RTM_GETADDR: u16 = 22;
 const RTM_NEWROUTE: u16 = 24;
 const RTM_GETROUTE: u16 = 26;
+
+/// Length of `struct ifinfomsg`; the index stands at byte 4.
+const LINK_HEADER: usize = 16;
+const IFLA_IFNAME: u16 = 3;
 
 /// A link as the kernel lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -235,6 +241,53 @@ pub(in crate::net) fn add_default_route(link: u32, gateway: IpAddr) -> Request {
     request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, &message)
 }
 
+/// Waits until links are in use.
+///
+/// A link that is up carries nothing, and its bridge passes nothing to it, before
+/// the kernel has taken note of its peer, which happens later on a thread of the
+/// kernel's own. What is sent before is lost, and tried again only after a second.
+#[derive(Debug)]
+pub(in crate::net) struct LinkWatch {
+    connection: Connection,
+}
+
+impl LinkWatch {
+    /// Begins to listen; before the links are made, so that nothing is missed.
+    pub(in crate::net) fn begin() -> io::Result<Self> {
+        /// `RTNLGRP_LINK`.
+        const CHANGES_OF_LINKS: u32 = 1;
+        let connection = Connection::subscribe(NETLINK_ROUTE, CHANGES_OF_LINKS)?;
+        Ok(Self { connection })
+    }
+
+    /// Waits for the links of these names; false where they are not all in use
+    /// at the deadline.
+    pub(in crate::net) fn wait(
+        mut self,
+        mut names: BTreeSet<String>,
+        deadline: Instant,
+    ) -> io::Result<bool> {
+        self.connection.watch(deadline, |message| {
+            if message.kind == RTM_NEWLINK
+                && let Some(name) = name_in_use(message.body)
+            {
+                names.remove(&name);
+            }
+            names.is_empty()
+        })
+    }
+}
+
+/// The name of a link that is in use (RFC 2863: operationally up).
+fn name_in_use(body: &[u8]) -> Option<String> {
+    const IFLA_OPERSTATE: u16 = 16;
+    const UP: u8 = 6;
+    let attributes = body.get(LINK_HEADER..)?;
+    let state = super::attributes::find(attributes, IFLA_OPERSTATE)?;
+    let name = super::attributes::find(attributes, IFLA_IFNAME)?;
+    (state == [UP]).then(|| super::attributes::as_text(name))
+}
+
 /// Finds a link by its name.
 pub(in crate::net) fn find_link(
     connection: &mut Connection,
@@ -308,10 +361,7 @@ fn family(v4: bool) -> AddressFamily {
 /// Reads index, name and alias alone: the crate's parser would go through
 /// statistics and counters of each link too.
 fn parse_link(body: &[u8]) -> io::Result<Link> {
-    const IFLA_IFNAME: u16 = 3;
     const IFLA_IFALIAS: u16 = 20;
-    /// `struct ifinfomsg`; the index stands at byte 4.
-    const LINK_HEADER: usize = 16;
 
     let short = || io::Error::new(io::ErrorKind::InvalidData, "a link without a name");
     let attributes = body.get(LINK_HEADER..).ok_or_else(short)?;

@@ -21,10 +21,11 @@ use super::super::{locking, record};
 pub async fn down(
     session: &Session<'_>,
     project: Option<&Project>,
-    choices: &DownChoices,
+    choices: DownChoices,
+    dry_run: bool,
 ) -> Result<Plan, ReconcileError> {
     let backend = Embedded::new(session.layout, session.project);
-    down_over(&backend, session, project, choices).await
+    down_over(&backend, session, project, &choices, dry_run).await
 }
 
 pub(super) async fn down_over<B: Backend>(
@@ -32,18 +33,22 @@ pub(super) async fn down_over<B: Backend>(
     session: &Session<'_>,
     project: Option<&Project>,
     choices: &DownChoices,
+    dry_run: bool,
 ) -> Result<Plan, ReconcileError> {
     let lock = locking::lock(session).await?;
     let sight = observe(session.layout, session.project)?;
     let desired = super::desired_without_images(project);
     let plan = plan_down(session.project, desired.as_ref(), &sight.observed, choices)?;
-    if session.dry_run {
+    if dry_run {
         return Ok(plan);
     }
     super::tell(session.sink, &plan);
     if plan.is_empty() && sight.observed.containers.is_empty() {
         session.sink.emit(Event::Warning {
-            message: format!("No resource found to remove for project {:?}.", session.project),
+            message: format!(
+                "No resource found to remove for project {:?}.",
+                session.project
+            ),
         });
     }
     let executor = Executor {

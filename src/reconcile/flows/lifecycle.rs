@@ -42,9 +42,8 @@ pub async fn start(
     project: Option<&Project>,
     services: &[String],
 ) -> Result<Plan, ReconcileError> {
-    let plan = |desired: Option<&Desired>, observed: &Observed| {
-        plan_start(desired, observed, services)
-    };
+    let plan =
+        |desired: Option<&Desired>, observed: &Observed| plan_start(desired, observed, services);
     walk(session, project, OnFailure::Finish, plan).await
 }
 
@@ -56,8 +55,8 @@ pub async fn restart(
     session: &Session<'_>,
     project: Option<&Project>,
     services: &[String],
-    no_deps: bool,
     timeout: Option<i64>,
+    no_deps: bool,
 ) -> Result<Plan, ReconcileError> {
     let plan = |desired: Option<&Desired>, observed: &Observed| {
         plan_restart(desired, observed, services, no_deps, timeout)
@@ -75,10 +74,9 @@ pub async fn kill(
     project: Option<&Project>,
     services: &[String],
     signal: i32,
-    remove_orphans: bool,
 ) -> Result<Plan, ReconcileError> {
     let plan = |desired: Option<&Desired>, observed: &Observed| {
-        plan_kill(desired, observed, services, signal, remove_orphans)
+        plan_kill(desired, observed, services, signal)
     };
     walk(session, project, OnFailure::Continue, plan).await
 }
@@ -104,9 +102,6 @@ pub(super) async fn walk_over<B: Backend>(
     let sight = observe(session.layout, session.project)?;
     let desired = super::desired_without_images(project);
     let plan = plan(desired.as_ref(), &sight.observed)?;
-    if session.dry_run {
-        return Ok(plan);
-    }
     super::tell(session.sink, &plan);
     let executor = Executor {
         backend,
@@ -117,6 +112,6 @@ pub(super) async fn walk_over<B: Backend>(
         wait_timeout: None::<Duration>,
         observer: None,
     };
-    executor.run(&plan, lock).await?;
+    executor.run(&plan, Some(lock)).await?;
     Ok(plan)
 }

@@ -190,8 +190,8 @@ impl<'a> Rules<'a> {
     ) -> Option<Cause> {
         match recreate {
             Recreate::Never => return None,
-            Recreate::Force => return Some(Cause::Forced),
-            Recreate::Diverged => {}
+            Recreate::Always => return Some(Cause::Forced),
+            Recreate::Changed => {}
         }
         if container.config_hash != service.config_hash {
             let found = differences(&container.canonical, &service.canonical);

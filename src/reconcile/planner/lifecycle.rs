@@ -219,17 +219,12 @@ pub fn plan_kill(
     observed: &Observed,
     services: &[String],
     signal: i32,
-    remove_orphans: bool,
 ) -> Result<Plan, PlanError> {
     let edges = select::edges_of_observed(observed, desired);
     let services = named_or_all(services, &edges)?;
-    let known = |name: &String| {
-        remove_orphans || desired.is_none_or(|desired| desired.services.contains_key(name))
-    };
     let mut plan = Plan::default();
     for container in &observed.containers {
-        let meant = services.contains(&container.service) && known(&container.service);
-        if meant && container.is_live() {
+        if services.contains(&container.service) && container.is_live() {
             let op = Op::KillContainer {
                 target: target_of(container),
                 signal,

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::image::Platform;
 
 /// Every attribute of the Compose specification's schema, in our own notation.
 const ATTRIBUTES: &str = include_str!("attributes.txt");
@@ -20,8 +21,10 @@ fn row_of(attribute: &str) -> Option<&'static Row> {
 
 #[test]
 fn every_attribute_of_the_schema_has_a_standing() {
-    let missing: Vec<&str> =
-        ATTRIBUTES.lines().filter(|attribute| row_of(attribute).is_none()).collect();
+    let missing: Vec<&str> = ATTRIBUTES
+        .lines()
+        .filter(|attribute| row_of(attribute).is_none())
+        .collect();
     assert!(missing.is_empty(), "without a row: {missing:?}");
 }
 
@@ -45,7 +48,11 @@ fn every_row_is_an_attribute_and_stands_once() {
     let known: BTreeSet<&str> = ATTRIBUTES.lines().collect();
     let mut seen = BTreeSet::new();
     for row in ROWS {
-        assert!(known.contains(row.path), "`{}` is not in the schema", row.path);
+        assert!(
+            known.contains(row.path),
+            "`{}` is not in the schema",
+            row.path
+        );
         assert!(seen.insert(row.path), "`{}` stands twice", row.path);
         let reason = matches!(row.standing, Standing::Works) || !row.note.is_empty();
         assert!(reason, "`{}` needs a reason", row.path);
@@ -64,6 +71,148 @@ fn committed_documentation_is_this_table() {
     }
 }
 
+fn project(text: &str) -> Project {
+    use crate::compose::{FileArg, Host, LoadOptions};
+    let options = LoadOptions {
+        files: vec![FileArg::Stdin(text.to_owned())],
+        cwd: "/".into(),
+        all_resources: true,
+        ..LoadOptions::default()
+    };
+    crate::compose::load(&options, &Host).unwrap().project
+}
+
+fn found(text: &str, severity: Severity) -> Vec<String> {
+    let project = project(text);
+    let services: Vec<&String> = project.services.keys().collect();
+    refusals(&project, &services)
+        .into_iter()
+        .filter(|one| one.severity == severity)
+        .map(|one| {
+            let line = one.position.map_or(0, |position| position.line);
+            format!("{line} {}: {}", one.path, one.message)
+        })
+        .collect()
+}
+
+#[test]
+fn everything_refused_is_told_at_once_with_its_place() {
+    let text = "name: p
+services:
+  web:
+    image: x
+    gpus: all
+    runtime: kata
+    logging: {driver: syslog}
+    network_mode: bridge
+    volumes:
+      - {type: image, source: y, target: /y}
+  db:
+    image: x
+    runtime: runc
+    userns_mode: host
+    logging: {driver: json-file}
+    pre_start: [{command: x}]
+volumes:
+  data: {driver_opts: {type: nfs}}
+secrets:
+  s: {external: true}
+";
+    let paths: Vec<String> = found(text, Severity::Error)
+        .iter()
+        .map(|line| line.split(": ").next().unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        paths,
+        [
+            "5 services.web.gpus",
+            "7 services.web.logging.driver",
+            "8 services.web.network_mode",
+            "16 services.db.pre_start",
+            "6 services.web.runtime",
+            "10 services.web.volumes[0].type",
+            "18 volumes.data.driver_opts",
+            "20 secrets.s.external",
+        ]
+    );
+}
+
+#[test]
+fn only_the_services_at_hand_are_looked_at() {
+    let project = project("name: p\nservices:\n  a: {image: x, gpus: all}\n  ab: {image: x}\n");
+    let one = "ab".to_owned();
+    assert!(refusals(&project, &[&one]).is_empty());
+    let other = "a".to_owned();
+    assert_eq!(refusals(&project, &[&other]).len(), 1);
+}
+
+#[test]
+fn what_has_no_effect_is_a_warning() {
+    let host = Platform::host();
+    let text = format!(
+        "name: p
+services:
+  web:
+    image: x
+    platform: {host}
+    annotations: {{a: b}}
+    develop: {{watch: [{{path: ., action: sync, target: /x}}]}}
+    deploy: {{mode: global, placement: {{constraints: [x]}}}}
+"
+    );
+    let warnings = found(&text, Severity::Warning);
+    for path in [
+        "annotations",
+        "develop",
+        "deploy.mode",
+        "deploy.placement",
+        "platform",
+    ] {
+        let path = format!("services.web.{path}:");
+        assert!(
+            warnings.iter().any(|one| one.contains(&path)),
+            "{path} {warnings:#?}"
+        );
+    }
+    assert!(found(&text, Severity::Error).is_empty());
+    let other = if host.architecture == "amd64" {
+        "linux/arm64"
+    } else {
+        "linux/amd64"
+    };
+    let text = format!("name: p\nservices:\n  web: {{image: x, platform: {other}}}\n");
+    let errors = found(&text, Severity::Error);
+    assert!(errors[0].contains("cannot run on this host"), "{errors:?}");
+}
+
+/// A plain service of the usual attributes is neither refused nor warned of.
+#[test]
+fn common_services_pass_without_a_word() {
+    let text = "name: p
+services:
+  web:
+    image: x
+    build: .
+    command: [a]
+    ports: ['80:80', '53:53/udp']
+    volumes: [data:/d, /anon, './x:/y:ro', {type: tmpfs, target: /t}]
+    networks: {default: {aliases: [a]}}
+    depends_on: [db]
+    healthcheck: {test: [CMD, a], interval: 1s}
+    deploy: {replicas: 2, resources: {limits: {cpus: '1', memory: 1g}}}
+    logging: {driver: local, options: {max-size: 1m}}
+    cap_add: [NET_ADMIN]
+    ipc: host
+    pid: host
+  db: {image: y, restart: always}
+  side: {image: y, network_mode: 'service:web'}
+volumes: {data: {}}
+networks: {default: {driver: bridge, ipam: {config: [{subnet: 10.1.0.0/16}]}}}
+";
+    assert_eq!(found(text, Severity::Error), Vec::<String>::new());
+    assert_eq!(found(text, Severity::Warning), Vec::<String>::new());
+}
+
 #[test]
 fn patterns_find_what_says_something() {
     let model = serde_json::json!({
@@ -80,7 +229,10 @@ fn patterns_find_what_says_something() {
     assert_eq!(found("services.*.gpus"), ["services.web.gpus"]);
     assert_eq!(
         found("services.*.volumes[].type"),
-        ["services.web.volumes[0].type", "services.web.volumes[1].type"]
+        [
+            "services.web.volumes[0].type",
+            "services.web.volumes[1].type"
+        ]
     );
     assert!(found("services.*.init").is_empty());
     assert!(found("services.*.deploy.placement").is_empty());

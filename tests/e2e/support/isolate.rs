@@ -22,9 +22,10 @@ const HOME_VARIABLE: &str = "SKIFF_E2E_HOME";
 /// The inner run's list of what it left, for the outer run's message.
 const LEFT: &str = "left";
 
-/// What process 1 of a test does: `lo` up, then the test, then its exit code.
-/// The command is not the shell's last, so that it stays to reap orphans.
-const INIT: &str = r#"ip link set lo up && "$0" "$@"; exit $?"#;
+/// What process 1 of a test does: an empty `/run`, `lo` up, then the test, then
+/// its exit code. The command is not the shell's last, so that it stays to reap
+/// orphans.
+const INIT: &str = r#"mount -t tmpfs run /run && ip link set lo up && "$0" "$@"; exit $?"#;
 
 /// Runs `body` in namespaces and folders of its own, then fails if anything of
 /// it is left. The closure must stand directly in the test function: its type's

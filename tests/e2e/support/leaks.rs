@@ -157,20 +157,22 @@ fn files(sandbox: &Sandbox) -> Vec<PathBuf> {
     for folder in ["projects", "networks", "volumes", "trash"] {
         left.extend(walk(&data.join(folder)));
     }
-    // Of the run root, folders and lock files may stay: they are the same for
-    // every project and vanish with the boot.
+    // Folders of the run root may stay: they vanish with the boot.
     let of_run = walk(&sandbox.run_root());
-    left.extend(
-        of_run
-            .into_iter()
-            .filter(|path| !path.is_dir() && !is_lock(path)),
-    );
+    left.extend(of_run.into_iter().filter(|path| !path.is_dir()));
+    left.retain(|path| !stays(path));
     left
 }
 
-fn is_lock(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name == "lock")
-        || path
-            .extension()
-            .is_some_and(|extension| extension == "lock")
+/// Files that belong to no project: locks, the mark of a complete index, and
+/// compiled system call filters, which are the same for everyone.
+fn stays(path: &Path) -> bool {
+    let name = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
+    let cached = path
+        .parent()
+        .is_some_and(|folder| folder.ends_with("seccomp"));
+    ["lock", ".lock", ".locks", ".complete"].contains(&name) || name.ends_with(".lock") || cached
 }

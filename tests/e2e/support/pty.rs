@@ -1,14 +1,15 @@
 //! A terminal for the binary: a pty, read by a thread.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
-use std::thread;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use nix::pty::{Winsize, openpty};
+use rustix::event::{PollFd, PollFlags, poll};
 
 use super::process::Invocation;
 use super::sandbox::program;
@@ -20,6 +21,8 @@ use super::wait::{DEADLINE, wait_exit};
 pub(crate) struct Terminal {
     child: Child,
     master: Option<File>,
+    /// Closed, it ends the reader, whose descriptor would keep the terminal open.
+    reader: Option<(PipeWriter, JoinHandle<()>)>,
     bytes: Receiver<Vec<u8>>,
     screen: String,
 }
@@ -53,20 +56,14 @@ impl Terminal {
             .expect("setsid (package util-linux)");
         drop(pty.slave);
         let master = File::from(pty.master);
-        let mut reader = master.try_clone().expect("a descriptor");
+        let reader = master.try_clone().expect("a descriptor");
         let (sender, bytes) = mpsc::channel();
-        thread::spawn(move || {
-            let mut buffer = [0_u8; 4096];
-            // The end of a terminal is EIO.
-            while let Ok(count @ 1..) = reader.read(&mut buffer) {
-                if sender.send(buffer[..count].to_vec()).is_err() {
-                    return;
-                }
-            }
-        });
+        let (wake, waker) = std::io::pipe().expect("a pipe");
+        let thread = thread::spawn(move || read(reader, &wake, &sender));
         Self {
             child,
             master: Some(master),
+            reader: Some((waker, thread)),
             bytes,
             screen: String::new(),
         }
@@ -99,6 +96,10 @@ impl Terminal {
     /// Closes the terminal, as a window that is closed does.
     pub(crate) fn close(&mut self) {
         drop(self.master.take());
+        if let Some((waker, thread)) = self.reader.take() {
+            drop(waker);
+            thread.join().expect("the reader");
+        }
     }
 
     /// Waits for the program's end; returns its exit code and the rest of its output.
@@ -120,6 +121,27 @@ impl Terminal {
             status.code().unwrap_or(128),
             std::mem::take(&mut self.screen),
         )
+    }
+}
+
+/// Passes on what the terminal shows, until its end or the waker's.
+fn read(mut reader: File, wake: &PipeReader, sender: &Sender<Vec<u8>>) {
+    let mut buffer = [0_u8; 4096];
+    loop {
+        let mut fds = [
+            PollFd::new(&reader, PollFlags::IN),
+            PollFd::new(wake, PollFlags::IN),
+        ];
+        if poll(&mut fds, None).is_err() || !fds[1].revents().is_empty() {
+            return;
+        }
+        // The end of a terminal is EIO.
+        let Ok(count @ 1..) = reader.read(&mut buffer) else {
+            return;
+        };
+        if sender.send(buffer[..count].to_vec()).is_err() {
+            return;
+        }
     }
 }
 

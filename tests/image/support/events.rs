@@ -24,9 +24,12 @@ impl Recorder {
     pub(crate) fn warnings(&self) -> Vec<String> {
         self.events()
             .into_iter()
-            .filter_map(|event| match event {
-                Event::Warning { message } => Some(message),
-                _ => None,
+            .filter_map(|event| {
+                if let Event::Warning { message } = event {
+                    Some(message)
+                } else {
+                    None
+                }
             })
             .collect()
     }

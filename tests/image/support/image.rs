@@ -76,7 +76,7 @@ pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;
-            (state >> 32) as u8
+            state.to_be_bytes()[3]
         })
         .collect()
 }
@@ -91,10 +91,10 @@ pub(crate) struct TestImage {
 impl TestImage {
     /// An image of these layers, for amd64.
     pub(crate) fn new(layers: Vec<Layer>) -> Self {
-        Self::with(layers, "amd64", json!({"Cmd": ["/bin/x"], "Env": ["A=b"]}))
+        Self::with(layers, "amd64", &json!({"Cmd": ["/bin/x"], "Env": ["A=b"]}))
     }
 
-    pub(crate) fn with(layers: Vec<Layer>, architecture: &str, config: Value) -> Self {
+    pub(crate) fn with(layers: Vec<Layer>, architecture: &str, config: &Value) -> Self {
         let diff_ids: Vec<Digest> = layers.iter().map(|layer| Digest::of(&layer.tar)).collect();
         let config = json!({
             "architecture": architecture, "os": "linux", "created": "2026-01-02T03:04:05Z",
@@ -118,7 +118,7 @@ impl TestImage {
     }
 
     /// The same in Docker's own media types.
-    pub(crate) fn as_docker(mut self) -> Self {
+    pub(crate) fn into_docker(mut self) -> Self {
         let text = String::from_utf8(self.manifest).unwrap();
         let text = text
             .replace(OCI_MANIFEST, DOCKER_MANIFEST)
@@ -161,9 +161,9 @@ impl TestImage {
     }
 
     /// Its entry in an index.
-    pub(crate) fn entry(&self, platform: Value) -> Value {
+    pub(crate) fn entry(&self, platform: &Value) -> Value {
         let mut entry = descriptor(&self.media_type(), &self.manifest);
-        entry["platform"] = platform;
+        entry["platform"] = platform.clone();
         entry
     }
 }

@@ -14,7 +14,7 @@ use super::world::World;
 pub(crate) struct Certificate {
     /// The authority's certificate, for clients.
     pub(crate) authority: PathBuf,
-    pub(crate) certificate: PathBuf,
+    pub(crate) chain: PathBuf,
     pub(crate) key: PathBuf,
 }
 
@@ -67,14 +67,14 @@ impl Certificate {
         });
         Self {
             authority,
-            certificate,
+            chain: certificate,
             key,
         }
     }
 
     /// For a server of ours.
     pub(crate) fn server_config(&self) -> Arc<ServerConfig> {
-        let chain = vec![CertificateDer::from_pem_file(&self.certificate).unwrap()];
+        let chain = vec![CertificateDer::from_pem_file(&self.chain).unwrap()];
         let key = PrivateKeyDer::from_pem_file(&self.key).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)

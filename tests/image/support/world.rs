@@ -1,5 +1,6 @@
 //! A network and a mount namespace, a data root and a runtime for one test.
 
+use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
@@ -40,18 +41,23 @@ pub(crate) fn isolated(test: impl FnOnce(&World) + Send) {
 }
 
 impl World {
-    fn new() -> Self {
+    /// In the machine's own namespaces.
+    pub(crate) fn here() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = open(folder.path());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .unwrap();
-        let world = Self {
+        Self {
             folder,
             store,
             runtime,
-        };
+        }
+    }
+
+    fn new() -> Self {
+        let world = Self::here();
         // Nothing of the machine's own names and resolvers.
         world.replace("/etc/resolv.conf", "nameserver 127.0.0.53\n");
         world.replace("/etc/hosts", "127.0.0.1 localhost\n");
@@ -81,6 +87,7 @@ impl World {
 
     /// Mounts a file or folder over another, in this namespace.
     pub(crate) fn bind(&self, from: &Path, to: &Path) {
+        assert!(from.starts_with(self.folder.path()));
         let none: Option<&str> = None;
         mount(Some(from), to, none, MsFlags::MS_BIND, none).unwrap();
     }
@@ -89,7 +96,7 @@ impl World {
     pub(crate) fn hosts(&self, names: &[(&str, Ipv4Addr)]) {
         let mut text = "127.0.0.1 localhost\n".to_owned();
         for (name, address) in names {
-            text.push_str(&format!("{address} {name}\n"));
+            writeln!(text, "{address} {name}").unwrap();
         }
         self.replace("/etc/hosts", &text);
     }
@@ -162,8 +169,8 @@ fn raise_loopback() {
     socket.send(&bytes, 0).unwrap();
     let (answer, _) = socket.recv_from_full().unwrap();
     let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer).unwrap();
-    match answer.payload {
-        NetlinkPayload::Error(error) => assert_eq!(error.raw_code(), 0, "loopback stays down"),
-        other => panic!("an acknowledgement was expected, not {other:?}"),
-    }
+    let NetlinkPayload::Error(error) = answer.payload else {
+        panic!("an acknowledgement was expected, not {answer:?}");
+    };
+    assert_eq!(error.raw_code(), 0, "loopback stays down");
 }

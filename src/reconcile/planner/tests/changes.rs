@@ -78,9 +78,9 @@ fn recreate_flags_overrule_the_hash() {
         .unwrap()
     };
     assert!(plan(Recreate::Never, false).is_empty());
-    let forced = plan(Recreate::Force, false);
+    let forced = plan(Recreate::Always, false);
     assert_eq!(forced.notes, ["web recreated: --force-recreate"]);
-    let forced = plan(Recreate::Force, true);
+    let forced = plan(Recreate::Always, true);
     assert_eq!(
         forced.notes,
         [

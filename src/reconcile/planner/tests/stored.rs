@@ -170,7 +170,7 @@ fn restart_of_all_is_parallel_where_nothing_restarts_with_another() {
 
 #[test]
 fn kill_reaches_everything_that_runs() {
-    let plan = plan_kill(None, &state("db-1\nweb-run-a\nlog-1 exited"), &[], 9, false).unwrap();
+    let plan = plan_kill(None, &state("db-1\nweb-run-a\nlog-1 exited"), &[], 9).unwrap();
     assert_plan(
         &plan,
         "1 container p-db-1: send signal 9 (asked for)

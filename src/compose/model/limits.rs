@@ -1,0 +1,160 @@
+//! Limits and devices of a service's containers: `ulimits`, `blkio_config`,
+//! `devices`.
+
+use serde_json::{Value as Json, json};
+
+use super::record::{Cx, Emit, Form, Parse, member, record};
+use crate::compose::tree::Node;
+use crate::compose::units::Bytes;
+
+/// A limit of `ulimits`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ulimit {
+    /// Both limits.
+    Single(i64),
+    /// Each by itself.
+    Pair {
+        /// What applies.
+        soft: i64,
+        /// How far it may be raised.
+        hard: i64,
+    },
+}
+
+impl Default for Ulimit {
+    fn default() -> Self {
+        Self::Pair { soft: 0, hard: 0 }
+    }
+}
+
+impl Ulimit {
+    /// Soft and hard limit; -1 means none.
+    pub const fn limits(self) -> (i64, i64) {
+        match self {
+            Self::Single(limit) => (limit, limit),
+            Self::Pair { soft, hard } => (soft, hard),
+        }
+    }
+}
+
+impl Parse for Ulimit {
+    fn parse(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        if node.as_map().is_none() {
+            return i64::parse(node, cx).map(Self::Single);
+        }
+        let part = |name: &str, cx: &mut Cx<'_>| match node.get(name) {
+            Some(child) => cx.at(name, |cx| i64::parse(child, cx)),
+            None => Some(0),
+        };
+        let soft = part("soft", cx);
+        let hard = part("hard", cx);
+        Some(Self::Pair {
+            soft: soft?,
+            hard: hard?,
+        })
+    }
+}
+
+impl Emit for Ulimit {
+    fn value(&self, _form: Form) -> Json {
+        match *self {
+            Self::Single(limit) if limit != 0 => Json::from(limit),
+            Self::Single(_) => json!({}),
+            Self::Pair { soft, hard } => {
+                let mut object = serde_json::Map::new();
+                for (name, limit) in [("soft", soft), ("hard", hard)] {
+                    if limit != 0 {
+                        object.insert(name.to_owned(), Json::from(limit));
+                    }
+                }
+                Json::Object(object)
+            }
+        }
+    }
+}
+
+record! {
+    /// Weights and limits of block devices.
+    Blkio {
+        /// Weight; 0 when absent.
+        weight: u16,
+        /// Weight by device.
+        weight_device: Vec<WeightDevice>,
+        /// Bytes read a second.
+        device_read_bps: Vec<ThrottleDevice>,
+        /// Reads a second.
+        device_read_iops: Vec<ThrottleDevice>,
+        /// Bytes written a second.
+        device_write_bps: Vec<ThrottleDevice>,
+        /// Writes a second.
+        device_write_iops: Vec<ThrottleDevice>,
+    }
+}
+
+/// A device's weight.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct WeightDevice {
+    /// The device.
+    pub path: String,
+    /// Its weight.
+    pub weight: u16,
+}
+
+/// A device's limit.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ThrottleDevice {
+    /// The device.
+    pub path: String,
+    /// Bytes or operations a second.
+    pub rate: Bytes,
+}
+
+impl Parse for WeightDevice {
+    fn parse(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        Some(Self {
+            path: member(node, "path", cx)?,
+            weight: member(node, "weight", cx)?,
+        })
+    }
+}
+
+/// The reference writes these names in capitals in JSON.
+impl Emit for WeightDevice {
+    fn value(&self, form: Form) -> Json {
+        match form {
+            Form::Json => json!({ "Path": self.path, "Weight": self.weight }),
+            Form::Yaml => json!({ "path": self.path, "weight": self.weight }),
+        }
+    }
+}
+
+impl Parse for ThrottleDevice {
+    fn parse(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        Some(Self {
+            path: member(node, "path", cx)?,
+            rate: member(node, "rate", cx)?,
+        })
+    }
+}
+
+impl Emit for ThrottleDevice {
+    fn value(&self, form: Form) -> Json {
+        let rate = self.rate.value(form);
+        match form {
+            Form::Json => json!({ "Path": self.path, "Rate": rate }),
+            Form::Yaml => json!({ "path": self.path, "rate": rate }),
+        }
+    }
+}
+
+record! {
+    /// A device of the host.
+    Device {
+        /// Path on the host, or a CDI name.
+        source: Option<String>,
+        /// Path in the container.
+        target: Option<String>,
+        /// Any of `r`, `w`, `m`.
+        permissions: Option<String>,
+    }
+}
