@@ -9,6 +9,9 @@ mod pull;
 mod run;
 mod up;
 
+#[cfg(test)]
+mod tests;
+
 pub use down::down;
 pub use lifecycle::{kill, restart, start, stop};
 pub use pull::{PullChoices, pull};
