@@ -10,6 +10,9 @@ mod pull;
 mod run;
 mod up;
 
+#[cfg(test)]
+mod tests;
+
 pub use down::down;
 pub use force::kill_now;
 pub use lifecycle::{kill, restart, start, stop};

@@ -8,7 +8,7 @@ use crate::image::Store;
 use super::super::backend::Backend;
 use super::super::embedded::Embedded;
 use super::super::executor::{Executor, OnFailure};
-use super::super::observe::observe;
+use super::super::observe::{Look, observe};
 use super::super::plan::Target;
 use super::super::planner::{PlanError, plan_run, select};
 use super::super::prepare::{OneOffService, Preparation};
@@ -83,8 +83,9 @@ pub(super) async fn run_prepare_over<B: Backend>(
         .collect();
 
     let lock = locking::lock(session).await?;
-    let sight = observe(session.layout, session.project)?;
     let desired = project::desired(&declared, &ids);
+    let look = Look::Declared(&desired, &options.choices);
+    let sight = observe(session.layout, session.project, look)?;
     let plan = plan_run(&desired, &sight.observed, &target, &options.choices)?;
     super::tell(session.sink, &plan);
     let records = Preparation {

@@ -11,7 +11,7 @@ use super::super::backend::Backend;
 use super::super::embedded::Embedded;
 use super::super::executor::{Executor, Observer, OnFailure};
 use super::super::locking;
-use super::super::observe::observe;
+use super::super::observe::{Look, observe};
 use super::super::plan::{Op, Plan, Target};
 use super::super::planner::{plan_up, select};
 use super::super::prepare::Preparation;
@@ -46,8 +46,9 @@ pub(super) async fn up_over<B: Backend>(
     let store = Store::open(session.layout);
     let needs = images::needs(session, &store, declared, &services, options.pull)?;
     if options.dry_run {
-        let sight = observe(session.layout, session.project)?;
         let desired = project::desired(declared, &needs.ids());
+        let look = Look::Declared(&desired, &options.choices);
+        let sight = observe(session.layout, session.project, look)?;
         let mut plan = plan_up(&desired, &sight.observed, &options.choices)?;
         plan.images = needs.to_pull();
         return Ok(UpOutcome {
@@ -62,8 +63,9 @@ pub(super) async fn up_over<B: Backend>(
         .collect();
 
     let lock = locking::lock(session).await?;
-    let sight = observe(session.layout, session.project)?;
     let desired = project::desired(declared, &ids);
+    let look = Look::Declared(&desired, &options.choices);
+    let sight = observe(session.layout, session.project, look)?;
     let plan = plan_up(&desired, &sight.observed, &options.choices)?;
     super::tell(session.sink, &plan);
     let records = Preparation {
