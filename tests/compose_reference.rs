@@ -136,6 +136,11 @@ mod tests {
     }
 
     #[test]
+    fn values_are_read_as_by_the_reference() {
+        check("values");
+    }
+
+    #[test]
     fn yaml_is_read_as_by_the_reference() {
         check("yaml");
     }

@@ -232,22 +232,23 @@ fn escape(after: &str) -> (Option<String>, usize) {
     }
 }
 
-/// `\0` and three octal digits; anything shorter stays as it is.
+/// `\0` and three octal digits; of anything else the zero goes.
 fn octal(after: &str) -> (Option<String>, usize) {
-    let digits = after
+    let length = after
         .bytes()
         .skip(1)
         .take(3)
         .take_while(u8::is_ascii_digit)
         .count();
-    let value = after
-        .get(1..4)
-        .filter(|_| digits == 3)
+    let digits = after.get(1..=length).unwrap_or_default();
+    let value = Some(digits)
+        .filter(|digits| digits.len() == 3)
         .and_then(|digits| u8::from_str_radix(digits, 8).ok());
-    match value {
-        Some(value) => (Some(char::from(value).to_string()), 4),
-        None => (None, 1 + digits),
-    }
+    let text = match value {
+        Some(value) => char::from(value).to_string(),
+        None => format!("\\{digits}"),
+    };
+    (Some(text), 1 + length)
 }
 
 /// Reads the `raw` format: `NAME=VALUE` as it stands, `#` only at the

@@ -13,13 +13,8 @@ pub(crate) fn resolve(text: &str, plain: bool, tag: Option<&Tag>) -> Result<Valu
         return Ok(if plain { resolve_plain(text) } else { string() });
     };
     if !tag.is_yaml_core_schema() {
-        // A value with a tag of its own (`!override 5`) stays text; only
-        // nothing stays nothing.
-        return Ok(if plain && is_null(text) {
-            Value::Null
-        } else {
-            string()
-        });
+        // A value with a tag of its own (`!override 5`) stays text, be it empty.
+        return Ok(string());
     }
     let wanted = tag.suffix.as_str();
     let value = match wanted {

@@ -149,11 +149,12 @@ impl Reader<'_> {
             ),
             Event::SequenceEnd | Event::MappingEnd => self.end(),
             Event::Alias(anchor) => self.alias(anchor, mark),
-            Event::DocumentStart(_) => {
-                self.anchors.clear();
-                Some(())
-            }
-            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Some(()),
+            // Anchors stay known in later documents, as the reference has it.
+            Event::Nothing
+            | Event::StreamStart
+            | Event::StreamEnd
+            | Event::DocumentStart(_)
+            | Event::DocumentEnd => Some(()),
         }
     }
 

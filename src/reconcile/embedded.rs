@@ -35,8 +35,10 @@ impl Embedded {
     }
 
     async fn ask(&self, request: Request) -> Result<(), BackendError> {
-        let client =
-            self.client.get_or_try_init(|| Client::ensure(&self.layout, &self.project)).await?;
+        let client = self
+            .client
+            .get_or_try_init(|| Client::ensure(&self.layout, &self.project))
+            .await?;
         client.call(request, &[]).await?;
         Ok(())
     }
@@ -51,13 +53,13 @@ impl Embedded {
     ) -> Result<(), BackendError> {
         let layout = self.layout.clone();
         let done = tokio::task::spawn_blocking(move || work(&layout)).await;
-        done.map_err(io::Error::other).and_then(|done| done).map_err(|source| {
-            BackendError::Volume {
+        done.map_err(io::Error::other)
+            .and_then(|done| done)
+            .map_err(|source| BackendError::Volume {
                 action,
                 name: name.to_owned(),
                 source,
-            }
-        })
+            })
     }
 }
 
@@ -65,7 +67,9 @@ impl From<ClientError> for BackendError {
     fn from(error: ClientError) -> Self {
         match error {
             ClientError::Refused(failure) => Self::Refused(failure),
-            other => Self::Unreachable {
+            other @ (ClientError::Start { .. }
+            | ClientError::Lost { .. }
+            | ClientError::Unfitting { .. }) => Self::Unreachable {
                 message: with_causes(&other),
             },
         }
@@ -94,7 +98,8 @@ fn gone_is_fine(result: Result<(), BackendError>) -> Result<(), BackendError> {
 
 impl Backend for Embedded {
     async fn ensure_network(&self, spec: &NetworkSpec) -> Result<(), BackendError> {
-        self.ask(Request::EnsureNetwork(Box::new(spec.clone()))).await
+        self.ask(Request::EnsureNetwork(Box::new(spec.clone())))
+            .await
     }
 
     async fn remove_network(&self, name: &str) -> Result<(), BackendError> {
@@ -121,8 +126,10 @@ impl Backend for Embedded {
 
     async fn remove_volume(&self, name: &str) -> Result<(), BackendError> {
         let owned = name.to_owned();
-        self.on_volume("remove", name, move |layout| volume::remove(layout, &owned).map(|_| ()))
-            .await
+        self.on_volume("remove", name, move |layout| {
+            volume::remove(layout, &owned).map(|_| ())
+        })
+        .await
     }
 
     async fn create(&self, record: &ContainerRecord) -> Result<(), BackendError> {

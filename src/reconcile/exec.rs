@@ -43,7 +43,12 @@ pub fn exec_spec(
         put("TERM", "xterm");
     }
     for (key, value) in &options.environment {
-        let of_caller = || caller.iter().find(|(name, _)| name == key).map(|(_, value)| value);
+        let of_caller = || {
+            caller
+                .iter()
+                .find(|(name, _)| name == key)
+                .map(|(_, value)| value)
+        };
         if let Some(value) = value.as_ref().or_else(of_caller) {
             put(key, value);
         }
@@ -58,7 +63,11 @@ pub fn exec_spec(
         process.set_capabilities(Some(oci_default::capabilities(CapSet::all().to_oci())));
     }
     // The container's additional groups are of its own user.
-    let groups = if options.user.is_some() { Vec::new() } else { launch.groups.clone() };
+    let groups = if options.user.is_some() {
+        Vec::new()
+    } else {
+        launch.groups.clone()
+    };
     ExecSpec {
         process,
         user: options.user.or_else(|| launch.user.clone()),

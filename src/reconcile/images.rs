@@ -32,12 +32,18 @@ pub struct Needs {
 impl Needs {
     /// Names of the images to be pulled.
     pub fn to_pull(&self) -> Vec<String> {
-        self.missing.keys().map(|(image, _)| image.clone()).collect()
+        self.missing
+            .keys()
+            .map(|(image, _)| image.clone())
+            .collect()
     }
 
     /// Ids of the images that are here, by service.
     pub fn ids(&self) -> BTreeMap<String, String> {
-        self.here.iter().map(|(service, image)| (service.clone(), image.id.clone())).collect()
+        self.here
+            .iter()
+            .map(|(service, image)| (service.clone(), image.id.clone()))
+            .collect()
     }
 }
 
@@ -57,19 +63,27 @@ pub fn needs(
     let mut needs = Needs::default();
     let mut refused = Vec::new();
     for name in services {
-        let Some(service) = project.services.get(*name) else { continue };
+        let Some(service) = project.services.get(*name) else {
+            continue;
+        };
         let image = image_name(project, name, service);
         let found = local(session, store, &image);
         let local = found.map_err(|source| image_error(name, &image, source))?;
         match decide(project, name, service, pull, local.as_ref()) {
             Ok(Choice::Use) => {
                 let facts = local.map(|found| ImageFacts::new(&image, &found));
-                needs.here.extend(facts.map(|facts| ((*name).clone(), facts)));
+                needs
+                    .here
+                    .extend(facts.map(|facts| ((*name).clone(), facts)));
             }
             Ok(Choice::Pull(platform)) => {
-                needs.missing.entry((image, platform)).or_default().push((*name).clone());
+                needs
+                    .missing
+                    .entry((image, platform))
+                    .or_default()
+                    .push((*name).clone());
             }
-            Err(diagnostic) => refused.push(diagnostic),
+            Err(diagnostic) => refused.push(*diagnostic),
         }
     }
     if refused.is_empty() {
@@ -94,23 +108,31 @@ pub async fn provide(
     if needs.missing.is_empty() {
         return Ok(here);
     }
-    let pulls = needs.missing.iter().map(|((image, platform), services)| async move {
-        let fail = |source| image_error(services.first().map_or("", String::as_str), image, source);
-        let request = PullRequest {
-            reference: Reference::parse(image).map_err(|error| fail(error.into()))?,
-            platform: platform.clone(),
-            access: session.registries.clone(),
-        };
-        let pulled = pull(store, &request, session.sink).await.map_err(fail)?;
-        Ok::<_, ReconcileError>((ImageFacts::new(image, &pulled), services))
-    });
+    let pulls = needs
+        .missing
+        .iter()
+        .map(|((image, platform), services)| async move {
+            let fail =
+                |source| image_error(services.first().map_or("", String::as_str), image, source);
+            let request = PullRequest {
+                reference: Reference::parse(image).map_err(|error| fail(error.into()))?,
+                platform: platform.clone(),
+                access: session.registries.clone(),
+            };
+            let pulled = pull(store, &request, session.sink).await.map_err(fail)?;
+            Ok::<_, ReconcileError>((ImageFacts::new(image, &pulled), services))
+        });
     let pulled = tokio::select! {
         biased;
         () = session.cancel.cancelled() => return Err(ReconcileError::Cancelled),
         pulled = try_join_all(pulls) => pulled?,
     };
     for (facts, services) in pulled {
-        here.extend(services.iter().map(|service| (service.clone(), facts.clone())));
+        here.extend(
+            services
+                .iter()
+                .map(|service| (service.clone(), facts.clone())),
+        );
     }
     Ok(here)
 }
@@ -136,12 +158,12 @@ fn decide(
     service: &Service,
     pull: Option<PullPolicy>,
     local: Option<&Image>,
-) -> Result<Choice, Diagnostic> {
+) -> Result<Choice, Box<Diagnostic>> {
     let image = image_name(project, name, service);
     if service.build.is_some() {
         return match local {
             Some(_) => Ok(Choice::Use),
-            None => Err(unbuilt(project, name, &image)),
+            None => Err(Box::new(unbuilt(project, name, &image))),
         };
     }
     let reference = Reference::parse(&image);
@@ -153,21 +175,31 @@ fn decide(
         Some(Ok(policy)) => policy,
         Some(Err(error)) => {
             let path = format!("services.{name}.pull_policy");
-            return Err(project.diagnostic(&path, error.to_string()));
+            return Err(Box::new(project.diagnostic(&path, error.to_string())));
         }
     };
-    let platform = service.platform.as_deref().and_then(|text| Platform::parse(text).ok());
+    let platform = service
+        .platform
+        .as_deref()
+        .and_then(|text| Platform::parse(text).ok());
     let path = format!("services.{name}.image");
     match pull.unwrap_or(own).decide(local, Timestamp::now()) {
         PullDecision::UseLocal => Ok(Choice::Use),
         PullDecision::Pull => Ok(Choice::Pull(platform)),
-        PullDecision::Missing => Err(project
-            .diagnostic(&path, format!("the image `{image}` is not here, and may not be pulled"))
-            .suggest(format!("pull it with `skiff pull {name}`, or load it with `skiff load`"))),
-        PullDecision::Build => Err(project.diagnostic(
+        PullDecision::Missing => Err(Box::new(
+            project
+                .diagnostic(
+                    &path,
+                    format!("the image `{image}` is not here, and may not be pulled"),
+                )
+                .suggest(format!(
+                    "pull it with `skiff pull {name}`, or load it with `skiff load`"
+                )),
+        )),
+        PullDecision::Build => Err(Box::new(project.diagnostic(
             &format!("services.{name}.pull_policy"),
             "the policy is `build`, but the service has no `build:`",
-        )),
+        ))),
     }
 }
 
@@ -187,6 +219,6 @@ fn image_error(service: &str, image: &str, source: ImageError) -> ReconcileError
     ReconcileError::Image {
         service: service.to_owned(),
         image: image.to_owned(),
-        source,
+        source: Box::new(source),
     }
 }

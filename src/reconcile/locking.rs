@@ -16,7 +16,10 @@ pub(super) async fn lock(session: &Session<'_>) -> Result<Lock, ReconcileError> 
         return Ok(lock);
     }
     session.sink.emit(Event::Note {
-        message: format!("waiting for another skiff command on project `{}`", session.project),
+        message: format!(
+            "waiting for another skiff command on project `{}`",
+            session.project
+        ),
     });
     let waiting = tokio::task::spawn_blocking(move || Lock::acquire(&path));
     tokio::select! {

@@ -77,7 +77,9 @@ fn networks(layout: &Layout) -> io::Result<BTreeMap<String, NetworkRecord>> {
     let mut found = BTreeMap::new();
     for entry in entries {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "json")
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "json")
             && let Some(record) = read_json::<NetworkRecord>(&path)?
         {
             found.insert(record.spec.name.clone(), record);

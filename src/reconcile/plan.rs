@@ -249,18 +249,12 @@ impl Plan {
 
     /// The containers to be created.
     pub fn creations(&self) -> impl Iterator<Item = (&Target, Option<&ContainerId>)> {
-        self.steps().filter_map(|(_, step)| match &step.op {
-            Op::CreateContainer { target, replaces } => Some((target, replaces.as_ref())),
-            Op::EnsureNetwork(_)
-            | Op::RemoveNetwork { .. }
-            | Op::EnsureVolume(_)
-            | Op::RemoveVolume { .. }
-            | Op::StartContainer { .. }
-            | Op::StopContainer { .. }
-            | Op::RestartContainer { .. }
-            | Op::KillContainer { .. }
-            | Op::RemoveContainer { .. }
-            | Op::WaitCondition { .. } => None,
+        self.steps().filter_map(|(_, step)| {
+            if let Op::CreateContainer { target, replaces } = &step.op {
+                Some((target, replaces.as_ref()))
+            } else {
+                None
+            }
         })
     }
 

@@ -43,8 +43,10 @@ impl Preparation<'_> {
         &self,
         plan: &Plan,
     ) -> Result<BTreeMap<String, ContainerRecord>, ReconcileError> {
-        let ids: BTreeMap<String, ContainerId> =
-            plan.creations().map(|(target, _)| (target.name.clone(), ContainerId::random())).collect();
+        let ids: BTreeMap<String, ContainerId> = plan
+            .creations()
+            .map(|(target, _)| (target.name.clone(), ContainerId::random()))
+            .collect();
         if ids.is_empty() {
             return Ok(BTreeMap::new());
         }
@@ -63,7 +65,9 @@ impl Preparation<'_> {
         let mut warnings: BTreeSet<String> = BTreeSet::new();
         let mut folders = BTreeSet::new();
         for (target, replaces) in plan.creations() {
-            let Some(id) = ids.get(&target.name) else { continue };
+            let Some(id) = ids.get(&target.name) else {
+                continue;
+            };
             match self.translate(context, target, replaces, id) {
                 Ok(translated) => {
                     warnings.extend(translated.warnings.iter().map(ToString::to_string));
@@ -80,7 +84,10 @@ impl Preparation<'_> {
             }
         }
         if !errors.is_empty() {
-            let diagnostics = errors.iter().map(|issue| issue.diagnostic(self.project)).collect();
+            let diagnostics = errors
+                .iter()
+                .map(|issue| issue.diagnostic(self.project))
+                .collect();
             return Err(ReconcileError::Refused { diagnostics });
         }
         for message in warnings {
@@ -102,7 +109,10 @@ impl Preparation<'_> {
         replaces: Option<&ContainerId>,
         id: &ContainerId,
     ) -> Result<Translated, Vec<Issue>> {
-        let own = self.oneoff.as_ref().filter(|oneoff| oneoff.name == target.name);
+        let own = self
+            .oneoff
+            .as_ref()
+            .filter(|oneoff| oneoff.name == target.name);
         let declared = self.project.services.get(&target.service);
         let service = own.map(|oneoff| &oneoff.service).or(declared);
         let (Some(service), Some(image)) = (service, self.images.get(&target.service)) else {
@@ -111,7 +121,11 @@ impl Preparation<'_> {
                 message: "has no image".to_owned(),
             }]);
         };
-        let replaced = self.sight.views.iter().find(|view| Some(&view.record.id) == replaces);
+        let replaced = self
+            .sight
+            .views
+            .iter()
+            .find(|view| Some(&view.record.id) == replaces);
         let instance = Instance {
             id: id.clone(),
             name: target.name.clone(),
@@ -130,9 +144,12 @@ impl Preparation<'_> {
     ) -> BTreeMap<String, Vec<Peer>> {
         let removed: BTreeSet<&ContainerId> = plan
             .steps()
-            .filter_map(|(_, step)| match &step.op {
-                Op::RemoveContainer { target, .. } => target.id.as_ref(),
-                _ => None,
+            .filter_map(|(_, step)| {
+                if let Op::RemoveContainer { target, .. } = &step.op {
+                    target.id.as_ref()
+                } else {
+                    None
+                }
             })
             .collect();
         let staying = self
@@ -141,19 +158,36 @@ impl Preparation<'_> {
             .containers
             .iter()
             .filter(|one| !one.oneoff && !removed.contains(&one.id))
-            .map(|one| (one.service.clone(), one.id.clone(), one.name.clone(), one.number));
+            .map(|one| {
+                (
+                    one.service.clone(),
+                    one.id.clone(),
+                    one.name.clone(),
+                    one.number,
+                )
+            });
         let new = plan
             .creations()
             .filter(|(target, _)| {
-                self.oneoff.as_ref().is_none_or(|oneoff| oneoff.name != target.name)
+                self.oneoff
+                    .as_ref()
+                    .is_none_or(|oneoff| oneoff.name != target.name)
             })
             .filter_map(|(target, _)| {
                 let id = ids.get(&target.name)?.clone();
-                Some((target.service.clone(), id, target.name.clone(), target.number))
+                Some((
+                    target.service.clone(),
+                    id,
+                    target.name.clone(),
+                    target.number,
+                ))
             });
         let mut peers: BTreeMap<String, Vec<Peer>> = BTreeMap::new();
         for (service, id, name, number) in staying.chain(new) {
-            peers.entry(service).or_default().push(Peer { id, name, number });
+            peers
+                .entry(service)
+                .or_default()
+                .push(Peer { id, name, number });
         }
         for list in peers.values_mut() {
             list.sort_by_key(|peer| peer.number);
@@ -164,25 +198,33 @@ impl Preparation<'_> {
     /// Containers of the whole machine, where a service names one.
     fn foreign_containers(&self) -> Result<BTreeMap<String, ContainerId>, ReconcileError> {
         let named = |service: &Service| {
-            service.network_mode.as_deref().is_some_and(|mode| mode.starts_with("container:"))
+            service
+                .network_mode
+                .as_deref()
+                .is_some_and(|mode| mode.starts_with("container:"))
         };
         if !self.project.services.values().any(named) {
             return Ok(BTreeMap::new());
         }
-        let found = observe::everywhere(self.session.layout).map_err(|source| {
-            ReconcileError::State {
+        let found =
+            observe::everywhere(self.session.layout).map_err(|source| ReconcileError::State {
                 action: "read the containers of this machine".to_owned(),
                 source,
-            }
-        })?;
-        Ok(found.into_iter().map(|(name, (_, id))| (name, id)).collect())
+            })?;
+        Ok(found
+            .into_iter()
+            .map(|(name, (_, id))| (name, id))
+            .collect())
     }
 }
 
 /// Makes a folder with its parents, all that is new owned by the user who
 /// called: what is outside the data root is theirs.
 fn make_folder(folder: &Path, owner: Option<(u32, u32)>) -> std::io::Result<()> {
-    let missing: Vec<&Path> = folder.ancestors().take_while(|part| !part.exists()).collect();
+    let missing: Vec<&Path> = folder
+        .ancestors()
+        .take_while(|part| !part.exists())
+        .collect();
     fs::create_dir_all(folder)?;
     if let Some((uid, gid)) = owner {
         for part in missing {

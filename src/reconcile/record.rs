@@ -30,11 +30,20 @@ pub(super) fn remember(session: &Session<'_>, project: &Project) -> Result<(), R
         version: VERSION,
         name: project.name.clone(),
         working_dir: project.working_dir.display().to_string(),
-        config_files: project.compose_files.iter().map(|file| file.display().to_string()).collect(),
+        config_files: project
+            .compose_files
+            .iter()
+            .map(|file| file.display().to_string())
+            .collect(),
         model: project.canonical_json(),
     };
     // A record that cannot be read is written anew.
-    if atomic::read_json::<ProjectRecord>(&path).ok().flatten().as_ref() == Some(&record) {
+    if atomic::read_json::<ProjectRecord>(&path)
+        .ok()
+        .flatten()
+        .as_ref()
+        == Some(&record)
+    {
         return Ok(());
     }
     atomic::write_json(&path, &record, Durability::ThisBoot).map_err(|source| {

@@ -86,7 +86,7 @@ pub struct UpOutcome {
 }
 
 /// What `run` asks for, beside the service as declared.
-#[derive(Default, Clone)]
+#[derive(Debug, Default, Clone)]
 pub struct RunOptions {
     /// Dependencies, `--pull` and such, as for `up`; its `services` is not read.
     pub choices: UpChoices,
@@ -131,12 +131,12 @@ pub enum ReconcileError {
         image: String,
         /// Why.
         #[source]
-        source: ImageError,
+        source: Box<ImageError>,
     },
     /// A record could not be read or written.
     #[error("cannot {action}")]
     State {
-        /// `read the containers of project `x``.
+        /// `read the volumes`, say.
         action: String,
         /// What the file system said.
         #[source]
@@ -151,13 +151,19 @@ pub enum ReconcileError {
 }
 
 fn first_line(diagnostics: &[Diagnostic]) -> String {
-    diagnostics.first().map(|one| one.message.clone()).unwrap_or_default()
+    diagnostics
+        .first()
+        .map(|one| one.message.clone())
+        .unwrap_or_default()
 }
 
 impl ReconcileError {
     /// Whether the user asked for it (exit code 130).
     pub fn is_cancelled(&self) -> bool {
-        matches!(self, Self::Cancelled | Self::Execute(ExecuteError::Cancelled { .. }))
+        matches!(
+            self,
+            Self::Cancelled | Self::Execute(ExecuteError::Cancelled { .. })
+        )
     }
 
     /// What to do about it, where that is known.
@@ -175,7 +181,10 @@ impl ReconcileError {
             | Self::State { .. }
             | Self::Cancelled => None,
         };
-        let failed = self.failures().iter().filter_map(|one| one.source.as_ref().and_then(hint));
+        let failed = self
+            .failures()
+            .iter()
+            .filter_map(|one| one.source.as_ref().and_then(hint));
         let mut hints: Vec<String> = own.into_iter().chain(failed).collect();
         hints.dedup();
         hints
@@ -199,7 +208,10 @@ impl ReconcileError {
 
 /// A target as a member, its id looked up among those that were just made.
 pub(super) fn member(target: &Target, made: &BTreeMap<String, ContainerId>) -> Option<Member> {
-    let id = target.id.clone().or_else(|| made.get(&target.name).cloned())?;
+    let id = target
+        .id
+        .clone()
+        .or_else(|| made.get(&target.name).cloned())?;
     Some(Member {
         id,
         name: target.name.clone(),

@@ -21,11 +21,12 @@ impl Words {
     /// The words for an operation.
     pub fn of(op: &Op) -> Self {
         let (started, done) = match op {
-            Op::EnsureNetwork(_) | Op::EnsureVolume(_) => (Some("Creating"), Some("Created")),
+            Op::EnsureNetwork(_)
+            | Op::EnsureVolume(_)
+            | Op::CreateContainer { replaces: None, .. } => (Some("Creating"), Some("Created")),
             Op::RemoveNetwork { .. } | Op::RemoveVolume { .. } => {
                 (Some("Removing"), Some("Removed"))
             }
-            Op::CreateContainer { replaces: None, .. } => (Some("Creating"), Some("Created")),
             // Stopping the old one was announced already.
             Op::CreateContainer { .. } => (None, Some("Recreated")),
             Op::StartContainer { .. } => (Some("Starting"), Some("Started")),

@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
+use super::ContainerId;
 use super::atomic::{self, Durability};
 use super::id::random_hex;
 use super::layout::Layout;
 use super::lock::Lock;
-use super::ContainerId;
 
 /// Who uses a volume, in its folder.
 const USERS: &str = "users";
@@ -213,7 +213,10 @@ fn lock_path(layout: &Layout, name: &str) -> PathBuf {
 }
 
 fn missing(name: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::NotFound, format!("there is no volume `{name}`"))
+    io::Error::new(
+        io::ErrorKind::NotFound,
+        format!("there is no volume `{name}`"),
+    )
 }
 
 /// Whether such a volume can be made here.
@@ -225,7 +228,9 @@ fn check(wanted: &VolumeRecord) -> io::Result<()> {
     };
     if !matches!(wanted.driver.as_str(), "" | "local") {
         let driver = &wanted.driver;
-        return unsupported(format!("driver `{driver}` does not exist here, only `local` does"));
+        return unsupported(format!(
+            "driver `{driver}` does not exist here, only `local` does"
+        ));
     }
     let known = |key: &String| matches!(key.as_str(), "type" | "o" | "device");
     if let Some(key) = wanted.driver_opts.keys().find(|key| !known(key)) {
@@ -235,7 +240,9 @@ fn check(wanted: &VolumeRecord) -> io::Result<()> {
     match (option("type"), option("o"), option("device")) {
         (None, None, None) => Ok(()),
         (None | Some("none" | "bind"), Some(flags), Some(device))
-            if flags.split(',').any(|flag| matches!(flag, "bind" | "rbind")) =>
+            if flags
+                .split(',')
+                .any(|flag| matches!(flag, "bind" | "rbind")) =>
         {
             if device.starts_with('/') {
                 Ok(())
@@ -295,13 +302,19 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let layout = Layout::new(root.path().join("data"), root.path().join("run"));
         ensure(&layout, &volume("v")).unwrap();
-        let user = VolumeUser { project: "p".to_owned(), id: ContainerId::random() };
+        let user = VolumeUser {
+            project: "p".to_owned(),
+            id: ContainerId::random(),
+        };
         let config = layout.container("p", &user.id).join("config.json");
         fs::create_dir_all(config.parent().unwrap()).unwrap();
         fs::write(&config, "{}").unwrap();
         add_user(&layout, "v", &user).unwrap();
         assert_eq!(users(&layout, "v").unwrap(), [user.clone()]);
-        assert_eq!(remove(&layout, "v").unwrap_err().kind(), io::ErrorKind::ResourceBusy);
+        assert_eq!(
+            remove(&layout, "v").unwrap_err().kind(),
+            io::ErrorKind::ResourceBusy
+        );
         fs::remove_file(&config).unwrap();
         assert!(remove(&layout, "v").unwrap());
         let error = add_user(&layout, "v", &user).unwrap_err();
@@ -313,7 +326,10 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let layout = Layout::new(root.path().join("data"), root.path().join("run"));
         let options = |list: &[(&str, &str)]| VolumeRecord {
-            driver_opts: list.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
+            driver_opts: list
+                .iter()
+                .map(|(k, v)| ((*k).into(), (*v).into()))
+                .collect(),
             ..volume("v")
         };
         for bad in [
@@ -326,7 +342,11 @@ mod tests {
             assert_eq!(error.kind(), io::ErrorKind::Unsupported, "{bad:?}");
         }
         let shown = root.path().to_str().unwrap();
-        ensure(&layout, &options(&[("type", "none"), ("o", "bind"), ("device", shown)])).unwrap();
+        ensure(
+            &layout,
+            &options(&[("type", "none"), ("o", "bind"), ("device", shown)]),
+        )
+        .unwrap();
         assert_eq!(folder(&layout, "v").unwrap(), root.path());
         assert!(remove(&layout, "v").unwrap());
         assert!(root.path().exists());

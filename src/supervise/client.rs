@@ -109,6 +109,19 @@ impl Client {
     /// # Errors
     /// It cannot be started, with its own words for why.
     pub async fn ensure(layout: &Layout, project: &str) -> Result<Self, ClientError> {
+        Self::ensure_from(layout, project, binary::own).await
+    }
+
+    /// As [`Client::ensure`], where they are to run from another binary than
+    /// the caller's, which must be skiff too.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn ensure_from(
+        layout: &Layout,
+        project: &str,
+        program: impl FnOnce() -> io::Result<OwnedFd>,
+    ) -> Result<Self, ClientError> {
         if let Some(client) = Self::connect(layout, project).await? {
             return Ok(client);
         }
@@ -123,7 +136,9 @@ impl Client {
         if let Some(client) = Self::connect(layout, project).await? {
             return Ok(client);
         }
-        let words = start(layout, project, lock).map_err(|error| start_error(project, &error))?;
+        let words = program()
+            .and_then(|program| start(layout, project, &program, lock))
+            .map_err(|error| start_error(project, &error))?;
         match Self::connect(layout, project).await? {
             Some(client) => Ok(client),
             None => Err(ClientError::Start {
@@ -141,7 +156,11 @@ impl Client {
     ///
     /// # Errors
     /// The supervisor's reason, or the conversation broke.
-    pub async fn call(&self, request: Request, fds: &[BorrowedFd<'_>]) -> Result<Answer, ClientError> {
+    pub async fn call(
+        &self,
+        request: Request,
+        fds: &[BorrowedFd<'_>],
+    ) -> Result<Answer, ClientError> {
         let mut conversation = self.start(request, fds).await?;
         loop {
             let answer = conversation.next().await?;
@@ -169,9 +188,17 @@ impl Client {
                 .and_then(|stream| stream.ok_or_else(|| io::ErrorKind::NotFound.into()))
                 .map_err(|error| self.lost(error))?,
         };
-        let call = Call { version: WIRE_VERSION, request };
-        frame::send(&stream, &call, fds).await.map_err(|error| self.lost(error))?;
-        Ok(Conversation { project: self.project.clone(), stream })
+        let call = Call {
+            version: WIRE_VERSION,
+            request,
+        };
+        frame::send(&stream, &call, fds)
+            .await
+            .map_err(|error| self.lost(error))?;
+        Ok(Conversation {
+            project: self.project.clone(),
+            stream,
+        })
     }
 
     /// Waits until a container is in this condition.
@@ -179,7 +206,10 @@ impl Client {
     /// # Errors
     /// [`Failure::Condition`] where it can no longer come true.
     pub async fn wait(&self, id: &ContainerId, condition: Condition) -> Result<(), ClientError> {
-        let request = Request::Wait { id: id.clone(), condition };
+        let request = Request::Wait {
+            id: id.clone(),
+            condition,
+        };
         self.call(request, &[]).await.map(drop)
     }
 
@@ -209,7 +239,10 @@ impl Client {
     }
 
     fn lost(&self, source: io::Error) -> ClientError {
-        ClientError::Lost { project: self.project.clone(), source }
+        ClientError::Lost {
+            project: self.project.clone(),
+            source,
+        }
     }
 }
 
@@ -227,14 +260,20 @@ impl Conversation {
     /// The supervisor's reason, or the conversation broke; an end without a
     /// last answer is such a break.
     pub async fn next(&mut self) -> Result<Answer, ClientError> {
-        let lost = |source| ClientError::Lost { project: self.project.clone(), source };
+        let lost = |source| ClientError::Lost {
+            project: self.project.clone(),
+            source,
+        };
         let frame = frame::receive(&self.stream)
             .await
             .map_err(lost)?
             .ok_or_else(|| lost(io::Error::from(io::ErrorKind::UnexpectedEof)))?;
         match frame.parse().map_err(lost)? {
             Reply::Failed(failure) => Err(ClientError::Refused(failure)),
-            reply => Ok(Answer { reply, fds: frame.fds }),
+            reply => Ok(Answer {
+                reply,
+                fds: frame.fds,
+            }),
         }
     }
 
@@ -267,11 +306,13 @@ fn start_error(project: &str, error: &io::Error) -> ClientError {
 
 /// Starts keeper and supervisor and waits until they can be talked to, or have
 /// failed; returns what they said of a failure.
-fn start(layout: &Layout, project: &str, lock: Lock) -> io::Result<String> {
-    let identity = Identity { project: project.to_owned(), layout: layout.clone() };
+fn start(layout: &Layout, project: &str, program: &OwnedFd, lock: Lock) -> io::Result<String> {
+    let identity = Identity {
+        project: project.to_owned(),
+        layout: layout.clone(),
+    };
     let (mut ready, writer) = io::pipe()?;
-    let program = binary::own()?;
-    let mut command = binary::command(&program, keeper::COMMAND);
+    let mut command = binary::command(program, keeper::COMMAND);
     command
         .arg(Stage::Fresh.word())
         .args(identity.args())
@@ -294,7 +335,10 @@ fn start(layout: &Layout, project: &str, lock: Lock) -> io::Result<String> {
 fn connect(layout: &Layout, project: &str) -> io::Result<Option<UnixStream>> {
     let control = layout.control_socket(project);
     let absent = |error: &io::Error| {
-        matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+        matches!(
+            error.kind(),
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+        )
     };
     let connected = fs::File::open(layout.run_project(project)).and_then(|folder| {
         let name = control.file_name().unwrap_or_default();
@@ -313,5 +357,7 @@ fn connect(layout: &Layout, project: &str) -> io::Result<Option<UnixStream>> {
 /// The path of a socket by its folder's descriptor: the address of a socket
 /// has room for 107 bytes, which a long run root exceeds.
 pub(super) fn short_path(folder: &fs::File, name: impl AsRef<Path>) -> PathBuf {
-    Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name)
+    Path::new("/proc/self/fd")
+        .join(folder.as_raw_fd().to_string())
+        .join(name)
 }

@@ -9,8 +9,8 @@ use serde::Deserialize;
 
 use super::launch::NetworkMode;
 use super::record::{ContainerRecord, ExitRecord, RECORD_VERSION, RunRecord, RunState};
-pub use crate::engine::process::boot_id;
 use crate::engine::process::ProcessIdentity;
+pub use crate::engine::process::boot_id;
 use crate::state::atomic::read_json;
 use crate::state::{ContainerId, Layout};
 
@@ -46,9 +46,10 @@ impl ContainerView {
             NetworkMode::Host => vec!["host".to_owned()],
             NetworkMode::None => vec!["none".to_owned()],
             NetworkMode::Container(_) => Vec::new(),
-            NetworkMode::Networks(endpoints) => {
-                endpoints.iter().map(|endpoint| endpoint.network.clone()).collect()
-            }
+            NetworkMode::Networks(endpoints) => endpoints
+                .iter()
+                .map(|endpoint| endpoint.network.clone())
+                .collect(),
         }
     }
 
@@ -76,7 +77,9 @@ pub fn containers(layout: &Layout, project: &str) -> io::Result<Vec<ContainerVie
     let boot_id = boot_id()?;
     let mut views = Vec::new();
     for name in folder(&layout.project(project).join("containers"))? {
-        let Some(id) = ContainerId::parse(&name) else { continue };
+        let Some(id) = ContainerId::parse(&name) else {
+            continue;
+        };
         if let Some(view) = container(layout, project, &id, &boot_id)? {
             views.push(view);
         }
@@ -104,7 +107,12 @@ pub fn container(
     let run: Option<RunRecord> = read_json(&layout.run_record(project, id))?
         .filter(|run: &RunRecord| run.boot_id == boot_id);
     let state = state(run.as_ref(), exit.as_ref());
-    Ok(Some(ContainerView { record, run, exit, state }))
+    Ok(Some(ContainerView {
+        record,
+        run,
+        exit,
+        state,
+    }))
 }
 
 /// A container's durable record; `None` where it has none, or only the
@@ -146,7 +154,10 @@ struct Versioned {
 /// The folder cannot be read.
 pub fn container_ids(layout: &Layout, project: &str) -> io::Result<Vec<ContainerId>> {
     let names = folder(&layout.project(project).join("containers"))?;
-    Ok(names.iter().filter_map(|name| ContainerId::parse(name)).collect())
+    Ok(names
+        .iter()
+        .filter_map(|name| ContainerId::parse(name))
+        .collect())
 }
 
 /// Where a container's logs are.
@@ -184,7 +195,10 @@ fn state(run: Option<&RunRecord>, exit: Option<&ExitRecord>) -> RunState {
 /// Whether the recorded process lives: a process of that number that began at
 /// that time, and is no zombie.
 fn is_alive(run: &RunRecord) -> bool {
-    let identity = ProcessIdentity { pid: run.pid, start_time: run.start_time };
+    let identity = ProcessIdentity {
+        pid: run.pid,
+        start_time: run.start_time,
+    };
     run.pid > 0 && identity.still_running()
 }
 

@@ -295,6 +295,11 @@ fn mounts_that_cannot_be_are_named() {
             assert_eq!(machine.run(&["true"]).error().to_string(), message);
             machine.oci().mounts_mut().as_mut().unwrap().pop();
         }
+        symlink("/proc/self", machine.image("trick")).unwrap();
+        machine.mount("/trick/attr", "bind", &folder, &["bind"]);
+        let error = machine.run(&["true"]).error().to_string();
+        assert!(error.contains("inside /proc"), "{error}");
+        machine.oci().mounts_mut().as_mut().unwrap().pop();
         machine.mount("/x", "tmpfs", "tmpfs", &["sizes=1"]);
         let error = machine.run(&["true"]).error().to_string();
         assert!(

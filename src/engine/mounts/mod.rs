@@ -1,8 +1,8 @@
 //! Everything that is mounted inside a container's root.
 //!
 //! Sources on the host are opened before the mount namespace is cut off
-//! ([`Prepared::collect`]); targets are resolved inside the root and handed to
-//! the kernel as descriptors, never as text ([`Prepared::apply`]). The OCI
+//! (`Prepared::collect`); targets are resolved inside the root and handed to
+//! the kernel as descriptors, never as text (`Prepared::apply`). The OCI
 //! runtime spec's `mounts` chapter and mount(8) say what the options mean.
 
 mod cgroup;
@@ -17,7 +17,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use oci_spec::runtime::Mount;
-use rustix::fs::{FileType, Mode, OFlags, fstat};
+use rustix::fs::{FileType, Mode, OFlags, PROC_SUPER_MAGIC, fstat, fstatfs};
 use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, MountPropagationFlags};
 
@@ -26,7 +26,7 @@ use self::options::Options;
 use super::init::error::{Step, StepResult, from_fs, plain};
 use super::init::identity::Accounts;
 use super::inroot::Root;
-use super::spec::{InitSpec, InlineFile, VolumeMount};
+use super::spec::{InitError, InitSpec, InlineFile, VolumeMount};
 use super::sys::helpers::{self, Depth};
 use super::sys::{self, MountChange};
 
@@ -196,7 +196,7 @@ impl Entry<'_> {
     }
 
     fn attach(&self, root: &Root, mount: &OwnedFd) -> StepResult<()> {
-        check_target(self.target)?;
+        let in_proc = check_target(self.target)?;
         let status = fstat(mount).on(STEP, self.target.display())?;
         let folder = FileType::from_raw_mode(status.st_mode) == FileType::Directory;
         let target = if folder {
@@ -221,6 +221,11 @@ impl Entry<'_> {
             }
             other => other.on("make the mount target", self.target.display())?,
         };
+        // A link of the image may lead there as well.
+        let kind = fstatfs(&target).on(STEP, self.target.display())?.f_type;
+        if kind == PROC_SUPER_MAGIC && !in_proc {
+            return Err(inside_proc(self.target));
+        }
         helpers::attach_mount(mount.as_fd(), target.as_fd()).on(STEP, self.target.display())
     }
 }
@@ -296,8 +301,9 @@ fn make_private(mount: &OwnedFd, read_only: bool) -> std::io::Result<()> {
     sys::mount_setattr(mount.as_fd(), c"", change)
 }
 
-/// What must not be mounted over: the root itself and most of `/proc`.
-fn check_target(target: &Path) -> StepResult<()> {
+/// What must not be mounted over: the root itself and most of `/proc`. True
+/// for a target in `/proc` that may be.
+fn check_target(target: &Path) -> StepResult<bool> {
     let mut components = target.components();
     if !target.is_absolute() || target == Path::new("/") {
         return Err(plain(
@@ -308,15 +314,17 @@ fn check_target(target: &Path) -> StepResult<()> {
     }
     components.next();
     let Ok(inside) = components.as_path().strip_prefix("proc") else {
-        return Ok(());
+        return Ok(false);
     };
     let allowed =
         inside.as_os_str().is_empty() || PROC_TARGETS.iter().any(|path| inside == Path::new(path));
-    allowed.then_some(()).ok_or_else(|| {
-        plain(
-            STEP,
-            target.display(),
-            "it is inside /proc, where nothing may be mounted",
-        )
-    })
+    allowed.then_some(true).ok_or_else(|| inside_proc(target))
+}
+
+fn inside_proc(target: &Path) -> InitError {
+    plain(
+        STEP,
+        target.display(),
+        "it is inside /proc, where nothing may be mounted",
+    )
 }

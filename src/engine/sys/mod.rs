@@ -1,7 +1,7 @@
 //! System calls for which neither rustix nor nix has a safe function, and the
 //! small compositions of several calls that the rest of the engine uses.
 //!
-//! This is the only module of the crate with unsafe code. [`raw`] holds one
+//! Beside `sys_bpf`, this is the only module of the crate with unsafe code. `raw` holds one
 //! function per call and names the kernel that brought it; [`helpers`] holds
 //! what is built from them, with the ways round what is newer than Linux 5.15.
 #![expect(
@@ -13,8 +13,8 @@ pub mod helpers;
 mod pidfd;
 mod raw;
 
-pub(crate) use raw::{CloneFlags, Cloned, clone_process};
 pub use pidfd::pidfd_exit_status;
+pub(crate) use raw::{CloneFlags, Cloned, clone_process};
 pub use raw::{
     Forked, MountChange, close_on_exec_from, close_range, exit_now, fork_single_threaded,
     join_new_session_keyring, mount_setattr, reset_scheduling, reset_signals, set_seccomp_filter,

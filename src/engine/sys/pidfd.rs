@@ -1,4 +1,4 @@
-//! What a pidfd remembers of a process that was reaped (ioctl_pidfd(2)).
+//! What a pidfd remembers of a process that was reaped (`ioctl_pidfd(2)`).
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -19,7 +19,7 @@ const PIDFD_GET_INFO: libc::Ioctl = 0xc040_ff0b_u32 as libc::Ioctl;
 const PIDFD_INFO_EXIT: u64 = 1 << 3;
 
 /// The wait status of a process that was reaped by someone else
-/// (PIDFD_GET_INFO with PIDFD_INFO_EXIT, Linux 6.15); `None` where the kernel
+/// (`PIDFD_GET_INFO` with `PIDFD_INFO_EXIT`, Linux 6.15); `None` where the kernel
 /// has none to tell.
 ///
 /// # Errors
@@ -31,13 +31,7 @@ pub fn pidfd_exit_status(pidfd: impl AsFd) -> io::Result<Option<i32>> {
     };
     // SAFETY: `info` is a `struct pidfd_info` of the size in the request's
     // number, and lives over the call.
-    let result = unsafe {
-        libc::ioctl(
-            pidfd.as_fd().as_raw_fd(),
-            PIDFD_GET_INFO,
-            &raw mut info,
-        )
-    };
+    let result = unsafe { libc::ioctl(pidfd.as_fd().as_raw_fd(), PIDFD_GET_INFO, &raw mut info) };
     if result < 0 {
         return Err(io::Error::last_os_error());
     }

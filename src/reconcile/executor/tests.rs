@@ -193,19 +193,19 @@ async fn run(fake: &Fake, plan: &Plan, on_failure: OnFailure) -> Outcome {
     }
 }
 
-fn failed() -> Option<Failure> {
-    Some(Failure::Other {
+fn failed() -> Failure {
+    Failure::Other {
         message: "it broke".to_owned(),
         hint: Some("mend it".to_owned()),
-    })
+    }
 }
 
-fn condition(what: &str, code: Option<i32>) -> Option<Failure> {
-    Some(Failure::Condition {
+fn condition(what: &str, code: Option<i32>) -> Failure {
+    Failure::Condition {
         name: "p-s1-1".to_owned(),
         what: what.to_owned(),
         code,
-    })
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -259,8 +259,8 @@ async fn parallelism_is_bounded_for_work_and_not_for_stops_and_waits() {
 #[tokio::test(start_paused = true)]
 async fn failure_of_up_finishes_what_runs_and_begins_nothing_more() {
     let fake = Fake::default()
-        .with("start 1", 10, failed())
-        .with("start 2", 50, failed())
+        .with("start 1", 10, Some(failed()))
+        .with("start 2", 50, Some(failed()))
         .with("wait 4", 3_600_000, None);
     let ops = [
         start(1),
@@ -286,7 +286,7 @@ async fn failure_of_up_finishes_what_runs_and_begins_nothing_more() {
 
 #[tokio::test(start_paused = true)]
 async fn failure_of_down_goes_on_with_all_that_does_not_depend_on_it() {
-    let fake = Fake::default().with("stop 1", 10, failed());
+    let fake = Fake::default().with("stop 1", 10, Some(failed()));
     let ops = [stop(1), stop(2), stop(3), stop(4)];
     let outcome = run(&fake, &plan(&ops, &[(0, 1), (2, 3)]), OnFailure::Continue).await;
     let ExecuteError::Failed { failures } = outcome.result.unwrap_err() else {
@@ -299,7 +299,7 @@ async fn failure_of_down_goes_on_with_all_that_does_not_depend_on_it() {
 #[tokio::test(start_paused = true)]
 async fn failed_gates_are_told_in_docker_composes_words() {
     let text = |condition, failure| async move {
-        let fake = Fake::default().with("wait 1", 1, failure);
+        let fake = Fake::default().with("wait 1", 1, Some(failure));
         let ops = [wait(1, condition, Otherwise::DependencyFailed), start(2)];
         let outcome = run(&fake, &plan(&ops, &[(0, 1)]), OnFailure::Finish).await;
         assert_eq!(outcome.log, ["wait 1"]);
@@ -325,7 +325,7 @@ async fn failed_gates_are_told_in_docker_composes_words() {
 
 #[tokio::test(start_paused = true)]
 async fn optional_dependency_that_fails_is_a_warning() {
-    let fake = Fake::default().with("wait 1", 1, condition("is unhealthy", None));
+    let fake = Fake::default().with("wait 1", 1, Some(condition("is unhealthy", None)));
     let ops = [wait(1, Condition::Healthy, Otherwise::Warn), start(2)];
     let outcome = run(&fake, &plan(&ops, &[(0, 1)]), OnFailure::Finish).await;
     outcome.result.unwrap();
@@ -493,7 +493,7 @@ proptest! {
         let ops: Vec<Op> = (0..graph.len()).map(start).collect();
         let mut unreachable = BTreeSet::new();
         for (number, (deps, takes, fails)) in graph.iter().enumerate() {
-            let failure = fails.then(failed).flatten();
+            let failure = fails.then(failed);
             fake = fake.with(&format!("start {number}"), *takes, failure);
             edges.extend(deps.iter().map(|dep| (*dep, number)));
             if deps.iter().any(|dep| unreachable.contains(dep) || graph[*dep].2) {

@@ -45,7 +45,10 @@ pub(super) async fn down_over<B: Backend>(
     super::tell(session.sink, &plan);
     if plan.is_empty() && sight.observed.containers.is_empty() {
         session.sink.emit(Event::Warning {
-            message: format!("No resource found to remove for project {:?}.", session.project),
+            message: format!(
+                "No resource found to remove for project {:?}.",
+                session.project
+            ),
         });
     }
     let executor = Executor {

@@ -42,9 +42,8 @@ pub async fn start(
     project: Option<&Project>,
     services: &[String],
 ) -> Result<Plan, ReconcileError> {
-    let plan = |desired: Option<&Desired>, observed: &Observed| {
-        plan_start(desired, observed, services)
-    };
+    let plan =
+        |desired: Option<&Desired>, observed: &Observed| plan_start(desired, observed, services);
     walk(session, project, OnFailure::Finish, plan).await
 }
 

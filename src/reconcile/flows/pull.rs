@@ -45,7 +45,10 @@ pub async fn pull(
     choices: &PullChoices,
 ) -> Result<(), ReconcileError> {
     let desired = project::desired(declared, &BTreeMap::new());
-    select::check_names(&choices.services, declared.services.keys().map(String::as_str))?;
+    select::check_names(
+        &choices.services,
+        declared.services.keys().map(String::as_str),
+    )?;
     let wanted = if choices.services.is_empty() {
         declared.services.keys().cloned().collect()
     } else if choices.include_deps {
@@ -55,7 +58,11 @@ pub async fn pull(
     };
     let store = Store::open(session.layout);
     let mut pulls: Vec<Pull> = Vec::new();
-    for (name, service) in declared.services.iter().filter(|(name, _)| wanted.contains(*name)) {
+    for (name, service) in declared
+        .services
+        .iter()
+        .filter(|(name, _)| wanted.contains(*name))
+    {
         let pull = Pull::of(name, service, choices, &store)
             .map_err(|source| image_error(name, service.image.as_deref().unwrap_or(""), source))?;
         pulls.extend(pull);
@@ -98,7 +105,9 @@ impl Pull {
         choices: &PullChoices,
         store: &Store,
     ) -> Result<Option<Self>, ImageError> {
-        let Some(image) = service.image.clone() else { return Ok(None) };
+        let Some(image) = service.image.clone() else {
+            return Ok(None);
+        };
         let buildable = service.build.is_some();
         if is_toolbox(&Reference::parse(&image)?) || (buildable && choices.ignore_buildable) {
             return Ok(None);
@@ -108,11 +117,17 @@ impl Pull {
             None => PullPolicy::Always,
         };
         let local = store.find(&image)?;
-        let decision = choices.policy.unwrap_or(own).decide(local.as_ref(), Timestamp::now());
+        let decision = choices
+            .policy
+            .unwrap_or(own)
+            .decide(local.as_ref(), Timestamp::now());
         Ok((decision == PullDecision::Pull).then(|| Self {
             service: name.to_owned(),
             image,
-            platform: service.platform.as_deref().and_then(|text| Platform::parse(text).ok()),
+            platform: service
+                .platform
+                .as_deref()
+                .and_then(|text| Platform::parse(text).ok()),
             optional: buildable,
         }))
     }
@@ -131,6 +146,6 @@ fn image_error(service: &str, image: &str, source: ImageError) -> ReconcileError
     ReconcileError::Image {
         service: service.to_owned(),
         image: image.to_owned(),
-        source,
+        source: Box::new(source),
     }
 }

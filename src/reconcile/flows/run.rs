@@ -39,7 +39,10 @@ pub(super) async fn run_prepare_over<B: Backend>(
     name: &str,
     options: &RunOptions,
 ) -> Result<Prepared, ReconcileError> {
-    select::check_names(&[name.to_owned()], declared.services.keys().map(String::as_str))?;
+    select::check_names(
+        &[name.to_owned()],
+        declared.services.keys().map(String::as_str),
+    )?;
     let Some(service) = declared.services.get(name) else {
         return Err(PlanError::NoSuchService {
             name: name.to_owned(),
@@ -65,13 +68,19 @@ pub(super) async fn run_prepare_over<B: Backend>(
     }
     let wanted = select::with_dependencies(&[name.to_owned()], &edges);
     declared.services.insert(name.to_owned(), changed.clone());
-    let services: Vec<&String> =
-        declared.services.keys().filter(|one| wanted.contains(*one)).collect();
+    let services: Vec<&String> = declared
+        .services
+        .keys()
+        .filter(|one| wanted.contains(*one))
+        .collect();
     super::up::check(session, &declared, &services)?;
     let store = Store::open(session.layout);
     let needs = images::needs(session, &store, &declared, &services, options.pull)?;
     let images = images::provide(session, &store, needs).await?;
-    let ids = images.iter().map(|(name, image)| (name.clone(), image.id.clone())).collect();
+    let ids = images
+        .iter()
+        .map(|(name, image)| (name.clone(), image.id.clone()))
+        .collect();
 
     let lock = locking::lock(session).await?;
     let sight = observe(session.layout, session.project)?;
@@ -95,8 +104,10 @@ pub(super) async fn run_prepare_over<B: Backend>(
     }
     .records(&plan)?;
     record::remember(session, &declared)?;
-    let made: BTreeMap<_, _> =
-        records.iter().map(|(name, record)| (name.clone(), record.id.clone())).collect();
+    let made: BTreeMap<_, _> = records
+        .iter()
+        .map(|(name, record)| (name.clone(), record.id.clone()))
+        .collect();
     Executor {
         backend,
         sink: session.sink,

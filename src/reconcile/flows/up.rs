@@ -19,7 +19,7 @@ use super::super::session::{
     Member, ReconcileError, Session, UpOptions, UpOutcome, Watcher, member,
 };
 use super::super::translate::project;
-use super::super::{images, refuse, record};
+use super::super::{images, record, refuse};
 
 /// Brings the project up as it is declared.
 ///
@@ -56,7 +56,10 @@ pub(super) async fn up_over<B: Backend>(
         });
     }
     let images = images::provide(session, &store, needs).await?;
-    let ids = images.iter().map(|(name, image)| (name.clone(), image.id.clone())).collect();
+    let ids = images
+        .iter()
+        .map(|(name, image)| (name.clone(), image.id.clone()))
+        .collect();
 
     let lock = locking::lock(session).await?;
     let sight = observe(session.layout, session.project)?;
@@ -73,8 +76,15 @@ pub(super) async fn up_over<B: Backend>(
     .records(&plan)?;
     record::remember(session, declared)?;
 
-    let made = records.iter().map(|(name, record)| (name.clone(), record.id.clone())).collect();
-    let containers = members(&plan, &made, &select::dependency_order(&select::edges_of_desired(&desired))?);
+    let made = records
+        .iter()
+        .map(|(name, record)| (name.clone(), record.id.clone()))
+        .collect();
+    let containers = members(
+        &plan,
+        &made,
+        &select::dependency_order(&select::edges_of_desired(&desired))?,
+    );
     if let Some(watcher) = options.watcher {
         watcher.planned(&containers);
     }
@@ -99,7 +109,10 @@ fn selected<'p>(
     options: &UpOptions<'_>,
 ) -> Result<Vec<&'p String>, ReconcileError> {
     let choices = &options.choices;
-    select::check_names(&choices.services, declared.services.keys().map(String::as_str))?;
+    select::check_names(
+        &choices.services,
+        declared.services.keys().map(String::as_str),
+    )?;
     let chosen = |name: &&String| {
         !choices.no_deps || choices.services.is_empty() || choices.services.contains(*name)
     };
@@ -108,7 +121,11 @@ fn selected<'p>(
     }
     let edges = select::edges_of_desired(&project::desired(declared, &BTreeMap::new()));
     let wanted = select::with_dependencies(&choices.services, &edges);
-    Ok(declared.services.keys().filter(|name| wanted.contains(*name)).collect())
+    Ok(declared
+        .services
+        .keys()
+        .filter(|name| wanted.contains(*name))
+        .collect())
 }
 
 /// Refuses what the engine cannot do, all at once; tells what has no effect.
@@ -118,8 +135,9 @@ pub(super) fn check(
     services: &[&String],
 ) -> Result<(), ReconcileError> {
     let found = refuse::refusals(declared, services);
-    let (errors, warnings): (Vec<_>, Vec<_>) =
-        found.into_iter().partition(|one| one.severity == Severity::Error);
+    let (errors, warnings): (Vec<_>, Vec<_>) = found
+        .into_iter()
+        .partition(|one| one.severity == Severity::Error);
     for warning in warnings {
         session.sink.emit(Event::Warning {
             message: format!("{}: {}", warning.path, warning.message),
@@ -135,26 +153,19 @@ pub(super) fn check(
 }
 
 /// The containers that are there when the plan is walked, in dependency order.
-fn members(
-    plan: &Plan,
-    made: &BTreeMap<String, ContainerId>,
-    order: &[String],
-) -> Vec<Member> {
+fn members(plan: &Plan, made: &BTreeMap<String, ContainerId>, order: &[String]) -> Vec<Member> {
     let kept = plan.kept.iter().map(|kept| &kept.target);
-    let others = plan.steps().filter_map(|(_, step)| match &step.op {
-        Op::CreateContainer { target, .. } | Op::StartContainer { target } => Some(target),
-        Op::EnsureNetwork(_)
-        | Op::RemoveNetwork { .. }
-        | Op::EnsureVolume(_)
-        | Op::RemoveVolume { .. }
-        | Op::StopContainer { .. }
-        | Op::RestartContainer { .. }
-        | Op::KillContainer { .. }
-        | Op::RemoveContainer { .. }
-        | Op::WaitCondition { .. } => None,
+    let others = plan.steps().filter_map(|(_, step)| {
+        if let Op::CreateContainer { target, .. } | Op::StartContainer { target } = &step.op {
+            Some(target)
+        } else {
+            None
+        }
     });
-    let mut found: Vec<Member> =
-        kept.chain(others).filter_map(|target| member(target, made)).collect();
+    let mut found: Vec<Member> = kept
+        .chain(others)
+        .filter_map(|target| member(target, made))
+        .collect();
     let rank = |service: &String| order.iter().position(|name| name == service);
     found.sort_by_key(|one| (rank(&one.service), one.number));
     found.dedup();

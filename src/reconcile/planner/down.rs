@@ -48,8 +48,13 @@ pub fn plan_down(
         .collect();
     for name in networks {
         let uses = |container: &ObservedContainer| container.networks.contains(name);
-        if let Some(kept) = kept_note("network", name, &staying, uses, choices) {
-            plan.notes.extend(kept);
+        let users = users(&staying, uses);
+        if !users.is_empty() {
+            // With services asked for by name it is no news that the others'
+            // things stay.
+            if choices.services.is_empty() {
+                plan.notes.push(kept_note("network", name, &users));
+            }
             continue;
         }
         let step = plan.add(Op::RemoveNetwork { name: name.clone() }, Cause::Asked);
@@ -63,8 +68,13 @@ pub fn plan_down(
             let uses = |container: &ObservedContainer| {
                 container.volumes.iter().any(|volume| volume.name == *name)
             };
-            if let Some(kept) = kept_note("volume", name, &staying, uses, choices) {
-                plan.notes.extend(kept);
+            let users = users(&staying, uses);
+            if !users.is_empty() {
+                // With services asked for by name it is no news that the others'
+                // things stay.
+                if choices.services.is_empty() {
+                    plan.notes.push(kept_note("volume", name, &users));
+                }
                 continue;
             }
             let step = plan.add(Op::RemoveVolume { name: name.clone() }, Cause::Asked);
@@ -198,37 +208,27 @@ fn order_after(
     }
 }
 
-/// `Some` where the resource has to stay; what is inside is to be told. With
-/// services asked for by name, it is no news that the others' things stay.
-fn kept_note(
-    kind: &str,
-    name: &str,
-    staying: &[&ObservedContainer],
-    uses: impl Fn(&ObservedContainer) -> bool,
-    choices: &DownChoices,
-) -> Option<Option<String>> {
-    if staying.is_empty() && choices.services.is_empty() {
-        return None;
-    }
-    let users: Vec<String> = staying
+/// The containers that keep a resource in use, named with what they are.
+fn users(staying: &[&ObservedContainer], uses: impl Fn(&ObservedContainer) -> bool) -> Vec<String> {
+    let named = |container: &&ObservedContainer| {
+        let what = if container.oneoff {
+            "one-off"
+        } else {
+            "orphan"
+        };
+        format!("{} ({what})", container.name)
+    };
+    staying
         .iter()
+        .copied()
         .filter(|container| uses(container))
-        .map(|container| {
-            let what = if container.oneoff {
-                "one-off"
-            } else {
-                "orphan"
-            };
-            format!("{} ({what})", container.name)
-        })
-        .collect();
-    if users.is_empty() {
-        return None;
-    }
-    Some(choices.services.is_empty().then(|| {
-        format!(
-            "{kind} {name} is kept: {} uses it; `--remove-orphans` removes it too",
-            users.join(", ")
-        )
-    }))
+        .map(|one| named(&one))
+        .collect()
+}
+
+fn kept_note(kind: &str, name: &str, users: &[String]) -> String {
+    format!(
+        "{kind} {name} is kept: {} uses it; `--remove-orphans` removes it too",
+        users.join(", ")
+    )
 }

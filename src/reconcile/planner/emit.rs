@@ -341,9 +341,9 @@ impl<'a> Emitter<'a> {
                 // Nobody else starts it after its gates: they come before the
                 // creation, which comes last.
                 if let Some(created) = self.created.get(&replica.target.name).copied() {
-                    gates
-                        .into_iter()
-                        .for_each(|gate| self.plan.order(gate, created));
+                    for gate in gates {
+                        self.plan.order(gate, created);
+                    }
                 }
                 return;
             }
@@ -396,9 +396,10 @@ impl<'a> Emitter<'a> {
                     Gate::Healthy => Condition::Healthy,
                     Gate::Completed => Condition::CompletedSuccessfully,
                 };
-                let otherwise = match dep.required {
-                    true => Otherwise::DependencyFailed,
-                    false => Otherwise::Warn,
+                let otherwise = if dep.required {
+                    Otherwise::DependencyFailed
+                } else {
+                    Otherwise::Warn
                 };
                 gates.push(self.wait(&other.target, condition, otherwise, &replica.target.service));
             } else {

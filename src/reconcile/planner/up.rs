@@ -150,21 +150,16 @@ impl<'a> Decider<'a> {
             let Some(service) = self.desired.services.get(name) else {
                 continue;
             };
-            let decided = match oneoff.filter(|target| target.service == *name) {
-                Some(target) => vec![Replica {
+            let decided = if let Some(target) = oneoff.filter(|target| target.service == *name) {
+                vec![Replica {
                     current: None,
                     target: target.clone(),
                     fate: Fate::CreateOnly,
-                }],
-                None => {
-                    let replicas = self
-                        .choices
-                        .scale
-                        .get(name)
-                        .copied()
-                        .unwrap_or(service.replicas);
-                    rules.decide(service, replicas, self.recreate(name), &fates)?
-                }
+                }]
+            } else {
+                let asked = self.choices.scale.get(name).copied();
+                let replicas = asked.unwrap_or(service.replicas);
+                rules.decide(service, replicas, self.recreate(name), &fates)?
             };
             fates.insert(name.clone(), decided);
         }

@@ -26,7 +26,8 @@ pub fn refusals(project: &Project, services: &[&String]) -> Vec<Diagnostic> {
             let of_service = path.strip_prefix("services.");
             let meant = of_service.is_none_or(|rest| {
                 services.iter().any(|name| {
-                    rest.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('.'))
+                    rest.strip_prefix(name.as_str())
+                        .is_some_and(|rest| rest.starts_with('.'))
                 })
             });
             if meant {
@@ -85,7 +86,13 @@ fn find<'v>(
         }
         return;
     };
-    let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+    let below = |key: &str| {
+        if path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{path}.{key}")
+        }
+    };
     match (*first, value) {
         ("[]", Value::Array(items)) => {
             for (index, item) in items.iter().enumerate() {

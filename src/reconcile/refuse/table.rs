@@ -45,32 +45,61 @@ pub(super) struct Row {
 }
 
 const fn works(path: &'static str, note: &'static str) -> Row {
-    Row { path, standing: Standing::Works, note, check: None }
+    Row {
+        path,
+        standing: Standing::Works,
+        note,
+        check: None,
+    }
 }
 
 const fn partly(path: &'static str, note: &'static str, check: fn(&Value) -> Verdict) -> Row {
-    Row { path, standing: Standing::Partly, note, check: Some(check) }
+    Row {
+        path,
+        standing: Standing::Partly,
+        note,
+        check: Some(check),
+    }
 }
 
 const fn warned(path: &'static str, note: &'static str) -> Row {
-    Row { path, standing: Standing::Warned, note, check: None }
+    Row {
+        path,
+        standing: Standing::Warned,
+        note,
+        check: None,
+    }
 }
 
 const fn refused(path: &'static str, note: &'static str) -> Row {
-    Row { path, standing: Standing::Refused, note, check: None }
+    Row {
+        path,
+        standing: Standing::Refused,
+        note,
+        check: None,
+    }
 }
 
 /// Every attribute.
 pub(super) const ROWS: &[Row] = &[
     works("name", ""),
-    warned("version", "is obsolete and has no meaning (the loader says so)"),
+    warned(
+        "version",
+        "is obsolete and has no meaning (the loader says so)",
+    ),
     works("include", ""),
     works("services", ""),
     refused("models", "AI models are not supported"),
     // Services.
-    warned("services.*.annotations", "annotations have no effect: nothing reads them here"),
+    warned(
+        "services.*.annotations",
+        "annotations have no effect: nothing reads them here",
+    ),
     works("services.*.attach", ""),
-    works("services.*.blkio_config", "as far as the host's block scheduler goes along"),
+    works(
+        "services.*.blkio_config",
+        "as far as the host's block scheduler goes along",
+    ),
     Row {
         path: "services.*.build",
         standing: Standing::Partly,
@@ -80,17 +109,30 @@ pub(super) const ROWS: &[Row] = &[
     works("services.*.cap_add", ""),
     works("services.*.cap_drop", ""),
     partly("services.*.cgroup", "`host` and `private`", |value| {
-        one_of(value, &["host", "private"], "a cgroup namespace is `host` or `private`")
+        one_of(
+            value,
+            &["host", "private"],
+            "a cgroup namespace is `host` or `private`",
+        )
     }),
     refused(
         "services.*.cgroup_parent",
         "a container's control group is always below that of its project",
     ),
     works("services.*.command", ""),
-    works("services.*.configs", "`uid`, `gid` and `mode` have no effect on a `file:`"),
+    works(
+        "services.*.configs",
+        "`uid`, `gid` and `mode` have no effect on a `file:`",
+    ),
     works("services.*.container_name", ""),
-    warned("services.*.cpu_count", "is of Windows only and has no effect"),
-    warned("services.*.cpu_percent", "is of Windows only and has no effect"),
+    warned(
+        "services.*.cpu_count",
+        "is of Windows only and has no effect",
+    ),
+    warned(
+        "services.*.cpu_percent",
+        "is of Windows only and has no effect",
+    ),
     works("services.*.cpu_period", ""),
     works("services.*.cpu_quota", ""),
     works("services.*.cpu_rt_period", "needs cgroup version 1"),
@@ -101,32 +143,64 @@ pub(super) const ROWS: &[Row] = &[
     refused("services.*.credential_spec", "is of Windows only"),
     works("services.*.depends_on", ""),
     works("services.*.deploy", ""),
-    warned("services.*.deploy.endpoint_mode", "has no effect: names lead to each container itself"),
-    warned("services.*.deploy.labels", "have no effect: they are not those of containers"),
+    warned(
+        "services.*.deploy.endpoint_mode",
+        "has no effect: names lead to each container itself",
+    ),
+    warned(
+        "services.*.deploy.labels",
+        "have no effect: they are not those of containers",
+    ),
     partly(
         "services.*.deploy.mode",
         "`replicated`; `global` is the same on one host; jobs are refused",
         |value| match text(value) {
             "replicated" => Verdict::Fine,
-            "global" => Verdict::Warn("`global` is the same as `replicated` on one host".to_owned()),
+            "global" => {
+                Verdict::Warn("`global` is the same as `replicated` on one host".to_owned())
+            }
             other => Verdict::Refuse(format!("the mode `{other}` is not supported")),
         },
     ),
-    warned("services.*.deploy.placement", "has no effect: there is one host"),
+    warned(
+        "services.*.deploy.placement",
+        "has no effect: there is one host",
+    ),
     works("services.*.deploy.replicas", ""),
     works("services.*.deploy.resources", ""),
-    warned("services.*.deploy.resources.reservations.cpus", "has no effect: there is one host"),
-    refused("services.*.deploy.resources.reservations.devices", "GPUs and CDI devices are not supported yet"),
+    warned(
+        "services.*.deploy.resources.reservations.cpus",
+        "has no effect: there is one host",
+    ),
+    refused(
+        "services.*.deploy.resources.reservations.devices",
+        "GPUs and CDI devices are not supported yet",
+    ),
     warned(
         "services.*.deploy.resources.reservations.generic_resources",
         "have no effect: there is one host",
     ),
-    works("services.*.deploy.restart_policy", "`delay` and `window` have no effect"),
-    warned("services.*.deploy.rollback_config", "has no effect: nothing is rolled back"),
-    warned("services.*.deploy.update_config", "has no effect: containers are recreated at once"),
-    warned("services.*.develop", "has no effect: watching files comes later"),
+    works(
+        "services.*.deploy.restart_policy",
+        "`delay` and `window` have no effect",
+    ),
+    warned(
+        "services.*.deploy.rollback_config",
+        "has no effect: nothing is rolled back",
+    ),
+    warned(
+        "services.*.deploy.update_config",
+        "has no effect: containers are recreated at once",
+    ),
+    warned(
+        "services.*.develop",
+        "has no effect: watching files comes later",
+    ),
     works("services.*.device_cgroup_rules", ""),
-    works("services.*.devices", "paths of the host; CDI names are refused"),
+    works(
+        "services.*.devices",
+        "paths of the host; CDI names are refused",
+    ),
     works("services.*.dns", ""),
     works("services.*.dns_opt", ""),
     works("services.*.dns_search", ""),
@@ -134,7 +208,10 @@ pub(super) const ROWS: &[Row] = &[
     works("services.*.entrypoint", ""),
     works("services.*.env_file", ""),
     works("services.*.environment", ""),
-    works("services.*.expose", "for display only: containers of one network reach all ports"),
+    works(
+        "services.*.expose",
+        "for display only: containers of one network reach all ports",
+    ),
     works("services.*.extends", ""),
     works("services.*.external_links", ""),
     works("services.*.extra_hosts", "`host-gateway` too"),
@@ -144,13 +221,17 @@ pub(super) const ROWS: &[Row] = &[
     works("services.*.hostname", ""),
     works("services.*.image", ""),
     works("services.*.init", ""),
-    partly("services.*.ipc", "`host`, `none`, `private`, `shareable`", |value| {
-        one_of(
-            value,
-            &["host", "none", "private", "shareable"],
-            "the IPC namespace of another container cannot be joined yet",
-        )
-    }),
+    partly(
+        "services.*.ipc",
+        "`host`, `none`, `private`, `shareable`",
+        |value| {
+            one_of(
+                value,
+                &["host", "none", "private", "shareable"],
+                "the IPC namespace of another container cannot be joined yet",
+            )
+        },
+    ),
     partly("services.*.isolation", "`default`", |value| {
         one_of(value, &["default"], "is of Windows only")
     }),
@@ -158,14 +239,21 @@ pub(super) const ROWS: &[Row] = &[
     works("services.*.labels", ""),
     works("services.*.links", ""),
     works("services.*.logging", ""),
-    partly("services.*.logging.driver", "`json-file`, `local`, `none`", |value| {
-        one_of(
-            value,
-            &["json-file", "local", "none"],
-            "logs are kept in files here: `json-file`, `local` and `none` are known",
-        )
-    }),
-    works("services.*.logging.options", "`max-size` and `max-file`; others have no effect"),
+    partly(
+        "services.*.logging.driver",
+        "`json-file`, `local`, `none`",
+        |value| {
+            one_of(
+                value,
+                &["json-file", "local", "none"],
+                "logs are kept in files here: `json-file`, `local` and `none` are known",
+            )
+        },
+    ),
+    works(
+        "services.*.logging.options",
+        "`max-size` and `max-file`; others have no effect",
+    ),
     works("services.*.mac_address", ""),
     works("services.*.mem_limit", ""),
     works("services.*.mem_reservation", ""),
@@ -188,11 +276,18 @@ pub(super) const ROWS: &[Row] = &[
     works("services.*.oom_kill_disable", "needs cgroup version 1"),
     works("services.*.oom_score_adj", ""),
     partly("services.*.pid", "`host`", |value| {
-        one_of(value, &["host"], "the process namespace of another container cannot be joined yet")
+        one_of(
+            value,
+            &["host"],
+            "the process namespace of another container cannot be joined yet",
+        )
     }),
     works("services.*.pids_limit", ""),
     partly("services.*.platform", "the host's own", platform),
-    works("services.*.ports", "`name` and `app_protocol` are remarks; `mode` makes no difference"),
+    works(
+        "services.*.ports",
+        "`name` and `app_protocol` are remarks; `mode` makes no difference",
+    ),
     partly("services.*.ports[].protocol", "`tcp` and `udp`", |value| {
         one_of(value, &["tcp", "udp"], "can only be `tcp` or `udp`")
     }),
@@ -203,14 +298,20 @@ pub(super) const ROWS: &[Row] = &[
     works("services.*.profiles", ""),
     refused("services.*.provider", "providers are not supported"),
     works("services.*.pull_policy", ""),
-    warned("services.*.pull_refresh_after", "has no effect: say `pull_policy: every_DURATION`"),
+    warned(
+        "services.*.pull_refresh_after",
+        "has no effect: say `pull_policy: every_DURATION`",
+    ),
     works("services.*.read_only", ""),
     works("services.*.restart", ""),
     partly("services.*.runtime", "`runc`", |value| {
         one_of(value, &["runc"], "skiff is its own runtime")
     }),
     works("services.*.scale", ""),
-    works("services.*.secrets", "`uid`, `gid` and `mode` have no effect on a `file:`"),
+    works(
+        "services.*.secrets",
+        "`uid`, `gid` and `mode` have no effect on a `file:`",
+    ),
     works(
         "services.*.security_opt",
         "`no-new-privileges`, `seccomp=…`, `systempaths=unconfined`, `apparmor=unconfined`; `label=…` has no effect",
@@ -219,38 +320,71 @@ pub(super) const ROWS: &[Row] = &[
     works("services.*.stdin_open", ""),
     works("services.*.stop_grace_period", ""),
     works("services.*.stop_signal", ""),
-    refused("services.*.storage_opt", "the size of a container's own layer cannot be limited"),
+    refused(
+        "services.*.storage_opt",
+        "the size of a container's own layer cannot be limited",
+    ),
     works("services.*.sysctls", "those that belong to a namespace"),
     works("services.*.tmpfs", ""),
     works("services.*.tty", ""),
     works("services.*.ulimits", ""),
-    refused("services.*.use_api_socket", "there is no daemon whose socket could be given"),
+    refused(
+        "services.*.use_api_socket",
+        "there is no daemon whose socket could be given",
+    ),
     works("services.*.user", ""),
     partly("services.*.userns_mode", "`host`", |value| {
         one_of(value, &["host"], "user namespaces are not used yet")
     }),
     partly("services.*.uts", "`host`", |value| {
-        one_of(value, &["host"], "a UTS namespace is the container's own or the host's")
-    }),
-    works("services.*.volumes", "SELinux labels and `consistency` have no effect"),
-    refused("services.*.volumes[].image", "images cannot be mounted yet"),
-    partly("services.*.volumes[].type", "`bind`, `volume`, `tmpfs`", |value| {
         one_of(
             value,
-            &["bind", "volume", "tmpfs"],
-            "mounts can be of the types `bind`, `volume` and `tmpfs`",
+            &["host"],
+            "a UTS namespace is the container's own or the host's",
         )
     }),
-    warned("services.*.volumes[].volume.labels", "have no effect on an anonymous volume"),
-    refused("services.*.volumes_from", "mounts cannot be taken from another container yet"),
+    works(
+        "services.*.volumes",
+        "SELinux labels and `consistency` have no effect",
+    ),
+    refused("services.*.volumes[].image", "images cannot be mounted yet"),
+    partly(
+        "services.*.volumes[].type",
+        "`bind`, `volume`, `tmpfs`",
+        |value| {
+            one_of(
+                value,
+                &["bind", "volume", "tmpfs"],
+                "mounts can be of the types `bind`, `volume` and `tmpfs`",
+            )
+        },
+    ),
+    warned(
+        "services.*.volumes[].volume.labels",
+        "have no effect on an anonymous volume",
+    ),
+    refused(
+        "services.*.volumes_from",
+        "mounts cannot be taken from another container yet",
+    ),
     works("services.*.working_dir", "made where it is missing"),
     // Networks.
     works("networks", ""),
-    warned("networks.*.attachable", "has no effect: any container can join"),
+    warned(
+        "networks.*.attachable",
+        "has no effect: any container can join",
+    ),
     partly("networks.*.driver", "`bridge`", |value| {
-        one_of(value, &["bridge", "default"], "of the network drivers, `bridge` is there")
+        one_of(
+            value,
+            &["bridge", "default"],
+            "of the network drivers, `bridge` is there",
+        )
     }),
-    works("networks.*.driver_opts", "those of the bridge driver that have a meaning here"),
+    works(
+        "networks.*.driver_opts",
+        "those of the bridge driver that have a meaning here",
+    ),
     partly("networks.*.ipam.driver", "`default`", |value| {
         one_of(value, &["default"], "addresses are given by skiff itself")
     }),
@@ -260,16 +394,25 @@ pub(super) const ROWS: &[Row] = &[
     partly("volumes.*.driver", "`local`", |value| {
         one_of(value, &["local"], "of the volume drivers, `local` is there")
     }),
-    refused("volumes.*.driver_opts", "a volume is a folder in skiff's data root, without options"),
+    refused(
+        "volumes.*.driver_opts",
+        "a volume is a folder in skiff's data root, without options",
+    ),
     // Secrets.
     works("secrets", "`file` and `environment`"),
     refused("secrets.*.driver", "there are no secret drivers"),
     refused("secrets.*.driver_opts", "there are no secret drivers"),
-    refused("secrets.*.external", "there is no store of secrets outside the project"),
+    refused(
+        "secrets.*.external",
+        "there is no store of secrets outside the project",
+    ),
     refused("secrets.*.template_driver", "templates are not expanded"),
     // Configs.
     works("configs", "`file`, `content` and `environment`"),
-    refused("configs.*.external", "there is no store of configs outside the project"),
+    refused(
+        "configs.*.external",
+        "there is no store of configs outside the project",
+    ),
     refused("configs.*.template_driver", "templates are not expanded"),
 ];
 
@@ -295,7 +438,9 @@ fn platform(value: &Value) -> Verdict {
     let wanted = text(value);
     match Platform::parse(wanted) {
         Ok(platform) if host.fitness(&platform).is_some() || platform.fitness(&host).is_some() => {
-            Verdict::Warn(format!("is the host's own ({host}), which is what runs anyway"))
+            Verdict::Warn(format!(
+                "is the host's own ({host}), which is what runs anyway"
+            ))
         }
         Ok(_) => Verdict::Refuse(format!(
             "images for `{wanted}` cannot run on this host, which is `{host}`"

@@ -21,8 +21,10 @@ fn row_of(attribute: &str) -> Option<&'static Row> {
 
 #[test]
 fn every_attribute_of_the_schema_has_a_standing() {
-    let missing: Vec<&str> =
-        ATTRIBUTES.lines().filter(|attribute| row_of(attribute).is_none()).collect();
+    let missing: Vec<&str> = ATTRIBUTES
+        .lines()
+        .filter(|attribute| row_of(attribute).is_none())
+        .collect();
     assert!(missing.is_empty(), "without a row: {missing:?}");
 }
 
@@ -46,7 +48,11 @@ fn every_row_is_an_attribute_and_stands_once() {
     let known: BTreeSet<&str> = ATTRIBUTES.lines().collect();
     let mut seen = BTreeSet::new();
     for row in ROWS {
-        assert!(known.contains(row.path), "`{}` is not in the schema", row.path);
+        assert!(
+            known.contains(row.path),
+            "`{}` is not in the schema",
+            row.path
+        );
         assert!(seen.insert(row.path), "`{}` stands twice", row.path);
         let reason = matches!(row.standing, Standing::Works) || !row.note.is_empty();
         assert!(reason, "`{}` needs a reason", row.path);
@@ -155,12 +161,25 @@ services:
 "
     );
     let warnings = found(&text, Severity::Warning);
-    for path in ["annotations", "develop", "deploy.mode", "deploy.placement", "platform"] {
+    for path in [
+        "annotations",
+        "develop",
+        "deploy.mode",
+        "deploy.placement",
+        "platform",
+    ] {
         let path = format!("services.web.{path}:");
-        assert!(warnings.iter().any(|one| one.contains(&path)), "{path} {warnings:#?}");
+        assert!(
+            warnings.iter().any(|one| one.contains(&path)),
+            "{path} {warnings:#?}"
+        );
     }
     assert!(found(&text, Severity::Error).is_empty());
-    let other = if host.architecture == "amd64" { "linux/arm64" } else { "linux/amd64" };
+    let other = if host.architecture == "amd64" {
+        "linux/arm64"
+    } else {
+        "linux/amd64"
+    };
     let text = format!("name: p\nservices:\n  web: {{image: x, platform: {other}}}\n");
     let errors = found(&text, Severity::Error);
     assert!(errors[0].contains("cannot run on this host"), "{errors:?}");
@@ -210,7 +229,10 @@ fn patterns_find_what_says_something() {
     assert_eq!(found("services.*.gpus"), ["services.web.gpus"]);
     assert_eq!(
         found("services.*.volumes[].type"),
-        ["services.web.volumes[0].type", "services.web.volumes[1].type"]
+        [
+            "services.web.volumes[0].type",
+            "services.web.volumes[1].type"
+        ]
     );
     assert!(found("services.*.init").is_empty());
     assert!(found("services.*.deploy.placement").is_empty());

@@ -114,7 +114,10 @@ impl HostFiles for Host {
     }
 
     fn hostname(&self) -> String {
-        rustix::system::uname().nodename().to_string_lossy().into_owned()
+        rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned()
     }
 
     fn new_name(&self) -> String {

@@ -68,7 +68,9 @@ impl Work<'_> {
                 None => list.retain(|(name, _)| name != key),
             }
         }
-        list.into_iter().map(|(key, value)| format!("{key}={value}")).collect()
+        list.into_iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect()
     }
 
     pub(super) fn user(&self) -> Option<String> {
@@ -81,7 +83,12 @@ impl Work<'_> {
     }
 
     pub(super) fn working_dir(&mut self) -> String {
-        if let Some(folder) = self.service.working_dir.as_deref().filter(|text| !text.is_empty()) {
+        if let Some(folder) = self
+            .service
+            .working_dir
+            .as_deref()
+            .filter(|text| !text.is_empty())
+        {
             if !folder.starts_with('/') {
                 self.issues.error(
                     "working_dir",
@@ -98,12 +105,20 @@ impl Work<'_> {
     }
 
     pub(super) fn stop_signal(&mut self) -> i32 {
-        let own = self.service.stop_signal.as_deref().filter(|text| !text.is_empty());
-        let text = own.or(self.image.config.stop_signal.as_deref()).unwrap_or("SIGTERM");
+        let own = self
+            .service
+            .stop_signal
+            .as_deref()
+            .filter(|text| !text.is_empty());
+        let text = own
+            .or(self.image.config.stop_signal.as_deref())
+            .unwrap_or("SIGTERM");
         parse_signal(text).unwrap_or_else(|| {
             self.issues.error(
                 "stop_signal",
-                format!("`{text}` is not a signal; those have names (`SIGTERM`) and numbers (`15`)"),
+                format!(
+                    "`{text}` is not a signal; those have names (`SIGTERM`) and numbers (`15`)"
+                ),
             );
             nix::libc::SIGTERM
         })
@@ -111,7 +126,10 @@ impl Work<'_> {
 
     /// `None` waits for ever: Docker's meaning of a negative time.
     pub(super) fn stop_grace(&self) -> Option<Duration> {
-        match (self.service.stop_grace_period, self.image.config.stop_timeout) {
+        match (
+            self.service.stop_grace_period,
+            self.image.config.stop_timeout,
+        ) {
             (Some(period), _) => (period.nanos() >= 0).then(|| period.get()),
             (None, Some(seconds)) => u64::try_from(seconds).ok().map(Duration::from_secs),
             (None, None) => Some(STOP_GRACE),
@@ -126,12 +144,18 @@ impl Work<'_> {
         }
         let none = ImageProbe::default();
         let image = self.image.config.healthcheck.as_ref().unwrap_or(&none);
-        let own_test = service.and_then(|probe| probe.test.as_deref()).filter(|test| !test.is_empty());
+        let own_test = service
+            .and_then(|probe| probe.test.as_deref())
+            .filter(|test| !test.is_empty());
         let command = self.probe_command(own_test.unwrap_or(&image.test))?;
         let period = |own: Option<Period>, image: Option<Duration>, default: Duration| {
-            own.map(Period::get).filter(|time| !time.is_zero()).or(image).unwrap_or(default)
+            own.map(Period::get)
+                .filter(|time| !time.is_zero())
+                .or(image)
+                .unwrap_or(default)
         };
-        let own = |field: fn(&crate::compose::Healthcheck) -> Option<Period>| service.and_then(field);
+        let own =
+            |field: fn(&crate::compose::Healthcheck) -> Option<Period>| service.and_then(field);
         let retries = service
             .and_then(|probe| probe.retries)
             .and_then(|count| u32::try_from(count).ok())
@@ -141,7 +165,11 @@ impl Work<'_> {
             interval: period(own(|probe| probe.interval), image.interval, INTERVAL),
             timeout: period(own(|probe| probe.timeout), image.timeout, TIMEOUT),
             retries: retries.or(image.retries).unwrap_or(RETRIES),
-            start_period: period(own(|probe| probe.start_period), image.start_period, Duration::ZERO),
+            start_period: period(
+                own(|probe| probe.start_period),
+                image.start_period,
+                Duration::ZERO,
+            ),
             start_interval: period(
                 own(|probe| probe.start_interval),
                 image.start_interval,
@@ -166,7 +194,8 @@ impl Work<'_> {
                 Some(command)
             }
             "CMD" | "CMD-SHELL" => {
-                self.issues.error("healthcheck.test", format!("nothing follows `{kind}`"));
+                self.issues
+                    .error("healthcheck.test", format!("nothing follows `{kind}`"));
                 None
             }
             other => {
@@ -183,8 +212,11 @@ impl Work<'_> {
     pub(super) fn exposed(&mut self) -> Vec<(u16, Protocol)> {
         let image = self.image.config.exposed_ports.iter().map(String::as_str);
         let own = self.service.expose.iter().map(|port| &**port);
-        let mut found: Vec<(u16, Protocol)> =
-            image.chain(own).filter_map(parse_exposed).flatten().collect();
+        let mut found: Vec<(u16, Protocol)> = image
+            .chain(own)
+            .filter_map(parse_exposed)
+            .flatten()
+            .collect();
         found.sort_by_key(|(port, protocol)| (*port, protocol.as_str()));
         found.dedup();
         found

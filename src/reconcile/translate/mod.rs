@@ -259,18 +259,32 @@ impl Work<'_> {
     fn labels(&self, config_hash: &str) -> BTreeMap<String, String> {
         let project = self.context.project;
         let mut labels = self.image.config.labels.clone();
-        labels.extend(self.service.labels.iter().map(|(k, v)| (k.clone(), v.clone())));
+        labels.extend(
+            self.service
+                .labels
+                .iter()
+                .map(|(k, v)| (k.clone(), v.clone())),
+        );
         let mut own = |key: &str, value: String| labels.insert(key.to_owned(), value);
-        let files: Vec<String> =
-            project.compose_files.iter().map(|path| path.display().to_string()).collect();
+        let files: Vec<String> = project
+            .compose_files
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
         let dependencies = project::explicit_dependencies(self.service);
         own(names::LABEL_PROJECT, project.name.clone());
         own(names::LABEL_SERVICE, self.name.to_owned());
         own(names::LABEL_CONFIG_HASH, config_hash.to_owned());
-        own(names::LABEL_DEPENDS_ON, names::format_depends_on(&dependencies));
+        own(
+            names::LABEL_DEPENDS_ON,
+            names::format_depends_on(&dependencies),
+        );
         own(names::LABEL_IMAGE, self.image.id.clone());
         own(names::LABEL_VERSION, env!("CARGO_PKG_VERSION").to_owned());
-        own(names::LABEL_WORKING_DIR, project.working_dir.display().to_string());
+        own(
+            names::LABEL_WORKING_DIR,
+            project.working_dir.display().to_string(),
+        );
         own(names::LABEL_CONFIG_FILES, files.join(","));
         match &self.instance.oneoff {
             None => {

@@ -18,8 +18,12 @@ const SECRETS: &str = "/run/secrets";
 /// Permission bits of a config or secret that says none.
 const FILE_MODE: u32 = 0o444;
 /// Sockets of engines that are not this one.
-const ENGINE_SOCKETS: [&str; 4] =
-    ["docker.sock", "docker.raw.sock", "podman.sock", "containerd.sock"];
+const ENGINE_SOCKETS: [&str; 4] = [
+    "docker.sock",
+    "docker.raw.sock",
+    "podman.sock",
+    "containerd.sock",
+];
 
 /// What a container mounts, beside what is in the OCI spec.
 #[derive(Debug, Default)]
@@ -78,7 +82,11 @@ impl Work<'_> {
     /// `/dev/shm`: its size, the host's, or none.
     fn shared_memory(&mut self, list: &mut Vec<OciMount>) {
         let is_shm = |mount: &OciMount| mount.destination() == Path::new("/dev/shm");
-        let size = self.service.shm_size.map(|bytes| bytes.0).filter(|size| *size > 0);
+        let size = self
+            .service
+            .shm_size
+            .map(|bytes| bytes.0)
+            .filter(|size| *size > 0);
         match self.service.ipc.as_deref() {
             Some("host") => {
                 list.retain(|mount| !is_shm(mount));
@@ -188,7 +196,10 @@ impl Work<'_> {
             let everywhere = !matches!(options.recursive.as_deref(), Some("writable" | "disabled"));
             list.push(if everywhere { "rro" } else { "ro" }.to_owned());
         }
-        let propagation = options.propagation.as_deref().filter(|text| !text.is_empty());
+        let propagation = options
+            .propagation
+            .as_deref()
+            .filter(|text| !text.is_empty());
         list.push(propagation.unwrap_or("rprivate").to_owned());
         Some(bind(&source, target, list))
     }
@@ -203,13 +214,17 @@ impl Work<'_> {
             let attribute = format!("configs[{index}]");
             let key = reference.source.as_deref().unwrap_or_default();
             let project = self.context.project;
-            let Some(config) = project.configs.get(key) else { continue };
+            let Some(config) = project.configs.get(key) else {
+                continue;
+            };
             let target = file_target(reference, key, "/");
             taken.insert(target.clone());
             if let Some(path) = &config.file {
                 list.extend(self.host_file(&attribute, reference, path, &target));
             } else if let Some(content) = &config.content {
-                mounts.files.push(inline_file(reference, target, content.as_bytes()));
+                mounts
+                    .files
+                    .push(inline_file(reference, target, content.as_bytes()));
             } else if let Some(variable) = &config.environment {
                 self.issues.error(
                     &attribute,
@@ -229,7 +244,9 @@ impl Work<'_> {
             let attribute = format!("secrets[{index}]");
             let key = reference.source.as_deref().unwrap_or_default();
             let project = self.context.project;
-            let Some(secret) = project.secrets.get(key) else { continue };
+            let Some(secret) = project.secrets.get(key) else {
+                continue;
+            };
             let target = file_target(reference, key, SECRETS);
             taken.insert(target.clone());
             if let Some(path) = &secret.file {
@@ -237,7 +254,9 @@ impl Work<'_> {
             } else if let Some(variable) = &secret.environment {
                 match project.environment.get(variable) {
                     Some(value) => {
-                        mounts.files.push(inline_file(reference, target, value.as_bytes()));
+                        mounts
+                            .files
+                            .push(inline_file(reference, target, value.as_bytes()));
                     }
                     None => self.issues.error(
                         &attribute,
@@ -303,7 +322,12 @@ fn tmpfs(mount: &Mount, target: &str) -> OciMount {
 /// contradicts Docker's default comes later and wins.
 fn tmpfs_with(target: &str, options: &str) -> OciMount {
     let mut list = words(&["nosuid", "nodev", "noexec"]);
-    list.extend(options.split(',').filter(|word| !word.is_empty()).map(str::to_owned));
+    list.extend(
+        options
+            .split(',')
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned),
+    );
     oci_default::mount(target, "tmpfs", "tmpfs", list)
 }
 
@@ -312,7 +336,9 @@ fn inline_file(reference: &FileReference, target: String, content: &[u8]) -> Inl
     InlineFile {
         destination: target,
         content: content.to_vec(),
-        mode: reference.mode.map_or(FILE_MODE, crate::compose::FileMode::bits),
+        mode: reference
+            .mode
+            .map_or(FILE_MODE, crate::compose::FileMode::bits),
         uid: owner(&reference.uid),
         gid: owner(&reference.gid),
     }
@@ -321,7 +347,11 @@ fn inline_file(reference: &FileReference, target: String, content: &[u8]) -> Inl
 /// An absolute target as it is, a relative one below `folder`, the source's
 /// name there where there is none.
 fn file_target(reference: &FileReference, key: &str, folder: &str) -> String {
-    match reference.target.as_deref().filter(|target| !target.is_empty()) {
+    match reference
+        .target
+        .as_deref()
+        .filter(|target| !target.is_empty())
+    {
         Some(target) if target.starts_with('/') => clean_target(target),
         target => clean_target(&format!("{folder}/{}", target.unwrap_or(key))),
     }
@@ -340,7 +370,11 @@ fn clean_target(path: &str) -> String {
         }
     }
     let clean = parts.join("/");
-    if path.starts_with('/') { format!("/{clean}") } else { clean }
+    if path.starts_with('/') {
+        format!("/{clean}")
+    } else {
+        clean
+    }
 }
 
 /// `docker.sock` and its like: made as a folder, as Docker makes missing bind

@@ -45,7 +45,12 @@ impl Work<'_> {
 
     fn joined(&self, mode: &str) -> Result<NetworkMode, String> {
         if let Some(name) = mode.strip_prefix("service:") {
-            let peers = self.context.peers.get(name).map(Vec::as_slice).unwrap_or_default();
+            let peers = self
+                .context
+                .peers
+                .get(name)
+                .map(Vec::as_slice)
+                .unwrap_or_default();
             // With replicas on both sides they pair up as far as they go.
             let peer = peers
                 .iter()
@@ -53,7 +58,9 @@ impl Work<'_> {
                 .or_else(|| peers.first());
             return peer
                 .map(|peer| NetworkMode::Container(peer.id.clone()))
-                .ok_or_else(|| format!("service `{name}` has no container to share the network of"));
+                .ok_or_else(|| {
+                    format!("service `{name}` has no container to share the network of")
+                });
         }
         if let Some(name) = mode.strip_prefix("container:") {
             return self
@@ -63,7 +70,9 @@ impl Work<'_> {
                 .map(|id| NetworkMode::Container(id.clone()))
                 .ok_or_else(|| format!("there is no container `{name}` to share the network of"));
         }
-        Err(format!("`{mode}` is none of none, host, service:NAME and container:NAME"))
+        Err(format!(
+            "`{mode}` is none of none, host, service:NAME and container:NAME"
+        ))
     }
 
     /// One endpoint a network, the highest priority first.
@@ -127,7 +136,12 @@ impl Work<'_> {
     /// The service's name and its aliases; a one-off has them on request only,
     /// so that it gets none of the service's traffic.
     fn aliases(&self, place: &ServiceNetwork) -> Vec<String> {
-        if self.instance.oneoff.as_ref().is_some_and(|oneoff| !oneoff.use_aliases) {
+        if self
+            .instance
+            .oneoff
+            .as_ref()
+            .is_some_and(|oneoff| !oneoff.use_aliases)
+        {
             return Vec::new();
         }
         let mut names = vec![self.name.to_owned()];
@@ -147,7 +161,9 @@ impl Work<'_> {
         for link in &self.service.links {
             let (name, alias) = link.split_once(':').unwrap_or((link, link));
             for peer in self.context.peers.get(name).into_iter().flatten() {
-                links.entry(alias.to_owned()).or_insert_with(|| peer.name.clone());
+                links
+                    .entry(alias.to_owned())
+                    .or_insert_with(|| peer.name.clone());
                 links.insert(format!("{name}-{}", peer.number), peer.name.clone());
                 links.insert(peer.name.clone(), peer.name.clone());
             }
@@ -167,11 +183,13 @@ impl Work<'_> {
         match network {
             NetworkMode::Networks(_) => {}
             NetworkMode::Host => {
-                self.issues.warn("ports", "have no effect with `network_mode: host`");
+                self.issues
+                    .warn("ports", "have no effect with `network_mode: host`");
                 return Vec::new();
             }
             NetworkMode::None => {
-                self.issues.warn("ports", "have no effect with `network_mode: none`");
+                self.issues
+                    .warn("ports", "have no effect with `network_mode: none`");
                 return Vec::new();
             }
             NetworkMode::Container(_) => {
@@ -218,9 +236,10 @@ impl Work<'_> {
         for (index, text) in self.service.dns.iter().enumerate() {
             match parse_address(text) {
                 Some(address) => servers.push(address),
-                None => self
-                    .issues
-                    .error(&format!("dns[{index}]"), format!("`{text}` is not an address")),
+                None => self.issues.error(
+                    &format!("dns[{index}]"),
+                    format!("`{text}` is not an address"),
+                ),
             }
         }
         DnsOptions {
@@ -235,7 +254,11 @@ fn port_spec(port: &Port) -> Result<PortSpec, String> {
     let protocol = match port.protocol() {
         "tcp" => Protocol::Tcp,
         "udp" => Protocol::Udp,
-        other => return Err(format!("the protocol `{other}` cannot be published; tcp and udp can")),
+        other => {
+            return Err(format!(
+                "the protocol `{other}` cannot be published; tcp and udp can"
+            ));
+        }
     };
     let container_port = u16::try_from(port.target)
         .ok()
@@ -243,7 +266,9 @@ fn port_spec(port: &Port) -> Result<PortSpec, String> {
         .ok_or_else(|| format!("{} is not a port", port.target))?;
     let host_ip = match port.host_ip.as_deref().filter(|text| !text.is_empty()) {
         None => None,
-        Some(text) => Some(parse_address(text).ok_or_else(|| format!("`{text}` is not an address"))?),
+        Some(text) => {
+            Some(parse_address(text).ok_or_else(|| format!("`{text}` is not an address"))?)
+        }
     };
     let published = port.published.as_deref().filter(|text| !text.is_empty());
     let (host_port, last) = match published {

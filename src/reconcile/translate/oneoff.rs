@@ -15,7 +15,10 @@ pub struct OneOff {
 
 /// Flags of `run`.
 #[derive(Debug, Clone, Default, PartialEq)]
-#[expect(clippy::struct_excessive_bools, reason = "one field a flag of the command")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one field a flag of the command"
+)]
 pub struct Overrides {
     /// Arguments after the service; empty: the service's own command.
     pub command: Vec<String>,

@@ -39,7 +39,9 @@ impl Work<'_> {
             Ok(value) if (-1000..=1000).contains(&value) => {
                 process.set_oom_score_adj(Some(value));
             }
-            Ok(_) | Err(_) => self.issues.error("oom_score_adj", "must be from -1000 to 1000"),
+            Ok(_) | Err(_) => self
+                .issues
+                .error("oom_score_adj", "must be from -1000 to 1000"),
         }
         spec.set_process(Some(process));
         spec.set_hostname(Some(hostname));
@@ -48,7 +50,12 @@ impl Work<'_> {
     /// The name inside: as declared, else the short id; on the host's network
     /// the host's, as Docker has it.
     fn hostname(&self) -> String {
-        if let Some(name) = self.service.hostname.as_deref().filter(|name| !name.is_empty()) {
+        if let Some(name) = self
+            .service
+            .hostname
+            .as_deref()
+            .filter(|name| !name.is_empty())
+        {
             return name.to_owned();
         }
         if self.service.network_mode.as_deref() == Some("host") || self.on_host("uts") {
@@ -79,16 +86,28 @@ impl Work<'_> {
                 );
             }
             // A builder with every field set does not fail.
-            limits.extend(PosixRlimitBuilder::default().typ(kind).soft(soft).hard(hard).build());
+            limits.extend(
+                PosixRlimitBuilder::default()
+                    .typ(kind)
+                    .soft(soft)
+                    .hard(hard)
+                    .build(),
+            );
         }
         limits
     }
 
     /// `deploy.restart_policy` overrules `restart`.
     pub(super) fn restart(&mut self) -> RestartPolicy {
-        let deploy = self.service.deploy.as_ref().and_then(|one| one.restart_policy.as_ref());
+        let deploy = self
+            .service
+            .deploy
+            .as_ref()
+            .and_then(|one| one.restart_policy.as_ref());
         if let Some(policy) = deploy {
-            let most = policy.max_attempts.and_then(|count| u32::try_from(count).ok());
+            let most = policy
+                .max_attempts
+                .and_then(|count| u32::try_from(count).ok());
             if policy.delay.is_some() || policy.window.is_some() {
                 self.issues.warn(
                     "deploy.restart_policy",
@@ -130,7 +149,10 @@ impl Work<'_> {
             return JSON_FILE_DRIVER;
         };
         let mut options = match logging.driver.as_deref() {
-            Some("none") => LogOptions { enabled: false, ..JSON_FILE_DRIVER },
+            Some("none") => LogOptions {
+                enabled: false,
+                ..JSON_FILE_DRIVER
+            },
             Some("local") => LOCAL_DRIVER,
             Some(_) | None => JSON_FILE_DRIVER,
         };

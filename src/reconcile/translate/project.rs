@@ -13,7 +13,10 @@ use super::names;
 
 /// The image that a service runs: `image:`, or the name of what it builds.
 pub fn image_name(project: &Project, name: &str, service: &Service) -> String {
-    service.image.clone().unwrap_or_else(|| names::built_image(&project.name, name))
+    service
+        .image
+        .clone()
+        .unwrap_or_else(|| names::built_image(&project.name, name))
 }
 
 /// Projects the model. `images` has the ids of the images that are here, by
@@ -23,7 +26,10 @@ pub fn desired(project: &Project, images: &BTreeMap<String, String>) -> Desired 
         .services
         .iter()
         .map(|(name, service)| {
-            (name.clone(), desired_service(project, name, service, images.get(name)))
+            (
+                name.clone(),
+                desired_service(project, name, service, images.get(name)),
+            )
         })
         .collect();
     let networks = project
@@ -62,7 +68,11 @@ fn desired_service(
     let networks = if service.network_mode.is_some() {
         Vec::new()
     } else {
-        service.networks.keys().map(|key| network_name(project, key)).collect()
+        service
+            .networks
+            .keys()
+            .map(|key| network_name(project, key))
+            .collect()
     };
     let volumes = service
         .volumes
@@ -80,7 +90,10 @@ fn desired_service(
         image: image_name(project, name, service),
         image_id: image_id.cloned(),
         depends_on: dependencies(service),
-        joins: joined_service(service).into_iter().map(str::to_owned).collect(),
+        joins: joined_service(service)
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
         networks,
         volumes,
     }
@@ -107,7 +120,10 @@ pub fn explicit_dependencies(service: &Service) -> Vec<Dependency> {
 /// `depends_on`, and what links and joined namespaces imply.
 fn dependencies(service: &Service) -> Vec<Dependency> {
     let mut list = explicit_dependencies(service);
-    let links = service.links.iter().map(|link| link.split(':').next().unwrap_or(link));
+    let links = service
+        .links
+        .iter()
+        .map(|link| link.split(':').next().unwrap_or(link));
     for name in links.chain(joined_service(service)) {
         if !list.iter().any(|dependency| dependency.service == name) {
             list.push(Dependency {
@@ -123,7 +139,10 @@ fn dependencies(service: &Service) -> Vec<Dependency> {
 
 /// The service whose network it shares.
 pub(super) fn joined_service(service: &Service) -> Option<&str> {
-    service.network_mode.as_deref().and_then(|mode| mode.strip_prefix("service:"))
+    service
+        .network_mode
+        .as_deref()
+        .and_then(|mode| mode.strip_prefix("service:"))
 }
 
 /// Full name of one of the project's networks.
@@ -159,7 +178,10 @@ fn network_spec(project: &Project, key: &str, network: &Network) -> NetworkSpec 
         .collect();
     NetworkSpec {
         name: network_name(project, key),
-        driver: network.driver.clone().unwrap_or_else(|| "bridge".to_owned()),
+        driver: network
+            .driver
+            .clone()
+            .unwrap_or_else(|| "bridge".to_owned()),
         driver_opts: plain(&network.driver_opts),
         pools,
         internal: network.internal,
@@ -179,7 +201,9 @@ fn volume_spec(project: &Project, key: &str, volume: &Volume) -> VolumeSpec {
 }
 
 fn plain(map: &indexmap::IndexMap<String, String>) -> BTreeMap<String, String> {
-    map.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+    map.iter()
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
 }
 
 fn resource_labels(
@@ -190,6 +214,9 @@ fn resource_labels(
 ) -> BTreeMap<String, String> {
     labels.insert(names::LABEL_PROJECT.to_owned(), project.name.clone());
     labels.insert(kind.to_owned(), key.to_owned());
-    labels.insert(names::LABEL_VERSION.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+    labels.insert(
+        names::LABEL_VERSION.to_owned(),
+        env!("CARGO_PKG_VERSION").to_owned(),
+    );
     labels
 }

@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{
     LinuxBlockIo, LinuxCpu, LinuxDevice, LinuxDeviceCgroup, LinuxDeviceType, LinuxMemory,
-    LinuxPids, LinuxResources, LinuxThrottleDevice, LinuxThrottleDeviceBuilder,
-    LinuxWeightDevice, LinuxWeightDeviceBuilder, Spec,
+    LinuxPids, LinuxResources, LinuxThrottleDevice, LinuxThrottleDeviceBuilder, LinuxWeightDevice,
+    LinuxWeightDeviceBuilder, Spec,
 };
 
 use crate::compose::{Bytes, Device, Resource, ThrottleDevice};
 use crate::engine::oci_default;
 
-use super::host::FileKind;
 use super::Work;
+use super::host::FileKind;
 
 /// Length of a CPU quota's period where none is given, microseconds.
 const CPU_PERIOD: u64 = 100_000;
@@ -34,7 +34,11 @@ impl Work<'_> {
             resources.set_memory(Some(memory));
         }
         let deploy_pids = self.deploy_limits().map_or(0, |limits| limits.pids);
-        let pids = if self.service.pids_limit == 0 { deploy_pids } else { self.service.pids_limit };
+        let pids = if self.service.pids_limit == 0 {
+            deploy_pids
+        } else {
+            self.service.pids_limit
+        };
         if pids != 0 {
             let mut limit = LinuxPids::default();
             limit.set_limit(pids.max(-1));
@@ -50,7 +54,10 @@ impl Work<'_> {
     }
 
     fn deploy_limits(&self) -> Option<&Resource> {
-        self.service.deploy.as_ref().and_then(|deploy| deploy.resources.limits.as_ref())
+        self.service
+            .deploy
+            .as_ref()
+            .and_then(|deploy| deploy.resources.limits.as_ref())
     }
 
     fn cpu(&mut self) -> Option<LinuxCpu> {
@@ -69,7 +76,11 @@ impl Work<'_> {
         if cpus != 0.0 {
             let processors = self.context.host.processors();
             let most = u32::try_from(processors).map_or(f64::MAX, f64::from);
-            let attribute = if deploy > 0.0 { "deploy.resources.limits.cpus" } else { "cpus" };
+            let attribute = if deploy > 0.0 {
+                "deploy.resources.limits.cpus"
+            } else {
+                "cpus"
+            };
             if !(0.01..=most).contains(&cpus) {
                 self.issues.error(
                     attribute,
@@ -79,7 +90,10 @@ impl Work<'_> {
                     ),
                 );
             }
-            #[expect(clippy::cast_possible_truncation, reason = "checked to be a small number")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "checked to be a small number"
+            )]
             let quota = (cpus * 100_000.0).round() as i64;
             cpu.set_period(Some(CPU_PERIOD));
             cpu.set_quota(Some(quota));
@@ -92,27 +106,31 @@ impl Work<'_> {
         let bytes = |value: Option<Bytes>| value.map(|bytes| bytes.0).filter(|bytes| *bytes != 0);
         let deploy = service.deploy.as_ref().map(|deploy| &deploy.resources);
         let of = |resource: Option<&Resource>| bytes(resource.and_then(|one| one.memory));
-        let limit = of(deploy.and_then(|one| one.limits.as_ref())).or(bytes(service.mem_limit));
+        let limit =
+            of(deploy.and_then(|one| one.limits.as_ref())).or_else(|| bytes(service.mem_limit));
         let reservation = of(deploy.and_then(|one| one.reservations.as_ref()))
-            .or(bytes(service.mem_reservation));
+            .or_else(|| bytes(service.mem_reservation));
         let swap = bytes(service.memswap_limit);
         let mut memory = LinuxMemory::default();
-        let nothing = memory.clone();
+        let nothing = memory;
         if let Some(limit) = limit {
             if limit < LEAST_MEMORY {
                 self.issues.error("mem_limit", "must be at least 6m");
             }
             if swap.is_some_and(|swap| swap > 0 && swap < limit) {
-                self.issues.error("memswap_limit", "must not be below `mem_limit`");
+                self.issues
+                    .error("memswap_limit", "must not be below `mem_limit`");
             }
             if reservation.is_some_and(|reservation| reservation > limit) {
-                self.issues.error("mem_reservation", "must not be above `mem_limit`");
+                self.issues
+                    .error("mem_reservation", "must not be above `mem_limit`");
             }
             memory.set_limit(Some(limit));
             // Memory and swap together; Docker allows as much again.
-            memory.set_swap(Some(swap.unwrap_or(limit.saturating_mul(2))));
+            memory.set_swap(Some(swap.unwrap_or_else(|| limit.saturating_mul(2))));
         } else if swap.is_some_and(|swap| swap > 0) {
-            self.issues.error("memswap_limit", "needs `mem_limit` beside it");
+            self.issues
+                .error("memswap_limit", "needs `mem_limit` beside it");
         }
         memory.set_reservation(reservation);
         if let Some(swappiness) = service.mem_swappiness {
@@ -133,12 +151,15 @@ impl Work<'_> {
         let config = self.service.blkio_config.as_ref()?;
         let host = self.context.host;
         let issues = &mut self.issues;
-        let mut number = |list: &str, path: &str| match host.kind(Path::new(path)) {
-            Some(FileKind::Device { major, minor, .. }) => Some((major, minor)),
-            Some(_) | None => {
-                issues.error(&format!("blkio_config.{list}"), format!("`{path}` is not a device"));
-                None
+        let mut number = |list: &str, path: &str| {
+            if let Some(FileKind::Device { major, minor, .. }) = host.kind(Path::new(path)) {
+                return Some((major, minor));
             }
+            issues.error(
+                &format!("blkio_config.{list}"),
+                format!("`{path}` is not a device"),
+            );
+            None
         };
         let mut throttle = |list: &str, devices: &[ThrottleDevice]| {
             let found: Vec<LinuxThrottleDevice> = devices
@@ -163,7 +184,12 @@ impl Work<'_> {
             .filter_map(|device| {
                 let (major, minor) = number("weight_device", &device.path)?;
                 let entry = LinuxWeightDeviceBuilder::default();
-                entry.major(major).minor(minor).weight(device.weight).build().ok()
+                entry
+                    .major(major)
+                    .minor(minor)
+                    .weight(device.weight)
+                    .build()
+                    .ok()
             })
             .collect();
         io.set_weight_device((!weights.is_empty()).then_some(weights));
@@ -176,17 +202,24 @@ impl Work<'_> {
         let mode = self.service.network_mode.as_deref().unwrap_or_default();
         let own_network =
             mode != "host" && !mode.starts_with("service:") && !mode.starts_with("container:");
-        let mut sysctls = if own_network { oci_default::network_sysctls() } else { HashMap::new() };
+        let mut sysctls = if own_network {
+            oci_default::network_sysctls()
+        } else {
+            HashMap::new()
+        };
         for (key, value) in self.service.sysctls.iter() {
             let attribute = format!("sysctls.{key}");
             if key.starts_with("net.") && !own_network {
                 self.issues.error(
                     &attribute,
-                    format!("cannot be set with `network_mode: {mode}`: the network is not its own"),
+                    format!(
+                        "cannot be set with `network_mode: {mode}`: the network is not its own"
+                    ),
                 );
             }
             if is_ipc_sysctl(key) && self.on_host("ipc") {
-                self.issues.error(&attribute, "cannot be set with `ipc: host`");
+                self.issues
+                    .error(&attribute, "cannot be set with `ipc: host`");
             }
             if !key.starts_with("net.") && !is_ipc_sysctl(key) && !is_uts_sysctl(key) {
                 self.issues.error(
@@ -239,7 +272,8 @@ impl Work<'_> {
         let target = device.target.as_deref().unwrap_or(source);
         let access = device.permissions.as_deref().unwrap_or("rwm");
         if access.chars().any(|c| !"rwm".contains(c)) {
-            self.issues.error(attribute, format!("`{access}` is not made of r, w and m"));
+            self.issues
+                .error(attribute, format!("`{access}` is not made of r, w and m"));
             return;
         }
         if !source.starts_with('/') {
@@ -250,7 +284,12 @@ impl Work<'_> {
             return;
         }
         let before = nodes.len();
-        self.nodes(Path::new(source), Path::new(target), DEVICE_FOLDER_DEPTH, nodes);
+        self.nodes(
+            Path::new(source),
+            Path::new(target),
+            DEVICE_FOLDER_DEPTH,
+            nodes,
+        );
         if nodes.len() == before {
             self.issues.error(
                 attribute,
@@ -258,8 +297,13 @@ impl Work<'_> {
             );
         }
         for node in nodes.iter().skip(before) {
-            let rule =
-                oci_default::rule(true, node.typ(), Some(node.major()), Some(node.minor()), access);
+            let rule = oci_default::rule(
+                true,
+                node.typ(),
+                Some(node.major()),
+                Some(node.minor()),
+                access,
+            );
             rules.push(rule);
         }
     }
@@ -267,7 +311,14 @@ impl Work<'_> {
     /// A node, or all nodes below a folder.
     fn nodes(&self, source: &Path, target: &Path, depth: u32, nodes: &mut Vec<LinuxDevice>) {
         match self.context.host.kind(source) {
-            Some(FileKind::Device { kind, major, minor, mode, uid, gid }) => {
+            Some(FileKind::Device {
+                kind,
+                major,
+                minor,
+                mode,
+                uid,
+                gid,
+            }) => {
                 let mut node = LinuxDevice::default();
                 node.set_path(PathBuf::from(target))
                     .set_typ(kind)

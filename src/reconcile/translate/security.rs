@@ -89,7 +89,10 @@ impl Work<'_> {
         }
         let shared = self.namespaces_of_the_host();
         let namespaces = linux.namespaces().clone().unwrap_or_default();
-        let kept = namespaces.into_iter().filter(|one| !shared.contains(&one.typ())).collect();
+        let kept = namespaces
+            .into_iter()
+            .filter(|one| !shared.contains(&one.typ()))
+            .collect();
         linux.set_namespaces(Some(kept));
         spec.set_linux(Some(linux));
     }
@@ -121,21 +124,21 @@ impl Work<'_> {
     /// The system call filter. A privileged container has none, unless one is
     /// named.
     pub(super) fn seccomp(&mut self) -> Seccomp {
-        let named = self.service.security_opt.iter().enumerate().find_map(|(index, text)| {
-            match parse_option(text) {
-                SecurityOption::Seccomp(profile) => Some((index, profile)),
-                SecurityOption::NoNewPrivileges(_)
-                | SecurityOption::SystemPathsUnconfined
-                | SecurityOption::Accepted
-                | SecurityOption::AcceptedWithout(_)
-                | SecurityOption::Unknown => None,
-            }
-        });
+        let named =
+            self.service.security_opt.iter().enumerate().find_map(
+                |(index, text)| match parse_option(text) {
+                    SecurityOption::Seccomp(profile) => Some((index, profile)),
+                    SecurityOption::NoNewPrivileges(_)
+                    | SecurityOption::SystemPathsUnconfined
+                    | SecurityOption::Accepted
+                    | SecurityOption::AcceptedWithout(_)
+                    | SecurityOption::Unknown => None,
+                },
+            );
         let (index, profile) = match named {
             None if self.service.privileged => return Seccomp::Unconfined,
-            None => return Seccomp::Default,
             Some((_, "unconfined")) => return Seccomp::Unconfined,
-            Some((_, "builtin")) => return Seccomp::Default,
+            None | Some((_, "builtin")) => return Seccomp::Default,
             Some(named) => named,
         };
         let attribute = format!("security_opt[{index}]");
@@ -143,7 +146,8 @@ impl Work<'_> {
         let path: std::path::PathBuf = path.components().collect();
         match self.context.host.read(&path) {
             Err(error) => {
-                self.issues.error(&attribute, format!("cannot read the profile: {error}"));
+                self.issues
+                    .error(&attribute, format!("cannot read the profile: {error}"));
                 Seccomp::Default
             }
             Ok(text) => match serde_json::from_str::<serde_json::Value>(&text) {

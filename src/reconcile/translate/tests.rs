@@ -59,7 +59,11 @@ impl HostFiles for FakeHost {
         }
     }
     fn entries(&self, folder: &Path) -> Vec<PathBuf> {
-        if folder == Path::new("/dev/snd") { vec!["/dev/snd/seq".into()] } else { Vec::new() }
+        if folder == Path::new("/dev/snd") {
+            vec!["/dev/snd/seq".into()]
+        } else {
+            Vec::new()
+        }
     }
     fn devices(&self) -> Vec<LinuxDevice> {
         Vec::new()
@@ -97,7 +101,8 @@ secrets:
 ";
 
 fn project(service: &str) -> Project {
-    let indented: String = service.lines().map(|line| format!("    {line}\n")).collect();
+    let indented: Vec<String> = service.lines().map(|line| format!("    {line}")).collect();
+    let indented = indented.join("\n");
     let text = format!("name: p\nservices:\n  web:\n    image: img\n{indented}{REST}");
     let environment = [("CONFIG_TEXT", "from env"), ("SECRET_TEXT", "s3cret")]
         .into_iter()
@@ -113,7 +118,10 @@ fn project(service: &str) -> Project {
     match crate::compose::load(&options, &NoFiles) {
         Ok(loaded) => loaded.project,
         Err(diagnostics) => {
-            panic!("{}\n{text}", diagnostics.render(&crate::compose::Style::PLAIN))
+            panic!(
+                "{}\n{text}",
+                diagnostics.render(&crate::compose::Style::PLAIN)
+            )
         }
     }
 }
@@ -124,7 +132,9 @@ fn image(config: &Value) -> ImageFacts {
         reference: "img".to_owned(),
         id: "sha256:abc".to_owned(),
         layers: vec!["sha256:l1".to_owned()],
-        config: crate::image::ConfigFile::parse(file.as_bytes()).unwrap().config,
+        config: crate::image::ConfigFile::parse(file.as_bytes())
+            .unwrap()
+            .config,
     }
 }
 
@@ -189,14 +199,16 @@ fn check(rows: &[(&str, &str, Value)]) {
 #[track_caller]
 fn check_refused(rows: &[(&str, &str, &str)]) {
     for (service, path, message) in rows {
-        let issues = match run(service, &plain(), |_| {}) {
-            Ok(_) => panic!("accepted: {service}"),
-            Err(issues) => issues,
+        let Err(issues) = run(service, &plain(), |_| {}) else {
+            panic!("accepted: {service}");
         };
         let found = issues
             .iter()
             .any(|one| one.path == format!("services.web.{path}") && one.message.contains(message));
-        assert!(found, "{service}\nexpected {path}: {message}\nfound {issues:#?}");
+        assert!(
+            found,
+            "{service}\nexpected {path}: {message}\nfound {issues:#?}"
+        );
     }
 }
 
@@ -206,7 +218,10 @@ fn program_and_arguments_follow_docker() {
     for (service, expected) in [
         ("", json!(["/entry", "default"])),
         ("command: [own, words]", json!(["/entry", "own", "words"])),
-        ("command: own 'two words'", json!(["/entry", "own", "two words"])),
+        (
+            "command: own 'two words'",
+            json!(["/entry", "own", "two words"]),
+        ),
         ("entrypoint: [/own]", json!(["/own"])),
         ("entrypoint: [/own]\ncommand: [x]", json!(["/own", "x"])),
         ("entrypoint: []", json!(["default"])),
@@ -217,7 +232,10 @@ fn program_and_arguments_follow_docker() {
         assert_eq!(launch["oci"]["process"]["args"], expected, "{service}");
     }
     let issues = run("entrypoint: []", &json!({}), |_| {}).unwrap_err();
-    assert!(issues[0].message.contains("no command specified"), "{issues:?}");
+    assert!(
+        issues[0].message.contains("no command specified"),
+        "{issues:?}"
+    );
 }
 
 #[test]
@@ -226,7 +244,13 @@ fn environment_is_the_images_under_the_services() {
     let env = |service: &str| launch(service, &config)["oci"]["process"]["env"].clone();
     assert_eq!(
         env("environment: {B: own, D: new, C: }"),
-        json!(["PATH=/img", "HOSTNAME=9f4da3d38377", "A=img", "B=own", "D=new"])
+        json!([
+            "PATH=/img",
+            "HOSTNAME=9f4da3d38377",
+            "A=img",
+            "B=own",
+            "D=new"
+        ])
     );
     assert_eq!(
         launch("tty: true", &plain())["oci"]["process"]["env"],
@@ -251,31 +275,55 @@ fn image_config_counts_in_full() {
     assert_eq!(launch["user"], "app:web");
     assert_eq!(launch["oci"]["process"]["cwd"], "/srv");
     assert_eq!(launch["stop_signal"], 3);
-    assert_eq!(launch["exposed"], json!([[53, "udp"], [80, "tcp"], [90, "tcp"]]));
-    let targets: Vec<&Value> =
-        launch["volumes"].as_array().unwrap().iter().map(|one| &one["destination"]).collect();
+    assert_eq!(
+        launch["exposed"],
+        json!([[53, "udp"], [80, "tcp"], [90, "tcp"]])
+    );
+    let targets: Vec<&Value> = launch["volumes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["destination"])
+        .collect();
     assert_eq!(targets, ["/cache", "/var/lib/x"]);
     assert_eq!(launch["volumes"][0]["anonymous"], true);
-    assert_eq!(launch["health"]["command"], json!(["/bin/bash", "-lc", "check it"]));
+    assert_eq!(
+        launch["health"]["command"],
+        json!(["/bin/bash", "-lc", "check it"])
+    );
     assert_eq!(launch["health"]["interval"]["secs"], 7);
     assert_eq!(launch["health"]["timeout"]["secs"], 30);
     assert_eq!(launch["health"]["retries"], 3);
     assert_eq!(launch["health"]["start_interval"]["secs"], 5);
+}
 
-    let own = self::launch(
+#[test]
+fn image_config_gives_way_to_the_service() {
+    let config = json!({
+        "Cmd": ["x"], "User": "app:web", "WorkingDir": "/srv", "StopSignal": "SIGQUIT",
+        "Volumes": {"/var/lib/x": {}, "/cache/": {}},
+        "Healthcheck": {"Test": ["CMD-SHELL", "check it"], "Interval": 7_000_000_000_i64},
+    });
+    let own = launch(
         "user: me\nworking_dir: /own\nstop_signal: '15'\nvolumes: ['data:/cache']\n\
          healthcheck: {timeout: 3s, retries: 9}",
         &config,
     );
-    assert_eq!((&own["user"], &own["oci"]["process"]["cwd"]), (&json!("me"), &json!("/own")));
+    assert_eq!(
+        (&own["user"], &own["oci"]["process"]["cwd"]),
+        (&json!("me"), &json!("/own"))
+    );
     assert_eq!(own["stop_signal"], 15);
     assert_eq!(own["volumes"][0]["name"], "p_data");
     assert_eq!(own["volumes"].as_array().unwrap().len(), 2);
     assert_eq!(own["health"]["interval"]["secs"], 7);
     assert_eq!(own["health"]["timeout"]["secs"], 3);
     assert_eq!(own["health"]["retries"], 9);
-    for off in ["healthcheck: {disable: true}", "healthcheck: {test: [NONE]}"] {
-        assert_eq!(self::launch(off, &config)["health"], Value::Null, "{off}");
+    for off in [
+        "healthcheck: {disable: true}",
+        "healthcheck: {test: [NONE]}",
+    ] {
+        assert_eq!(launch(off, &config)["health"], Value::Null, "{off}");
     }
 }
 
@@ -295,7 +343,11 @@ fn process_attributes_have_their_effect() {
         ("hostname: h", "/oci/hostname", json!("h")),
         ("network_mode: host", "/oci/hostname", json!("the-host")),
         ("uts: host", "/oci/hostname", json!("the-host")),
-        ("domainname: example.org", "/domainname", json!("example.org")),
+        (
+            "domainname: example.org",
+            "/domainname",
+            json!("example.org"),
+        ),
         ("", "/stop_signal", json!(15)),
         ("stop_signal: USR1", "/stop_signal", json!(10)),
         ("stop_signal: SIGRTMIN+3", "/stop_signal", json!(37)),
@@ -304,16 +356,36 @@ fn process_attributes_have_their_effect() {
         ("stop_grace_period: 0s", "/stop_grace", wait(0)),
         ("", "/restart", json!("no")),
         ("restart: always", "/restart", json!("always")),
-        ("restart: unless-stopped", "/restart", json!("unless-stopped")),
-        ("restart: on-failure:3", "/restart", json!({"on-failure": {"max_retries": 3}})),
+        (
+            "restart: unless-stopped",
+            "/restart",
+            json!("unless-stopped"),
+        ),
+        (
+            "restart: on-failure:3",
+            "/restart",
+            json!({"on-failure": {"max_retries": 3}}),
+        ),
         (
             "deploy: {restart_policy: {condition: on-failure, max_attempts: 2}}",
             "/restart",
             json!({"on-failure": {"max_retries": 2}}),
         ),
-        ("deploy: {restart_policy: {condition: any}}", "/restart", json!("always")),
-        ("restart: always\ndeploy: {restart_policy: {condition: none}}", "/restart", json!("no")),
-        ("oom_score_adj: -500", "/oci/process/oomScoreAdj", json!(-500)),
+        (
+            "deploy: {restart_policy: {condition: any}}",
+            "/restart",
+            json!("always"),
+        ),
+        (
+            "restart: always\ndeploy: {restart_policy: {condition: none}}",
+            "/restart",
+            json!("no"),
+        ),
+        (
+            "oom_score_adj: -500",
+            "/oci/process/oomScoreAdj",
+            json!(-500),
+        ),
         ("", "/oci/process/rlimits", Value::Null),
         (
             "ulimits: {nofile: {soft: 10, hard: 20}, nproc: -1}",
@@ -323,7 +395,11 @@ fn process_attributes_have_their_effect() {
                 {"type": "RLIMIT_NPROC", "hard": u64::MAX, "soft": u64::MAX},
             ]),
         ),
-        ("", "/log", json!({"enabled": true, "max_size": null, "max_files": 1})),
+        (
+            "",
+            "/log",
+            json!({"enabled": true, "max_size": null, "max_files": 1}),
+        ),
         (
             "logging: {driver: json-file, options: {max-size: 10m, max-file: '3'}}",
             "/log",
@@ -335,7 +411,11 @@ fn process_attributes_have_their_effect() {
             json!({"enabled": true, "max_size": 20_000_000, "max_files": 5}),
         ),
         ("logging: {driver: none}", "/log/enabled", json!(false)),
-        ("healthcheck: {test: [CMD, a, b]}", "/health/command", json!(["a", "b"])),
+        (
+            "healthcheck: {test: [CMD, a, b]}",
+            "/health/command",
+            json!(["a", "b"]),
+        ),
         (
             "healthcheck: {test: a b}",
             "/health/command",
@@ -352,11 +432,26 @@ fn process_attributes_have_their_effect() {
         ("stop_signal: SIGNOPE", "stop_signal", "is not a signal"),
         ("working_dir: relative", "working_dir", "absolute"),
         ("ulimits: {bogus: 1}", "ulimits.bogus", "getrlimit"),
-        ("ulimits: {nofile: {soft: 3, hard: 2}}", "ulimits.nofile", "above the hard limit"),
-        ("logging: {options: {max-size: lots}}", "logging.options.max-size", "not a size"),
-        ("logging: {options: {max-file: '0'}}", "logging.options.max-file", "at least 1"),
-        ("oom_score_adj: 1000\ndeploy: {restart_policy: {condition: sometimes}}",
-         "deploy.restart_policy.condition", "expected none"),
+        (
+            "ulimits: {nofile: {soft: 3, hard: 2}}",
+            "ulimits.nofile",
+            "above the hard limit",
+        ),
+        (
+            "logging: {options: {max-size: lots}}",
+            "logging.options.max-size",
+            "not a size",
+        ),
+        (
+            "logging: {options: {max-file: '0'}}",
+            "logging.options.max-file",
+            "at least 1",
+        ),
+        (
+            "oom_score_adj: 1000\ndeploy: {restart_policy: {condition: sometimes}}",
+            "deploy.restart_policy.condition",
+            "expected none",
+        ),
     ]);
 }
 
@@ -377,8 +472,13 @@ fn security_attributes_have_their_effect() {
     assert_eq!(caps("privileged: true"), ["CAP_CHOWN", "CAP_SYS_ADMIN"]);
     let namespaces = |service: &str| {
         let launch = launch(service, &plain());
-        let list = launch["oci"]["linux"]["namespaces"].as_array().unwrap().clone();
-        list.iter().map(|one| one["type"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        let list = launch["oci"]["linux"]["namespaces"]
+            .as_array()
+            .unwrap()
+            .clone();
+        list.iter()
+            .map(|one| one["type"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     let all = namespaces("");
     for kind in ["mount", "network", "uts", "pid", "ipc"] {
@@ -395,27 +495,67 @@ fn security_attributes_have_their_effect() {
     check(&[
         ("", "/seccomp", json!("default")),
         ("privileged: true", "/seccomp", json!("unconfined")),
-        ("security_opt: [seccomp=unconfined]", "/seccomp", json!("unconfined")),
-        ("security_opt: ['seccomp:unconfined']", "/seccomp", json!("unconfined")),
-        ("privileged: true\nsecurity_opt: [seccomp=builtin]", "/seccomp", json!("default")),
+        (
+            "security_opt: [seccomp=unconfined]",
+            "/seccomp",
+            json!("unconfined"),
+        ),
+        (
+            "security_opt: ['seccomp:unconfined']",
+            "/seccomp",
+            json!("unconfined"),
+        ),
+        (
+            "privileged: true\nsecurity_opt: [seccomp=builtin]",
+            "/seccomp",
+            json!("default"),
+        ),
         (
             "security_opt: ['seccomp:./profile.json']",
             "/seccomp/profile",
             json!(r#"{"defaultAction": "SCMP_ACT_ALLOW"}"#),
         ),
         ("", "/oci/process/noNewPrivileges", json!(false)),
-        ("security_opt: [no-new-privileges]", "/oci/process/noNewPrivileges", json!(true)),
-        ("security_opt: ['no-new-privileges:true']", "/oci/process/noNewPrivileges", json!(true)),
-        ("security_opt: [systempaths=unconfined]", "/oci/linux/maskedPaths", Value::Null),
-        ("security_opt: [apparmor=unconfined]", "/seccomp", json!("default")),
+        (
+            "security_opt: [no-new-privileges]",
+            "/oci/process/noNewPrivileges",
+            json!(true),
+        ),
+        (
+            "security_opt: ['no-new-privileges:true']",
+            "/oci/process/noNewPrivileges",
+            json!(true),
+        ),
+        (
+            "security_opt: [systempaths=unconfined]",
+            "/oci/linux/maskedPaths",
+            Value::Null,
+        ),
+        (
+            "security_opt: [apparmor=unconfined]",
+            "/seccomp",
+            json!("default"),
+        ),
         ("read_only: true", "/oci/root/readonly", json!(true)),
     ]);
     check_refused(&[
         ("cap_add: [NOPE]", "cap_add", "NOPE"),
         ("cap_drop: [NOPE]", "cap_drop", "NOPE"),
-        ("security_opt: ['apparmor:mine']", "security_opt[0]", "cannot be honoured"),
-        ("security_opt: ['seccomp:./gone.json']", "security_opt[0]", "cannot read"),
-        ("security_opt: ['seccomp:./broken.json']", "security_opt[0]", "not a seccomp profile"),
+        (
+            "security_opt: ['apparmor:mine']",
+            "security_opt[0]",
+            "cannot be honoured",
+        ),
+        (
+            "security_opt: ['seccomp:./gone.json']",
+            "security_opt[0]",
+            "cannot read",
+        ),
+        (
+            "security_opt: ['seccomp:./broken.json']",
+            "security_opt[0]",
+            "not a seccomp profile",
+        ),
     ]);
 }
 
@@ -428,7 +568,11 @@ fn limits_have_their_effect() {
         ("", &cpu, Value::Null),
         ("", &memory, Value::Null),
         ("", &pids, Value::Null),
-        ("cpus: 1.5", &cpu, json!({"quota": 150_000, "period": 100_000})),
+        (
+            "cpus: 1.5",
+            &cpu,
+            json!({"quota": 150_000, "period": 100_000}),
+        ),
         (
             "deploy: {resources: {limits: {cpus: '0.25', memory: 64m, pids: 7}}}",
             &cpu,
@@ -439,19 +583,31 @@ fn limits_have_their_effect() {
             &memory,
             json!({"limit": 67_108_864, "reservation": 33_554_432, "swap": 134_217_728}),
         ),
-        ("deploy: {resources: {limits: {pids: 7}}}", &pids, json!({"limit": 7})),
+        (
+            "deploy: {resources: {limits: {pids: 7}}}",
+            &pids,
+            json!({"limit": 7}),
+        ),
         (
             "cpu_shares: 512\ncpu_quota: 5000\ncpu_period: 10000\ncpuset: '0,1'",
             &cpu,
             json!({"shares": 512, "quota": 5000, "period": 10_000, "cpus": "0,1"}),
         ),
-        ("mem_limit: 64m", &memory, json!({"limit": 67_108_864, "swap": 134_217_728})),
+        (
+            "mem_limit: 64m",
+            &memory,
+            json!({"limit": 67_108_864, "swap": 134_217_728}),
+        ),
         (
             "mem_limit: 64m\nmemswap_limit: -1",
             &memory,
             json!({"limit": 67_108_864, "swap": -1}),
         ),
-        ("mem_reservation: 32m", &memory, json!({"reservation": 33_554_432})),
+        (
+            "mem_reservation: 32m",
+            &memory,
+            json!({"reservation": 33_554_432}),
+        ),
         ("pids_limit: 50", &pids, json!({"limit": 50})),
         ("pids_limit: -1", &pids, json!({"limit": -1})),
         ("blkio_config: {weight: 300}", &io, json!({"weight": 300})),
@@ -476,18 +632,35 @@ fn limits_have_their_effect() {
         ("cpus: 3", "cpus", "there are 2 processors"),
         ("mem_limit: 1m", "mem_limit", "at least 6m"),
         ("memswap_limit: 64m", "memswap_limit", "needs `mem_limit`"),
-        ("mem_limit: 64m\nmemswap_limit: 32m", "memswap_limit", "below"),
-        ("sysctls: {vm.swappiness: 1}", "sysctls.vm.swappiness", "whole host"),
-        ("network_mode: host\nsysctls: {net.core.somaxconn: 1}", "sysctls.net.core.somaxconn",
-         "network is not its own"),
-        ("blkio_config: {weight_device: [{path: /dev/none, weight: 10}]}",
-         "blkio_config.weight_device", "not a device"),
+        (
+            "mem_limit: 64m\nmemswap_limit: 32m",
+            "memswap_limit",
+            "below",
+        ),
+        (
+            "sysctls: {vm.swappiness: 1}",
+            "sysctls.vm.swappiness",
+            "whole host",
+        ),
+        (
+            "network_mode: host\nsysctls: {net.core.somaxconn: 1}",
+            "sysctls.net.core.somaxconn",
+            "network is not its own",
+        ),
+        (
+            "blkio_config: {weight_device: [{path: /dev/none, weight: 10}]}",
+            "blkio_config.weight_device",
+            "not a device",
+        ),
     ]);
 }
 
 #[test]
 fn devices_come_with_their_rules() {
-    let launch = launch("devices: ['/dev/fuse:/dev/f:r', /dev/snd]\ndevice_cgroup_rules: ['c 1:* rmw']", &plain());
+    let launch = launch(
+        "devices: ['/dev/fuse:/dev/f:r', /dev/snd]\ndevice_cgroup_rules: ['c 1:* rmw']",
+        &plain(),
+    );
     let linux = &launch["oci"]["linux"];
     assert_eq!(
         linux["devices"],
@@ -506,10 +679,22 @@ fn devices_come_with_their_rules() {
         ]
     );
     check_refused(&[
-        ("devices: [/dev/none]", "devices[0]", "no device `/dev/none`"),
+        (
+            "devices: [/dev/none]",
+            "devices[0]",
+            "no device `/dev/none`",
+        ),
         ("devices: ['vendor.com/class=all']", "devices[0]", "CDI"),
-        ("devices: ['/dev/fuse:/dev/fuse:x']", "devices[0]", "not made of r, w and m"),
-        ("device_cgroup_rules: ['z 1:2 r']", "device_cgroup_rules[0]", "not a device rule"),
+        (
+            "devices: ['/dev/fuse:/dev/fuse:x']",
+            "devices[0]",
+            "not made of r, w and m",
+        ),
+        (
+            "device_cgroup_rules: ['z 1:2 r']",
+            "device_cgroup_rules[0]",
+            "not a device rule",
+        ),
     ]);
 }
 
@@ -518,20 +703,28 @@ fn mounts_have_their_effect() {
     let mount = |service: &str, destination: &str| {
         let launch = launch(service, &plain());
         let mounts = launch["oci"]["mounts"].as_array().unwrap().clone();
-        mounts.into_iter().find(|one| one["destination"] == destination).unwrap_or(Value::Null)
+        mounts
+            .into_iter()
+            .find(|one| one["destination"] == destination)
+            .unwrap_or(Value::Null)
     };
-    let bind = |source: &str, options: &[&str]| {
-        json!({"destination": "/d", "type": "bind", "source": source, "options": options})
-    };
-    let tmpfs = |options: &[&str]| {
-        json!({"destination": "/t", "type": "tmpfs", "source": "tmpfs", "options": options})
-    };
+    let bind = |source: &str, options: &[&str]| json!({"destination": "/d", "type": "bind", "source": source, "options": options});
+    let tmpfs = |options: &[&str]| json!({"destination": "/t", "type": "tmpfs", "source": "tmpfs", "options": options});
     let long = |rest: &str| format!("volumes: [{{type: bind, source: /srv, target: /d, {rest}}}]");
     for (service, expected) in [
         ("volumes: ['/srv:/d']", bind("/srv", &["rbind", "rprivate"])),
-        ("volumes: ['/srv:/d:ro']", bind("/srv", &["rbind", "rro", "rprivate"])),
-        ("volumes: ['/srv:/d/:rshared']", bind("/srv", &["rbind", "rshared"])),
-        (&long("bind: {recursive: disabled}"), bind("/srv", &["bind", "rprivate"])),
+        (
+            "volumes: ['/srv:/d:ro']",
+            bind("/srv", &["rbind", "rro", "rprivate"]),
+        ),
+        (
+            "volumes: ['/srv:/d/:rshared']",
+            bind("/srv", &["rbind", "rshared"]),
+        ),
+        (
+            &long("bind: {recursive: disabled}"),
+            bind("/srv", &["bind", "rprivate"]),
+        ),
         (
             &long("read_only: true, bind: {recursive: writable}"),
             bind("/srv", &["rbind", "ro", "rprivate"]),
@@ -573,10 +766,16 @@ fn mounts_have_their_effect() {
         ("volumes: [/anon]", "/volumes/0/anonymous", json!(true)),
     ]);
     check_refused(&[
-        (&long("bind: {create_host_path: false}").replace("/srv", "/none"), "volumes[0]",
-         "bind source path does not exist"),
-        ("volumes: ['/var/run/docker.sock:/var/run/docker.sock']", "volumes[0]",
-         "offers no Docker API"),
+        (
+            &long("bind: {create_host_path: false}").replace("/srv", "/none"),
+            "volumes[0]",
+            "bind source path does not exist",
+        ),
+        (
+            "volumes: ['/var/run/docker.sock:/var/run/docker.sock']",
+            "volumes[0]",
+            "offers no Docker API",
+        ),
     ]);
     let made = run("volumes: ['./new/dir:/d']", &plain(), |_| {}).unwrap();
     assert_eq!(made.folders, [PathBuf::from("/p/new/dir")]);
@@ -611,7 +810,9 @@ fn anonymous_volumes_are_carried_over_a_recreation() {
         now: "",
     };
     let service = project.services.get("web").unwrap();
-    let record = translate(context, "web", service, &image(&config), &instance).unwrap().record;
+    let record = translate(context, "web", service, &image(&config), &instance)
+        .unwrap()
+        .record;
     let names: Vec<(&str, &str)> = record
         .launch
         .volumes
@@ -629,14 +830,26 @@ fn configs_and_secrets_have_their_effect() {
         json!({"destination": destination, "content": content, "mode": mode, "uid": uid, "gid": "0"})
     };
     check(&[
-        ("configs: [inline]", "/files/0", file("/inline", "hello", 0o444, "0")),
-        ("configs: [env]", "/files/0", file("/env", "from env", 0o444, "0")),
+        (
+            "configs: [inline]",
+            "/files/0",
+            file("/inline", "hello", 0o444, "0"),
+        ),
+        (
+            "configs: [env]",
+            "/files/0",
+            file("/env", "from env", 0o444, "0"),
+        ),
         (
             "configs: [{source: inline, target: /etc/x, mode: 0400, uid: '7'}]",
             "/files/0",
             file("/etc/x", "hello", 0o400, "7"),
         ),
-        ("secrets: [env]", "/files/0", file("/run/secrets/env", "s3cret", 0o444, "0")),
+        (
+            "secrets: [env]",
+            "/files/0",
+            file("/run/secrets/env", "s3cret", 0o444, "0"),
+        ),
         (
             "secrets: [{source: env, target: other}]",
             "/files/0",
@@ -648,11 +861,23 @@ fn configs_and_secrets_have_their_effect() {
             json!({"destination": "/run/secrets/file", "type": "bind", "source": "/p/secret",
                    "options": ["rbind", "rro", "rprivate"]}),
         ),
-        ("configs: [file]", "/oci/mounts/7/destination", json!("/file")),
+        (
+            "configs: [file]",
+            "/oci/mounts/7/destination",
+            json!("/file"),
+        ),
     ]);
     check_refused(&[
-        ("configs: [gone]", "configs[0]", "bind source path does not exist: `/p/gone`"),
-        ("secrets: [unset]", "secrets[0]", "`NOT_SET` of secret `unset` is not set"),
+        (
+            "configs: [gone]",
+            "configs[0]",
+            "bind source path does not exist: `/p/gone`",
+        ),
+        (
+            "secrets: [unset]",
+            "secrets[0]",
+            "`NOT_SET` of secret `unset` is not set",
+        ),
     ]);
 }
 
@@ -670,7 +895,11 @@ fn networks_have_their_effect() {
         base
     };
     check(&[
-        ("", "/network/networks", json!([endpoint("p_default", &["web"])])),
+        (
+            "",
+            "/network/networks",
+            json!([endpoint("p_default", &["web"])]),
+        ),
         (
             "networks: [front, back]",
             "/network/networks",
@@ -679,7 +908,10 @@ fn networks_have_their_effect() {
         (
             "networks: {back: {}, front: {priority: 10, gw_priority: 2, aliases: [a, web]}}",
             "/network/networks/0",
-            with(endpoint("p_front", &["web", "a"]), json!({"gateway_priority": 2})),
+            with(
+                endpoint("p_front", &["web", "a"]),
+                json!({"gateway_priority": 2}),
+            ),
         ),
         (
             "networks: {front: {ipv4_address: 10.1.2.3, ipv6_address: 'fd00::3', link_local_ips: [169.254.1.1], mac_address: '02:42:ac:11:00:02', interface_name: net0}}",
@@ -703,8 +935,16 @@ fn networks_have_their_effect() {
         ),
         ("network_mode: none", "/network", json!("none")),
         ("network_mode: host", "/network", json!("host")),
-        ("network_mode: 'service:db'", "/network/container", json!(DB_ID)),
-        ("network_mode: 'container:other'", "/network/container", json!(DB_ID)),
+        (
+            "network_mode: 'service:db'",
+            "/network/container",
+            json!(DB_ID),
+        ),
+        (
+            "network_mode: 'container:other'",
+            "/network/container",
+            json!(DB_ID),
+        ),
         (
             "dns: [1.1.1.1, '::1']\ndns_search: [example.org]\ndns_opt: ['ndots:2']",
             "/dns",
@@ -717,8 +957,16 @@ fn networks_have_their_effect() {
         ),
     ]);
     check_refused(&[
-        ("network_mode: 'container:nobody'", "network_mode", "no container `nobody`"),
-        ("networks: {front: {ipv4_address: abc}}", "networks.front.ipv4_address", "not an address"),
+        (
+            "network_mode: 'container:nobody'",
+            "network_mode",
+            "no container `nobody`",
+        ),
+        (
+            "networks: {front: {ipv4_address: abc}}",
+            "networks.front.ipv4_address",
+            "not an address",
+        ),
         ("dns: [abc]", "dns[0]", "not an address"),
     ]);
 }
@@ -731,8 +979,16 @@ fn ports_become_single_ports() {
     };
     let null = Value::Null;
     check(&[
-        ("ports: ['80']", "/ports/0", port(null.clone(), 0, null.clone(), 80, "tcp")),
-        ("ports: ['8080:80/udp']", "/ports/0", port(null.clone(), 8080, null.clone(), 80, "udp")),
+        (
+            "ports: ['80']",
+            "/ports/0",
+            port(null.clone(), 0, null.clone(), 80, "tcp"),
+        ),
+        (
+            "ports: ['8080:80/udp']",
+            "/ports/0",
+            port(null.clone(), 8080, null.clone(), 80, "udp"),
+        ),
         (
             "ports: ['127.0.0.1:8080:80']",
             "/ports/0",
@@ -766,8 +1022,14 @@ fn record_has_docker_composes_names_and_labels() {
     let config = json!({"Cmd": ["x"], "Labels": {"a": "image", "b": "image"}});
     let service = "labels: {a: own}\ndepends_on: {db: {condition: service_healthy, restart: true}}";
     let record = run(service, &config, |_| {}).unwrap().record;
-    assert_eq!((record.name.as_str(), record.number, record.oneoff), ("p-web-1", 1, false));
-    assert_eq!((record.image.as_str(), record.image_id.as_str()), ("img", "sha256:abc"));
+    assert_eq!(
+        (record.name.as_str(), record.number, record.oneoff),
+        ("p-web-1", 1, false)
+    );
+    assert_eq!(
+        (record.image.as_str(), record.image_id.as_str()),
+        ("img", "sha256:abc")
+    );
     let labels: Vec<(String, String)> = record.labels.clone().into_iter().collect();
     let own = |name: &str, value: &str| (format!("com.docker.compose.{name}"), value.to_owned());
     assert_eq!(
@@ -837,7 +1099,10 @@ fn overrides_of_run_change_the_service() {
     assert_eq!(changed.entrypoint.as_deref().unwrap(), ["own"]);
     assert_eq!((changed.command, changed.ports.len()), (None, 1));
     assert_eq!(changed.environment["A"].as_deref(), Some("b"));
-    assert_eq!((changed.volumes.len(), changed.volumes[0].source.clone()), (1, None));
+    assert_eq!(
+        (changed.volumes.len(), changed.volumes[0].source.clone()),
+        (1, None)
+    );
     assert_eq!(changed.user.as_deref(), Some("me"));
     assert!(changed.cap_drop.is_empty());
 }
@@ -849,11 +1114,16 @@ fn what_has_no_effect_is_a_warning_by_attribute() {
         ("security_opt: ['label:type:x']", "security_opt[0]"),
         ("volumes: ['/srv:/d:z']", "volumes[0]"),
         ("secrets: [{source: file, mode: 0400}]", "secrets[0]"),
-        ("deploy: {restart_policy: {delay: 5s}}", "deploy.restart_policy"),
+        (
+            "deploy: {restart_policy: {delay: 5s}}",
+            "deploy.restart_policy",
+        ),
         ("ports: ['80:80']\nnetwork_mode: none", "ports"),
     ] {
         let warnings = run(service, &plain(), |_| {}).unwrap().warnings;
-        let found = warnings.iter().any(|one| one.path == format!("services.web.{path}"));
+        let found = warnings
+            .iter()
+            .any(|one| one.path == format!("services.web.{path}"));
         assert!(found, "{service}: {warnings:?}");
     }
 }

@@ -24,7 +24,10 @@ pub(crate) fn parse_signal(text: &str) -> Option<i32> {
     match name {
         "CLD" => Some(Signal::SIGCHLD as i32),
         "POLL" => Some(Signal::SIGIO as i32),
-        _ => format!("SIG{name}").parse::<Signal>().ok().map(|signal| signal as i32),
+        _ => format!("SIG{name}")
+            .parse::<Signal>()
+            .ok()
+            .map(|signal| signal as i32),
     }
 }
 
@@ -36,14 +39,18 @@ fn offset(text: &str, sign: char) -> Option<i32> {
 }
 
 fn real_time(number: i32) -> Option<i32> {
-    (REAL_TIME.0..=REAL_TIME.1).contains(&number).then_some(number)
+    (REAL_TIME.0..=REAL_TIME.1)
+        .contains(&number)
+        .then_some(number)
 }
 
 /// Reads the size of a log option: decimal units, as Docker's log drivers
 /// count (`10m` is ten million), unlike sizes elsewhere in a Compose file.
 pub(super) fn parse_log_size(text: &str) -> Option<u64> {
     let lower = text.trim().to_ascii_lowercase();
-    let end = lower.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(lower.len());
+    let end = lower
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(lower.len());
     let (number, unit) = lower.split_at(end);
     let factor: u64 = match unit.trim().trim_end_matches('b') {
         "" => 1,
@@ -60,13 +67,20 @@ pub(super) fn parse_log_size(text: &str) -> Option<u64> {
     let fraction = fraction.get(..fraction.len().min(9))?;
     let scale = 10_u64.pow(u32::try_from(fraction.len()).ok()?);
     let part = fraction.parse::<u64>().ok()?.checked_mul(factor)? / scale;
-    let whole = if whole.is_empty() { 0 } else { whole.parse::<u64>().ok()? };
+    let whole = if whole.is_empty() {
+        0
+    } else {
+        whole.parse::<u64>().ok()?
+    };
     whole.checked_mul(factor)?.checked_add(part)
 }
 
 /// Reads an address, IPv6 with or without brackets.
 pub(super) fn parse_address(text: &str) -> Option<IpAddr> {
-    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(text);
     bare.parse().ok()
 }
 

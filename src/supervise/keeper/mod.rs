@@ -15,7 +15,7 @@ mod store;
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -102,20 +102,8 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     };
     match enter(stage, &identity) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            report(&format!(
-                "cannot start the keeper of project `{}`: {error}",
-                identity.project
-            ));
-            ExitCode::FAILURE
-        }
+        Err(_) => ExitCode::FAILURE,
     }
-}
-
-/// Says why on the pipe that a waiting command reads; elsewhere it is
-/// `/dev/null`.
-fn report(message: &str) {
-    rustix::io::write(rustix::stdio::stdout(), message.as_bytes()).ok();
 }
 
 fn enter(stage: Stage, identity: &Identity) -> io::Result<()> {
@@ -129,17 +117,37 @@ fn enter(stage: Stage, identity: &Identity) -> io::Result<()> {
     }
     rustix::thread::set_name(c"skiff-keeper").ok();
     start::close_inherited()?;
-    start::settle()?;
-    start::close_to_others()?;
     let input = io::stdin().as_fd().try_clone_to_owned()?;
     let output = io::stdout().as_fd().try_clone_to_owned()?;
+    let told = output.try_clone()?;
+    streams_to_null()?;
+    let keeper = begin(stage, identity, input, output).inspect_err(|error| {
+        let project = &identity.project;
+        let message = format!("cannot start the keeper of project `{project}`: {error}");
+        // Elsewhere than from a command it is `/dev/null`.
+        rustix::io::write(&told, message.as_bytes()).ok();
+    })?;
+    drop(told);
+    let lock = keeper.run()?;
+    host::leave_cgroup(identity);
+    // Whoever waits to start the project anew may do so now.
+    drop(lock);
+    Ok(())
+}
+
+fn begin(
+    stage: Stage,
+    identity: &Identity,
+    input: OwnedFd,
+    output: OwnedFd,
+) -> io::Result<Keeper<Processes>> {
+    start::settle()?;
+    start::close_to_others()?;
     if stage != Stage::Resumed {
         host::enter_cgroup(identity)?;
     }
     let mut processes = Processes::new(identity.clone())?;
     let mut store = Store::open(&identity.layout.exit_journal(&identity.project))?;
-    // Until here a failure is reported on standard output.
-    streams_to_null()?;
     let supervisor = match stage {
         Stage::Fresh => {
             processes.first_streams = Some((output, input));
@@ -148,9 +156,5 @@ fn enter(stage: Stage, identity: &Identity) -> io::Result<()> {
         Stage::Adopted => Some(Supervisor::of_socket(input)?),
         Stage::Resumed => host::resume(&input, &mut store)?,
     };
-    let lock = Keeper::new(processes, store, supervisor).run()?;
-    host::leave_cgroup(identity);
-    // Whoever waits to start the project anew may do so now.
-    drop(lock);
-    Ok(())
+    Ok(Keeper::new(processes, store, supervisor))
 }

@@ -182,7 +182,7 @@ fn resume(
         group,
         endpoints: run_record.endpoints.clone(),
         ports: run_record.ports.clone(),
-        tasks,
+        _tasks: tasks,
     })
 }
 

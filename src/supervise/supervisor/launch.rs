@@ -130,7 +130,7 @@ fn run(
         group,
         endpoints,
         ports: tasks.ports.clone(),
-        tasks,
+        _tasks: tasks,
     })
 }
 

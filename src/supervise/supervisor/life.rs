@@ -18,9 +18,9 @@ use super::link::Link;
 use super::records::Records;
 use super::{CHANGES_BEHIND, Shared, adopt, control};
 use crate::engine::process::boot_id;
+use crate::state::lock::Lock;
 use crate::supervise::keeper::Identity;
 use crate::supervise::logs::thread::LogThread;
-use crate::state::lock::Lock;
 use crate::supervise::streams_to_null;
 
 /// Threads for calls that block: starts of containers, mostly.
@@ -180,7 +180,10 @@ async fn serve(
 /// Closes the door, if nobody is in it. With the start lock held, a command
 /// that finds no socket waits until we are gone.
 async fn end(shared: &Arc<Shared>, listener: &UnixListener) -> io::Result<Option<OwnedFd>> {
-    let path = shared.host.layout().start_lock(&shared.host.identity.project);
+    let path = shared
+        .host
+        .layout()
+        .start_lock(&shared.host.identity.project);
     let lock = tokio::task::spawn_blocking(move || Lock::acquire(&path))
         .await
         .map_err(io::Error::other)??

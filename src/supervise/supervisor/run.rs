@@ -28,7 +28,8 @@ pub(super) struct Run {
     pub(super) group: Group,
     pub(super) endpoints: Vec<Endpoint>,
     pub(super) ports: Vec<PublishedPort>,
-    pub(super) tasks: RunTasks,
+    /// Held for what runs in it.
+    pub(super) _tasks: RunTasks,
 }
 
 /// Tasks that answer for a container; they end with this value.
@@ -55,9 +56,8 @@ impl RunTasks {
         };
         let name = record.name.clone();
         self.add(async move {
-            if let Err(error) = dns::serve(sockets, names, client).await {
-                tracing::warn!(%error, name, "names are not answered any longer");
-            }
+            let Err(error) = dns::serve(sockets, names, client).await;
+            tracing::warn!(%error, name, "names are not answered any longer");
         });
     }
 
@@ -78,9 +78,8 @@ impl RunTasks {
                 Protocol::Tcp => serve_tcp(socket, target).await,
                 Protocol::Udp => serve_udp(socket, target).await,
             };
-            if let Err(error) = result {
-                tracing::warn!(%error, %target, "a published port is not served any longer");
-            }
+            let Err(error) = result;
+            tracing::warn!(%error, %target, "a published port is not served any longer");
         });
     }
 

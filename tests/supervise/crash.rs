@@ -1,0 +1,1 @@
+//! SIGKILL of keeper and supervisor.

@@ -1,0 +1,9 @@
+//! Keeper and supervisor with real containers, each test in namespaces and
+//! roots of its own. Needs root and busybox-static.
+
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod life;
