@@ -4,12 +4,14 @@
 //! test needs no engine; the public functions give it the embedded one.
 
 mod down;
+mod force;
 mod lifecycle;
 mod pull;
 mod run;
 mod up;
 
 pub use down::down;
+pub use force::kill_now;
 pub use lifecycle::{kill, restart, start, stop};
 pub use pull::{PullChoices, pull};
 pub use run::run_prepare;
