@@ -10,7 +10,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("event", &[]),
     ("state", &["env", "event"]),
     ("compose", &[]),
-    ("toolbox", &[]),
+    ("toolbox", &["env"]),
     ("engine", &["state", "env", "event"]),
     ("image", &["state", "env", "event"]),
     ("net", &["state", "env", "event"]),

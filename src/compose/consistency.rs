@@ -72,7 +72,7 @@ impl Checker<'_> {
         name: &str,
         known: impl Iterator<Item = &'n String>,
     ) {
-        let mut diagnostic = self.at(path, format!("there is no {kind} `{name}`"));
+        let mut diagnostic = self.at(path, format!("refers to undefined {kind} `{name}`"));
         diagnostic.suggestion = match similar(name, known.map(String::as_str)) {
             Some(similar) => Some(format!("did you mean `{similar}`?")),
             None => Some(format!("define it at the top level: {section}.{name}")),

@@ -9,8 +9,18 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
+
+const OWN: &str = "/proc/self/exe";
+
 /// The running binary, sealed.
 pub(crate) fn own() -> io::Result<OwnedFd> {
+    let running = rustix::fs::open(OWN, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let mount = rustix::fs::fstatvfs(&running)?.f_flag;
+    // Started from such a descriptor: the file is seen through it.
+    if mount.contains(StatVfsMountFlags::RDONLY) {
+        return Ok(running);
+    }
     crate::engine::prepare::sealed_exe()
 }
 

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use fs_err as fs;
 use tokio::net::UnixStream;
@@ -16,6 +17,11 @@ use super::wire::{Call, Change, Condition, Failure, Reply, Request, WIRE_VERSION
 use super::{binary, frame};
 use crate::state::lock::Lock;
 use crate::state::{ContainerId, Layout};
+
+/// How long the next supervisor of a living keeper is waited for.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How often a question is asked whose supervisor died.
+const ATTEMPTS: u32 = 5;
 
 /// Why a supervisor could not be asked.
 #[derive(Debug, thiserror::Error)]
@@ -89,7 +95,7 @@ impl Client {
     /// # Errors
     /// Its socket is there and cannot be connected to.
     pub async fn connect(layout: &Layout, project: &str) -> Result<Option<Self>, ClientError> {
-        match connect(layout, project) {
+        match connect(layout, project).await {
             Ok(Some(anchor)) => Ok(Some(Self {
                 project: project.to_owned(),
                 layout: layout.clone(),
@@ -152,11 +158,33 @@ impl Client {
         }
     }
 
-    /// Asks and waits for the one answer; events before it are dropped.
+    /// Asks and waits for the one answer; events before it are dropped. Where
+    /// the supervisor dies meanwhile, what can be asked twice is asked again of
+    /// the next one.
     ///
     /// # Errors
     /// The supervisor's reason, or the conversation broke.
     pub async fn call(
+        &self,
+        request: Request,
+        fds: &[BorrowedFd<'_>],
+    ) -> Result<Answer, ClientError> {
+        let attempts = if fds.is_empty() && is_repeatable(&request) {
+            ATTEMPTS
+        } else {
+            1
+        };
+        let mut last = None;
+        for _ in 0..attempts {
+            match self.call_once(request.clone(), fds).await {
+                Err(ClientError::Lost { source, .. }) => last = Some(source),
+                other => return other,
+            }
+        }
+        Err(self.lost(last.unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into())))
+    }
+
+    async fn call_once(
         &self,
         request: Request,
         fds: &[BorrowedFd<'_>],
@@ -185,6 +213,7 @@ impl Client {
         let stream = match free {
             Some(stream) => stream,
             None => connect(&self.layout, &self.project)
+                .await
                 .and_then(|stream| stream.ok_or_else(|| io::ErrorKind::NotFound.into()))
                 .map_err(|error| self.lost(error))?,
         };
@@ -219,10 +248,18 @@ impl Client {
     /// # Errors
     /// They cannot be talked to any more.
     pub async fn upgrade(self) -> Result<Self, ClientError> {
-        let binary = binary::own().map_err(|error| self.lost(error))?;
+        let program = binary::own().map_err(|error| self.lost(error))?;
+        self.upgrade_to(program).await
+    }
+
+    /// As [`Client::upgrade`], to this binary.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn upgrade_to(self, program: OwnedFd) -> Result<Self, ClientError> {
         let mut watch = FolderWatch::new(&self.layout.run_project(&self.project))
             .map_err(|error| self.lost(error))?;
-        self.call(Request::Upgrade, &[binary.as_fd()]).await?;
+        self.call(Request::Upgrade, &[program.as_fd()]).await?;
         // The old one ends, and with it this connection.
         frame::receive(&self.anchor).await.ok();
         loop {
@@ -330,9 +367,55 @@ fn start(layout: &Layout, project: &str, program: &OwnedFd, lock: Lock) -> io::R
     Ok(words)
 }
 
+/// Whether a request may be carried out twice.
+fn is_repeatable(request: &Request) -> bool {
+    match request {
+        Request::EnsureNetwork(_)
+        | Request::RemoveNetwork { .. }
+        | Request::Create(_)
+        | Request::Start { .. }
+        | Request::Stop { .. }
+        | Request::Pause { .. }
+        | Request::Unpause { .. }
+        | Request::Wait { .. }
+        | Request::Resize { .. } => true,
+        // A second restart would be one too many, a container that is removed
+        // is unknown, and the rest is no single question.
+        Request::Restart { .. }
+        | Request::Kill { .. }
+        | Request::Remove { .. }
+        | Request::Exec { .. }
+        | Request::Attach { .. }
+        | Request::Subscribe
+        | Request::Upgrade => false,
+    }
+}
+
+/// Connects; `None` where nobody runs. Where only the keeper does, its next
+/// supervisor is waited for.
+async fn connect(layout: &Layout, project: &str) -> io::Result<Option<UnixStream>> {
+    if let Some(stream) = connect_now(layout, project)? {
+        return Ok(Some(stream));
+    }
+    let waited = async {
+        while keeper::is_alive(layout, project) {
+            let mut watch = FolderWatch::new(&layout.run_project(project))?;
+            if let Some(stream) = connect_now(layout, project)? {
+                return Ok(Some(stream));
+            }
+            if keeper::is_alive(layout, project) {
+                watch.changed().await?;
+            }
+        }
+        connect_now(layout, project)
+    };
+    let late = |_| io::Error::new(io::ErrorKind::TimedOut, "its supervisor cannot be started");
+    tokio::time::timeout(PATIENCE, waited).await.map_err(late)?
+}
+
 /// Connects; `None` where nobody listens: no socket, or one that a dead
 /// supervisor left. A local connection is made, or refused, at once.
-fn connect(layout: &Layout, project: &str) -> io::Result<Option<UnixStream>> {
+fn connect_now(layout: &Layout, project: &str) -> io::Result<Option<UnixStream>> {
     let control = layout.control_socket(project);
     let absent = |error: &io::Error| {
         matches!(

@@ -1,12 +1,16 @@
 //! Containers from start to end: logs, codes, policies, probes.
 
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+use oci_spec::runtime::Process;
+use skiff::engine::spec::{ExecSpec, Seccomp};
+use skiff::supervise::client::ClientError;
 use skiff::supervise::launch::RestartPolicy;
-use skiff::supervise::record::{Health, RunState};
-use skiff::supervise::wire::{ChangeKind, Condition, Failure, Request};
+use skiff::supervise::record::{ContainerRecord, Health, RunState};
+use skiff::supervise::wire::{ChangeKind, Condition, Failure, Reply, Request};
 
-use crate::harness::{Ask, isolated, next_exit, probe};
+use crate::harness::{Ask, DEADLINE, isolated, next_exit, probe};
 
 #[test]
 fn output_code_and_records_of_a_short_run() {
@@ -25,4 +29,480 @@ fn output_code_and_records_of_a_short_run() {
         assert!(!exit.stopped_by_user && !exit.oom_killed, "{exit:?}");
         assert!(exit.started < exit.finished, "{exit:?}");
     });
+}
+
+#[test]
+fn both_processes_end_with_the_last_container_and_clients() {
+    isolated(async |bench| {
+        let client = bench.client().await;
+        let id = client.run(&bench.shell("job", "sleep 0.2")).await;
+        drop(client);
+        assert_eq!(bench.helpers("__keeper").len(), 1);
+        bench
+            .eventually("both end", || bench.helpers("__keeper").is_empty())
+            .await;
+        assert!(bench.helpers("__supervisor").is_empty());
+        assert_eq!(bench.view(&id).unwrap().exit.unwrap().code, Some(0));
+        assert!(
+            !bench
+                .layout
+                .control_socket(crate::harness::PROJECT)
+                .exists()
+        );
+        // And begin again.
+        let client = bench.client().await;
+        client.begin(&id).await;
+        assert_eq!(bench.view(&id).unwrap().state, RunState::Running);
+    });
+}
+
+#[test]
+fn a_stop_asks_waits_and_then_kills() {
+    isolated(async |bench| {
+        let client = bench.client().await;
+        let polite = bench.shell(
+            "polite",
+            "trap 'exit 5' TERM; echo ready; while :; do sleep 0.01; done",
+        );
+        let mut deaf = bench.shell(
+            "deaf",
+            "trap '' TERM; echo ready; while :; do sleep 0.01; done",
+        );
+        deaf.launch.restart = RestartPolicy::Always;
+        let (polite, deaf) = (client.run(&polite).await, client.run(&deaf).await);
+        for id in [&polite, &deaf] {
+            let end = Instant::now() + DEADLINE;
+            while bench.lines(id).await.is_empty() {
+                assert!(Instant::now() < end);
+            }
+        }
+        client
+            .ask(Request::Stop {
+                id: polite.clone(),
+                timeout: None,
+            })
+            .await;
+        let exit = bench.view(&polite).unwrap().exit.unwrap();
+        assert_eq!((exit.code, exit.stopped_by_user), (Some(5), true));
+        client
+            .ask(Request::Stop {
+                id: deaf.clone(),
+                timeout: Some(0),
+            })
+            .await;
+        let view = bench.view(&deaf).unwrap();
+        assert_eq!(view.exit.unwrap().code, Some(137));
+        assert_eq!(
+            view.state,
+            RunState::Exited,
+            "no policy revives what was stopped"
+        );
+        // A second time it is no error.
+        client
+            .ask(Request::Stop {
+                id: deaf,
+                timeout: None,
+            })
+            .await;
+    });
+}
+
+#[test]
+fn restart_policies_start_again_with_growing_pauses_until_their_limit() {
+    isolated(async |bench| {
+        let client = bench.client().await;
+        let mut record = bench.shell("flaky", "echo run; exit 7");
+        record.launch.restart = RestartPolicy::OnFailure { max_retries: 2 };
+        let mut changes = client.changes().await;
+        let began = Instant::now();
+        let id = client.run(&record).await;
+        let mut ends = Vec::new();
+        for _ in 0..3 {
+            ends.push(next_exit(&mut changes, &id).await);
+        }
+        assert_eq!(ends, [(Some(7), true), (Some(7), true), (Some(7), false)]);
+        assert!(
+            began.elapsed() >= Duration::from_millis(300),
+            "{:?}",
+            began.elapsed()
+        );
+        assert_eq!(bench.lines(&id).await, ["run", "run", "run"]);
+        assert_eq!(bench.view(&id).unwrap().run.unwrap().restarts, 2);
+
+        let mut record = bench.shell("steady", "echo run; exit 0");
+        record.launch.restart = RestartPolicy::Always;
+        let id = client.run(&record).await;
+        for _ in 0..2 {
+            assert_eq!(next_exit(&mut changes, &id).await, (Some(0), true));
+        }
+        // Stopped while it waits to be started again, or runs: it stays so.
+        client
+            .ask(Request::Stop {
+                id: id.clone(),
+                timeout: None,
+            })
+            .await;
+        assert_eq!(bench.view(&id).unwrap().state, RunState::Exited);
+    });
+}
+
+#[test]
+fn a_healthy_gate_opens_long_before_the_interval() {
+    isolated(async |bench| {
+        let client = bench.client().await;
+        let mut record = bench.shell("db", "sleep 0.3; echo ok > /tmp/ready; sleep 100");
+        record.launch.health = Some(probe("echo asked; cat /tmp/ready"));
+        let began = Instant::now();
+        let id = client.run(&record).await;
+        assert_eq!(
+            bench.view(&id).unwrap().run.unwrap().health,
+            Some(Health::Starting)
+        );
+        client.until(&id, Condition::Healthy).await;
+        let waited = began.elapsed();
+        assert!(waited > Duration::from_millis(300), "{waited:?}");
+        assert!(waited < Duration::from_secs(3), "{waited:?}");
+        assert_eq!(
+            bench.view(&id).unwrap().run.unwrap().health,
+            Some(Health::Healthy)
+        );
+        client
+            .ask(Request::Kill {
+                id,
+                signal: libc::SIGKILL,
+            })
+            .await;
+    });
+}
+
+#[test]
+fn a_probe_that_fails_or_hangs_makes_a_container_unhealthy() {
+    isolated(async |bench| {
+        let client = bench.client().await;
+        let mut check = probe("echo no answer; exit 1");
+        check.interval = Duration::from_millis(50);
+        check.retries = 2;
+        let mut failing = bench.shell("failing", "sleep 100");
+        failing.launch.health = Some(check.clone());
+        let mut hanging = bench.shell("hanging", "sleep 100");
+        check.command = ["/bin/sh", "-c", "sleep 50"].map(str::to_owned).into();
+        check.timeout = Duration::from_millis(50);
+        hanging.launch.health = Some(check);
+        for record in [failing, hanging] {
+            let id = client.run(&record).await;
+            let error = client.wait(&id, Condition::Healthy).await.unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains("is unhealthy"), "{text}");
+            if record.service == "failing" {
+                assert!(text.contains("no answer"), "{text}");
+            }
+            client
+                .ask(Request::Stop {
+                    id,
+                    timeout: Some(0),
+                })
+                .await;
+        }
+    });
+}
+
+#[test]
+fn conditions_that_can_no_longer_come_true_fail_at_once() {
+    isolated(async |bench| {
+        let client = bench.client().await;
+        let id = client.create(&bench.shell("job", "exit 4")).await;
+        // Asked before the start.
+        let waiting = client.wait(&id, Condition::CompletedSuccessfully);
+        let start = async {
+            client.begin(&id).await;
+        };
+        let (waited, ()) = tokio::join!(waiting, start);
+        match waited.unwrap_err() {
+            ClientError::Refused(Failure::Condition { name, what, code }) => {
+                assert_eq!(
+                    (name.as_str(), what.as_str(), code),
+                    ("bench-job-1", "exited (4)", Some(4))
+                );
+            }
+            other => panic!("{other}"),
+        }
+    });
+}
+
+#[test]
+fn a_start_that_fails_says_why_and_leaves_nothing_running() {
+    isolated(async |bench| {
+        let client = bench.client().await;
+        let mut record = bench.shell("bad", "");
+        let process = record.launch.oci.process_mut().as_mut().unwrap();
+        process.set_args(Some(vec!["/no/such/program".to_owned()]));
+        let id = client.create(&record).await;
+        let error = client
+            .call(
+                Request::Start {
+                    id: id.clone(),
+                    stdio: false,
+                },
+                &[],
+            )
+            .await
+            .unwrap_err();
+        match error {
+            ClientError::Refused(Failure::Init { name, error }) => {
+                assert_eq!((name.as_str(), error.exit_code), ("bench-bad-1", 127));
+            }
+            other => panic!("{other}"),
+        }
+        let view = bench.view(&id).unwrap();
+        assert_eq!(view.state, RunState::Exited);
+        assert_eq!(view.exit.unwrap().code, Some(127));
+    });
+}
+
+#[test]
+fn a_container_is_removed_only_when_it_is_at_rest_or_by_force() {
+    isolated(async |bench| {
+        let client = bench.client().await;
+        let record = bench.shell("web", "sleep 100");
+        let id = client.run(&record).await;
+        let remove = |force| Request::Remove {
+            id: id.clone(),
+            force,
+            volumes: true,
+        };
+        let error = client.call(remove(false), &[]).await.unwrap_err();
+        assert!(
+            matches!(error, ClientError::Refused(Failure::State { .. })),
+            "{error}"
+        );
+        // Its name is taken meanwhile.
+        let mut other = bench.shell("web", "true");
+        other.name.clone_from(&record.name);
+        let error = client
+            .call(Request::Create(Box::new(other.clone())), &[])
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, ClientError::Refused(Failure::NameTaken { .. })),
+            "{error}"
+        );
+        client.ask(remove(true)).await;
+        assert!(bench.view(&id).is_none());
+        assert!(!bench.layout.container("bench", &id).exists());
+        client.create(&other).await;
+    });
+}
+
+#[test]
+fn a_paused_container_can_be_stopped_and_is_not_joined() {
+    isolated(async |bench| {
+        let client = bench.client().await;
+        let id = client
+            .run(&bench.shell("web", "trap 'exit 9' TERM; while :; do sleep 0.01; done"))
+            .await;
+        client.ask(Request::Pause { id: id.clone() }).await;
+        assert_eq!(bench.view(&id).unwrap().state, RunState::Paused);
+        let request = exec(&bench.view(&id).unwrap().record, "true");
+        let stdio = pipes();
+        let error = client.call(request, &borrowed(&stdio)).await.unwrap_err();
+        assert!(
+            matches!(error, ClientError::Refused(Failure::State { .. })),
+            "{error}"
+        );
+        client.ask(Request::Unpause { id: id.clone() }).await;
+        assert_eq!(bench.view(&id).unwrap().state, RunState::Running);
+        client.ask(Request::Pause { id: id.clone() }).await;
+        client
+            .ask(Request::Stop {
+                id: id.clone(),
+                timeout: None,
+            })
+            .await;
+        assert_eq!(bench.view(&id).unwrap().exit.unwrap().code, Some(9));
+    });
+}
+
+#[test]
+fn execs_have_the_containers_environment_their_own_streams_and_a_code() {
+    isolated(async |bench| {
+        let client = bench.client().await;
+        let record = bench.shell("web", "sleep 100");
+        let id = client.run(&record).await;
+        let (mut output, writer) = std::io::pipe().unwrap();
+        let null = fs_err::File::open("/dev/null").unwrap();
+        let request = exec(&record, "echo $CONTAINER; exit 6");
+        // Files are not handed to a container.
+        let fds = [null.as_fd(), writer.as_fd(), writer.as_fd()];
+        let error = client.call(request.clone(), &fds).await.unwrap_err();
+        assert!(error.to_string().contains("only pipes"), "{error}");
+        let (input, _) = std::io::pipe().unwrap();
+        let fds = [input.as_fd(), writer.as_fd(), writer.as_fd()];
+        let mut conversation = client.start(request, &fds).await.unwrap();
+        drop(writer);
+        assert!(matches!(
+            conversation.next().await.unwrap().reply,
+            Reply::ExecStarted { .. }
+        ));
+        let last = conversation.next().await.unwrap().reply;
+        assert_eq!(last, Reply::ExecExited { code: 6 });
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut output, &mut text).unwrap();
+        assert_eq!(text, "yes\n");
+        let request = exec(&record, "kill -9 $$");
+        let stdio = pipes();
+        let mut conversation = client.start(request, &borrowed(&stdio)).await.unwrap();
+        conversation.next().await.unwrap();
+        assert_eq!(
+            conversation.next().await.unwrap().reply,
+            Reply::ExecExited { code: 137 }
+        );
+        client
+            .ask(Request::Stop {
+                id,
+                timeout: Some(0),
+            })
+            .await;
+    });
+}
+
+#[test]
+fn an_attached_terminal_shows_all_output_and_takes_input() {
+    isolated(async |bench| {
+        let client = bench.client().await;
+        let mut record = bench.shell(
+            "tty",
+            "tty; stty size; echo -n '# '; read line; echo got $line; exit 2",
+        );
+        record.launch.tty = true;
+        record.launch.open_stdin = true;
+        let id = client.create(&record).await;
+        let mut attached = client
+            .start(Request::Attach { id: id.clone() }, &[])
+            .await
+            .unwrap();
+        client.begin(&id).await;
+        let first = attached.next().await.unwrap();
+        let Reply::Event(change) = first.reply else {
+            panic!("{:?}", first.reply)
+        };
+        assert_eq!(change.kind, ChangeKind::Started);
+        let master = first.fds.into_iter().next().unwrap();
+        let mut shown = String::new();
+        let mut code = None;
+        let mut typed = false;
+        loop {
+            match attached.next().await.unwrap().reply {
+                Reply::Output { stream, data } => {
+                    assert_eq!(stream, 1);
+                    shown.push_str(&String::from_utf8(data).unwrap());
+                    if !typed && shown.ends_with("# ") {
+                        rustix::io::write(&master, b"hello\n").unwrap();
+                        typed = true;
+                    }
+                }
+                Reply::Event(change) => {
+                    if let ChangeKind::Exited { code: last, .. } = change.kind {
+                        code = last;
+                    }
+                }
+                Reply::Ok => break,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(code, Some(2));
+        assert!(shown.contains("/dev/"), "{shown:?}");
+        assert!(shown.ends_with("# hello\r\ngot hello\r\n"), "{shown:?}");
+        let log = bench.lines(&id).await;
+        assert_eq!(log.last().unwrap(), "got hello\r");
+    });
+}
+
+#[test]
+fn pipes_of_a_caller_are_the_containers_own_streams() {
+    isolated(async |bench| {
+        let client = bench.client().await;
+        let mut record = bench.shell("run", "cat; exit 8");
+        record.launch.auto_remove = true;
+        let id = client.create(&record).await;
+        let (input, mut keys) = std::io::pipe().unwrap();
+        let (mut output, writer) = std::io::pipe().unwrap();
+        let mut changes = client.changes().await;
+        let fds = [input.as_fd(), writer.as_fd(), writer.as_fd()];
+        client
+            .call(
+                Request::Start {
+                    id: id.clone(),
+                    stdio: true,
+                },
+                &fds,
+            )
+            .await
+            .unwrap();
+        drop((input, writer));
+        std::io::Write::write_all(&mut keys, b"through\n").unwrap();
+        drop(keys);
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut output, &mut text).unwrap();
+        assert_eq!(text, "through\n");
+        assert_eq!(next_exit(&mut changes, &id).await, (Some(8), false));
+        loop {
+            let change = changes.next_change().await.unwrap();
+            if change.kind == ChangeKind::Removed {
+                break;
+            }
+        }
+        assert!(bench.view(&id).is_none());
+    });
+}
+
+#[test]
+fn what_a_killed_container_wrote_without_newline_is_kept() {
+    isolated(async |bench| {
+        let client = bench.client().await;
+        let id = client
+            .run(&bench.shell("job", "echo -n rest; echo whole >&2; sleep 100"))
+            .await;
+        let end = Instant::now() + DEADLINE;
+        while bench.lines(&id).await.is_empty() {
+            assert!(Instant::now() < end);
+        }
+        client
+            .ask(Request::Kill {
+                id: id.clone(),
+                signal: libc::SIGKILL,
+            })
+            .await;
+        assert_eq!(bench.view(&id).unwrap().exit.unwrap().code, Some(137));
+        let lines = bench.lines(&id).await;
+        assert_eq!(
+            lines,
+            ["whole", "rest"],
+            "in the order in which lines were complete"
+        );
+    });
+}
+
+fn exec(record: &ContainerRecord, script: &str) -> Request {
+    let mut process: Process = record.launch.oci.process().clone().unwrap();
+    process.set_args(Some(["/bin/sh", "-c", script].map(str::to_owned).into()));
+    process.set_env(None);
+    let spec = ExecSpec {
+        process,
+        user: None,
+        groups: Vec::new(),
+        seccomp: Seccomp::Default,
+    };
+    Request::Exec {
+        id: record.id.clone(),
+        spec: Box::new(spec),
+        tty: false,
+    }
+}
+
+fn pipes() -> [std::io::PipeWriter; 3] {
+    [(); 3].map(|()| std::io::pipe().unwrap().1)
+}
+
+fn borrowed(stdio: &[std::io::PipeWriter; 3]) -> [std::os::fd::BorrowedFd<'_>; 3] {
+    stdio.each_ref().map(AsFd::as_fd)
 }

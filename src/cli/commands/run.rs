@@ -131,7 +131,7 @@ pub fn run(context: &Context, args: &RunArgs) -> CliResult {
         let client = Client::ensure(&context.layout, &project.name)
             .await
             .map_err(|error| CliError::from_error(&error))?;
-        let oneoff = OneOff { client: &client, prepared: &prepared };
+        let oneoff = OneOff { client: &client, prepared: &prepared, removed_at_end: args.rm };
         let code = if args.detach {
             oneoff.start(&[]).await.map_err(|error| CliError::from_error(&error))?;
             return Ok(write_out(&format!("{}\n", prepared.container.id))?);
@@ -201,6 +201,8 @@ fn overrides(
 struct OneOff<'a> {
     client: &'a Client,
     prepared: &'a Prepared,
+    /// `--rm`
+    removed_at_end: bool,
 }
 
 impl OneOff<'_> {
@@ -211,8 +213,20 @@ impl OneOff<'_> {
     }
 
     async fn on_terminal(&self) -> Result<i32, ClientError> {
+        let id = &self.prepared.container.id;
+        let mut changes = self.client.start(Request::Subscribe, &[]).await?;
         self.start(&[]).await?;
-        interactive::attach(self.client, &self.prepared.container.id).await
+        let code = interactive::attach(self.client, id).await?;
+        while self.removed_at_end {
+            match changes.next_change().await {
+                Ok(change) if change.id == *id && change.kind == ChangeKind::Removed => break,
+                Ok(_) => {}
+                // The supervisor ends with its last container.
+                Err(ClientError::Lost { .. }) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(code)
     }
 
     /// Hands pipes on, passes signals on, and waits for the end.
@@ -224,12 +238,27 @@ impl OneOff<'_> {
         let (ends, outputs) = streams.into_parts();
         self.start(&ends.each_ref().map(std::os::fd::AsFd::as_fd)).await?;
         drop(ends);
+        let mut last: Option<i32> = None;
         let code = loop {
             tokio::select! {
                 change = changes.next_change() => {
-                    let change = change?;
-                    if let (true, ChangeKind::Exited { code, .. }) = (change.id == *id, change.kind) {
-                        break code.unwrap_or(255);
+                    let change = match (change, last) {
+                        (Ok(change), _) => change,
+                        // The supervisor ends with its last container.
+                        (Err(ClientError::Lost { .. }), Some(code)) => break code,
+                        (Err(error), _) => return Err(error),
+                    };
+                    match change.kind {
+                        _ if change.id != *id => {}
+                        ChangeKind::Exited { code, .. } => {
+                            last = Some(code.unwrap_or(255));
+                            if !self.removed_at_end {
+                                break code.unwrap_or(255);
+                            }
+                        }
+                        // `--rm` is over when the container is gone.
+                        ChangeKind::Removed => break last.unwrap_or(255),
+                        ChangeKind::Created | ChangeKind::Started | ChangeKind::Health(_) => {}
                     }
                 }
                 signal = interrupts.next() => {

@@ -297,14 +297,13 @@ impl Attached<'_> {
     /// stopped (false).
     async fn follow_to_the_end(&mut self) -> Result<bool, CliError> {
         while self.screen.is_live() {
+            // It may be known since before all were started.
+            if self.result.is_some() {
+                write_out("Aborting on container exit...\n")?;
+                return Ok(false);
+            }
             tokio::select! {
-                ended = self.screen.run() => {
-                    self.note(ended?);
-                    if self.result.is_some() && self.screen.is_live() {
-                        write_out("Aborting on container exit...\n")?;
-                        return Ok(false);
-                    }
-                }
+                ended = self.screen.run() => self.note(ended?),
                 _ = self.interrupts.next() => {
                     self.interrupt()?;
                     return Ok(false);
@@ -328,7 +327,7 @@ impl Attached<'_> {
                     break;
                 }
                 _ = self.interrupts.next() => {
-                    reconcile::kill(&session, project, services, libc::SIGKILL)
+                    reconcile::kill_now(&session)
                         .await
                         .map_err(|error| session::error(self.up.context, &error))?;
                 }

@@ -5,6 +5,7 @@
 
 mod check;
 mod down;
+mod force;
 mod lifecycle;
 mod pull;
 mod run;
@@ -14,6 +15,7 @@ mod up;
 mod tests;
 
 pub use down::down;
+pub use force::kill_now;
 pub use lifecycle::{kill, restart, start, stop};
 pub use pull::{PullChoices, pull};
 pub use run::run_prepare;

@@ -34,6 +34,8 @@ pub(crate) struct Ended {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ToKeeper {
+    /// It can be talked to: its start has not failed.
+    Ready,
     /// Asks for everything that is held. Answer: any number of
     /// [`FromKeeper::Held`] and [`FromKeeper::Child`], then `Adopted`.
     Adopt,

@@ -10,6 +10,7 @@ mod host;
 mod journal;
 mod message;
 mod run;
+mod sign;
 mod start;
 mod store;
 
@@ -21,6 +22,7 @@ use std::process::ExitCode;
 
 pub(crate) use journal::read as read_journal;
 pub(crate) use message::{ChildKind, Ended, FromKeeper, KEEPER_VERSION, ToKeeper};
+pub(crate) use sign::is_alive;
 
 use self::host::Processes;
 use self::run::{Keeper, Supervisor};
@@ -130,6 +132,7 @@ fn enter(stage: Stage, identity: &Identity) -> io::Result<()> {
     drop(told);
     let lock = keeper.run()?;
     host::leave_cgroup(identity);
+    sign::take_down(identity);
     // Whoever waits to start the project anew may do so now.
     drop(lock);
     Ok(())
@@ -146,6 +149,7 @@ fn begin(
     if stage != Stage::Resumed {
         host::enter_cgroup(identity)?;
     }
+    sign::put_up(identity)?;
     let mut processes = Processes::new(identity.clone())?;
     let mut store = Store::open(&identity.layout.exit_journal(&identity.project))?;
     let supervisor = match stage {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::message::{ChildKind, FromKeeper, KEEPER_VERSION, ToKeeper};
-use super::store::{Life, Outgoing, Store, pid, reaped};
+use super::store::{Life, Outgoing, Store, SupervisorEnd, pid, supervisor_end};
 use crate::engine::launch::Shape;
 use crate::supervise::packet::{self, Packet};
 
@@ -17,8 +17,11 @@ use crate::supervise::packet::{self, Packet};
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// Longest pause.
 const LAST_PAUSE: Duration = Duration::from_secs(10);
-/// A supervisor that lived as long as this was no failed start.
-const GOOD_LIFE: Duration = Duration::from_secs(10);
+/// Pause after a supervisor whose start did not fail, and that died all the
+/// same within [`GOOD_LIFE`].
+const SHORT_PAUSE: Duration = Duration::from_millis(10);
+/// One that lived as long as this is followed at once.
+const GOOD_LIFE: Duration = Duration::from_secs(1);
 
 /// What the loop cannot do by itself: making processes.
 pub(super) trait Host {
@@ -54,6 +57,7 @@ pub(super) struct Supervisor {
     /// Our end of the conversation; `None` once it is over.
     pub(super) socket: Option<OwnedFd>,
     since: Instant,
+    ready: bool,
 }
 
 impl Supervisor {
@@ -64,6 +68,7 @@ impl Supervisor {
             pidfd,
             socket: Some(socket),
             since: Instant::now(),
+            ready: false,
         }
     }
 
@@ -198,28 +203,33 @@ impl<H: Host> Keeper<H> {
     }
 
     fn supervisor_ended(&mut self) {
-        let Some(supervisor) = self.supervisor.take_if(|one| reaped(&one.pidfd)) else {
+        let end = self
+            .supervisor
+            .as_ref()
+            .map_or(SupervisorEnd::NotYet, |one| supervisor_end(&one.pidfd));
+        if end == SupervisorEnd::NotYet {
+            return;
+        }
+        let Some(supervisor) = self.supervisor.take() else {
             return;
         };
         self.outgoing.clear();
         if self.finish.is_some() {
             return;
         }
-        if supervisor.since.elapsed() > GOOD_LIFE {
-            self.pause = FIRST_PAUSE;
+        if !supervisor.ready && end == SupervisorEnd::ByItself {
+            self.plan_restart();
+            return;
         }
-        self.plan_restart();
+        self.pause = FIRST_PAUSE;
+        let good = supervisor.since.elapsed() > GOOD_LIFE;
+        let pause = if good { Duration::ZERO } else { SHORT_PAUSE };
+        self.restart_at = Some(Instant::now() + pause);
     }
 
+    /// After a failed start: growing pauses.
     fn plan_restart(&mut self) {
-        // The first failure is made good at once: names and proxied ports
-        // are without answers until then.
-        let pause = if self.pause == FIRST_PAUSE {
-            Duration::ZERO
-        } else {
-            self.pause
-        };
-        self.restart_at = Some(Instant::now() + pause);
+        self.restart_at = Some(Instant::now() + self.pause);
         self.pause = (self.pause * 2).min(LAST_PAUSE);
     }
 
@@ -247,6 +257,11 @@ impl<H: Host> Keeper<H> {
         };
         let mut fds = packet.fds;
         match message {
+            ToKeeper::Ready => {
+                if let Some(supervisor) = &mut self.supervisor {
+                    supervisor.ready = true;
+                }
+            }
             ToKeeper::Adopt => {
                 let list = self.store.list();
                 self.outgoing.extend(list);

@@ -9,6 +9,7 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use super::journal::{ExitEntry, Journal};
 use super::message::{ChildKind, Ended, FromKeeper};
+use crate::engine::process::has_ended;
 use crate::supervise::packet::FD_LIMIT;
 
 /// A process that this keeper cloned, or an unacknowledged exit.
@@ -230,25 +231,30 @@ pub(super) fn now() -> i64 {
     i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX)
 }
 
-/// Whether the process behind a pidfd of a child has ended; reaps it.
-pub(super) fn reaped(pidfd: impl AsFd) -> bool {
+/// How a supervisor ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SupervisorEnd {
+    /// It runs.
+    NotYet,
+    /// Somebody killed it.
+    Killed,
+    /// It gave up, or nobody can know.
+    ByItself,
+}
+
+/// Whether the process behind a pidfd has ended; reaps it.
+pub(super) fn supervisor_end(pidfd: impl AsFd) -> SupervisorEnd {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
     match waitid(WaitId::PidFd(pidfd.as_fd()), options) {
-        Ok(status) => status.is_some(),
-        // No child of ours (a supervisor that started this keeper): a pidfd
-        // that is readable belongs to a process that has ended.
-        Err(rustix::io::Errno::CHILD) => {
-            let mut poll = [rustix::event::PollFd::new(
-                &pidfd,
-                rustix::event::PollFlags::IN,
-            )];
-            let now = rustix::event::Timespec {
-                tv_sec: 0,
-                tv_nsec: 0,
-            };
-            rustix::event::poll(&mut poll, Some(&now)).is_ok_and(|ready| ready > 0)
+        Ok(Some(status)) if status.terminating_signal() == Some(libc::SIGKILL) => {
+            SupervisorEnd::Killed
         }
-        Err(_) => false,
+        Ok(Some(_)) => SupervisorEnd::ByItself,
+        // No child of ours, but the one that started this keeper.
+        Err(rustix::io::Errno::CHILD) if has_ended(pidfd.as_fd()).unwrap_or(false) => {
+            SupervisorEnd::ByItself
+        }
+        Ok(None) | Err(_) => SupervisorEnd::NotYet,
     }
 }
 

@@ -105,6 +105,7 @@ async fn live(identity: &Identity, standard: Standard) -> io::Result<()> {
             return Err(error);
         }
     };
+    shared.link.ready();
     // Closed without a word, and the lock with it: there is somebody to talk to.
     drop((ready, lock));
     let outcome = serve(&shared, listener, expected).await;

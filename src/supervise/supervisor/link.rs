@@ -200,6 +200,11 @@ impl Link {
         );
     }
 
+    /// This supervisor can be talked to.
+    pub(super) fn ready(&self) {
+        self.send(ToKeeper::Ready, Vec::new());
+    }
+
     /// Has the keeper go on as another binary; returns when it was told.
     pub(super) async fn reexec(&self, binary: OwnedFd) {
         self.send(ToKeeper::Reexec, vec![binary]);
@@ -370,7 +375,7 @@ impl Shared {
         let mut state = self.state();
         // Dropping the senders tells the askers.
         state.launches.clear();
-        let mut again = vec![(ToKeeper::Adopt, Vec::new())];
+        let mut again = vec![(ToKeeper::Ready, Vec::new()), (ToKeeper::Adopt, Vec::new())];
         let mut orphans = Vec::new();
         for (key, child) in &state.children {
             if let (Some(pidfd), true) = (&child.pidfd, child.exit.is_some()) {
@@ -401,12 +406,13 @@ impl Shared {
 async fn carry(shared: Arc<Shared>, channel: Channel, queue: UnboundedReceiver<Out>) {
     let mut channel = channel;
     let mut queue = queue;
+    let mut pauses = revive::Pauses::default();
     loop {
         let unsent = converse(&shared, &channel, &mut queue).await;
         drop(channel);
         let mut again = shared.orphaned();
         again.extend(unsent);
-        channel = revive::keeper(&shared.identity).await;
+        channel = revive::keeper(&shared.identity, &mut pauses).await;
         for (message, fds) in again {
             if channel.send(&message, fds).await.is_err() {
                 break;
@@ -446,7 +452,8 @@ async fn converse(
 fn is_wanted_again(message: &ToKeeper) -> bool {
     match message {
         ToKeeper::Ack { .. } => true,
-        ToKeeper::Adopt
+        ToKeeper::Ready
+        | ToKeeper::Adopt
         | ToKeeper::Launch { .. }
         | ToKeeper::Hold { .. }
         | ToKeeper::Release { .. }

@@ -1,0 +1,40 @@
+//! The keeper's sign of life: which process it is, under the run root. While
+//! it lives, a supervisor that cannot be talked to is being started anew.
+
+use std::io;
+use std::path::PathBuf;
+
+use fs_err as fs;
+
+use super::Identity;
+use crate::engine::process::ProcessIdentity;
+use crate::state::Layout;
+use crate::state::atomic::{Durability, read_json, write_json};
+
+fn path(layout: &Layout, project: &str) -> PathBuf {
+    layout.run_project(project).join("keeper.json")
+}
+
+/// Puts the calling process's sign up.
+pub(super) fn put_up(identity: &Identity) -> io::Result<()> {
+    let own = ProcessIdentity::own()?;
+    write_json(
+        &path(&identity.layout, &identity.project),
+        &own,
+        Durability::ThisBoot,
+    )
+}
+
+/// Takes it down.
+pub(super) fn take_down(identity: &Identity) {
+    // What is left says nothing about a process that has ended.
+    fs::remove_file(path(&identity.layout, &identity.project)).ok();
+}
+
+/// Whether the project's keeper lives.
+pub(crate) fn is_alive(layout: &Layout, project: &str) -> bool {
+    read_json::<ProcessIdentity>(&path(layout, project))
+        .ok()
+        .flatten()
+        .is_some_and(|keeper| keeper.still_running())
+}
