@@ -328,6 +328,7 @@ fn image_config_gives_way_to_the_service() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn process_attributes_have_their_effect() {
     let wait = |seconds: u64| json!({"secs": seconds, "nanos": 0});
     check(&[
@@ -456,6 +457,7 @@ fn process_attributes_have_their_effect() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn security_attributes_have_their_effect() {
     let caps = |service: &str| {
         let launch = launch(service, &plain());
@@ -560,6 +562,7 @@ fn security_attributes_have_their_effect() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn limits_have_their_effect() {
     let resources = "/oci/linux/resources";
     let at = |rest: &str| format!("{resources}{rest}");
@@ -882,6 +885,7 @@ fn configs_and_secrets_have_their_effect() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn networks_have_their_effect() {
     let endpoint = |network: &str, aliases: &[&str]| {
         json!({
