@@ -72,7 +72,7 @@ fn read(layout: &Layout, project: &str, look: Look<'_>) -> io::Result<Sight> {
                     .volumes
                     .extend(found.map(|record| (name.clone(), spec(record))));
             }
-            observed.foreign_names = foreign_names(layout, desired, choices, &observed)?;
+            observed.foreign_names = foreign_names(layout, desired, choices, &observed);
         }
         Look::Owned => {
             observed.networks = networks(layout)?;
@@ -122,7 +122,7 @@ fn foreign_names(
     desired: &Desired,
     choices: &UpChoices,
     observed: &Observed,
-) -> io::Result<BTreeMap<String, String>> {
+) -> BTreeMap<String, String> {
     let own: BTreeSet<&str> = observed
         .containers
         .iter()
@@ -154,7 +154,7 @@ fn foreign_names(
             }
         }
     }
-    Ok(foreign)
+    foreign
 }
 
 /// Containers of other projects on the networks and volumes at hand, by name.

@@ -8,7 +8,6 @@ use crate::event::EventSink;
 use crate::image::{Access, ImageError, PullPolicy};
 use crate::state::{ContainerId, Layout};
 
-use crate::supervise::wire::Failure;
 
 use super::backend::BackendError;
 use super::cancel::Cancel;
@@ -169,8 +168,8 @@ impl ReconcileError {
     /// What to do about it, where that is known.
     pub fn hints(&self) -> Vec<String> {
         let hint = |error: &BackendError| match error.failure() {
-            Some(Failure::Other { hint, .. }) => hint.clone(),
-            Some(_) | None => None,
+            Some(failure) => failure.hint(),
+            None => None,
         };
         let own = match self {
             Self::Backend(error) => hint(error),

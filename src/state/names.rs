@@ -1,11 +1,11 @@
 //! The host-wide index of container names: one file a name under the run root,
-//! made with O_EXCL.
+//! made with `O_EXCL`.
 //!
 //! Names under the run root vanish with a reboot, while stopped containers
 //! stay; the first use of the index in a boot enters theirs again.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
@@ -86,7 +86,7 @@ impl Names {
         }
         // Under the lock, so that two who find a stale name agree on one.
         let _lock = self.lock()?;
-        match self.read(&path)? {
+        match Self::read(&path)? {
             Some(found) if found == *owner => Ok(()),
             Some(found) if self.exists(&found, name) => Err(NameError::Taken {
                 name: name.to_owned(),
@@ -105,7 +105,7 @@ impl Names {
     pub fn release(&self, name: &str, id: &ContainerId) -> Result<(), NameError> {
         let path = self.path(name)?;
         let _lock = self.lock()?;
-        if self.read(&path)?.is_some_and(|found| found.id == *id) {
+        if Self::read(&path)?.is_some_and(|found| found.id == *id) {
             fs::remove_file(&path).map_err(NameError::Index)?;
         }
         Ok(())
@@ -118,7 +118,7 @@ impl Names {
     pub fn find(&self, name: &str) -> Result<Option<NameOwner>, NameError> {
         let path = self.path(name)?;
         self.complete()?;
-        Ok(self.read(&path)?.filter(|found| self.exists(found, name)))
+        Ok(Self::read(&path)?.filter(|found| self.exists(found, name)))
     }
 
     /// Removes names of containers that no longer exist.
@@ -133,7 +133,7 @@ impl Names {
             let Some(name) = entry.file_name().into_string().ok().filter(|n| is_name(n)) else {
                 continue;
             };
-            let found = self.read(&entry.path())?;
+            let found = Self::read(&entry.path())?;
             if found.is_none_or(|found| !self.exists(&found, &name)) {
                 fs::remove_file(entry.path()).map_err(NameError::Index)?;
                 gone.push(name);
@@ -157,7 +157,7 @@ impl Names {
     }
 
     /// Makes the file; false where there is one.
-    fn create(&self, path: &PathBuf, owner: &NameOwner) -> Result<bool, NameError> {
+    fn create(&self, path: &Path, owner: &NameOwner) -> Result<bool, NameError> {
         let make = || {
             let folder = self.layout.names();
             let mut file = tempfile::Builder::new()
@@ -174,7 +174,7 @@ impl Names {
         make().map_err(NameError::Index)
     }
 
-    fn read(&self, path: &PathBuf) -> Result<Option<NameOwner>, NameError> {
+    fn read(path: &Path) -> Result<Option<NameOwner>, NameError> {
         atomic::read_json(path).map_err(NameError::Index)
     }
 

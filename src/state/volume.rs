@@ -310,7 +310,7 @@ mod tests {
         fs::create_dir_all(config.parent().unwrap()).unwrap();
         fs::write(&config, "{}").unwrap();
         add_user(&layout, "v", &user).unwrap();
-        assert_eq!(users(&layout, "v").unwrap(), [user.clone()]);
+        assert_eq!(users(&layout, "v").unwrap(), std::slice::from_ref(&user));
         assert_eq!(
             remove(&layout, "v").unwrap_err().kind(),
             io::ErrorKind::ResourceBusy

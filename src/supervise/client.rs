@@ -8,10 +8,14 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use fs_err as fs;
+use rustix::net::RecvFlags;
+use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::sync::Mutex;
 
+use super::inspect;
 use super::keeper::{self, Identity, Stage};
+use super::ready::watched;
 use super::watch::FolderWatch;
 use super::wire::{Call, Change, Condition, Failure, Reply, Request, WIRE_VERSION};
 use super::{binary, frame};
@@ -90,11 +94,26 @@ pub struct Client {
 }
 
 impl Client {
-    /// The supervisor of a project; `None` where none runs.
+    /// The supervisor of a project; `None` where nothing of it runs. Where
+    /// containers run and their keeper and supervisor are dead, both are
+    /// started anew.
     ///
     /// # Errors
     /// Its socket is there and cannot be connected to.
     pub async fn connect(layout: &Layout, project: &str) -> Result<Option<Self>, ClientError> {
+        if let Some(client) = Self::find(layout, project).await? {
+            return Ok(Some(client));
+        }
+        let lives = inspect::containers(layout, project)
+            .is_ok_and(|views| views.iter().any(inspect::ContainerView::is_live));
+        if lives {
+            Self::ensure(layout, project).await.map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    async fn find(layout: &Layout, project: &str) -> Result<Option<Self>, ClientError> {
         match connect(layout, project).await {
             Ok(Some(anchor)) => Ok(Some(Self {
                 project: project.to_owned(),
@@ -128,7 +147,7 @@ impl Client {
         project: &str,
         program: impl FnOnce() -> io::Result<OwnedFd>,
     ) -> Result<Self, ClientError> {
-        if let Some(client) = Self::connect(layout, project).await? {
+        if let Some(client) = Self::find(layout, project).await? {
             return Ok(client);
         }
         // Held by whoever starts the pair, then by the pair until it can be
@@ -139,13 +158,13 @@ impl Client {
             .map_err(io::Error::other)
             .and_then(|lock| lock)
             .map_err(|error| start_error(project, &error))?;
-        if let Some(client) = Self::connect(layout, project).await? {
+        if let Some(client) = Self::find(layout, project).await? {
             return Ok(client);
         }
         let words = program()
             .and_then(|program| start(layout, project, &program, lock))
             .map_err(|error| start_error(project, &error))?;
-        match Self::connect(layout, project).await? {
+        match Self::find(layout, project).await? {
             Some(client) => Ok(client),
             None => Err(ClientError::Start {
                 project: project.to_owned(),
@@ -209,7 +228,12 @@ impl Client {
         request: Request,
         fds: &[BorrowedFd<'_>],
     ) -> Result<Conversation, ClientError> {
-        let free = self.free.lock().await.pop();
+        let free = {
+            let mut free = self.free.lock().await;
+            // Those of a supervisor that died meanwhile are of no use.
+            free.retain(is_open);
+            free.pop()
+        };
         let stream = match free {
             Some(stream) => stream,
             None => connect(&self.layout, &self.project)
@@ -263,7 +287,7 @@ impl Client {
         // The old one ends, and with it this connection.
         frame::receive(&self.anchor).await.ok();
         loop {
-            if let Some(client) = Self::connect(&self.layout, &self.project).await? {
+            if let Some(client) = Self::find(&self.layout, &self.project).await? {
                 return Ok(client);
             }
             watch.changed().await.map_err(|error| self.lost(error))?;
@@ -391,6 +415,15 @@ fn is_repeatable(request: &Request) -> bool {
     }
 }
 
+/// Whether the other end of a connection that is at rest is there.
+fn is_open(stream: &UnixStream) -> bool {
+    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    matches!(
+        rustix::net::recv(stream.as_fd(), &mut [0; 1], flags),
+        Err(rustix::io::Errno::AGAIN)
+    )
+}
+
 /// Connects; `None` where nobody runs. Where only the keeper does, its next
 /// supervisor is waited for.
 async fn connect(layout: &Layout, project: &str) -> io::Result<Option<UnixStream>> {
@@ -398,13 +431,15 @@ async fn connect(layout: &Layout, project: &str) -> io::Result<Option<UnixStream
         return Ok(Some(stream));
     }
     let waited = async {
-        while keeper::is_alive(layout, project) {
+        while let Some(pidfd) = keeper::living(layout, project) {
             let mut watch = FolderWatch::new(&layout.run_project(project))?;
+            let end = watched(pidfd, Interest::READABLE)?;
             if let Some(stream) = connect_now(layout, project)? {
                 return Ok(Some(stream));
             }
-            if keeper::is_alive(layout, project) {
-                watch.changed().await?;
+            tokio::select! {
+                changed = watch.changed() => changed?,
+                end = end.readable() => drop(end?),
             }
         }
         connect_now(layout, project)

@@ -1,4 +1,4 @@
-//! Messages with descriptors over a SOCK_SEQPACKET pair (unix(7)).
+//! Messages with descriptors over a `SOCK_SEQPACKET` pair (unix(7)).
 //!
 //! One packet is one JSON value and up to [`FD_LIMIT`] descriptors. Nothing
 //! here waits: both ends use `MSG_DONTWAIT`.

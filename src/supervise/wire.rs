@@ -1,8 +1,8 @@
 //! The protocol between CLI and supervisor.
 //!
-//! A connection to `control.sock` (SOCK_STREAM, 0600, peer's uid checked)
+//! A connection to `control.sock` (`SOCK_STREAM`, 0600, peer's uid checked)
 //! carries frames: a little-endian u32 length, then that many bytes of JSON.
-//! Descriptors ride on the first byte of a frame with SCM_RIGHTS. The client
+//! Descriptors ride on the first byte of a frame with `SCM_RIGHTS`. The client
 //! sends one [`Request`] in a [`Call`]; the supervisor answers with any number
 //! of [`Reply::Event`] and one final other reply, then the connection may
 //! carry the next call. Several connections may be open at once.
@@ -286,6 +286,36 @@ pub enum Failure {
         /// What to do, where known.
         hint: Option<String>,
     },
+}
+
+impl Failure {
+    /// What to do about it, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Other { hint, .. } => hint.clone(),
+            Self::Init { error, .. } => {
+                let says = |word| {
+                    error
+                        .message
+                        .as_ref()
+                        .is_some_and(|text| text.contains(word))
+                };
+                says("not supported as upperdir").then(|| {
+                    format!(
+                        "the file system of the data root cannot hold containers' layers: set \
+                         {} to a folder on another one (ext4, xfs, btrfs)",
+                        crate::env::SKIFF_DATA_ROOT
+                    )
+                })
+            }
+            Self::Version { .. }
+            | Self::NoContainer { .. }
+            | Self::State { .. }
+            | Self::Condition { .. }
+            | Self::PortTaken { .. }
+            | Self::NameTaken { .. } => None,
+        }
+    }
 }
 
 mod base64_bytes {

@@ -3,6 +3,7 @@
 //! Each is written over a [`Backend`](super::backend::Backend), so that its
 //! test needs no engine; the public functions give it the embedded one.
 
+mod check;
 mod down;
 mod force;
 mod lifecycle;

@@ -441,22 +441,29 @@ async fn finished_job_runs_again_with_each_up() {
 }
 
 #[tokio::test]
-async fn nothing_is_done_when_the_file_asks_for_too_much() {
+async fn everything_against_a_project_is_told_at_once_and_nothing_is_done() {
     let machine = Machine::new();
-    let error = machine.up("  a: {image: img, gpus: all}\n  b: {image: img, runtime: x}\n");
-    let ReconcileError::Refused { diagnostics } = error.await.err().unwrap() else {
-        panic!()
+    let services = "
+  a: {image: img, gpus: all, volumes: ['/var/run/docker.sock:/s']}
+  b: {build: .}
+  c: {image: img, network_mode: 'service:a', cap_add: [NOPE]}
+";
+    let error = machine.up(services).await.err().unwrap();
+    let ReconcileError::Refused { diagnostics } = error else {
+        panic!("{error}")
     };
-    assert_eq!(diagnostics.len(), 2);
-    let error =
-        machine.up("  a: {image: img, volumes: ['/var/run/docker.sock:/s']}\n  b: {build: .}\n");
-    let ReconcileError::Refused { diagnostics } = error.await.err().unwrap() else {
-        panic!()
-    };
-    assert!(
-        diagnostics[0].message.contains("no image `p-b`"),
-        "{diagnostics:?}"
+    let paths: Vec<&str> = diagnostics.iter().map(|one| one.path.as_str()).collect();
+    assert_eq!(
+        paths,
+        [
+            "services.a.gpus",
+            "services.a.volumes[0]",
+            "services.c.cap_add",
+            "services.b.build",
+        ]
     );
+    assert!(diagnostics[3].message.contains("no image `p-b`"));
+    assert!(diagnostics.iter().all(|one| one.position.is_some()));
     assert_eq!(machine.calls(), Vec::<String>::new());
     assert!(!machine.engine.layout.project("p").exists());
 }

@@ -100,10 +100,16 @@ pub(super) fn detach() -> io::Result<crate::engine::sys::Forked> {
 
 /// The control group of a project's keeper and supervisor.
 pub(super) fn enter_cgroup(identity: &Identity) -> io::Result<()> {
-    let host = cgroup::Host::detect().map_err(io::Error::other)?;
     let path = crate::supervise::group::keeper(identity)?;
-    host.create_leaf_for_self(&path).map_err(io::Error::other)?;
-    Ok(())
+    cgroup::Host::detect()
+        .and_then(|host| host.create_leaf_for_self(&path))
+        .map(drop)
+        .map_err(|error| {
+            let hint = error
+                .hint()
+                .map_or_else(String::new, |hint| format!("; {hint}"));
+            io::Error::other(format!("{}{hint}", chain(&error)))
+        })
 }
 
 /// Goes back to the root group and removes the project's.

@@ -8,9 +8,10 @@
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use fs_err as fs;
-use rustix::fs::FallocateFlags;
+use rustix::fs::{FallocateFlags, FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use super::message::{ChildKind, Ended};
@@ -19,6 +20,9 @@ use super::message::{ChildKind, Ended};
 const SLOT: usize = 256;
 /// Slots made ahead; more are added while the file system has room.
 const SLOTS: usize = 256;
+
+/// How long a new keeper waits for the old one's last traces to go.
+const LOCK_LIMIT: Duration = Duration::from_millis(100);
 
 /// A child's exit that nobody has acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +57,7 @@ impl Journal {
             .read(true)
             .write(true)
             .open(path)?;
+        lock(&file)?;
         let size = u64::try_from(SLOT * SLOTS).unwrap_or(u64::MAX);
         rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, size)?;
         let (used, entries) = read_slots(&fs::read(path)?);
@@ -84,6 +89,27 @@ impl Journal {
             *used = false;
         }
         Ok(())
+    }
+}
+
+/// One keeper a project: it holds its journal locked.
+fn lock(file: &fs::File) -> io::Result<()> {
+    // A child of a keeper that died, not quite executed yet, holds it for a
+    // moment longer.
+    let end = Instant::now() + LOCK_LIMIT;
+    loop {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(()),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < end => {
+                std::thread::yield_now();
+            }
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let text = "another keeper of the project runs";
+                return Err(io::Error::new(io::ErrorKind::ResourceBusy, text));
+            }
+            Err(errno) => return Err(errno.into()),
+        }
     }
 }
 

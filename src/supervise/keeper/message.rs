@@ -1,6 +1,6 @@
 //! What keeper and supervisor say to each other.
 //!
-//! JSON in packets of a SOCK_SEQPACKET pair. The two may come from different
+//! JSON in packets of a `SOCK_SEQPACKET` pair. The two may come from different
 //! binaries for a while (the keeper outlives many supervisors), so a change of
 //! meaning raises [`KEEPER_VERSION`].
 

@@ -22,7 +22,7 @@ use std::process::ExitCode;
 
 pub(crate) use journal::read as read_journal;
 pub(crate) use message::{ChildKind, Ended, FromKeeper, KEEPER_VERSION, ToKeeper};
-pub(crate) use sign::is_alive;
+pub(crate) use sign::living;
 
 use self::host::Processes;
 use self::run::{Keeper, Supervisor};
@@ -146,12 +146,12 @@ fn begin(
 ) -> io::Result<Keeper<Processes>> {
     start::settle()?;
     start::close_to_others()?;
+    let mut store = Store::open(&identity.layout.exit_journal(&identity.project))?;
     if stage != Stage::Resumed {
         host::enter_cgroup(identity)?;
     }
     sign::put_up(identity)?;
     let mut processes = Processes::new(identity.clone())?;
-    let mut store = Store::open(&identity.layout.exit_journal(&identity.project))?;
     let supervisor = match stage {
         Stage::Fresh => {
             processes.first_streams = Some((output, input));

@@ -2,6 +2,7 @@
 //! it lives, a supervisor that cannot be talked to is being started anew.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use fs_err as fs;
@@ -31,10 +32,11 @@ pub(super) fn take_down(identity: &Identity) {
     fs::remove_file(path(&identity.layout, &identity.project)).ok();
 }
 
-/// Whether the project's keeper lives.
-pub(crate) fn is_alive(layout: &Layout, project: &str) -> bool {
-    read_json::<ProcessIdentity>(&path(layout, project))
+/// A pidfd of the project's keeper, where it lives.
+pub(crate) fn living(layout: &Layout, project: &str) -> Option<OwnedFd> {
+    let keeper = read_json::<ProcessIdentity>(&path(layout, project))
         .ok()
-        .flatten()
-        .is_some_and(|keeper| keeper.still_running())
+        .flatten()?;
+    let pidfd = keeper.open().ok().flatten()?;
+    keeper.still_running().then_some(pidfd)
 }

@@ -47,7 +47,7 @@ pub(super) fn close_inherited() -> io::Result<()> {
 }
 
 /// Sets what every child inherits. Each step is tried; where the machine
-/// forbids one (no CAP_SYS_NICE, CAP_SYS_RESOURCE) the caller's value stays.
+/// forbids one (no `CAP_SYS_NICE`, `CAP_SYS_RESOURCE`) the caller's value stays.
 pub(super) fn settle() -> io::Result<()> {
     rustix::process::chdir("/")?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));

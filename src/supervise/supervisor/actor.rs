@@ -3,7 +3,7 @@
 //! the machine says is to be done is done here.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ use super::records::{self, Notes};
 use super::run::{Run, take_down};
 use super::status::Status;
 use super::{Busy, Shared, failure, health, launch, remove, restart, streams};
+use crate::engine::cgroup::{CgroupError, Group};
+use crate::engine::process::has_ended;
 use crate::supervise::keeper::Ended;
 use crate::supervise::record::{ContainerRecord, ExitRecord, Health, RunRecord};
 use crate::supervise::wire::{ChangeKind, Failure, Reply};
@@ -72,8 +74,14 @@ pub(super) enum Message {
 #[derive(Debug)]
 enum AtRest {
     Answer(Answer),
-    Start(Answer),
-    Remove { volumes: bool, answer: Answer },
+    Start {
+        stdio: Option<[OwnedFd; 3]>,
+        answer: Answer,
+    },
+    Remove {
+        volumes: bool,
+        answer: Answer,
+    },
 }
 
 /// How an actor begins.
@@ -196,7 +204,11 @@ impl Actor {
             }
             Message::Restart { timeout, answer } => {
                 self.timeout = timeout;
-                self.stop(Event::Stop, AtRest::Start(answer)).await;
+                let then = AtRest::Start {
+                    stdio: None,
+                    answer,
+                };
+                self.stop(Event::Stop, then).await;
             }
             Message::Kill { signal, answer } => self.kill(signal, answer).await,
             Message::Pause { answer } => self.simple(Event::Pause, answer).await,
@@ -221,6 +233,11 @@ impl Actor {
     }
 
     async fn start(&mut self, stdio: Option<[OwnedFd; 3]>, answer: Answer) {
+        if self.is_over() {
+            self.note(|notes| notes.stop_requested = true);
+            self.at_rest.push(AtRest::Start { stdio, answer });
+            return;
+        }
         if matches!(self.state, State::Created | State::Exited | State::Waiting) {
             self.stdio = stdio;
             self.restarts = 0;
@@ -238,8 +255,9 @@ impl Actor {
     /// Asks for the end; `then` is done when it has come.
     async fn stop(&mut self, event: Event, then: AtRest) {
         if let Err(failure) = self.event(event).await {
-            let (AtRest::Answer(answer) | AtRest::Start(answer) | AtRest::Remove { answer, .. }) =
-                then;
+            let (AtRest::Answer(answer)
+            | AtRest::Start { answer, .. }
+            | AtRest::Remove { answer, .. }) = then;
             answer.send(Err(failure)).ok();
             return;
         }
@@ -269,11 +287,24 @@ impl Actor {
 
     async fn remove(&mut self, force: bool, volumes: bool, answer: Answer) {
         let then = AtRest::Remove { volumes, answer };
+        if self.is_over() {
+            self.note(|notes| notes.stop_requested = true);
+            self.at_rest.push(then);
+            return;
+        }
         if force || !self.state.is_alive() {
             self.stop(Event::Destroy, then).await;
         } else if let AtRest::Remove { answer, .. } = then {
             answer.send(Err(self.wrong_state())).ok();
         }
+    }
+
+    /// Whether the process has ended and its exit is on its way to here: who
+    /// asks has seen that on disk and in `/proc` already.
+    fn is_over(&self) -> bool {
+        let pidfd = self.run.as_ref().and_then(|run| run.pidfd.as_ref());
+        self.state.has_process()
+            && pidfd.is_some_and(|pidfd| has_ended(pidfd.as_fd()).unwrap_or(false))
     }
 
     async fn simple(&mut self, event: Event, answer: Answer) {
@@ -313,11 +344,11 @@ impl Actor {
             Effect::Announce => self.announce(),
             Effect::Freeze => {
                 self.stop_probing();
-                self.group(|group| group.freeze()).await?;
+                self.group(Group::freeze).await?;
                 self.write_run();
             }
             Effect::Thaw => {
-                self.group(|group| group.thaw()).await?;
+                self.group(Group::thaw).await?;
                 self.write_run();
                 if self.state == State::Running {
                     self.probe();
@@ -328,7 +359,7 @@ impl Actor {
             Effect::Kill => {
                 self.grace_over = None;
                 // A group that is not there yet holds nobody.
-                let killed = self.group(|group| group.kill_all()).await;
+                let killed = self.group(Group::kill_all).await;
                 if self.state.has_process() {
                     self.send_signal(libc::SIGKILL);
                     killed?;
@@ -490,17 +521,18 @@ impl Actor {
         for then in std::mem::take(&mut self.at_rest) {
             match then {
                 AtRest::Answer(answer) => drop(answer.send(Ok(Reply::Ok))),
-                AtRest::Start(answer) => self.start(None, answer).await,
+                AtRest::Start { stdio, answer } => self.start(stdio, answer).await,
                 AtRest::Remove { volumes, answer } => {
                     let result = self.discard(volumes).await;
                     answer.send(result.map(|()| Reply::Ok)).ok();
                 }
             }
         }
-        if self.state == State::Exited && self.record.launch.auto_remove {
-            if let Err(error) = self.discard(true).await {
-                tracing::warn!(%error, name = self.record.name, "cannot remove a container");
-            }
+        if self.state == State::Exited
+            && self.record.launch.auto_remove
+            && let Err(error) = self.discard(true).await
+        {
+            tracing::warn!(%error, name = self.record.name, "cannot remove a container");
         }
         if !self.state.is_alive() {
             self.busy = None;
@@ -619,11 +651,7 @@ impl Actor {
 
     async fn group(
         &self,
-        act: impl FnOnce(
-            &crate::engine::cgroup::Group,
-        ) -> Result<(), crate::engine::cgroup::CgroupError>
-        + Send
-        + 'static,
+        act: impl FnOnce(&Group) -> Result<(), CgroupError> + Send + 'static,
     ) -> Result<(), Failure> {
         let group = self.shared.host.group(&self.record.id)?;
         tokio::task::spawn_blocking(move || act(&group))
@@ -705,21 +733,18 @@ impl Actor {
             .borrow()
             .health
             .filter(|_| self.state.has_process());
-        match &self.run {
-            Some(run) => {
-                record.pid = run.pid;
-                record.start_time = run.start_time;
-                record.started = records::text(run.started);
-                record.endpoints.clone_from(&run.endpoints);
-                record.ports.clone_from(&run.ports);
-                record.cgroup = run.group.path().to_owned();
-            }
-            None => {
-                record.pid = 0;
-                record.start_time = 0;
-                record.endpoints.clear();
-                record.ports.clear();
-            }
+        if let Some(run) = &self.run {
+            record.pid = run.pid;
+            record.start_time = run.start_time;
+            record.started = records::text(run.started);
+            record.endpoints.clone_from(&run.endpoints);
+            record.ports.clone_from(&run.ports);
+            run.group.path().clone_into(&mut record.cgroup);
+        } else {
+            record.pid = 0;
+            record.start_time = 0;
+            record.endpoints.clear();
+            record.ports.clear();
         }
         self.warn(self.shared.records.write_run(&self.record.id, &record));
         self.last = Some(record);

@@ -10,7 +10,7 @@ use tokio::io::unix::AsyncFd;
 use crate::supervise::packet::{self, Packet};
 use crate::supervise::ready::watched;
 
-/// One end of a SOCK_SEQPACKET pair.
+/// One end of a `SOCK_SEQPACKET` pair.
 #[derive(Debug)]
 pub(super) struct Channel {
     socket: AsyncFd<OwnedFd>,

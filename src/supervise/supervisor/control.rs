@@ -247,7 +247,7 @@ async fn attach(
     let input = streams::input_keys(key)
         .iter()
         .find_map(|key| shared.link.held(key));
-    let first = Reply::Event(shared.change(&record, ChangeKind::Started));
+    let first = Reply::Event(Shared::change(&record, ChangeKind::Started));
     let fds: Vec<_> = input.iter().map(|fd| fd.as_fd()).collect();
     frame::send(stream, &first, &fds).await?;
     drop(input);
@@ -279,7 +279,7 @@ async fn attach(
                     code,
                     will_restart: false,
                 };
-                let change = shared.change(&record, kind);
+                let change = Shared::change(&record, kind);
                 frame::send(stream, &Reply::Event(change), &[]).await?;
                 return Ok(Ok(Reply::Ok));
             }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use fs_err as fs;
 use jiff::Timestamp;
+use tokio::sync::oneshot;
 
+use super::actor::Message;
 use super::{Shared, failure, remove};
 use crate::net::spec::NetworkSpec;
 use crate::state::Layout;
@@ -58,6 +60,7 @@ pub(super) async fn create(
     if shared.status(&record.id).is_ok() {
         return Ok(Reply::Ok);
     }
+    make_way(shared, &record).await;
     let record = Arc::new(record);
     let (worker, written) = (Arc::clone(shared), Arc::clone(&record));
     tokio::task::spawn_blocking(move || write(&worker, &written))
@@ -65,6 +68,24 @@ pub(super) async fn create(
         .map_err(|error| failure::other(&error))??;
     shared.add_new(record);
     Ok(Reply::Ok)
+}
+
+/// Removes a container of this project that has the new one's name and was
+/// never started: a command that was killed left it.
+async fn make_way(shared: &Arc<Shared>, record: &ContainerRecord) {
+    let Some(id) = shared.never_started(&record.name) else {
+        return;
+    };
+    let (answer, wait) = oneshot::channel();
+    let message = Message::Remove {
+        force: false,
+        volumes: true,
+        answer,
+    };
+    if shared.send(&id, message) {
+        // Where it was started meanwhile, its name is taken.
+        wait.await.ok();
+    }
 }
 
 /// The record first, as names and volumes belong to containers that exist;

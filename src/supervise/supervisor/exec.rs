@@ -3,8 +3,6 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use oci_spec::runtime;
-
 use super::launch::child_verdict;
 use super::link::Process;
 use super::{Shared, failure};
@@ -120,12 +118,7 @@ fn complete(spec: &mut ExecSpec, record: &ContainerRecord) {
 
 /// What a health probe runs: as the container's own program, as its user.
 pub(super) fn probe_spec(record: &ContainerRecord, command: &[String]) -> ExecSpec {
-    let mut process = record
-        .launch
-        .oci
-        .process()
-        .clone()
-        .unwrap_or_else(runtime::Process::default);
+    let mut process = record.launch.oci.process().clone().unwrap_or_default();
     process.set_args(Some(command.to_vec()));
     process.set_terminal(Some(false));
     ExecSpec {

@@ -3,6 +3,7 @@
 
 use std::error::Error;
 
+use crate::engine::cgroup::CgroupError;
 use crate::net::NetError;
 use crate::net::ports::PortError;
 use crate::supervise::wire::Failure;
@@ -24,7 +25,23 @@ pub(super) fn text(message: impl Into<String>) -> Failure {
 }
 
 /// An error of a network.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "called by `map_err`, which has it by value"
+)]
 pub(super) fn net(error: NetError) -> Failure {
+    Failure::Other {
+        message: chain(&error),
+        hint: error.hint(),
+    }
+}
+
+/// An error of a control group.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "called by `map_err`, which has it by value"
+)]
+pub(super) fn cgroup(error: CgroupError) -> Failure {
     Failure::Other {
         message: chain(&error),
         hint: error.hint(),

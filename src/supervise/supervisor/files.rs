@@ -38,7 +38,7 @@ pub(super) fn write(
         NetworkMode::Container(id) => find(layout, id)?,
         NetworkMode::Host | NetworkMode::None | NetworkMode::Networks(_) => {
             fs::create_dir_all(&folder)?;
-            write_file(&folder.join("hosts"), &hosts(record, endpoints)?)?;
+            write_file(&folder.join("hosts"), &hosts(record, endpoints))?;
             write_file(&folder.join("resolv.conf"), &resolver(&record.launch))?;
             folder.clone()
         }
@@ -76,7 +76,7 @@ pub(super) fn hostname(record: &ContainerRecord) -> String {
     }
 }
 
-fn hosts(record: &ContainerRecord, endpoints: &[Endpoint]) -> io::Result<String> {
+fn hosts(record: &ContainerRecord, endpoints: &[Endpoint]) -> String {
     let launch = &record.launch;
     let gateway = endpoints
         .iter()
@@ -98,14 +98,14 @@ fn hosts(record: &ContainerRecord, endpoints: &[Endpoint]) -> io::Result<String>
         for (name, address) in &extra {
             text.push_str(&format!("{address}\t{name}\n"));
         }
-        return Ok(text);
+        return text;
     }
-    Ok(hosts_file(&HostsFile {
+    hosts_file(&HostsFile {
         hostname: &hostname(record),
         domainname: launch.domainname.as_deref(),
         endpoints,
         extra: &extra,
-    }))
+    })
 }
 
 fn resolver(launch: &LaunchSpec) -> String {

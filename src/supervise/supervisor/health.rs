@@ -185,25 +185,22 @@ async fn run(
     let ended = tokio::time::timeout(check.timeout, finished).await;
     drain(&reader, &mut output);
     let text = String::from_utf8_lossy(&output).trim_end().to_owned();
-    let result = match ended {
-        Ok(ended) => {
-            let code = ended.and_then(|ended| ended.code);
-            ProbeResult {
-                healthy: code == Some(0),
-                output: text,
-            }
+    let result = if let Ok(ended) = ended {
+        let code = ended.and_then(|ended| ended.code);
+        ProbeResult {
+            healthy: code == Some(0),
+            output: text,
         }
-        Err(_) => {
-            if let Some(pidfd) = &exec.process.pidfd {
-                // It may have ended just now.
-                rustix::process::pidfd_send_signal(pidfd, rustix::process::Signal::KILL).ok();
-            }
-            exit.await.ok();
-            failed(format!(
-                "the probe exceeded its timeout of {:?}",
-                check.timeout
-            ))
+    } else {
+        if let Some(pidfd) = &exec.process.pidfd {
+            // It may have ended just now.
+            rustix::process::pidfd_send_signal(pidfd, rustix::process::Signal::KILL).ok();
         }
+        exit.await.ok();
+        failed(format!(
+            "the probe exceeded its timeout of {:?}",
+            check.timeout
+        ))
     };
     shared.link.acknowledge(&exec.key);
     result

@@ -41,7 +41,7 @@ impl Host {
     pub(super) fn open(identity: &Identity) -> Result<Self, Failure> {
         let net = Net::open(&identity.layout, None).map_err(failure::net)?;
         let net = Arc::new(net);
-        let cgroups = cgroup::Host::detect().map_err(|error| failure::other(&error))?;
+        let cgroups = cgroup::Host::detect().map_err(failure::cgroup)?;
         let (detaches, queue) = unbounded_channel();
         tokio::spawn(detach_together(Arc::clone(&net), queue));
         Ok(Self {
@@ -87,7 +87,7 @@ impl Host {
         let path = self.group_path(id)?;
         self.cgroups
             .create(&path, resources)
-            .map_err(|error| failure::other(&error))
+            .map_err(failure::cgroup)
     }
 
     fn group_path(&self, id: &ContainerId) -> Result<String, Failure> {

@@ -110,18 +110,13 @@ pub(super) async fn launch(
         streams::hold(&shared.link, key, &sources).map_err(io)?;
         shared.logs.add(key, begin_pump(&shared, &record, sources)?);
     }
-    run(process, group, network.endpoints, tasks)
+    Ok(run(process, group, network.endpoints, tasks))
 }
 
-fn run(
-    process: Process,
-    group: Group,
-    endpoints: Vec<Endpoint>,
-    tasks: RunTasks,
-) -> Result<Run, Failure> {
+fn run(process: Process, group: Group, endpoints: Vec<Endpoint>, tasks: RunTasks) -> Run {
     // Where it has ended already, its exit is on its way.
     let start_time = ProcessIdentity::of(process.pid).map_or(0, |identity| identity.start_time);
-    Ok(Run {
+    Run {
         pid: process.pid,
         pidfd: process.pidfd,
         start_time,
@@ -131,7 +126,7 @@ fn run(
         endpoints,
         ports: tasks.ports.clone(),
         _tasks: tasks,
-    })
+    }
 }
 
 fn begin_pump(

@@ -296,9 +296,9 @@ impl Shared {
                     answer.send(Err(message)).ok();
                 }
             }
-            FromKeeper::Exited { key, pid, ended } => self.ended(&key, pid, ended),
-            // What a new keeper read in the old one's journal.
-            FromKeeper::Child {
+            // Told now, or found by a new keeper in the old one's journal.
+            FromKeeper::Exited { key, pid, ended }
+            | FromKeeper::Child {
                 key,
                 pid,
                 ended: Some(ended),

@@ -115,11 +115,11 @@ impl State {
             },
             Event::Pause => match self {
                 Self::Running => Ok((Self::Paused, &[Effect::Freeze])),
-                _ => self.refuse(),
+                _ => Err(Refusal::WrongState),
             },
             Event::Unpause => match self {
                 Self::Paused => Ok((Self::Running, &[Effect::Thaw])),
-                _ => self.refuse(),
+                _ => Err(Refusal::WrongState),
             },
             Event::Stop => self.stop(),
             Event::Destroy => self.destroy(),
@@ -130,7 +130,7 @@ impl State {
             },
             Event::Signal => match self {
                 Self::Running | Self::Paused | Self::Stopping => Ok((self, &[Effect::Signal])),
-                _ => self.refuse(),
+                _ => Err(Refusal::WrongState),
             },
             Event::Ended { restart } => self.ended(restart),
             Event::BackoffOver => match self {
@@ -139,17 +139,18 @@ impl State {
             },
             Event::Remove => match self {
                 Self::Created | Self::Exited => Ok((Self::Removed, &[Effect::Discard])),
-                _ => self.refuse(),
+                _ => Err(Refusal::WrongState),
             },
         }
     }
 
     fn start(self) -> Result<(Self, &'static [Effect]), Refusal> {
         match self {
-            Self::Created | Self::Exited => Ok((Self::Starting, &[Effect::Launch])),
-            Self::Waiting => Ok((Self::Starting, &[Effect::Launch])),
+            Self::Created | Self::Exited | Self::Waiting => Ok((Self::Starting, &[Effect::Launch])),
             Self::Starting | Self::Running => Ok((self, &[])),
-            Self::Aborting | Self::Paused | Self::Stopping | Self::Removed => self.refuse(),
+            Self::Aborting | Self::Paused | Self::Stopping | Self::Removed => {
+                Err(Refusal::WrongState)
+            }
         }
     }
 
@@ -166,7 +167,7 @@ impl State {
             )),
             Self::Stopping => Ok((self, &[Effect::ArmGrace])),
             Self::Waiting => Ok((Self::Exited, &[Effect::GiveUpRestart])),
-            Self::Removed => self.refuse(),
+            Self::Removed => Err(Refusal::WrongState),
         }
     }
 
@@ -177,7 +178,7 @@ impl State {
             Self::Running | Self::Stopping => Ok((Self::Stopping, &[Effect::Kill])),
             Self::Paused => Ok((Self::Stopping, &[Effect::Kill, Effect::Thaw])),
             Self::Waiting => Ok((Self::Exited, &[Effect::GiveUpRestart])),
-            Self::Removed => self.refuse(),
+            Self::Removed => Err(Refusal::WrongState),
         }
     }
 
@@ -194,10 +195,6 @@ impl State {
             | Self::Exited
             | Self::Removed => Err(Refusal::Impossible),
         }
-    }
-
-    fn refuse(self) -> Result<(Self, &'static [Effect]), Refusal> {
-        Err(Refusal::WrongState)
     }
 
     /// Whether the container keeps keeper and supervisor alive.

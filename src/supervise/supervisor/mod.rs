@@ -104,7 +104,7 @@ impl Shared {
 
     /// Enters a container that was created now.
     fn add_new(self: &Arc<Self>, record: Arc<ContainerRecord>) {
-        let change = self.change(&record, ChangeKind::Created);
+        let change = Self::change(&record, ChangeKind::Created);
         self.add(record, State::Created, Beginning::default(), |_| ());
         self.changes.send(change).ok();
     }
@@ -139,6 +139,16 @@ impl Shared {
         self.containers().insert(record.id.clone(), handle);
         let actor = Actor::new(Arc::clone(self), record, state, beginning, status);
         tokio::spawn(actor.live(inbox));
+    }
+
+    /// A container of this name that was created and nothing more.
+    fn never_started(&self, name: &str) -> Option<ContainerId> {
+        self.containers()
+            .iter()
+            .find(|(_, handle)| {
+                handle.record.name == name && handle.status.borrow().state == State::Created
+            })
+            .map(|(id, _)| id.clone())
     }
 
     /// Drops a container that was removed.
@@ -185,7 +195,7 @@ impl Shared {
             .ok_or_else(|| Failure::NoContainer { id: id.to_string() })
     }
 
-    fn change(&self, record: &ContainerRecord, kind: ChangeKind) -> Change {
+    fn change(record: &ContainerRecord, kind: ChangeKind) -> Change {
         Change {
             id: record.id.clone(),
             name: record.name.clone(),
@@ -196,7 +206,7 @@ impl Shared {
 
     /// Tells subscribers; there may be none.
     fn tell(&self, record: &ContainerRecord, kind: ChangeKind) {
-        self.changes.send(self.change(record, kind)).ok();
+        self.changes.send(Self::change(record, kind)).ok();
     }
 
     /// The present state of all containers, as changes.
@@ -204,7 +214,7 @@ impl Shared {
         let mut changes = Vec::new();
         for handle in self.containers().values() {
             let status = handle.status.borrow().clone();
-            let mut push = |kind| changes.push(self.change(&handle.record, kind));
+            let mut push = |kind| changes.push(Self::change(&handle.record, kind));
             match status.state {
                 State::Created | State::Starting | State::Aborting => push(ChangeKind::Created),
                 State::Running | State::Paused | State::Stopping => {

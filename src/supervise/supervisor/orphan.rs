@@ -12,7 +12,7 @@ use crate::supervise::keeper::Ended;
 use crate::supervise::ready::watched;
 
 /// Waits for its end. The code comes from its zombie where that is still there,
-/// else from the kernel's memory of it (PIDFD_GET_INFO, Linux 6.15), else it
+/// else from the kernel's memory of it (`PIDFD_GET_INFO`, Linux 6.15), else it
 /// is unknown.
 pub(super) async fn wait(pid: i32, pidfd: &OwnedFd) -> Ended {
     if let Ok(copy) = pidfd.try_clone()

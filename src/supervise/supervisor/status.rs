@@ -78,12 +78,10 @@ impl Status {
                 State::Created | State::Starting | State::Aborting | State::Exited => Verdict::Open,
             },
             Condition::Healthy if !self.has_probe => self.never("has no healthcheck configured"),
-            Condition::Healthy => self.running_verdict(Health::Healthy),
-            Condition::RunningOrHealthy if !self.has_probe => match self.state {
-                State::Running => Verdict::Holds,
-                _ => self.running_verdict(Health::Healthy),
-            },
-            Condition::RunningOrHealthy => self.running_verdict(Health::Healthy),
+            Condition::RunningOrHealthy if !self.has_probe && self.state == State::Running => {
+                Verdict::Holds
+            }
+            Condition::Healthy | Condition::RunningOrHealthy => self.running_verdict(),
             Condition::CompletedSuccessfully => match self.state {
                 State::Exited if !self.was_started => Verdict::Open,
                 State::Exited if self.code == Some(0) => Verdict::Holds,
@@ -109,9 +107,11 @@ impl Status {
         }
     }
 
-    fn running_verdict(&self, wanted: Health) -> Verdict {
+    fn running_verdict(&self) -> Verdict {
         match self.state {
-            State::Running | State::Paused if self.health == Some(wanted) => Verdict::Holds,
+            State::Running | State::Paused if self.health == Some(Health::Healthy) => {
+                Verdict::Holds
+            }
             State::Running | State::Paused if self.health == Some(Health::Unhealthy) => {
                 let last = self.probe_output.lines().last().unwrap_or_default();
                 if last.is_empty() {
@@ -176,18 +176,8 @@ mod tests {
     }
 
     #[test]
-    fn conditions_are_judged_by_state_health_and_code() {
-        use Condition::{CompletedSuccessfully, Exited, Healthy, RunningOrHealthy, Started};
-        let running = |health| Status {
-            health: Some(health),
-            was_started: true,
-            ..status(State::Running)
-        };
-        let exited = |code| Status {
-            code: Some(code),
-            was_started: true,
-            ..status(State::Exited)
-        };
+    fn a_gate_on_running_and_healthy_follows_the_probe() {
+        use Condition::{Healthy, RunningOrHealthy, Started};
         let unhealthy = Status {
             probe_output: "first\nno answer".to_owned(),
             ..running(Health::Unhealthy)
@@ -197,10 +187,10 @@ mod tests {
             health: None,
             ..running(Health::Starting)
         };
-        let table = [
+        check([
             (status(State::Created), Started, "open"),
             (running(Health::Starting), Started, "holds"),
-            (exited(1), Started, "holds"),
+            (exited(Some(1)), Started, "holds"),
             (running(Health::Starting), Healthy, "open"),
             (running(Health::Healthy), Healthy, "holds"),
             (
@@ -208,7 +198,7 @@ mod tests {
                 Healthy,
                 "container `shop-db-1` is unhealthy: no answer",
             ),
-            (exited(3), Healthy, "container `shop-db-1` exited (3)"),
+            (exited(Some(3)), Healthy, "container `shop-db-1` exited (3)"),
             (
                 bare.clone(),
                 Healthy,
@@ -217,43 +207,56 @@ mod tests {
             (bare, RunningOrHealthy, "holds"),
             (running(Health::Starting), RunningOrHealthy, "open"),
             (
-                exited(0),
+                exited(Some(0)),
                 RunningOrHealthy,
                 "container `shop-db-1` exited (0)",
             ),
+        ]);
+    }
+
+    #[test]
+    fn a_gate_on_the_end_waits_for_the_last_run() {
+        use Condition::{CompletedSuccessfully, Exited};
+        let waiting = Status {
+            state: State::Waiting,
+            ..exited(Some(2))
+        };
+        check([
             (running(Health::Starting), CompletedSuccessfully, "open"),
-            (exited(0), CompletedSuccessfully, "holds"),
+            (exited(Some(0)), CompletedSuccessfully, "holds"),
             (
-                exited(2),
+                exited(Some(2)),
                 CompletedSuccessfully,
                 "container `shop-db-1` exited (2)",
             ),
             (
-                Status {
-                    code: None,
-                    ..exited(0)
-                },
+                exited(None),
                 CompletedSuccessfully,
                 "container `shop-db-1` exited, and its exit code is unknown",
             ),
-            (
-                Status {
-                    state: State::Waiting,
-                    ..exited(2)
-                },
-                CompletedSuccessfully,
-                "open",
-            ),
-            (
-                Status {
-                    state: State::Waiting,
-                    ..exited(2)
-                },
-                Exited,
-                "open",
-            ),
-            (exited(2), Exited, "holds"),
-        ];
+            (waiting.clone(), CompletedSuccessfully, "open"),
+            (waiting, Exited, "open"),
+            (exited(Some(2)), Exited, "holds"),
+        ]);
+    }
+
+    fn running(health: Health) -> Status {
+        Status {
+            health: Some(health),
+            was_started: true,
+            ..status(State::Running)
+        }
+    }
+
+    fn exited(code: Option<i32>) -> Status {
+        Status {
+            code,
+            was_started: true,
+            ..status(State::Exited)
+        }
+    }
+
+    fn check<const N: usize>(table: [(Status, Condition, &str); N]) {
         for (status, condition, expected) in table {
             let shown = format!("{:?} {condition:?}", status.state);
             assert_eq!(word(status.verdict(condition)), expected, "{shown}");
