@@ -47,17 +47,17 @@ const FAULTS: &[(&str, &str, &[&str])] = &[
     (
         "network",
         "services:\n  web:\n    image: x\n    networks: [back]\n",
-        &["compose.yaml:4", "no network", "back"],
+        &["compose.yaml:4", "undefined network", "back"],
     ),
     (
         "volume",
         "services:\n  web:\n    image: x\n    volumes: [\"data:/data\"]\n",
-        &["compose.yaml:4", "no volume", "data"],
+        &["compose.yaml:4", "undefined volume", "data"],
     ),
     (
         "secret",
         "services:\n  web:\n    image: x\n    secrets: [tok]\n",
-        &["compose.yaml:4", "no secret", "tok"],
+        &["compose.yaml:4", "undefined secret", "tok"],
     ),
     (
         "image",
