@@ -246,7 +246,7 @@ services:
   good: {image: test/busybox, init: true, command: sleep 1000}
   one:
     image: test/busybox
-    blkio_config: {weight: 300}
+    cgroup_parent: mine
   two:
     image: test/busybox
     gpus: all
@@ -256,7 +256,7 @@ services:
         let output = project.skiff(["up", "-d"]).run().fails();
         for part in [
             "one",
-            "blkio_config",
+            "cgroup_parent",
             "compose.yaml:6",
             "two",
             "gpus",
