@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 mod binary;
 pub mod client;
+mod door;
 mod frame;
 mod group;
 pub mod inspect;

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use skiff::supervise::launch::RestartPolicy;
 use skiff::supervise::record::RunState;
-use skiff::supervise::wire::{Condition, Request};
+use skiff::supervise::wire::{Condition, Reply, Request};
 
-use crate::harness::{Ask, Bench, DEADLINE, isolated, next_exit, probe};
+use crate::harness::{Ask, Bench, DEADLINE, borrowed, exec, isolated, next_exit, pipes, probe};
 
 const WRITER: &str = "i=0; while :; do i=$((i+1)); echo line $i; done";
 
@@ -229,6 +229,13 @@ fn when_both_are_killed_the_next_command_adopts_what_lives() {
             "it needs neither"
         );
         let client = bench.client().await;
+        // It is joined as before.
+        let request = exec(&bench.view(&writer).unwrap().record, "exit 5");
+        let stdio = pipes();
+        let mut conversation = client.start(request, &borrowed(&stdio)).await.unwrap();
+        conversation.next().await.unwrap();
+        let last = conversation.next().await.unwrap().reply;
+        assert_eq!(last, Reply::ExecExited { code: 5 });
         client.until(&gone, Condition::Exited).await;
         // Here the test itself inherits it, as init does, and its zombie tells.
         let code = bench.view(&gone).unwrap().exit.unwrap().code;
@@ -276,5 +283,49 @@ fn a_newer_binary_takes_over_and_keeps_everything() {
             .await;
         assert_eq!(bench.view(&writer).unwrap().exit.unwrap().code, Some(137));
         assert_numbered(&bench.lines(&writer).await);
+    });
+}
+
+#[test]
+fn zz_debug() {
+    isolated(async |bench| {
+        let client = bench.client().await;
+        let record = bench.shell("count", "trap 'exit 0' TERM; sleep 1000 & wait");
+        let id = client.run(&record).await;
+        drop(client);
+        for round in 0..10 {
+            let (keeper, supervisor) = (
+                helper(bench, "__keeper", &[]).await,
+                helper(bench, "__supervisor", &[]).await,
+            );
+            kill(keeper);
+            kill(supervisor);
+            let client = bench.client().await;
+            client.until(&id, Condition::Started).await;
+            drop(client);
+            println!(
+                "{round}: {:?} {:?}",
+                bench.helpers("__keeper"),
+                bench.helpers("__supervisor")
+            );
+            let client = bench.client().await;
+            let request = exec(&record, "exit 5");
+            let stdio = pipes();
+            let mut conversation = client.start(request, &borrowed(&stdio)).await.unwrap();
+            let first = conversation.next().await;
+            println!(
+                "{round}: {first:?} {:?} {:?}",
+                bench.helpers("__keeper"),
+                bench.helpers("__supervisor")
+            );
+            first.unwrap();
+        }
+        let client = bench.client().await;
+        client
+            .ask(Request::Stop {
+                id,
+                timeout: Some(0),
+            })
+            .await;
     });
 }

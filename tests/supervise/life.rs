@@ -3,14 +3,12 @@
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use oci_spec::runtime::Process;
-use skiff::engine::spec::{ExecSpec, Seccomp};
 use skiff::supervise::client::ClientError;
 use skiff::supervise::launch::RestartPolicy;
-use skiff::supervise::record::{ContainerRecord, Health, RunState};
+use skiff::supervise::record::{Health, RunState};
 use skiff::supervise::wire::{ChangeKind, Condition, Failure, Reply, Request};
 
-use crate::harness::{Ask, DEADLINE, isolated, next_exit, probe};
+use crate::harness::{Ask, DEADLINE, borrowed, exec, isolated, next_exit, pipes, probe};
 
 #[test]
 fn output_code_and_records_of_a_short_run() {
@@ -480,29 +478,4 @@ fn what_a_killed_container_wrote_without_newline_is_kept() {
             "in the order in which lines were complete"
         );
     });
-}
-
-fn exec(record: &ContainerRecord, script: &str) -> Request {
-    let mut process: Process = record.launch.oci.process().clone().unwrap();
-    process.set_args(Some(["/bin/sh", "-c", script].map(str::to_owned).into()));
-    process.set_env(None);
-    let spec = ExecSpec {
-        process,
-        user: None,
-        groups: Vec::new(),
-        seccomp: Seccomp::Default,
-    };
-    Request::Exec {
-        id: record.id.clone(),
-        spec: Box::new(spec),
-        tty: false,
-    }
-}
-
-fn pipes() -> [std::io::PipeWriter; 3] {
-    [(); 3].map(|()| std::io::pipe().unwrap().1)
-}
-
-fn borrowed(stdio: &[std::io::PipeWriter; 3]) -> [std::os::fd::BorrowedFd<'_>; 3] {
-    stdio.each_ref().map(AsFd::as_fd)
 }

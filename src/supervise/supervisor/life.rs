@@ -223,7 +223,7 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
     fs::create_dir_all(folder)?;
     let temporary = ".control.sock";
     let folder_fd = fs::File::open(folder)?;
-    let short = crate::supervise::client::short_path(&folder_fd, temporary);
+    let short = crate::supervise::door::short_path(&folder_fd, temporary);
     fs::remove_file(folder.join(temporary)).ok();
     // So that there is no moment in which others could connect.
     let before = rustix::process::umask(Mode::from_raw_mode(0o177));
