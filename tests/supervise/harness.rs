@@ -245,7 +245,9 @@ impl Bench {
             let group = Path::new(mount).join("skiff").join(root_id.trim());
             assert!(!group.exists(), "{} is left", group.display());
         }
-        assert!(!mounts.contains("/netns/"), "a namespace is left: {mounts}");
+        let own = self.layout.run().join("netns");
+        let own = own.to_str().unwrap();
+        assert!(!mounts.contains(own), "a namespace is left: {mounts}");
         let run = self.layout.run_project(PROJECT);
         let left: Vec<String> = fs::read_dir(&run)
             .unwrap()
