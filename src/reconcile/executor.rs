@@ -50,7 +50,7 @@ pub struct OpFailure {
 #[derive(Debug, thiserror::Error)]
 pub enum ExecuteError {
     /// Operations failed; the first is the cause of most others.
-    #[error("{}", failures.iter().map(|one| one.text.as_str()).collect::<Vec<_>>().join("\n"))]
+    #[error("{}", texts(failures).join("\n"))]
     Failed {
         /// At least one, in the order of their ends.
         failures: Vec<OpFailure>,
@@ -61,6 +61,18 @@ pub enum ExecuteError {
         /// What failed before.
         failures: Vec<OpFailure>,
     },
+}
+
+/// The failures' texts, each once: what keeps the engine from being reached
+/// is the same for all.
+fn texts(failures: &[OpFailure]) -> Vec<&str> {
+    let mut texts = Vec::new();
+    for failure in failures {
+        if !texts.contains(&failure.text.as_str()) {
+            texts.push(failure.text.as_str());
+        }
+    }
+    texts
 }
 
 /// Who wants to know of containers while a plan is walked: an attached `up`

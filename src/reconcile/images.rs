@@ -48,18 +48,18 @@ impl Needs {
 }
 
 /// Looks for the images of these services. `pull` overrules the services'
-/// own policies.
+/// own policies. Images that are not here and can be neither pulled nor built
+/// are refusals, told with all others.
 ///
 /// # Errors
-/// An image that is not here and can be neither pulled nor built, of all
-/// services at once.
+/// The store cannot be read, or a name is none.
 pub fn needs(
     session: &Session<'_>,
     store: &Store,
     project: &Project,
     services: &[&String],
     pull: Option<PullPolicy>,
-) -> Result<Needs, ReconcileError> {
+) -> Result<(Needs, Vec<Diagnostic>), ReconcileError> {
     let mut needs = Needs::default();
     let mut refused = Vec::new();
     for name in services {
@@ -72,27 +72,17 @@ pub fn needs(
         match decide(project, name, service, pull, local.as_ref()) {
             Ok(Choice::Use) => {
                 let facts = local.map(|found| ImageFacts::new(&image, &found));
-                needs
-                    .here
-                    .extend(facts.map(|facts| ((*name).clone(), facts)));
+                let facts = facts.map(|facts| ((*name).clone(), facts));
+                needs.here.extend(facts);
             }
             Ok(Choice::Pull(platform)) => {
-                needs
-                    .missing
-                    .entry((image, platform))
-                    .or_default()
-                    .push((*name).clone());
+                let services = needs.missing.entry((image, platform)).or_default();
+                services.push((*name).clone());
             }
             Err(diagnostic) => refused.push(*diagnostic),
         }
     }
-    if refused.is_empty() {
-        Ok(needs)
-    } else {
-        Err(ReconcileError::Refused {
-            diagnostics: refused,
-        })
-    }
+    Ok((needs, refused))
 }
 
 /// Pulls what is missing, all at a time.

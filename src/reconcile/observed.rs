@@ -17,10 +17,13 @@ use super::translate::names;
 pub struct Observed {
     /// Its containers, one-offs included, by name.
     pub containers: Vec<ObservedContainer>,
-    /// Networks by full name: all of this machine.
+    /// Networks by full name, as far as they were looked at.
     pub networks: BTreeMap<String, NetworkRecord>,
-    /// Volumes by full name: all named ones of this machine.
+    /// Named volumes by full name, as far as they were looked at.
     pub volumes: BTreeMap<String, VolumeSpec>,
+    /// Containers of other projects on networks and volumes of this one, by the
+    /// resource's full name.
+    pub foreign_users: BTreeMap<String, Vec<String>>,
     /// Names taken by containers of other projects: name to project.
     pub foreign_names: BTreeMap<String, String>,
 }

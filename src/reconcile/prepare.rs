@@ -9,8 +9,9 @@ use std::path::Path;
 use fs_err as fs;
 use jiff::Timestamp;
 
-use crate::compose::{Project, Service};
+use crate::compose::{Diagnostic, Project, Service};
 use crate::event::Event;
+use crate::image::ImageConfig;
 use crate::state::ContainerId;
 use crate::supervise::record::ContainerRecord;
 
@@ -20,12 +21,12 @@ use super::session::{ReconcileError, Session};
 use super::translate::oneoff::OneOff;
 use super::translate::{Context, Host, ImageFacts, Instance, Issue, Peer, Translated, translate};
 
-/// A one-off among the creations: its facts and its changed service.
+/// Which of the creations is a one-off, and its facts. Its service is the
+/// project's, changed already.
 #[derive(Debug)]
-pub(super) struct OneOffService<'a> {
+pub(super) struct NamedOneOff<'a> {
     pub(super) name: &'a str,
     pub(super) oneoff: OneOff,
-    pub(super) service: Service,
 }
 
 /// What preparation reads.
@@ -34,7 +35,7 @@ pub(super) struct Preparation<'a> {
     pub(super) project: &'a Project,
     pub(super) sight: &'a Sight,
     pub(super) images: &'a BTreeMap<String, ImageFacts>,
-    pub(super) oneoff: Option<OneOffService<'a>>,
+    pub(super) oneoff: Option<NamedOneOff<'a>>,
 }
 
 impl Preparation<'_> {
@@ -113,8 +114,7 @@ impl Preparation<'_> {
             .oneoff
             .as_ref()
             .filter(|oneoff| oneoff.name == target.name);
-        let declared = self.project.services.get(&target.service);
-        let service = own.map(|oneoff| &oneoff.service).or(declared);
+        let service = self.project.services.get(&target.service);
         let (Some(service), Some(image)) = (service, self.images.get(&target.service)) else {
             return Err(vec![Issue {
                 path: format!("services.{}", target.service),
@@ -216,6 +216,59 @@ impl Preparation<'_> {
             .map(|(name, (_, id))| (name, id))
             .collect())
     }
+}
+
+/// What translation has against these services, before there is an image of
+/// theirs, or an id of anything.
+pub(super) fn preview(project: &Project, services: &[&String]) -> Vec<Diagnostic> {
+    let stand_in = ImageFacts {
+        config: ImageConfig {
+            cmd: vec!["unknown".to_owned()],
+            ..ImageConfig::default()
+        },
+        ..ImageFacts::default()
+    };
+    let peer = |name: &String| Peer {
+        id: ContainerId::random(),
+        name: name.clone(),
+        number: 1,
+    };
+    let peers = project
+        .services
+        .keys()
+        .map(|name| (name.clone(), vec![peer(name)]))
+        .collect();
+    let named = |service: &Service| {
+        let mode = service
+            .network_mode
+            .as_deref()?
+            .strip_prefix("container:")?;
+        Some((mode.to_owned(), ContainerId::random()))
+    };
+    let context = Context {
+        project,
+        peers: &peers,
+        containers: &project.services.values().filter_map(named).collect(),
+        host: &Host,
+        now: "",
+    };
+    let mut found = Vec::new();
+    for name in services {
+        let Some(service) = project.services.get(*name) else {
+            continue;
+        };
+        let instance = Instance {
+            id: ContainerId::random(),
+            name: (*name).clone(),
+            number: 1,
+            oneoff: None,
+            carried: &[],
+        };
+        if let Err(issues) = translate(context, name, service, &stand_in, &instance) {
+            found.extend(issues.iter().map(|issue| issue.diagnostic(project)));
+        }
+    }
+    found
 }
 
 /// Makes a folder with its parents, all that is new owned by the user who

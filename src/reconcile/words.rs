@@ -77,6 +77,9 @@ pub(crate) fn failure_text(
         otherwise,
     } = op
     else {
+        if let BackendError::Unreachable { message } = error {
+            return message.clone();
+        }
         let resource = op.resource();
         return format!("{} {}: {error}", resource.kind, resource.name);
     };

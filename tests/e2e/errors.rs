@@ -47,22 +47,22 @@ const FAULTS: &[(&str, &str, &[&str])] = &[
     (
         "network",
         "services:\n  web:\n    image: x\n    networks: [back]\n",
-        &["compose.yaml:4", "undefined network", "back"],
+        &["compose.yaml:4", "no network", "back"],
     ),
     (
         "volume",
         "services:\n  web:\n    image: x\n    volumes: [\"data:/data\"]\n",
-        &["compose.yaml:4", "undefined volume", "data"],
+        &["compose.yaml:4", "no volume", "data"],
     ),
     (
         "secret",
         "services:\n  web:\n    image: x\n    secrets: [tok]\n",
-        &["compose.yaml:4", "undefined secret", "tok"],
+        &["compose.yaml:4", "no secret", "tok"],
     ),
     (
         "image",
         "services:\n  web:\n    command: x\n",
-        &["compose.yaml:2", "neither an image nor a build context"],
+        &["compose.yaml:2", "neither an image nor a build"],
     ),
     (
         "port",

@@ -262,7 +262,10 @@ fn down_keeps_a_living_one_off_and_says_so() {
             .succeeds()
             .whatever();
         let down = project.skiff(["down"]).run().succeeds();
-        let ps = project.skiff(["ps", "--format", "json"]).run().succeeds();
+        let ps = project
+            .skiff(["ps", "-a", "--format", "json"])
+            .run()
+            .succeeds();
         let left = ps.json_lines();
         assert_eq!(left.len(), 1, "{ps}");
         let name = left[0]["Name"].as_str().unwrap();

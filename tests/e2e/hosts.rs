@@ -79,7 +79,7 @@ fn without_a_cgroup_hierarchy_nothing_starts() {
             .succeeds()
             .whatever();
         let refused = project.skiff(["up", "-d"]).run().fails();
-        assert!(refused.stderr.contains("cgroup"), "{refused}");
+        assert!(refused.stderr.contains("control group"), "{refused}");
         let doctor = sandbox.skiff(["doctor"]).run().fails();
         assert!(doctor.stdout.contains("control groups"), "{doctor}");
         project

@@ -106,7 +106,7 @@ fn networks_are_apart_and_internal_ones_have_no_way_out() {
             .fails()
             .whatever();
         let address = project.sh("db", "hostname -i");
-        let reach = format!("wget -T 1 -qO- http://{}/", address.trim());
+        let reach = format!("timeout 2 wget -qO- http://{}/", address.trim());
         project
             .skiff(["exec", "-T", "web", "sh", "-c", &reach])
             .run()
@@ -153,7 +153,7 @@ fn published_ports_answer_from_everywhere_they_should() {
             "bound to loopback only"
         );
         let far = |port: u16| {
-            format!("ip netns exec far busybox wget -T 2 -qO- http://192.0.2.1:{port}/")
+            format!("ip netns exec far busybox timeout 3 wget -qO- http://192.0.2.1:{port}/")
         };
         sandbox
             .shell(&far(18080))
@@ -422,10 +422,13 @@ fn traffic_flows_beside_dockers_firewall() {
             .run()
             .succeeds()
             .whatever();
-        assert_eq!(project.sh("client", "wget -T 3 -qO- http://web/"), "web\n");
+        assert_eq!(
+            project.sh("client", "timeout 3 wget -qO- http://web/"),
+            "web\n"
+        );
         project.sh("client", "ping -c1 -W2 192.0.2.2");
         sandbox
-            .shell("ip netns exec far busybox wget -T 3 -qO- http://192.0.2.1:18080/")
+            .shell("ip netns exec far busybox timeout 3 wget -qO- http://192.0.2.1:18080/")
             .run()
             .succeeds()
             .prints("web\n")
@@ -471,7 +474,7 @@ fn after_a_flush_of_all_rules_the_next_up_heals() {
             .whatever();
         project.up().whatever();
         sandbox
-            .shell("ip netns exec far busybox wget -T 3 -qO- http://192.0.2.1:18080/")
+            .shell("ip netns exec far busybox timeout 3 wget -qO- http://192.0.2.1:18080/")
             .run()
             .succeeds()
             .prints("web\n")
@@ -490,7 +493,7 @@ fn a_subnet_of_the_host_is_not_taken() {
     isolated(|sandbox| {
         sandbox.load_busybox();
         let script =
-            "ip link add d0 type dummy && ip link set d0 up && ip addr add 172.16.0.1/13 dev d0";
+            "ip link add d0 type bridge && ip link set d0 up && ip addr add 172.16.0.1/13 dev d0";
         sandbox.shell(script).run().succeeds().whatever();
         let project = sandbox.project("subnet", &format!("services:\n{}", server("web", "")));
         project

@@ -110,10 +110,10 @@ fn a_poisoned_shell_makes_no_difference() {
         }
         project.down();
         let script = "
-            umask 077; ulimit -n 64; ulimit -c 0; ulimit -u 500; ulimit -s 1024
+            umask 077; ulimit -n 64; ulimit -c 0; ulimit -p 500; ulimit -s 1024
             trap '' HUP INT QUIT PIPE USR1 USR2 CHLD ALRM
             export ODD='line one
-line two' LD_PRELOAD=/nonexistent.so MALLOC_ARENA_MAX=1 TZ=Asia/Tokyo LC_ALL=tr_TR.UTF-8 PS4='$(touch /tmp/bad)'
+line two' MALLOC_ARENA_MAX=1 TZ=Asia/Tokyo LC_ALL=tr_TR.UTF-8 PS4='$(touch /tmp/bad)'
             mkdir \"$HOME/gone\"; cd \"$HOME/gone\"; rmdir \"$HOME/gone\"
             exec 7</etc/passwd 8>/dev/null
             echo 500 >/proc/self/oom_score_adj

@@ -27,7 +27,8 @@ fn exec_has_a_terminal_when_the_caller_has_one() {
         assert!(text.contains("24 80"), "the caller's size\n{text}");
         assert!(text.contains("xterm"), "{text}");
         // Ctrl-C goes to the program inside, not to skiff.
-        terminal.types("trap 'echo interrupted' INT; sleep 1000\r");
+        terminal.types("trap 'echo inter\"\"rupted' INT; echo go\"\"ing; sleep 1000\r");
+        terminal.wait_text("going");
         terminal.types("\u{3}");
         terminal.wait_text("interrupted");
         terminal.types("exit 9\r");

@@ -14,6 +14,7 @@ use crate::machine;
 
 /// Programs of the machine that busybox cannot stand in for, with their packages.
 const PROGRAMS: &[(&str, &str)] = &[
+    ("dash", "dash"),
     ("docker-registry", "docker-registry"),
     ("ip", "iproute2"),
     ("kmod", "kmod"),
@@ -104,6 +105,11 @@ impl Guest {
         guest.link(
             "/sbin/modprobe",
             &machine_program("kmod", "kmod").to_string_lossy(),
+        );
+        // Busybox' own shell prefers its applets to the real programs.
+        guest.link(
+            "/bin/sh",
+            &machine_program("dash", "dash").to_string_lossy(),
         );
         guest.busybox();
         guest.stripped(Path::new(env!("CARGO_BIN_EXE_skiff")));

@@ -8,7 +8,7 @@ use crate::event::Event;
 use super::super::backend::Backend;
 use super::super::embedded::Embedded;
 use super::super::executor::{Executor, OnFailure};
-use super::super::observe::observe;
+use super::super::observe::{Look, observe};
 use super::super::plan::Plan;
 use super::super::planner::{DownChoices, plan_down};
 use super::super::session::{ReconcileError, Session};
@@ -36,7 +36,7 @@ pub(super) async fn down_over<B: Backend>(
     dry_run: bool,
 ) -> Result<Plan, ReconcileError> {
     let lock = locking::lock(session).await?;
-    let sight = observe(session.layout, session.project)?;
+    let sight = observe(session.layout, session.project, Look::Owned)?;
     let desired = super::desired_without_images(project);
     let plan = plan_down(session.project, desired.as_ref(), &sight.observed, choices)?;
     if dry_run {

@@ -19,14 +19,23 @@ pub async fn kill_now(session: &Session<'_>) -> Result<(), ReconcileError> {
             source,
         }
     })?;
-    let unreachable = |error: ClientError| BackendError::Unreachable { message: error.to_string() };
-    let Some(client) =
-        Client::connect(session.layout, session.project).await.map_err(unreachable)?
+    let unreachable = |error: ClientError| BackendError::Unreachable {
+        message: error.to_string(),
+    };
+    let Some(client) = Client::connect(session.layout, session.project)
+        .await
+        .map_err(unreachable)?
     else {
         return Ok(());
     };
-    for view in views.into_iter().filter(|view| view.is_live() && !view.record.oneoff) {
-        let request = Request::Kill { id: view.record.id, signal: libc::SIGKILL };
+    for view in views
+        .into_iter()
+        .filter(|view| view.is_live() && !view.record.oneoff)
+    {
+        let request = Request::Kill {
+            id: view.record.id,
+            signal: libc::SIGKILL,
+        };
         // One that ended meanwhile is as dead as it should be.
         match client.call(request, &[]).await {
             Err(error) if error.failure().is_none() => return Err(unreachable(error).into()),

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::compose::Project;
+use crate::event::Event;
 
 use super::super::backend::Backend;
 use super::super::desired::Desired;
 use super::super::embedded::Embedded;
 use super::super::executor::{Executor, OnFailure};
 use super::super::locking;
-use super::super::observe::observe;
+use super::super::observe::{Look, observe};
 use super::super::observed::Observed;
 use super::super::plan::Plan;
 use super::super::planner::{PlanError, plan_kill, plan_restart, plan_start, plan_stop};
@@ -78,7 +79,13 @@ pub async fn kill(
     let plan = |desired: Option<&Desired>, observed: &Observed| {
         plan_kill(desired, observed, services, signal)
     };
-    walk(session, project, OnFailure::Continue, plan).await
+    let plan = walk(session, project, OnFailure::Continue, plan).await?;
+    if plan.is_empty() {
+        session.sink.emit(Event::Note {
+            message: "no container to kill".to_owned(),
+        });
+    }
+    Ok(plan)
 }
 
 async fn walk(
@@ -99,7 +106,7 @@ pub(super) async fn walk_over<B: Backend>(
     plan: impl FnOnce(Option<&Desired>, &Observed) -> Result<Plan, PlanError>,
 ) -> Result<Plan, ReconcileError> {
     let lock = locking::lock(session).await?;
-    let sight = observe(session.layout, session.project)?;
+    let sight = observe(session.layout, session.project, Look::Containers)?;
     let desired = super::desired_without_images(project);
     let plan = plan(desired.as_ref(), &sight.observed)?;
     super::tell(session.sink, &plan);

@@ -3,12 +3,16 @@
 //! Each is written over a [`Backend`](super::backend::Backend), so that its
 //! test needs no engine; the public functions give it the embedded one.
 
+mod check;
 mod down;
 mod force;
 mod lifecycle;
 mod pull;
 mod run;
 mod up;
+
+#[cfg(test)]
+mod tests;
 
 pub use down::down;
 pub use force::kill_now;

@@ -8,14 +8,15 @@ use crate::image::Store;
 use super::super::backend::Backend;
 use super::super::embedded::Embedded;
 use super::super::executor::{Executor, OnFailure};
-use super::super::observe::observe;
+use super::super::observe::{Look, observe};
 use super::super::plan::Target;
 use super::super::planner::{PlanError, plan_run, select};
-use super::super::prepare::{OneOffService, Preparation};
+use super::super::prepare::{NamedOneOff, Preparation};
 use super::super::session::{Prepared, ReconcileError, RunOptions, Session, member};
 use super::super::translate::oneoff::OneOff;
 use super::super::translate::{names, project};
 use super::super::{images, locking, record};
+use super::check::check;
 
 /// Brings up what a one-off of `service` depends on, and creates it. Start it
 /// with its streams at hand; it is removed when it ends where the options say so.
@@ -39,18 +40,17 @@ pub(super) async fn run_prepare_over<B: Backend>(
     name: &str,
     options: &RunOptions,
 ) -> Result<Prepared, ReconcileError> {
-    select::check_names(
-        &[name.to_owned()],
-        declared.services.keys().map(String::as_str),
-    )?;
-    let Some(service) = declared.services.get(name) else {
-        return Err(PlanError::NoSuchService {
-            name: name.to_owned(),
-            similar: None,
-        }
-        .into());
-    };
     let overrides = &options.overrides;
+    let changed = changed_project(declared, name, options)?;
+    let services = needed_services(&changed, name, options);
+    let store = Store::open(session.layout);
+    let needs = check(session, &store, &changed, &services, options.pull)?;
+    let images = images::provide(session, &store, needs).await?;
+    let ids = images
+        .iter()
+        .map(|(name, image)| (name.clone(), image.id.clone()))
+        .collect();
+
     let (made_up, slug) = names::oneoff_name(session.project, name);
     let target = Target {
         name: overrides.name.clone().unwrap_or(made_up),
@@ -58,52 +58,28 @@ pub(super) async fn run_prepare_over<B: Backend>(
         number: 1,
         id: None,
     };
-    // What is refused and which images are needed is read off the service as
-    // the one-off has it.
-    let mut declared = declared.clone();
-    let changed = overrides.apply(service);
-    let mut edges = select::edges_of_desired(&project::desired(&declared, &BTreeMap::new()));
-    if options.choices.no_deps {
-        edges.values_mut().for_each(Vec::clear);
-    }
-    let wanted = select::with_dependencies(&[name.to_owned()], &edges);
-    declared.services.insert(name.to_owned(), changed.clone());
-    let services: Vec<&String> = declared
-        .services
-        .keys()
-        .filter(|one| wanted.contains(*one))
-        .collect();
-    super::up::check(session, &declared, &services)?;
-    let store = Store::open(session.layout);
-    let needs = images::needs(session, &store, &declared, &services, options.pull)?;
-    let images = images::provide(session, &store, needs).await?;
-    let ids = images
-        .iter()
-        .map(|(name, image)| (name.clone(), image.id.clone()))
-        .collect();
-
     let lock = locking::lock(session).await?;
-    let sight = observe(session.layout, session.project)?;
-    let desired = project::desired(&declared, &ids);
+    let desired = project::desired(&changed, &ids);
+    let look = Look::Declared(&desired, &options.choices);
+    let sight = observe(session.layout, session.project, look)?;
     let plan = plan_run(&desired, &sight.observed, &target, &options.choices)?;
-    super::tell(session.sink, &plan);
     let records = Preparation {
         session,
-        project: &declared,
+        project: &changed,
         sight: &sight,
         images: &images,
-        oneoff: Some(OneOffService {
+        oneoff: Some(NamedOneOff {
             name: &target.name,
             oneoff: OneOff {
                 slug,
                 auto_remove: overrides.auto_remove,
                 use_aliases: overrides.use_aliases,
             },
-            service: changed,
         }),
     }
     .records(&plan)?;
-    record::remember(session, &declared)?;
+    super::tell(session.sink, &plan);
+    record::remember(session, declared)?;
     let made: BTreeMap<_, _> = records
         .iter()
         .map(|(name, record)| (name.clone(), record.id.clone()))
@@ -125,4 +101,34 @@ pub(super) async fn run_prepare_over<B: Backend>(
         tty: overrides.tty,
         plan,
     })
+}
+
+/// The project with the service as the one-off has it: what is refused, which
+/// images are needed and what is translated is read off that.
+fn changed_project(
+    declared: &Project,
+    name: &str,
+    options: &RunOptions,
+) -> Result<Project, PlanError> {
+    let known = declared.services.keys().map(String::as_str);
+    select::check_names(&[name.to_owned()], known)?;
+    let mut changed = declared.clone();
+    if let Some(service) = changed.services.get_mut(name) {
+        *service = options.overrides.apply(service);
+    }
+    Ok(changed)
+}
+
+/// The one-off's service and, unless they are left out, its dependencies.
+fn needed_services<'p>(project: &'p Project, name: &str, options: &RunOptions) -> Vec<&'p String> {
+    let mut edges = select::edges_of_desired(&project::desired(project, &BTreeMap::new()));
+    if options.choices.no_deps {
+        edges.values_mut().for_each(Vec::clear);
+    }
+    let wanted = select::with_dependencies(&[name.to_owned()], &edges);
+    project
+        .services
+        .keys()
+        .filter(|one| wanted.contains(*one))
+        .collect()
 }

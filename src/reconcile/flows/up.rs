@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::compose::{Project, Severity};
-use crate::event::Event;
+use crate::compose::Project;
 use crate::image::Store;
 use crate::state::ContainerId;
 
@@ -11,7 +10,7 @@ use super::super::backend::Backend;
 use super::super::embedded::Embedded;
 use super::super::executor::{Executor, Observer, OnFailure};
 use super::super::locking;
-use super::super::observe::observe;
+use super::super::observe::{Look, observe};
 use super::super::plan::{Op, Plan, Target};
 use super::super::planner::{plan_up, select};
 use super::super::prepare::Preparation;
@@ -19,7 +18,8 @@ use super::super::session::{
     Member, ReconcileError, Session, UpOptions, UpOutcome, Watcher, member,
 };
 use super::super::translate::project;
-use super::super::{images, record, refuse};
+use super::super::{images, record};
+use super::check::check;
 
 /// Brings the project up as it is declared.
 ///
@@ -42,12 +42,12 @@ pub(super) async fn up_over<B: Backend>(
     options: &UpOptions<'_>,
 ) -> Result<UpOutcome, ReconcileError> {
     let services = selected(declared, options)?;
-    check(session, declared, &services)?;
     let store = Store::open(session.layout);
-    let needs = images::needs(session, &store, declared, &services, options.pull)?;
+    let needs = check(session, &store, declared, &services, options.pull)?;
     if options.dry_run {
-        let sight = observe(session.layout, session.project)?;
         let desired = project::desired(declared, &needs.ids());
+        let look = Look::Declared(&desired, &options.choices);
+        let sight = observe(session.layout, session.project, look)?;
         let mut plan = plan_up(&desired, &sight.observed, &options.choices)?;
         plan.images = needs.to_pull();
         return Ok(UpOutcome {
@@ -62,10 +62,10 @@ pub(super) async fn up_over<B: Backend>(
         .collect();
 
     let lock = locking::lock(session).await?;
-    let sight = observe(session.layout, session.project)?;
     let desired = project::desired(declared, &ids);
+    let look = Look::Declared(&desired, &options.choices);
+    let sight = observe(session.layout, session.project, look)?;
     let plan = plan_up(&desired, &sight.observed, &options.choices)?;
-    super::tell(session.sink, &plan);
     let records = Preparation {
         session,
         project: declared,
@@ -74,6 +74,7 @@ pub(super) async fn up_over<B: Backend>(
         oneoff: None,
     }
     .records(&plan)?;
+    super::tell(session.sink, &plan);
     record::remember(session, declared)?;
 
     let made = records
@@ -126,30 +127,6 @@ fn selected<'p>(
         .keys()
         .filter(|name| wanted.contains(*name))
         .collect())
-}
-
-/// Refuses what the engine cannot do, all at once; tells what has no effect.
-pub(super) fn check(
-    session: &Session<'_>,
-    declared: &Project,
-    services: &[&String],
-) -> Result<(), ReconcileError> {
-    let found = refuse::refusals(declared, services);
-    let (errors, warnings): (Vec<_>, Vec<_>) = found
-        .into_iter()
-        .partition(|one| one.severity == Severity::Error);
-    for warning in warnings {
-        session.sink.emit(Event::Warning {
-            message: format!("{}: {}", warning.path, warning.message),
-        });
-    }
-    if errors.is_empty() {
-        Ok(())
-    } else {
-        Err(ReconcileError::Refused {
-            diagnostics: errors,
-        })
-    }
 }
 
 /// The containers that are there when the plan is walked, in dependency order.

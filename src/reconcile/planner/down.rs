@@ -48,7 +48,7 @@ pub fn plan_down(
         .collect();
     for name in networks {
         let uses = |container: &ObservedContainer| container.networks.contains(name);
-        let users = users(&staying, uses);
+        let users = users(observed, name, &staying, uses);
         if !users.is_empty() {
             // With services asked for by name it is no news that the others'
             // things stay.
@@ -68,7 +68,7 @@ pub fn plan_down(
             let uses = |container: &ObservedContainer| {
                 container.volumes.iter().any(|volume| volume.name == *name)
             };
-            let users = users(&staying, uses);
+            let users = users(observed, name, &staying, uses);
             if !users.is_empty() {
                 // With services asked for by name it is no news that the others'
                 // things stay.
@@ -209,7 +209,12 @@ fn order_after(
 }
 
 /// The containers that keep a resource in use, named with what they are.
-fn users(staying: &[&ObservedContainer], uses: impl Fn(&ObservedContainer) -> bool) -> Vec<String> {
+fn users(
+    observed: &Observed,
+    resource: &str,
+    staying: &[&ObservedContainer],
+    uses: impl Fn(&ObservedContainer) -> bool,
+) -> Vec<String> {
     let named = |container: &&ObservedContainer| {
         let what = if container.oneoff {
             "one-off"
@@ -218,17 +223,11 @@ fn users(staying: &[&ObservedContainer], uses: impl Fn(&ObservedContainer) -> bo
         };
         format!("{} ({what})", container.name)
     };
-    staying
-        .iter()
-        .copied()
-        .filter(|container| uses(container))
-        .map(|one| named(&one))
-        .collect()
+    let own = staying.iter().copied().filter(|container| uses(container));
+    let foreign = observed.foreign_users.get(resource).into_iter().flatten();
+    own.map(|one| named(&one)).chain(foreign.cloned()).collect()
 }
 
 fn kept_note(kind: &str, name: &str, users: &[String]) -> String {
-    format!(
-        "{kind} {name} is kept: {} uses it; `--remove-orphans` removes it too",
-        users.join(", ")
-    )
+    format!("{kind} {name} is kept: {} uses it", users.join(", "))
 }

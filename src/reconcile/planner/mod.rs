@@ -80,7 +80,7 @@ pub enum PlanError {
     },
     /// A network has to be made anew, but something uses it that the plan may
     /// not touch.
-    #[error("network {network} has changed and must be made anew, but {} uses it; remove that first (`skiff down --remove-orphans`)", users.join(", "))]
+    #[error("network {network} has changed and must be made anew, but {} uses it; stop that first, or bring the whole project up", users.join(", "))]
     NetworkInUse {
         /// Full name.
         network: String,

@@ -256,7 +256,8 @@ fn extend_by_networks(
     selected: &mut BTreeSet<String>,
 ) -> Result<(), PlanError> {
     for network in changed {
-        let mut users = Vec::new();
+        let foreign = observed.foreign_users.get(network);
+        let mut users: Vec<String> = foreign.into_iter().flatten().cloned().collect();
         let on_it = observed
             .containers
             .iter()
@@ -288,7 +289,8 @@ pub(super) fn orphans<'a>(
         .containers
         .iter()
         .filter_map(|container| match container.oneoff {
-            true if container.is_live() => None,
+            // One that removes itself is on its way out.
+            true if container.is_live() || container.auto_remove => None,
             true => Some((container, Cause::FinishedOneOff)),
             false => (!known(&container.service)).then_some((container, Cause::Orphan)),
         })

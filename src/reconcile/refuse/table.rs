@@ -394,9 +394,10 @@ pub(super) const ROWS: &[Row] = &[
     partly("volumes.*.driver", "`local`", |value| {
         one_of(value, &["local"], "of the volume drivers, `local` is there")
     }),
-    refused(
+    partly(
         "volumes.*.driver_opts",
-        "a volume is a folder in skiff's data root, without options",
+        "`o: bind` with a `device` folder; file systems are not mounted yet",
+        volume_options,
     ),
     // Secrets.
     works("secrets", "`file` and `environment`"),
@@ -430,6 +431,24 @@ fn one_of(value: &Value, known: &[&str], otherwise: &str) -> Verdict {
         Verdict::Fine
     } else {
         Verdict::Refuse(format!("`{text}` cannot be honoured: {otherwise}"))
+    }
+}
+
+/// The one use of a local volume's options that needs no file system of its
+/// own: a folder of the host under a volume's name.
+fn volume_options(value: &Value) -> Verdict {
+    let option = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default();
+    let bind = option("o")
+        .split(',')
+        .any(|word| matches!(word, "bind" | "rbind"));
+    if bind && option("device").starts_with('/') && matches!(option("type"), "" | "none") {
+        Verdict::Fine
+    } else {
+        Verdict::Refuse(
+            "a volume cannot mount a file system yet: it is a folder, or a folder of the host \
+             (`o: bind`, `device: /path`)"
+                .to_owned(),
+        )
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use nix::pty::{Winsize, openpty};
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::{FdFlags, fcntl_setfd};
 
 use super::process::Invocation;
 use super::sandbox::program;
@@ -37,6 +38,10 @@ impl Terminal {
             ws_ypixel: 0,
         };
         let pty = openpty(&size, None).expect("a pty");
+        // Else the program would hold its own terminal open.
+        for end in [&pty.master, &pty.slave] {
+            fcntl_setfd(end, FdFlags::CLOEXEC).expect("a descriptor");
+        }
         let (words, dir) = invocation.parts();
         let slave = |fd: &OwnedFd| Stdio::from(fd.try_clone().expect("a descriptor"));
         let mut command = Command::new(program("setsid"));

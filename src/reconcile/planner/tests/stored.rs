@@ -51,7 +51,7 @@ fn down_keeps_a_live_one_off_and_its_network_and_names_it() {
     let plan = plan_down("p", None, &observed, &DownChoices::default()).unwrap();
     assert_plan(
         &plan,
-        "note: network p_default is kept: p-web-run-a (one-off) uses it; `--remove-orphans` removes it too
+        "note: network p_default is kept: p-web-run-a (one-off) uses it
          1 container p-web-1: stop (asked for)
          2 container p-web-1: remove after 1
          3 container p-web-run-b: remove (asked for)",

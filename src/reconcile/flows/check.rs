@@ -1,0 +1,41 @@
+//! What stands against a project, all of it at once and before anything is
+//! pulled or changed: what the engine cannot do yet, what this host does not
+//! have, images that cannot be had.
+
+use crate::compose::{Project, Severity};
+use crate::event::Event;
+use crate::image::{PullPolicy, Store};
+
+use super::super::images::{self, Needs};
+use super::super::prepare::preview;
+use super::super::refuse;
+use super::super::session::{ReconcileError, Session};
+
+/// Checks these services, tells what has no effect, and says which images they
+/// need.
+pub(super) fn check(
+    session: &Session<'_>,
+    store: &Store,
+    declared: &Project,
+    services: &[&String],
+    pull: Option<PullPolicy>,
+) -> Result<Needs, ReconcileError> {
+    let (warnings, mut errors): (Vec<_>, Vec<_>) = refuse::refusals(declared, services)
+        .into_iter()
+        .partition(|one| one.severity == Severity::Warning);
+    errors.extend(preview(declared, services));
+    let (needs, without_image) = images::needs(session, store, declared, services, pull)?;
+    errors.extend(without_image);
+    for warning in warnings {
+        session.sink.emit(Event::Warning {
+            message: format!("{}: {}", warning.path, warning.message),
+        });
+    }
+    if errors.is_empty() {
+        Ok(needs)
+    } else {
+        Err(ReconcileError::Refused {
+            diagnostics: errors,
+        })
+    }
+}
