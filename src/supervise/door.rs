@@ -17,6 +17,7 @@ use super::client::ClientError;
 use super::keeper::{self, Identity, Stage};
 use super::ready::watched;
 use super::watch::FolderWatch;
+use super::wire::{Call, Hello, Request, WIRE_VERSION};
 use super::{binary, frame};
 use crate::state::Layout;
 use crate::state::lock::Lock;
@@ -82,8 +83,8 @@ impl Door {
         if let Some(stream) = self.knock().await? {
             return Ok(stream);
         }
-        let (identity, program) = (self.identity.clone(), self.program.clone());
-        let words = tokio::task::spawn_blocking(move || start(&identity, program.as_deref(), lock))
+        let (identity, program) = (self.identity.clone(), self.program());
+        let words = tokio::task::spawn_blocking(move || start(&identity, &program?, lock))
             .await
             .map_err(io::Error::other)
             .and_then(|words| words)
@@ -132,7 +133,35 @@ impl Door {
         stream.set_nonblocking(true)?;
         let stream = UnixStream::from_std(stream)?;
         // The supervisor speaks first, which only a living one does.
-        Ok(matches!(frame::receive(&stream).await, Ok(Some(_))).then_some(stream))
+        let Ok(Some(hello)) = frame::receive(&stream).await else {
+            return Ok(None);
+        };
+        if hello.parse::<Hello>()?.version != WIRE_VERSION {
+            self.upgrade(&stream).await?;
+            return Ok(None);
+        }
+        Ok(Some(stream))
+    }
+
+    /// Has a keeper and a supervisor of another version go on as the caller's
+    /// binary; the next supervisor is waited for as after a death.
+    async fn upgrade(&self, stream: &UnixStream) -> io::Result<()> {
+        let program = self.program()?;
+        let call = Call {
+            version: WIRE_VERSION,
+            request: Request::Upgrade,
+        };
+        frame::send(stream, &call, &[program.as_fd()]).await?;
+        // The answer, then the end.
+        while frame::receive(stream).await?.is_some() {}
+        Ok(())
+    }
+
+    fn program(&self) -> io::Result<OwnedFd> {
+        match &self.program {
+            Some(program) => program.try_clone(),
+            None => binary::own(),
+        }
     }
 }
 
@@ -145,13 +174,9 @@ fn is_absence(error: &io::Error) -> bool {
 
 /// Starts keeper and supervisor and waits until they can be talked to, or have
 /// failed; returns what they said of a failure.
-fn start(identity: &Identity, program: Option<&OwnedFd>, lock: Lock) -> io::Result<String> {
-    let program = match program {
-        Some(program) => program.try_clone()?,
-        None => binary::own()?,
-    };
+fn start(identity: &Identity, program: &OwnedFd, lock: Lock) -> io::Result<String> {
     let (mut ready, writer) = io::pipe()?;
-    let mut command = binary::command(&program, keeper::COMMAND);
+    let mut command = binary::command(program, keeper::COMMAND);
     command
         .arg(Stage::Fresh.word())
         .args(identity.args())

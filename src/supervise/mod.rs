@@ -21,6 +21,7 @@ pub(crate) mod packet;
 mod ready;
 pub mod record;
 pub mod supervisor;
+pub mod sweep;
 mod watch;
 pub mod wire;
 

@@ -55,6 +55,36 @@ fn both_processes_end_with_the_last_container_and_clients() {
 }
 
 #[test]
+fn what_a_dead_command_left_is_swept_when_the_project_ends() {
+    isolated(async |bench| {
+        let client = bench.client().await;
+        let id = client.run(&bench.shell("job", "sleep 0.1")).await;
+        let gone = skiff::state::ContainerId::random();
+        let half = bench.layout.container("other", &gone);
+        fs_err::create_dir_all(half.join("upper")).unwrap();
+        let owner = skiff::state::names::NameOwner {
+            project: "other".to_owned(),
+            id: gone.clone(),
+        };
+        let names = skiff::state::names::Names::new(&bench.layout);
+        names.reserve("other-web-1", &owner).unwrap();
+        let host = skiff::engine::cgroup::Host::detect().unwrap();
+        let root_id = fs_err::read_to_string(bench.layout.root_id()).unwrap();
+        let path = format!("skiff/{}/other/{gone}", root_id.trim());
+        let group = host.create(&path, &Default::default()).unwrap();
+        client.until(&id, Condition::Exited).await;
+        drop(client);
+        bench
+            .eventually("both end", || bench.helpers("__keeper").is_empty())
+            .await;
+        assert!(!half.exists());
+        assert!(!group.exists());
+        assert!(!bench.layout.names().join("other-web-1").exists());
+        assert!(bench.view(&id).is_some(), "what has a record stays");
+    });
+}
+
+#[test]
 fn a_stop_asks_waits_and_then_kills() {
     isolated(async |bench| {
         let client = bench.client().await;

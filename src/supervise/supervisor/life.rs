@@ -22,6 +22,7 @@ use crate::state::lock::Lock;
 use crate::supervise::keeper::Identity;
 use crate::supervise::logs::thread::LogThread;
 use crate::supervise::streams_to_null;
+use crate::supervise::sweep::sweep;
 
 /// Threads for calls that block: starts of containers, mostly.
 const BLOCKING_THREADS: usize = 8;
@@ -112,6 +113,11 @@ async fn live(identity: &Identity, standard: Standard) -> io::Result<()> {
     shared.records.flush().await;
     match outcome? {
         Outcome::Idle { lock } => {
+            let layout = identity.layout.clone();
+            let swept = tokio::task::spawn_blocking(move || sweep(&layout)).await;
+            for failure in swept.into_iter().flat_map(|swept| swept.failures) {
+                tracing::warn!(error = %failure, "cannot sweep");
+            }
             clean(identity);
             shared.link.finish(lock).await;
         }
