@@ -1,29 +1,17 @@
 //! The CLI's side of the conversation with a supervisor.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use fs_err as fs;
 use rustix::net::RecvFlags;
-use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::sync::Mutex;
 
-use super::inspect;
-use super::keeper::{self, Identity, Stage};
-use super::ready::watched;
-use super::watch::FolderWatch;
+use super::door::Door;
 use super::wire::{Call, Change, Condition, Failure, Reply, Request, WIRE_VERSION};
-use super::{binary, frame};
-use crate::state::lock::Lock;
+use super::{binary, frame, inspect};
 use crate::state::{ContainerId, Layout};
 
-/// How long the next supervisor of a living keeper is waited for.
-const PATIENCE: Duration = Duration::from_secs(20);
 /// How often a question is asked whose supervisor died.
 const ATTEMPTS: u32 = 5;
 
@@ -86,8 +74,7 @@ pub struct Answer {
 /// or not.
 #[derive(Debug)]
 pub struct Client {
-    project: String,
-    layout: Layout,
+    door: Door,
     free: Mutex<Vec<UnixStream>>,
     /// An open connection keeps the supervisor from ending.
     anchor: UnixStream,
@@ -101,31 +88,16 @@ impl Client {
     /// # Errors
     /// Its socket is there and cannot be connected to.
     pub async fn connect(layout: &Layout, project: &str) -> Result<Option<Self>, ClientError> {
-        if let Some(client) = Self::find(layout, project).await? {
-            return Ok(Some(client));
+        let door = Door::new(layout, project, None);
+        if let Some(anchor) = door.knock().await? {
+            return Ok(Some(Self::new(door, anchor)));
         }
         let lives = inspect::containers(layout, project)
             .is_ok_and(|views| views.iter().any(inspect::ContainerView::is_live));
         if lives {
-            Self::ensure(layout, project).await.map(Some)
+            Self::through(door).await.map(Some)
         } else {
             Ok(None)
-        }
-    }
-
-    async fn find(layout: &Layout, project: &str) -> Result<Option<Self>, ClientError> {
-        match connect(layout, project).await {
-            Ok(Some(anchor)) => Ok(Some(Self {
-                project: project.to_owned(),
-                layout: layout.clone(),
-                free: Mutex::new(Vec::new()),
-                anchor,
-            })),
-            Ok(None) => Ok(None),
-            Err(source) => Err(ClientError::Lost {
-                project: project.to_owned(),
-                source,
-            }),
         }
     }
 
@@ -134,46 +106,32 @@ impl Client {
     /// # Errors
     /// It cannot be started, with its own words for why.
     pub async fn ensure(layout: &Layout, project: &str) -> Result<Self, ClientError> {
-        Self::ensure_from(layout, project, binary::own).await
+        Self::through(Door::new(layout, project, None)).await
     }
 
-    /// As [`Client::ensure`], where they are to run from another binary than
-    /// the caller's, which must be skiff too.
+    /// As [`Client::ensure`], where they are to run from this binary instead of
+    /// the caller's.
     ///
     /// # Errors
     /// As there.
     pub async fn ensure_from(
         layout: &Layout,
         project: &str,
-        program: impl FnOnce() -> io::Result<OwnedFd>,
+        program: OwnedFd,
     ) -> Result<Self, ClientError> {
-        if let Some(client) = Self::find(layout, project).await? {
-            return Ok(client);
-        }
-        // Held by whoever starts the pair, then by the pair until it can be
-        // talked to, and again while it ends: so never two at once.
-        let path = layout.start_lock(project);
-        let lock = tokio::task::spawn_blocking(move || Lock::acquire(&path))
-            .await
-            .map_err(io::Error::other)
-            .and_then(|lock| lock)
-            .map_err(|error| start_error(project, &error))?;
-        if let Some(client) = Self::find(layout, project).await? {
-            return Ok(client);
-        }
-        let words = program()
-            .and_then(|program| start(layout, project, &program, lock))
-            .map_err(|error| start_error(project, &error))?;
-        match Self::find(layout, project).await? {
-            Some(client) => Ok(client),
-            None => Err(ClientError::Start {
-                project: project.to_owned(),
-                message: if words.is_empty() {
-                    "it ended at once".to_owned()
-                } else {
-                    words
-                },
-            }),
+        Self::through(Door::new(layout, project, Some(program))).await
+    }
+
+    async fn through(door: Door) -> Result<Self, ClientError> {
+        let anchor = door.open().await?;
+        Ok(Self::new(door, anchor))
+    }
+
+    fn new(door: Door, anchor: UnixStream) -> Self {
+        Self {
+            door,
+            free: Mutex::new(Vec::new()),
+            anchor,
         }
     }
 
@@ -236,10 +194,7 @@ impl Client {
         };
         let stream = match free {
             Some(stream) => stream,
-            None => connect(&self.layout, &self.project)
-                .await
-                .and_then(|stream| stream.ok_or_else(|| io::ErrorKind::NotFound.into()))
-                .map_err(|error| self.lost(error))?,
+            None => self.door.open().await?,
         };
         let call = Call {
             version: WIRE_VERSION,
@@ -249,7 +204,7 @@ impl Client {
             .await
             .map_err(|error| self.lost(error))?;
         Ok(Conversation {
-            project: self.project.clone(),
+            project: self.door.project().to_owned(),
             stream,
         })
     }
@@ -281,17 +236,10 @@ impl Client {
     /// # Errors
     /// As there.
     pub async fn upgrade_to(self, program: OwnedFd) -> Result<Self, ClientError> {
-        let mut watch = FolderWatch::new(&self.layout.run_project(&self.project))
-            .map_err(|error| self.lost(error))?;
         self.call(Request::Upgrade, &[program.as_fd()]).await?;
         // The old one ends, and with it this connection.
         frame::receive(&self.anchor).await.ok();
-        loop {
-            if let Some(client) = Self::find(&self.layout, &self.project).await? {
-                return Ok(client);
-            }
-            watch.changed().await.map_err(|error| self.lost(error))?;
-        }
+        Self::through(self.door).await
     }
 
     /// The error for a conversation that broke on this side.
@@ -300,10 +248,7 @@ impl Client {
     }
 
     fn lost(&self, source: io::Error) -> ClientError {
-        ClientError::Lost {
-            project: self.project.clone(),
-            source,
-        }
+        self.door.lost(source)
     }
 }
 
@@ -358,39 +303,6 @@ impl Conversation {
     }
 }
 
-fn start_error(project: &str, error: &io::Error) -> ClientError {
-    ClientError::Start {
-        project: project.to_owned(),
-        message: error.to_string(),
-    }
-}
-
-/// Starts keeper and supervisor and waits until they can be talked to, or have
-/// failed; returns what they said of a failure.
-fn start(layout: &Layout, project: &str, program: &OwnedFd, lock: Lock) -> io::Result<String> {
-    let identity = Identity {
-        project: project.to_owned(),
-        layout: layout.clone(),
-    };
-    let (mut ready, writer) = io::pipe()?;
-    let mut command = binary::command(program, keeper::COMMAND);
-    command
-        .arg(Stage::Fresh.word())
-        .args(identity.args())
-        .stdin(Stdio::from(File::from(lock.as_fd().try_clone_to_owned()?)))
-        .stdout(writer)
-        .stderr(Stdio::null());
-    let mut child = command.spawn()?;
-    // The command holds the pipe's writing end, and the lock.
-    drop(command);
-    drop(lock);
-    // The first process ends when the keeper has left it.
-    child.wait()?;
-    let mut words = String::new();
-    ready.read_to_string(&mut words)?;
-    Ok(words)
-}
-
 /// Whether a request may be carried out twice.
 fn is_repeatable(request: &Request) -> bool {
     match request {
@@ -422,60 +334,4 @@ fn is_open(stream: &UnixStream) -> bool {
         rustix::net::recv(stream.as_fd(), &mut [0; 1], flags),
         Err(rustix::io::Errno::AGAIN)
     )
-}
-
-/// Connects; `None` where nobody runs. Where only the keeper does, its next
-/// supervisor is waited for.
-async fn connect(layout: &Layout, project: &str) -> io::Result<Option<UnixStream>> {
-    if let Some(stream) = connect_now(layout, project)? {
-        return Ok(Some(stream));
-    }
-    let waited = async {
-        while let Some(pidfd) = keeper::living(layout, project) {
-            let mut watch = FolderWatch::new(&layout.run_project(project))?;
-            let end = watched(pidfd, Interest::READABLE)?;
-            if let Some(stream) = connect_now(layout, project)? {
-                return Ok(Some(stream));
-            }
-            tokio::select! {
-                changed = watch.changed() => changed?,
-                end = end.readable() => drop(end?),
-            }
-        }
-        connect_now(layout, project)
-    };
-    let late = |_| io::Error::new(io::ErrorKind::TimedOut, "its supervisor cannot be started");
-    tokio::time::timeout(PATIENCE, waited).await.map_err(late)?
-}
-
-/// Connects; `None` where nobody listens: no socket, or one that a dead
-/// supervisor left. A local connection is made, or refused, at once.
-fn connect_now(layout: &Layout, project: &str) -> io::Result<Option<UnixStream>> {
-    let control = layout.control_socket(project);
-    let absent = |error: &io::Error| {
-        matches!(
-            error.kind(),
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
-        )
-    };
-    let connected = fs::File::open(layout.run_project(project)).and_then(|folder| {
-        let name = control.file_name().unwrap_or_default();
-        std::os::unix::net::UnixStream::connect(short_path(&folder, name))
-    });
-    match connected {
-        Ok(stream) => {
-            stream.set_nonblocking(true)?;
-            UnixStream::from_std(stream).map(Some)
-        }
-        Err(error) if absent(&error) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// The path of a socket by its folder's descriptor: the address of a socket
-/// has room for 107 bytes, which a long run root exceeds.
-pub(super) fn short_path(folder: &fs::File, name: impl AsRef<Path>) -> PathBuf {
-    Path::new("/proc/self/fd")
-        .join(folder.as_raw_fd().to_string())
-        .join(name)
 }

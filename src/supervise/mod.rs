@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 mod binary;
 pub mod client;
+mod door;
 mod frame;
 mod group;
 pub mod inspect;
@@ -20,6 +21,7 @@ pub(crate) mod packet;
 mod ready;
 pub mod record;
 pub mod supervisor;
+pub mod sweep;
 mod watch;
 pub mod wire;
 

@@ -2,10 +2,11 @@
 //!
 //! A connection to `control.sock` (`SOCK_STREAM`, 0600, peer's uid checked)
 //! carries frames: a little-endian u32 length, then that many bytes of JSON.
-//! Descriptors ride on the first byte of a frame with `SCM_RIGHTS`. The client
-//! sends one [`Request`] in a [`Call`]; the supervisor answers with any number
-//! of [`Reply::Event`] and one final other reply, then the connection may
-//! carry the next call. Several connections may be open at once.
+//! Descriptors ride on the first byte of a frame with `SCM_RIGHTS`. The
+//! supervisor begins with a [`Hello`]. Then the client sends one [`Request`] in
+//! a [`Call`]; the supervisor answers with any number of [`Reply::Event`] and
+//! one final other reply, then the connection may carry the next call. Several
+//! connections may be open at once.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,13 @@ pub const WIRE_VERSION: u32 = 1;
 
 /// The longest frame, bytes.
 pub const FRAME_LIMIT: u32 = 16 * 1024 * 1024;
+
+/// The first frame on a connection, from the supervisor: it lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`WIRE_VERSION`] of the supervisor.
+    pub version: u32,
+}
 
 /// A request and the version of who sends it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

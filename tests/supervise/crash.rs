@@ -3,12 +3,12 @@
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process};
 use skiff::supervise::launch::RestartPolicy;
 use skiff::supervise::record::RunState;
-use skiff::supervise::wire::{Condition, Request};
+use skiff::supervise::wire::{Condition, Reply, Request};
 
-use crate::harness::{Ask, Bench, DEADLINE, isolated, next_exit, probe};
+use crate::harness::{Ask, Bench, DEADLINE, borrowed, exec, isolated, next_exit, pipes, probe};
 
 const WRITER: &str = "i=0; while :; do i=$((i+1)); echo line $i; done";
 
@@ -229,6 +229,13 @@ fn when_both_are_killed_the_next_command_adopts_what_lives() {
             "it needs neither"
         );
         let client = bench.client().await;
+        // It is joined as before.
+        let request = exec(&bench.view(&writer).unwrap().record, "exit 5");
+        let stdio = pipes();
+        let mut conversation = client.start(request, &borrowed(&stdio)).await.unwrap();
+        conversation.next().await.unwrap();
+        let last = conversation.next().await.unwrap().reply;
+        assert_eq!(last, Reply::ExecExited { code: 5 });
         client.until(&gone, Condition::Exited).await;
         // Here the test itself inherits it, as init does, and its zombie tells.
         let code = bench.view(&gone).unwrap().exit.unwrap().code;
@@ -277,4 +284,47 @@ fn a_newer_binary_takes_over_and_keeps_everything() {
         assert_eq!(bench.view(&writer).unwrap().exit.unwrap().code, Some(137));
         assert_numbered(&bench.lines(&writer).await);
     });
+}
+
+/// Both are killed while each is starting the other anew, and a command comes.
+#[test]
+fn after_any_race_one_keeper_and_one_supervisor_remain() {
+    isolated(async |bench| {
+        let client = bench.client().await;
+        let record = bench.shell("web", "sleep 100");
+        let id = client.run(&record).await;
+        drop(client);
+        let mut killed = Vec::new();
+        for _ in 0..10 {
+            let keeper = helper(bench, "__keeper", &killed).await;
+            let supervisor = helper(bench, "__supervisor", &killed).await;
+            kill(keeper);
+            kill(supervisor);
+            killed.extend([keeper, supervisor]);
+            let client = bench.client().await;
+            client.until(&id, Condition::Started).await;
+            let stdio = pipes();
+            let request = exec(&record, "exit 5");
+            let mut conversation = client.start(request, &borrowed(&stdio)).await.unwrap();
+            conversation.next().await.unwrap();
+            let last = conversation.next().await.unwrap().reply;
+            assert_eq!(last, Reply::ExecExited { code: 5 });
+        }
+        helper(bench, "__keeper", &killed).await;
+        helper(bench, "__supervisor", &killed).await;
+        reap_orphans();
+        let client = bench.client().await;
+        client
+            .ask(Request::Stop {
+                id,
+                timeout: Some(0),
+            })
+            .await;
+    });
+}
+
+/// The test is process 1 of its namespace, and whatever a keeper leaves behind
+/// is its to collect: a container's process 1 ends after all others.
+fn reap_orphans() {
+    while rustix::process::wait(WaitOptions::NOHANG).is_ok_and(|one| one.is_some()) {}
 }

@@ -2,15 +2,15 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use fs_err as fs;
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::{Process, Spec};
 use skiff::engine::oci_default;
-use skiff::engine::spec::Seccomp;
+use skiff::engine::spec::{ExecSpec, Seccomp};
 use skiff::event::Silent;
 use skiff::image::{LoadSource, Store, load};
 use skiff::state::{ContainerId, Layout};
@@ -99,10 +99,8 @@ impl Bench {
 
     /// The project's client; keeper and supervisor are the real binary's.
     pub(crate) async fn client(&self) -> Client {
-        let program = || {
-            let file = fs::File::open(env!("CARGO_BIN_EXE_skiff"))?;
-            Ok(OwnedFd::from(file.into_file()))
-        };
+        let program = fs::File::open(env!("CARGO_BIN_EXE_skiff")).unwrap();
+        let program = OwnedFd::from(program.into_file());
         Client::ensure_from(&self.layout, PROJECT, program)
             .await
             .unwrap()
@@ -247,7 +245,9 @@ impl Bench {
             let group = Path::new(mount).join("skiff").join(root_id.trim());
             assert!(!group.exists(), "{} is left", group.display());
         }
-        assert!(!mounts.contains("/netns/"), "a namespace is left: {mounts}");
+        let own = self.layout.run().join("netns");
+        let own = own.to_str().unwrap();
+        assert!(!mounts.contains(own), "a namespace is left: {mounts}");
         let run = self.layout.run_project(PROJECT);
         let left: Vec<String> = fs::read_dir(&run)
             .unwrap()
@@ -339,6 +339,32 @@ pub(crate) fn probe(script: &str) -> HealthCheck {
         start_period: Duration::ZERO,
         start_interval: Duration::from_secs(5),
     }
+}
+
+/// A shell script in a container, as `exec` asks for it.
+pub(crate) fn exec(record: &ContainerRecord, script: &str) -> Request {
+    let mut process: Process = record.launch.oci.process().clone().unwrap();
+    process.set_args(Some(["/bin/sh", "-c", script].map(str::to_owned).into()));
+    process.set_env(None);
+    let spec = ExecSpec {
+        process,
+        user: None,
+        groups: Vec::new(),
+        seccomp: Seccomp::Default,
+    };
+    Request::Exec {
+        id: record.id.clone(),
+        spec: Box::new(spec),
+        tty: false,
+    }
+}
+
+pub(crate) fn pipes() -> [std::io::PipeWriter; 3] {
+    [(); 3].map(|()| std::io::pipe().unwrap().1)
+}
+
+pub(crate) fn borrowed(stdio: &[std::io::PipeWriter; 3]) -> [std::os::fd::BorrowedFd<'_>; 3] {
+    stdio.each_ref().map(AsFd::as_fd)
 }
 
 fn archive_of_busybox() -> Vec<u8> {

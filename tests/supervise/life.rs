@@ -3,14 +3,12 @@
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use oci_spec::runtime::Process;
-use skiff::engine::spec::{ExecSpec, Seccomp};
 use skiff::supervise::client::ClientError;
 use skiff::supervise::launch::RestartPolicy;
-use skiff::supervise::record::{ContainerRecord, Health, RunState};
+use skiff::supervise::record::{Health, RunState};
 use skiff::supervise::wire::{ChangeKind, Condition, Failure, Reply, Request};
 
-use crate::harness::{Ask, DEADLINE, isolated, next_exit, probe};
+use crate::harness::{Ask, DEADLINE, borrowed, exec, isolated, next_exit, pipes, probe};
 
 #[test]
 fn output_code_and_records_of_a_short_run() {
@@ -53,6 +51,36 @@ fn both_processes_end_with_the_last_container_and_clients() {
         let client = bench.client().await;
         client.begin(&id).await;
         assert_eq!(bench.view(&id).unwrap().state, RunState::Running);
+    });
+}
+
+#[test]
+fn what_a_dead_command_left_is_swept_when_the_project_ends() {
+    isolated(async |bench| {
+        let client = bench.client().await;
+        let id = client.run(&bench.shell("job", "sleep 0.1")).await;
+        let gone = skiff::state::ContainerId::random();
+        let half = bench.layout.container("other", &gone);
+        fs_err::create_dir_all(half.join("upper")).unwrap();
+        let owner = skiff::state::names::NameOwner {
+            project: "other".to_owned(),
+            id: gone.clone(),
+        };
+        let names = skiff::state::names::Names::new(&bench.layout);
+        names.reserve("other-web-1", &owner).unwrap();
+        let host = skiff::engine::cgroup::Host::detect().unwrap();
+        let root_id = fs_err::read_to_string(bench.layout.root_id()).unwrap();
+        let path = format!("skiff/{}/other/{gone}", root_id.trim());
+        let group = host.create(&path, &Default::default()).unwrap();
+        client.until(&id, Condition::Exited).await;
+        drop(client);
+        bench
+            .eventually("both end", || bench.helpers("__keeper").is_empty())
+            .await;
+        assert!(!half.exists());
+        assert!(!group.exists());
+        assert!(!bench.layout.names().join("other-web-1").exists());
+        assert!(bench.view(&id).is_some(), "what has a record stays");
     });
 }
 
@@ -480,29 +508,4 @@ fn what_a_killed_container_wrote_without_newline_is_kept() {
             "in the order in which lines were complete"
         );
     });
-}
-
-fn exec(record: &ContainerRecord, script: &str) -> Request {
-    let mut process: Process = record.launch.oci.process().clone().unwrap();
-    process.set_args(Some(["/bin/sh", "-c", script].map(str::to_owned).into()));
-    process.set_env(None);
-    let spec = ExecSpec {
-        process,
-        user: None,
-        groups: Vec::new(),
-        seccomp: Seccomp::Default,
-    };
-    Request::Exec {
-        id: record.id.clone(),
-        spec: Box::new(spec),
-        tty: false,
-    }
-}
-
-fn pipes() -> [std::io::PipeWriter; 3] {
-    [(); 3].map(|()| std::io::pipe().unwrap().1)
-}
-
-fn borrowed(stdio: &[std::io::PipeWriter; 3]) -> [std::os::fd::BorrowedFd<'_>; 3] {
-    stdio.each_ref().map(AsFd::as_fd)
 }

@@ -191,6 +191,24 @@ impl Host {
         self.open(path).remove()
     }
 
+    /// Names of the groups right below this path, in any hierarchy, sorted.
+    pub fn children(&self, path: &str) -> Vec<String> {
+        let mut names = std::collections::BTreeSet::new();
+        for root in self.all_roots() {
+            // No such group in this hierarchy: then it has no children there.
+            let Ok(entries) = fs::read_dir(root.join(path.trim_matches('/'))) else {
+                continue;
+            };
+            names.extend(
+                entries
+                    .flatten()
+                    .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+                    .filter_map(|entry| entry.file_name().into_string().ok()),
+            );
+        }
+        names.into_iter().collect()
+    }
+
     /// The mount points of all hierarchies, the one that tells of processes
     /// first.
     fn all_roots(&self) -> Vec<&Path> {

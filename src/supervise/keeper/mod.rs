@@ -146,10 +146,11 @@ fn begin(
 ) -> io::Result<Keeper<Processes>> {
     start::settle()?;
     start::close_to_others()?;
-    let mut store = Store::open(&identity.layout.exit_journal(&identity.project))?;
+    // What fails here, on a machine that cannot run containers, leaves nothing.
     if stage != Stage::Resumed {
         host::enter_cgroup(identity)?;
     }
+    let mut store = Store::open(&identity.layout.exit_journal(&identity.project))?;
     sign::put_up(identity)?;
     let mut processes = Processes::new(identity.clone())?;
     let supervisor = match stage {

@@ -76,6 +76,17 @@ impl LogFile {
         Ok(())
     }
 
+    /// Bytes before it is time for [`LogFile::rotate`], of a full file those of
+    /// the next; `None`: it never is.
+    pub(crate) fn room(&self) -> Option<u64> {
+        let limit = self.options.max_size.filter(|_| self.options.enabled)?;
+        Some(if self.is_full() {
+            limit
+        } else {
+            limit - self.offset
+        })
+    }
+
     /// Whether it is time for [`LogFile::rotate`].
     pub(crate) fn is_full(&self) -> bool {
         self.options

@@ -98,6 +98,26 @@ pub(crate) fn complete(bytes: &[u8]) -> usize {
     lines + rest / LINE_LIMIT * LINE_LIMIT
 }
 
+/// Bytes of a formatted line beside its text and newline.
+const FRAME: usize = 30 + 1 + 6 + 3;
+
+/// How many of these bytes, which are complete lines, fill so much room in the
+/// log: the line that crosses the limit is the last.
+pub(crate) fn fitting(bytes: &[u8], room: Option<u64>) -> usize {
+    let Some(room) = room else {
+        return bytes.len();
+    };
+    let (mut taken, mut filled) = (0, 0);
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        if filled >= room && taken > 0 {
+            break;
+        }
+        taken += line.len();
+        filled += u64::try_from(line.len() + FRAME).unwrap_or(u64::MAX);
+    }
+    taken
+}
+
 /// Formats bytes that [`complete`] counted, or at a stream's end all of them:
 /// the same bytes, stream and time always give the same text.
 pub(crate) fn format(bytes: &[u8], stream: Stream, time: &str, out: &mut Vec<u8>) {
@@ -158,6 +178,19 @@ mod tests {
             complete(&[b"a\n", long.as_slice()].concat()),
             2 + LINE_LIMIT
         );
+    }
+
+    #[test]
+    fn what_fits_ends_with_the_line_that_crosses_the_limit() {
+        let lines = b"one\ntwo\nthree\n";
+        assert_eq!(fitting(lines, None), lines.len());
+        assert_eq!(fitting(lines, Some(1)), 4);
+        assert_eq!(fitting(lines, Some(44)), 4);
+        assert_eq!(fitting(lines, Some(45)), 8);
+        assert_eq!(fitting(lines, Some(1000)), lines.len());
+        let mut out = Vec::new();
+        format(b"one\n", Stream::Stdout, TIME, &mut out);
+        assert_eq!(out.len(), 4 + FRAME);
     }
 
     #[test]

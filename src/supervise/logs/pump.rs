@@ -242,8 +242,13 @@ impl Pump {
     /// Formats a stream's complete lines, then renews a spool that is full.
     fn format_ready(&mut self, stream: Stream) -> io::Result<()> {
         let waiting = self.spool(stream).read_from(self.offset(stream))?;
-        let count = line::complete(&waiting);
-        self.format_batch(stream, u64::try_from(count).unwrap_or(0))?;
+        let mut lines = waiting.get(..line::complete(&waiting)).unwrap_or_default();
+        while !lines.is_empty() {
+            // A full file is followed by the next within a flood of lines, too.
+            let (batch, rest) = lines.split_at(line::fitting(lines, self.log.room()));
+            self.format_batch(stream, u64::try_from(batch.len()).unwrap_or(0))?;
+            lines = rest;
+        }
         if self.spool(stream).is_full() {
             let offset = std::mem::take(self.offset_mut(stream));
             let [out, err] = &mut self.spools;

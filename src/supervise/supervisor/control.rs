@@ -17,7 +17,7 @@ use crate::supervise::frame::{self, Frame};
 use crate::supervise::keeper::Ended;
 use crate::supervise::logs::thread::is_pipe;
 use crate::supervise::wire::{
-    Call, Change, ChangeKind, Condition, Failure, Reply, Request, WIRE_VERSION,
+    Call, Change, ChangeKind, Condition, Failure, Hello, Reply, Request, WIRE_VERSION,
 };
 
 use super::status::Verdict;
@@ -46,6 +46,12 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: UnixStream, busy: Busy) {
     // Held to the end: whoever is connected keeps this process alive.
     let _busy = busy;
     if !is_allowed(&stream) {
+        return;
+    }
+    let hello = Hello {
+        version: WIRE_VERSION,
+    };
+    if frame::send(&stream, &hello, &[]).await.is_err() {
         return;
     }
     loop {

@@ -26,34 +26,43 @@ const FILES: [(&str, &str); 3] = [
     ("resolv.conf", "/etc/resolv.conf"),
 ];
 
-/// Writes the files and answers the mounts that show them.
+/// What is generated for a run.
+#[derive(Debug)]
+pub(super) struct Generated {
+    /// Mounts that show the files.
+    pub(super) mounts: Vec<runtime::Mount>,
+    /// The host name inside.
+    pub(super) hostname: String,
+}
+
+/// Writes the files. Whoever shares another container's network shares its
+/// names, its own included, as Docker has it.
 pub(super) fn write(
     layout: &Layout,
     record: &ContainerRecord,
     endpoints: &[Endpoint],
-) -> io::Result<Vec<runtime::Mount>> {
-    let folder = layout.run_container(&record.project, &record.id);
-    let sources = match &record.launch.network {
-        // As Docker: whoever shares a namespace shares its names.
-        NetworkMode::Container(id) => find(layout, id)?,
+) -> io::Result<Generated> {
+    let (folder, hostname) = match &record.launch.network {
+        NetworkMode::Container(id) => {
+            let folder = find(layout, id)?;
+            let name = fs::read_to_string(folder.join("hostname"))?;
+            (folder, name.trim_end().to_owned())
+        }
         NetworkMode::Host | NetworkMode::None | NetworkMode::Networks(_) => {
+            let folder = layout.run_container(&record.project, &record.id);
+            let name = hostname(record);
             fs::create_dir_all(&folder)?;
             write_file(&folder.join("hosts"), &hosts(record, endpoints))?;
             write_file(&folder.join("resolv.conf"), &resolver(&record.launch))?;
-            folder.clone()
+            write_file(&folder.join("hostname"), &format!("{name}\n"))?;
+            (folder, name)
         }
     };
-    fs::create_dir_all(&folder)?;
-    write_file(&folder.join("hostname"), &format!("{}\n", hostname(record)))?;
-    let mounts = FILES.map(|(name, destination)| {
-        let source = if name == "hostname" {
-            &folder
-        } else {
-            &sources
-        };
-        bind(&source.join(name), destination)
-    });
-    Ok(mounts.into())
+    let mounts = FILES.map(|(name, destination)| bind(&folder.join(name), destination));
+    Ok(Generated {
+        mounts: mounts.into(),
+        hostname,
+    })
 }
 
 /// Removes them.

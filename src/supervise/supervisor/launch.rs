@@ -9,6 +9,7 @@ use oci_spec::runtime;
 use rustix::net::RecvFlags;
 use tokio::io::Interest;
 
+use super::files::Generated;
 use super::host::Host;
 use super::link::Process;
 use super::run::{Run, RunTasks};
@@ -228,9 +229,9 @@ fn prepare(
     // Bound first: where a port is taken, nothing else has been done.
     let bound = ports::bind(layout, &record.launch.ports).map_err(failure::port)?;
     let network = connect(host, record, bound)?;
-    let mounts =
+    let generated =
         files::write(layout, record, &network.endpoints).map_err(|error| failure::other(&error))?;
-    let spec = init_spec(host, record, mounts)?;
+    let spec = init_spec(host, record, generated)?;
     let resources = spec
         .oci
         .linux()
@@ -343,7 +344,7 @@ fn connect(host: &Host, record: &ContainerRecord, bound: Vec<Bound>) -> Result<N
 fn init_spec(
     host: &Host,
     record: &ContainerRecord,
-    generated: Vec<runtime::Mount>,
+    generated: Generated,
 ) -> Result<InitSpec, Failure> {
     let launch = &record.launch;
     let folder = host.layout().container(&record.project, &record.id);
@@ -361,12 +362,17 @@ fn init_spec(
                 .iter()
                 .any(|own| *destination == *own.destination)
     };
-    let generated: Vec<_> = generated
+    let generated_mounts: Vec<_> = generated
+        .mounts
         .into_iter()
         .filter(|mount| !declared(mount))
         .collect();
-    mounts.extend(generated);
+    mounts.extend(generated_mounts);
     oci.set_mounts(Some(mounts));
+    oci.set_hostname(Some(generated.hostname));
+    if launch.domainname.is_some() {
+        oci.set_domainname(launch.domainname.clone());
+    }
     if let Some(process) = oci.process_mut() {
         process.set_terminal(Some(launch.tty));
     }

@@ -22,6 +22,7 @@ use crate::state::lock::Lock;
 use crate::supervise::keeper::Identity;
 use crate::supervise::logs::thread::LogThread;
 use crate::supervise::streams_to_null;
+use crate::supervise::sweep::sweep;
 
 /// Threads for calls that block: starts of containers, mostly.
 const BLOCKING_THREADS: usize = 8;
@@ -112,6 +113,11 @@ async fn live(identity: &Identity, standard: Standard) -> io::Result<()> {
     shared.records.flush().await;
     match outcome? {
         Outcome::Idle { lock } => {
+            let layout = identity.layout.clone();
+            let swept = tokio::task::spawn_blocking(move || sweep(&layout)).await;
+            for failure in swept.into_iter().flat_map(|swept| swept.failures) {
+                tracing::warn!(error = %failure, "cannot sweep");
+            }
             clean(identity);
             shared.link.finish(lock).await;
         }
@@ -223,7 +229,7 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
     fs::create_dir_all(folder)?;
     let temporary = ".control.sock";
     let folder_fd = fs::File::open(folder)?;
-    let short = crate::supervise::client::short_path(&folder_fd, temporary);
+    let short = crate::supervise::door::short_path(&folder_fd, temporary);
     fs::remove_file(folder.join(temporary)).ok();
     // So that there is no moment in which others could connect.
     let before = rustix::process::umask(Mode::from_raw_mode(0o177));

@@ -228,6 +228,29 @@ fn files_are_rotated_and_resumed_after_a_rotation() {
 }
 
 #[test]
+fn a_flood_of_lines_in_one_go_is_rotated_too() {
+    let mut bench = Bench::new();
+    let options = LogOptions {
+        enabled: true,
+        max_size: Some(10_000),
+        max_files: 3,
+    };
+    let mut pump = bench.begin(options);
+    let text: String = (0..3000).map(|number| format!("{number}\n")).collect();
+    bench.out.write_all(text.as_bytes()).unwrap();
+    drain(&mut pump, Stream::Stdout);
+    for age in 0..3 {
+        let size = fs::metadata(log_path(&bench.log, age)).unwrap().len();
+        assert!(size < 10_100, "{age}: {size}");
+    }
+    let lines = bench.lines();
+    let expected: Vec<String> = (3000 - lines.len()..3000)
+        .map(|number| number.to_string())
+        .collect();
+    assert_eq!(lines, expected);
+}
+
+#[test]
 fn spools_stay_bounded_and_an_open_line_survives_their_renewal() {
     let mut bench = Bench::new();
     let mut pump = bench.begin(ALL);

@@ -1,0 +1,92 @@
+//! What operations that died half-way left behind, in all projects of a root:
+//! files, names, networks, control groups. Whatever a container that exists
+//! could be using stays, and so does what a command is working on.
+
+use std::error::Error;
+
+use crate::engine::cgroup;
+use crate::engine::process::boot_id;
+use crate::net::Net;
+use crate::state::lock::Lock;
+use crate::state::names::Names;
+use crate::state::sweep::{living_containers, sweep_files};
+use crate::state::{ContainerId, Layout};
+
+/// What was removed, one line each.
+#[derive(Debug, Default)]
+pub struct Swept {
+    /// `name shop-web-1`, `control group skiff/…`.
+    pub removed: Vec<String>,
+    /// What could not be swept, and why.
+    pub failures: Vec<Box<dyn Error + Send + Sync>>,
+}
+
+/// Sweeps once. Blocks for a few milliseconds.
+pub fn sweep(layout: &Layout) -> Swept {
+    let mut swept = Swept::default();
+    match Names::new(layout).sweep() {
+        Ok(names) => swept
+            .removed
+            .extend(names.iter().map(|name| format!("name {name}"))),
+        Err(error) => swept.failures.push(error.into()),
+    }
+    match boot_id().and_then(|boot| sweep_files(layout, &boot)) {
+        Ok(files) => {
+            let containers = files.containers.iter().map(|id| format!("container {id}"));
+            let run = files
+                .run_files
+                .iter()
+                .map(|id| format!("run-time files of {id}"));
+            swept.removed.extend(containers.chain(run));
+        }
+        Err(error) => swept.failures.push(error.into()),
+    }
+    match Net::open(layout, None) {
+        Ok(net) => {
+            match net.sweep() {
+                Ok(nets) => {
+                    let links = nets.links.iter().map(|link| format!("link {link}"));
+                    let pins = nets
+                        .containers
+                        .iter()
+                        .map(|id| format!("network of {id}"));
+                    swept.removed.extend(links.chain(pins));
+                }
+                Err(error) => swept.failures.push(error.into()),
+            }
+            if let Err(error) = sweep_groups(layout, net.root_id(), &mut swept.removed) {
+                swept.failures.push(error);
+            }
+        }
+        Err(error) => swept.failures.push(error.into()),
+    }
+    swept
+}
+
+/// Removes control groups of containers that no longer exist, with whatever
+/// still runs in them.
+fn sweep_groups(
+    layout: &Layout,
+    root_id: &str,
+    removed: &mut Vec<String>,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let host = cgroup::Host::detect()?;
+    let root = format!("skiff/{root_id}");
+    let living = living_containers(layout)?;
+    for project in host.children(&root) {
+        // A command that changes the project may be about to use its groups.
+        let Some(_lock) = Lock::try_acquire(&layout.project_lock(&project))? else {
+            continue;
+        };
+        for name in host.children(&format!("{root}/{project}")) {
+            let gone = ContainerId::parse(&name).is_some_and(|id| !living.contains(&id));
+            if gone {
+                let group = host.open(&format!("{root}/{project}/{name}"));
+                group.kill_all()?;
+                group.remove()?;
+                removed.push(format!("control group {}", group.path()));
+            }
+        }
+    }
+    Ok(())
+}
