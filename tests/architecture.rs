@@ -2,107 +2,155 @@
 //! image, net -> state -> event, env`, with `compose` apart. A module that
 //! reaches up fails here, with the line that does.
 
-use std::path::{Path, PathBuf};
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
 
-/// What each module may use. Itself is always allowed.
-const MAY_USE: [(&str, &[&str]); 12] = [
-    ("env", &[]),
-    ("event", &[]),
-    ("state", &["env", "event"]),
-    ("compose", &[]),
-    ("toolbox", &["env"]),
-    ("engine", &["state", "env", "event"]),
-    ("image", &["state", "env", "event"]),
-    ("net", &["state", "env", "event"]),
-    ("ui", &["event", "env"]),
-    ("supervise", &["engine", "image", "net", "state", "env", "event"]),
-    (
-        "reconcile",
-        &["supervise", "engine", "image", "net", "state", "env", "event", "compose", "toolbox"],
-    ),
-    (
-        "cli",
-        &[
-            "ui", "reconcile", "supervise", "engine", "image", "net", "state", "env", "event",
-            "compose", "toolbox",
-        ],
-    ),
-];
+    use fs_err as fs;
 
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
-}
+    /// What each module may use. Itself is always allowed.
+    const MAY_USE: [(&str, &[&str]); 12] = [
+        ("env", &[]),
+        ("event", &[]),
+        ("state", &["env", "event"]),
+        ("compose", &[]),
+        ("toolbox", &["env"]),
+        ("engine", &["state", "env", "event"]),
+        ("image", &["state", "env", "event"]),
+        ("net", &["state", "env", "event"]),
+        ("ui", &["event", "env"]),
+        (
+            "supervise",
+            &["engine", "image", "net", "state", "env", "event"],
+        ),
+        (
+            "reconcile",
+            &[
+                "supervise",
+                "engine",
+                "image",
+                "net",
+                "state",
+                "env",
+                "event",
+                "compose",
+                "toolbox",
+            ],
+        ),
+        (
+            "cli",
+            &[
+                "ui",
+                "reconcile",
+                "supervise",
+                "engine",
+                "image",
+                "net",
+                "state",
+                "env",
+                "event",
+                "compose",
+                "toolbox",
+            ],
+        ),
+    ];
 
-/// The module of `src` that a file belongs to.
-fn module(root: &Path, file: &Path) -> String {
-    let first = file.strip_prefix(root).unwrap().components().next().unwrap();
-    first.as_os_str().to_str().unwrap().trim_end_matches(".rs").to_owned()
-}
-
-/// Every `crate::x` of a line, comments left out.
-fn used(line: &str) -> Vec<&str> {
-    let code = line.split("//").next().unwrap();
-    code.match_indices("crate::")
-        .filter_map(|(at, word)| {
-            let rest = &code[at + word.len()..];
-            let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
-            let name = &rest[..end];
-            (!name.is_empty()).then_some(name)
-        })
-        .collect()
-}
-
-#[test]
-fn uses_point_downwards() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = Vec::new();
-    sources(&root, &mut files);
-    assert!(files.len() > 100, "looked in the wrong place");
-    let mut climbs = Vec::new();
-    for file in files {
-        let module = module(&root, &file);
-        // The two roots see everything; the tiny init is a program of its own.
-        if ["lib", "main", "tiny_init"].contains(&module.as_str()) {
-            continue;
-        }
-        let allowed = MAY_USE
-            .iter()
-            .find(|(name, _)| *name == module)
-            .unwrap_or_else(|| panic!("`{module}` is not in the list of modules"))
-            .1;
-        let text = std::fs::read_to_string(&file).unwrap();
-        for (number, line) in text.lines().enumerate() {
-            for name in used(line) {
-                let known = MAY_USE.iter().any(|(module, _)| *module == name);
-                if known && name != module && !allowed.contains(&name) {
-                    climbs.push(format!("{}:{}: {}", file.display(), number + 1, line.trim()));
-                }
+    fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
             }
         }
     }
-    assert!(climbs.is_empty(), "these reach up:\n{}", climbs.join("\n"));
-}
 
-#[test]
-fn only_system_call_files_are_unsafe() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = Vec::new();
-    sources(&root, &mut files);
-    let with_unsafe: Vec<String> = files
-        .iter()
-        .filter(|file| {
-            let text = std::fs::read_to_string(file).unwrap();
-            text.lines().any(|line| line.contains("unsafe {") || line.contains("unsafe extern"))
-        })
-        .map(|file| file.strip_prefix(&root).unwrap().display().to_string())
-        .filter(|file| !file.starts_with("engine/sys") && !file.starts_with("tiny_init/"))
-        .collect();
-    assert!(with_unsafe.is_empty(), "unsafe outside the files for it: {with_unsafe:?}");
+    /// The module of `src` that a file belongs to.
+    fn module(root: &Path, file: &Path) -> String {
+        let first = file
+            .strip_prefix(root)
+            .unwrap()
+            .components()
+            .next()
+            .unwrap();
+        first
+            .as_os_str()
+            .to_str()
+            .unwrap()
+            .trim_end_matches(".rs")
+            .to_owned()
+    }
+
+    /// Every `crate::x` of a line, comments left out.
+    fn used(line: &str) -> Vec<&str> {
+        let code = line.split("//").next().unwrap();
+        code.match_indices("crate::")
+            .filter_map(|(at, word)| {
+                let rest = &code[at + word.len()..];
+                let end = rest
+                    .find(|c: char| !c.is_alphanumeric() && c != '_')
+                    .unwrap_or(rest.len());
+                let name = &rest[..end];
+                (!name.is_empty()).then_some(name)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn uses_point_downwards() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut files = Vec::new();
+        sources(&root, &mut files);
+        assert!(files.len() > 100, "looked in the wrong place");
+        let mut climbs = Vec::new();
+        for file in files {
+            let module = module(&root, &file);
+            // The two roots see everything; the tiny init is a program of its own.
+            if ["lib", "main", "tiny_init"].contains(&module.as_str()) {
+                continue;
+            }
+            let allowed = MAY_USE
+                .iter()
+                .find(|(name, _)| *name == module)
+                .unwrap_or_else(|| panic!("`{module}` is not in the list of modules"))
+                .1;
+            let text = fs::read_to_string(&file).unwrap();
+            for (number, line) in text.lines().enumerate() {
+                for name in used(line) {
+                    let known = MAY_USE.iter().any(|(module, _)| *module == name);
+                    if known && name != module && !allowed.contains(&name) {
+                        climbs.push(format!(
+                            "{}:{}: {}",
+                            file.display(),
+                            number + 1,
+                            line.trim()
+                        ));
+                    }
+                }
+            }
+        }
+        assert!(climbs.is_empty(), "these reach up:\n{}", climbs.join("\n"));
+    }
+
+    #[test]
+    fn only_system_call_files_are_unsafe() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut files = Vec::new();
+        sources(&root, &mut files);
+        let with_unsafe: Vec<String> = files
+            .iter()
+            .filter(|file| {
+                let text = fs::read_to_string(file).unwrap();
+                text.lines()
+                    .any(|line| line.contains("unsafe {") || line.contains("unsafe extern"))
+            })
+            .map(|file| file.strip_prefix(&root).unwrap().display().to_string())
+            .filter(|file| !file.starts_with("engine/sys") && !file.starts_with("tiny_init/"))
+            .collect();
+        assert!(
+            with_unsafe.is_empty(),
+            "unsafe outside the files for it: {with_unsafe:?}"
+        );
+    }
 }

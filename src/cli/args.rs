@@ -9,7 +9,12 @@ use crate::ui::{Ansi, Progress};
 
 /// Reads a Compose file and runs it, without a daemon.
 #[derive(Debug, Parser)]
-#[command(name = "skiff", bin_name = "skiff", disable_version_flag = true, max_term_width = 100)]
+#[command(
+    name = "skiff",
+    bin_name = "skiff",
+    disable_version_flag = true,
+    max_term_width = 100
+)]
 pub struct Cli {
     /// Options of every command.
     #[command(flatten)]

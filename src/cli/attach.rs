@@ -100,7 +100,10 @@ impl<'a> Screen<'a> {
     /// # Errors
     /// Standard output is closed.
     pub fn announce(&mut self, members: &[Member]) -> io::Result<()> {
-        let mut names: Vec<String> = members.iter().map(|member| self.short_name(member)).collect();
+        let mut names: Vec<String> = members
+            .iter()
+            .map(|member| self.short_name(member))
+            .collect();
         names.sort();
         self.prefixes = Prefixes::new(names.clone(), self.style.color, self.style.prefix);
         write_out(&format!("Attaching to {}\n", names.join(", ")))
@@ -141,17 +144,27 @@ impl<'a> Screen<'a> {
                 Some(LogItem::Line(line)) => self.print(&line)?,
                 Some(LogItem::Ended { source }) => {
                     self.live = self.live.saturating_sub(1);
-                    let Some(member) = self.followed.get(source).cloned() else { continue };
+                    let Some(member) = self.followed.get(source).cloned() else {
+                        continue;
+                    };
                     let code = self.exit_code(&member)?;
-                    write_out(&format!("{} exited with code {code}\n", self.short_name(&member)))?;
-                    return Ok(Some(Ended { service: member.service, code }));
+                    write_out(&format!(
+                        "{} exited with code {code}\n",
+                        self.short_name(&member)
+                    ))?;
+                    return Ok(Some(Ended {
+                        service: member.service,
+                        code,
+                    }));
                 }
             }
         }
     }
 
     fn print(&mut self, line: &LogLine) -> io::Result<()> {
-        let Some(member) = self.followed.get(line.source) else { return Ok(()) };
+        let Some(member) = self.followed.get(line.source) else {
+            return Ok(());
+        };
         let name = self.short_name(member);
         let mut text = self.prefixes.of(&name).into_bytes();
         if self.style.timestamps {
@@ -172,7 +185,10 @@ impl<'a> Screen<'a> {
     }
 
     fn exit_code(&self, member: &Member) -> io::Result<i32> {
-        let path = self.layout.container(self.project, &member.id).join("exit.json");
+        let path = self
+            .layout
+            .container(self.project, &member.id)
+            .join("exit.json");
         let record: Option<ExitRecord> = read_json(&path)?;
         Ok(record.and_then(|record| record.code).unwrap_or(255))
     }

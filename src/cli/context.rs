@@ -100,7 +100,11 @@ impl Context {
                 std::io::stdin()
                     .lock()
                     .read_to_string(&mut text)
-                    .map_err(|error| CliError::new(format!("cannot read the Compose file from standard input: {error}")))?;
+                    .map_err(|error| {
+                        CliError::new(format!(
+                            "cannot read the Compose file from standard input: {error}"
+                        ))
+                    })?;
                 FileArg::Stdin(text)
             } else {
                 FileArg::Path(PathBuf::from(file))
@@ -113,10 +117,33 @@ impl Context {
             env_files: global.env_files.clone(),
             profiles: global.profiles.clone(),
             environment: super::sudo::environment().into_iter().collect(),
-            cwd: current_folder()?,
+            cwd: self.current_folder()?,
             services: services.to_vec(),
             all_resources: false,
         })
+    }
+
+    /// The current folder as the shell names it: `$PWD` where it is the same
+    /// folder, so that paths through symbolic links stay as typed. A folder
+    /// that was removed matters only where something is relative to it.
+    fn current_folder(&self) -> Result<PathBuf, CliError> {
+        let files = &self.global.files;
+        let real = match std::env::current_dir() {
+            Ok(folder) => folder,
+            Err(_) if !files.is_empty() && files.iter().all(|file| file.starts_with('/')) => {
+                return Ok(PathBuf::from("/"));
+            }
+            Err(error) => {
+                return Err(
+                    CliError::new(format!("cannot tell the current folder: {error}"))
+                        .hint("it may have been removed; change to another one"),
+                );
+            }
+        };
+        let named = env::read_path(env::PWD).filter(|path| {
+            path.is_absolute() && fs_err::canonicalize(path).is_ok_and(|path| path == real)
+        });
+        Ok(named.unwrap_or(real))
     }
 
     /// Prints warnings.
@@ -135,7 +162,11 @@ impl Context {
     }
 
     fn style(&self) -> Style {
-        if self.ui.color_err { Style::COLOUR } else { Style::PLAIN }
+        if self.ui.color_err {
+            Style::COLOUR
+        } else {
+            Style::PLAIN
+        }
     }
 
     /// Where events of this command go.
@@ -184,7 +215,10 @@ impl Context {
         views: &[ContainerView],
         names: &[String],
     ) -> Result<(), CliError> {
-        let mut known: Vec<&str> = views.iter().map(|view| view.record.service.as_str()).collect();
+        let mut known: Vec<&str> = views
+            .iter()
+            .map(|view| view.record.service.as_str())
+            .collect();
         if let Some(project) = target.project() {
             known.extend(project.services.keys().map(String::as_str));
             known.extend(project.disabled_services.keys().map(String::as_str));
@@ -210,17 +244,4 @@ pub fn no_such_service(name: &str, known: &[&str]) -> CliError {
         Some((_, known)) => error.hint(format!("did you mean `{known}`?")),
         None => error,
     }
-}
-
-/// The current folder as the shell names it: `$PWD` where it is the same
-/// folder, so that paths through symbolic links stay as typed.
-fn current_folder() -> Result<PathBuf, CliError> {
-    let real = std::env::current_dir().map_err(|error| {
-        CliError::new(format!("cannot tell the current folder: {error}"))
-            .hint("it may have been removed; change to another one")
-    })?;
-    let named = env::read_path(env::PWD).filter(|path| {
-        path.is_absolute() && fs_err::canonicalize(path).is_ok_and(|path| path == real)
-    });
-    Ok(named.unwrap_or(real))
 }

@@ -86,7 +86,11 @@ pub fn command(view: &ContainerView, truncate: bool) -> String {
         .and_then(|process| process.args().clone())
         .unwrap_or_default()
         .join(" ");
-    let shown = if truncate { ellipsis(&words, COMMAND_WIDTH) } else { words };
+    let shown = if truncate {
+        ellipsis(&words, COMMAND_WIDTH)
+    } else {
+        words
+    };
     go_quote(&shown)
 }
 
@@ -139,14 +143,20 @@ mod tests {
 
     #[test]
     fn commands_are_quoted_as_go_does() {
-        assert_eq!(go_quote("sh -c 'printf \"a\\n\"'"), "\"sh -c 'printf \\\"a\\\\n\\\"'\"");
+        assert_eq!(
+            go_quote("sh -c 'printf \"a\\n\"'"),
+            "\"sh -c 'printf \\\"a\\\\n\\\"'\""
+        );
         assert_eq!(go_quote("a\nb\u{1}…"), "\"a\\nb\\x01…\"");
     }
 
     #[test]
     fn elapsed_is_zero_for_the_future_and_for_nonsense() {
         let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
-        assert_eq!(elapsed(Some("2026-01-02T03:04:00Z"), now), Duration::from_secs(5));
+        assert_eq!(
+            elapsed(Some("2026-01-02T03:04:00Z"), now),
+            Duration::from_secs(5)
+        );
         assert_eq!(elapsed(Some("2026-01-02T03:05:00Z"), now), Duration::ZERO);
         assert_eq!(elapsed(Some("soon"), now), Duration::ZERO);
         assert_eq!(elapsed(None, now), Duration::ZERO);

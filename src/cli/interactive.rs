@@ -30,7 +30,9 @@ pub async fn exec(client: &Client, request: Request) -> Result<i32, ClientError>
 /// # Errors
 /// The conversation broke.
 pub async fn attach(client: &Client, id: &ContainerId) -> Result<i32, ClientError> {
-    let conversation = client.start(Request::Attach { id: id.clone() }, &[]).await?;
+    let conversation = client
+        .start(Request::Attach { id: id.clone() }, &[])
+        .await?;
     talk(client, conversation, Some(id)).await
 }
 
@@ -108,13 +110,19 @@ impl Terminal {
         } else {
             None
         };
-        Ok(Self { master, raw, output })
+        Ok(Self {
+            master,
+            raw,
+            output,
+        })
     }
 
     /// Waits for the last output, then gives the caller's terminal back.
     async fn finish(mut self) {
         if let Some(output) = self.output.take() {
-            tokio::task::spawn_blocking(move || output.join()).await.ok();
+            tokio::task::spawn_blocking(move || output.join())
+                .await
+                .ok();
         }
         drop(self.raw.take());
     }

@@ -68,7 +68,9 @@ fn run(cli: Cli, arguments: Vec<OsString>) -> ExitCode {
     let result = match cli.command {
         _ if cli.version => commands::version::run(&commands::version::VersionArgs::default()),
         None => {
-            Cli::try_parse_from(["skiff", "--help"]).err().map(|help| help.print().ok());
+            Cli::try_parse_from(["skiff", "--help"])
+                .err()
+                .map(|help| help.print().ok());
             return ExitCode::FAILURE;
         }
         Some(command) => dispatch(&context, command, arguments),

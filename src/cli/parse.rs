@@ -51,10 +51,17 @@ pub fn label(text: &str) -> (String, String) {
 pub fn signal(text: &str) -> Result<i32, CliError> {
     let unknown = || CliError::new(format!("no such signal: {text}"));
     if let Ok(number) = text.parse::<i32>() {
-        return (1..=64).contains(&number).then_some(number).ok_or_else(unknown);
+        return (1..=64)
+            .contains(&number)
+            .then_some(number)
+            .ok_or_else(unknown);
     }
     let upper = text.to_ascii_uppercase();
-    let name = if upper.starts_with("SIG") { upper } else { format!("SIG{upper}") };
+    let name = if upper.starts_with("SIG") {
+        upper
+    } else {
+        format!("SIG{upper}")
+    };
     name.parse::<nix::sys::signal::Signal>()
         .map(|signal| signal as i32)
         .map_err(|_| unknown())

@@ -35,7 +35,12 @@ pub fn lines(published: &[PublishedPort], exposed: &[(u16, Protocol)]) -> Vec<Po
             .iter()
             .any(|line| line.private == private && line.protocol == protocol);
         if !known {
-            lines.push(PortLine { private, ip: None, public: 0, protocol });
+            lines.push(PortLine {
+                private,
+                ip: None,
+                public: 0,
+                protocol,
+            });
         }
     }
     lines.sort();

@@ -55,8 +55,14 @@ fn is_ours(name: &str) -> bool {
     ["COMPOSE_", "SKIFF_", "DOCKER_"]
         .iter()
         .any(|prefix| upper.starts_with(prefix))
-        || ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "SSL_CERT_FILE"]
-            .contains(&upper.as_str())
+        || [
+            "HTTP_PROXY",
+            "HTTPS_PROXY",
+            "NO_PROXY",
+            "ALL_PROXY",
+            "SSL_CERT_FILE",
+        ]
+        .contains(&upper.as_str())
 }
 
 /// A word as a POSIX shell takes it back.
@@ -87,7 +93,10 @@ mod tests {
     #[test]
     fn dropped_variables_are_named() {
         let text = message("/usr/bin/skiff", "up", vec!["COMPOSE_FILE".into()]);
-        assert!(text.contains("sudo --preserve-env=COMPOSE_FILE /usr/bin/skiff up"), "{text}");
+        assert!(
+            text.contains("sudo --preserve-env=COMPOSE_FILE /usr/bin/skiff up"),
+            "{text}"
+        );
         assert!(is_ours("https_proxy"));
         assert!(!is_ours("PATH"));
     }

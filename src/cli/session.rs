@@ -33,7 +33,11 @@ impl<'a> Work<'a> {
             project,
             cancel,
             never: Cancel::never(),
-            sink: if quiet { ui::progress::silent() } else { context.sink() },
+            sink: if quiet {
+                ui::progress::silent()
+            } else {
+                context.sink()
+            },
             registries: Access::new(AccessOptions {
                 docker_config: sudo::docker_config(),
                 ..AccessOptions::from_env()

@@ -68,7 +68,12 @@ fn parse_passwd(text: &str, uid: u32) -> Option<Account> {
         let number: u32 = fields.nth(1)?.parse().ok()?;
         let gid = fields.next()?.parse().ok()?;
         let home = PathBuf::from(fields.nth(1)?);
-        (number == uid).then_some(Account { name, uid, gid, home })
+        (number == uid).then_some(Account {
+            name,
+            uid,
+            gid,
+            home,
+        })
     })
 }
 

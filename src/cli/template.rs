@@ -15,9 +15,11 @@ pub fn fill(template: &str, object: &Value) -> Result<String, CliError> {
     let mut rest = template.as_str();
     while let Some((before, after)) = rest.split_once("{{") {
         text.push_str(before);
-        let (inside, behind) = after
-            .split_once("}}")
-            .ok_or_else(|| CliError::new(format!("the template `{template}` has no `}}}}` for its `{{{{`")))?;
+        let (inside, behind) = after.split_once("}}").ok_or_else(|| {
+            CliError::new(format!(
+                "the template `{template}` has no `}}}}` for its `{{{{`"
+            ))
+        })?;
         text.push_str(&place(inside.trim(), object)?);
         rest = behind;
     }
@@ -40,8 +42,10 @@ fn place(inside: &str, object: &Value) -> Result<String, CliError> {
             .as_object()
             .map(|map| map.keys().map(String::as_str).collect())
             .unwrap_or_default();
-        CliError::new(format!("the template has `{{{{{inside}}}}}`, which is no field"))
-            .hint(format!("fields: {}", known.join(", ")))
+        CliError::new(format!(
+            "the template has `{{{{{inside}}}}}`, which is no field"
+        ))
+        .hint(format!("fields: {}", known.join(", ")))
     })?;
     Ok(match value {
         Value::String(text) if !json => text.clone(),
@@ -57,7 +61,10 @@ mod tests {
     #[test]
     fn fields_are_filled_in() {
         let object = json!({"Name": "web-1", "ExitCode": 0});
-        assert_eq!(fill("{{.Name}}\\t{{ .ExitCode }}", &object).unwrap(), "web-1\t0");
+        assert_eq!(
+            fill("{{.Name}}\\t{{ .ExitCode }}", &object).unwrap(),
+            "web-1\t0"
+        );
         assert_eq!(fill("{{json .Name}}", &object).unwrap(), "\"web-1\"");
     }
 

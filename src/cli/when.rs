@@ -22,9 +22,10 @@ pub fn parse(text: &str, now: Timestamp) -> Result<Timestamp, CliError> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Ok(time);
     }
-    let local = text
-        .parse::<DateTime>()
-        .or_else(|_| text.parse::<Date>().map(|date| date.to_datetime(jiff::civil::Time::midnight())));
+    let local = text.parse::<DateTime>().or_else(|_| {
+        text.parse::<Date>()
+            .map(|date| date.to_datetime(jiff::civil::Time::midnight()))
+    });
     if let Ok(time) = local
         && let Ok(zoned) = TimeZone::system().to_zoned(time)
     {

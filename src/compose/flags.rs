@@ -7,8 +7,8 @@ use indexmap::IndexMap;
 use super::model::{BindOptions, Mount, MountKind, Port, VolumeOptions};
 use super::paths::{Resolver, clean};
 use super::short;
-use super::{dotenv, shell};
 use super::source::Host;
+use super::{dotenv, shell};
 
 /// Reads a port as `run -p` takes it, one entry a container port.
 ///
@@ -36,7 +36,11 @@ pub fn port_flag(text: &str) -> Result<Vec<Port>, String> {
 /// What is wrong with the text.
 pub fn mount_flag(text: &str, folder: &Path, home: Option<&str>) -> Result<Mount, String> {
     let mount = short::parse_mount(text)?;
-    let resolver = Resolver { base: folder, home, files: &Host };
+    let resolver = Resolver {
+        base: folder,
+        home,
+        files: &Host,
+    };
     let bind = mount.is_bind.then(|| BindOptions {
         selinux: mount.selinux,
         propagation: mount.propagation,
@@ -44,9 +48,17 @@ pub fn mount_flag(text: &str, folder: &Path, home: Option<&str>) -> Result<Mount
         ..BindOptions::default()
     });
     Ok(Mount {
-        kind: if mount.is_bind { MountKind::Bind } else { MountKind::Volume },
+        kind: if mount.is_bind {
+            MountKind::Bind
+        } else {
+            MountKind::Volume
+        },
         source: mount.source.map(|source| {
-            if mount.is_bind { resolver.join(&source) } else { source }
+            if mount.is_bind {
+                resolver.join(&source)
+            } else {
+                source
+            }
         }),
         target: clean(&mount.target),
         read_only: mount.read_only,
@@ -69,8 +81,10 @@ pub fn parse_env_file(
     outside: &IndexMap<String, String>,
 ) -> Result<IndexMap<String, String>, String> {
     let mut variables = IndexMap::new();
-    dotenv::parse(text, &mut variables, &|name: &str| outside.get(name).cloned())
-        .map_err(|error| format!("line {}: {}", error.line, error.message))?;
+    dotenv::parse(text, &mut variables, &|name: &str| {
+        outside.get(name).cloned()
+    })
+    .map_err(|error| format!("line {}: {}", error.line, error.message))?;
     Ok(variables)
 }
 

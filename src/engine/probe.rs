@@ -64,16 +64,26 @@ fn overlay(data_root: &Path) -> io::Result<()> {
         .ancestors()
         .find(|path| path.is_dir())
         .unwrap_or_else(|| Path::new("/"));
-    let scratch = tempfile::Builder::new().prefix(".skiff-probe-").tempdir_in(existing)?;
+    let scratch = tempfile::Builder::new()
+        .prefix(".skiff-probe-")
+        .tempdir_in(existing)?;
     for folder in ["lower", "upper", "work"] {
         fs::create_dir(scratch.path().join(folder))?;
     }
     let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    for (option, folder) in [("lowerdir", "lower"), ("upperdir", "upper"), ("workdir", "work")] {
+    for (option, folder) in [
+        ("lowerdir", "lower"),
+        ("upperdir", "upper"),
+        ("workdir", "work"),
+    ] {
         fsconfig_set_string(&context, option, scratch.path().join(folder))?;
     }
     fsconfig_create(&context)?;
-    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
+    fsmount(
+        &context,
+        FsMountFlags::FSMOUNT_CLOEXEC,
+        MountAttrFlags::empty(),
+    )?;
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{CWD, Mode, OFlags, stat};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, UnmountFlags,
@@ -65,7 +65,15 @@ pub(crate) fn enter(root: &Root) -> StepResult<()> {
     // The old root ends up over the new one, and from there is taken away.
     pivot_root(".", ".").doing(step)?;
     unmount(".", UnmountFlags::DETACH).doing("leave the host's root")?;
-    rustix::process::chdir("/").doing(step)
+    rustix::process::chdir("/").doing(step)?;
+    // Whatever lies over `/` is hidden from `/` and open to `/..`.
+    let (own, above) = (stat("/").doing(step)?, stat("/..").doing(step)?);
+    if (own.st_dev, own.st_ino) == (above.st_dev, above.st_ino) {
+        Ok(())
+    } else {
+        let error = std::io::Error::other("another root is still over the container's");
+        Err(error).doing("leave the host's root")
+    }
 }
 
 /// Makes the root's own mount read-only; what is mounted below stays.

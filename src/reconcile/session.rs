@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::compose::Diagnostic;
 use crate::event::EventSink;
 use crate::image::{Access, ImageError, PullPolicy};
+use crate::net::ports::PortError;
 use crate::state::{ContainerId, Layout};
-
 
 use super::backend::BackendError;
 use super::cancel::Cancel;
@@ -132,6 +132,15 @@ pub enum ReconcileError {
         #[source]
         source: Box<ImageError>,
     },
+    /// A port cannot be published, found out before anything was started.
+    #[error("cannot publish a port of service `{service}`")]
+    Port {
+        /// The service.
+        service: String,
+        /// Why, with the holder of a taken one.
+        #[source]
+        source: PortError,
+    },
     /// A record could not be read or written.
     #[error("cannot {action}")]
     State {
@@ -174,6 +183,7 @@ impl ReconcileError {
         let own = match self {
             Self::Backend(error) => hint(error),
             Self::Image { source, .. } => source.hint(),
+            Self::Port { source, .. } => source.hint().map(str::to_owned),
             Self::Refused { .. }
             | Self::Plan(_)
             | Self::Execute(_)
@@ -197,6 +207,7 @@ impl ReconcileError {
             ) => failures,
             Self::Refused { .. }
             | Self::Plan(_)
+            | Self::Port { .. }
             | Self::Image { .. }
             | Self::State { .. }
             | Self::Backend(_)

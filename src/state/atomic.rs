@@ -28,16 +28,16 @@ pub fn write(path: &Path, content: &[u8], durability: Durability) -> io::Result<
     let mut file = tempfile::Builder::new()
         .prefix(".new-")
         .tempfile_in(folder)
-        .map_err(|error| with_path(error, "cannot write in", folder))?;
+        .map_err(|error| with_path(&error, "cannot write in", folder))?;
     file.write_all(content)
-        .map_err(|error| with_path(error, "cannot write", path))?;
+        .map_err(|error| with_path(&error, "cannot write", path))?;
     if durability == Durability::Durable {
         file.as_file()
             .sync_all()
-            .map_err(|error| with_path(error, "cannot sync", path))?;
+            .map_err(|error| with_path(&error, "cannot sync", path))?;
     }
     file.persist(path)
-        .map_err(|error| with_path(error.error, "cannot replace", path))?;
+        .map_err(|error| with_path(&error.error, "cannot replace", path))?;
     if durability == Durability::Durable {
         fs::File::open(folder)?.sync_all()?;
     }
@@ -66,9 +66,12 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
     };
     serde_json::from_slice(&text)
         .map(Some)
-        .map_err(|error| with_path(error.into(), "cannot understand", path))
+        .map_err(|error| with_path(&error.into(), "cannot understand", path))
 }
 
-fn with_path(error: io::Error, what: &str, path: &Path) -> io::Error {
-    io::Error::new(error.kind(), format!("{what} `{}`: {error}", path.display()))
+fn with_path(error: &io::Error, what: &str, path: &Path) -> io::Error {
+    io::Error::new(
+        error.kind(),
+        format!("{what} `{}`: {error}", path.display()),
+    )
 }

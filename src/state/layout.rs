@@ -140,12 +140,16 @@ impl Layout {
 
     /// A container's run-time record.
     pub fn run_record(&self, project: &str, id: &ContainerId) -> PathBuf {
-        self.run_project(project).join("containers").join(format!("{id}.json"))
+        self.run_project(project)
+            .join("containers")
+            .join(format!("{id}.json"))
     }
 
     /// A container's generated files (`hosts`, `resolv.conf`, `hostname`).
     pub fn run_container(&self, project: &str, id: &ContainerId) -> PathBuf {
-        self.run_project(project).join("containers").join(id.as_str())
+        self.run_project(project)
+            .join("containers")
+            .join(id.as_str())
     }
 
     /// A container's pinned network namespace.

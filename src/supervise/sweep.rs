@@ -46,10 +46,7 @@ pub fn sweep(layout: &Layout) -> Swept {
             match net.sweep() {
                 Ok(nets) => {
                     let links = nets.links.iter().map(|link| format!("link {link}"));
-                    let pins = nets
-                        .containers
-                        .iter()
-                        .map(|id| format!("network of {id}"));
+                    let pins = nets.containers.iter().map(|id| format!("network of {id}"));
                     swept.removed.extend(links.chain(pins));
                 }
                 Err(error) => swept.failures.push(error.into()),

@@ -16,8 +16,17 @@ pub struct Prefixes {
 impl Prefixes {
     /// For these containers, by short name (`web-1`).
     pub fn new(names: Vec<String>, color: bool, shown: bool) -> Self {
-        let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-        Self { names, width, color, shown }
+        let width = names
+            .iter()
+            .map(|name| name.chars().count())
+            .max()
+            .unwrap_or(0);
+        Self {
+            names,
+            width,
+            color,
+            shown,
+        }
     }
 
     /// The prefix of a container's lines; an unknown one joins the list.

@@ -80,26 +80,26 @@ impl Ui {
     }
 
     /// Prints a warning line.
-    pub fn warn(&self, message: &str) {
+    pub fn warn(self, message: &str) {
         self.labelled(color::WARNING, "warning", message);
     }
 
     /// Prints a line of information.
-    pub fn note(&self, message: &str) {
+    pub fn note(self, message: &str) {
         write_err(&format!("{message}\n"));
     }
 
     /// Prints the error that ends the command.
-    pub fn error(&self, message: &str) {
+    pub fn error(self, message: &str) {
         self.labelled(color::ERROR, "error", message);
     }
 
     /// Prints advice below an error.
-    pub fn hint(&self, message: &str) {
+    pub fn hint(self, message: &str) {
         self.labelled(color::HINT, "hint", message);
     }
 
-    fn labelled(&self, style: anstyle::Style, label: &str, message: &str) {
+    fn labelled(self, style: anstyle::Style, label: &str, message: &str) {
         let label = color::paint(self.color_err, style, label);
         write_err(&format!("{label}: {message}\n"));
     }

@@ -63,10 +63,8 @@ pub fn human_size(bytes: u64) -> String {
 fn three_digits(value: f64) -> String {
     let decimals = if value < 9.995 {
         2
-    } else if value < 99.95 {
-        1
     } else {
-        0
+        usize::from(value < 99.95)
     };
     let text = format!("{value:.decimals$}");
     if text.contains('.') {
@@ -99,7 +97,11 @@ mod tests {
             (60 * 86400, "2 months"),
             (730 * 86400, "2 years"),
         ] {
-            assert_eq!(human_duration(Duration::from_secs(seconds)), words, "{seconds}");
+            assert_eq!(
+                human_duration(Duration::from_secs(seconds)),
+                words,
+                "{seconds}"
+            );
         }
     }
 

@@ -47,17 +47,17 @@ const FAULTS: &[(&str, &str, &[&str])] = &[
     (
         "network",
         "services:\n  web:\n    image: x\n    networks: [back]\n",
-        &["compose.yaml:4", "no network", "back"],
+        &["compose.yaml:4", "undefined network", "back"],
     ),
     (
         "volume",
         "services:\n  web:\n    image: x\n    volumes: [\"data:/data\"]\n",
-        &["compose.yaml:4", "no volume", "data"],
+        &["compose.yaml:4", "undefined volume", "data"],
     ),
     (
         "secret",
         "services:\n  web:\n    image: x\n    secrets: [tok]\n",
-        &["compose.yaml:4", "no secret", "tok"],
+        &["compose.yaml:4", "undefined secret", "tok"],
     ),
     (
         "image",
@@ -246,7 +246,7 @@ services:
   good: {image: test/busybox, init: true, command: sleep 1000}
   one:
     image: test/busybox
-    blkio_config: {weight: 300}
+    cgroup_parent: mine
   two:
     image: test/busybox
     gpus: all
@@ -256,7 +256,7 @@ services:
         let output = project.skiff(["up", "-d"]).run().fails();
         for part in [
             "one",
-            "blkio_config",
+            "cgroup_parent",
             "compose.yaml:6",
             "two",
             "gpus",

@@ -180,7 +180,7 @@ services:
   a:
     image: test/busybox
     command: "true"
-    develop: {watch: []}
+    develop: {watch: [{path: ., action: rebuild}]}
     deploy: {placement: {constraints: ["node.role == manager"]}}
 "#;
         let project = sandbox.project("warn", compose);

@@ -23,7 +23,7 @@ fn the_page_shows_the_backends_answer() {
     isolated(|sandbox| {
         let dir = copy(sandbox);
         let skiff = |args: &[&str]| sandbox.skiff(args).dir(&dir);
-        let up = skiff(&["up", "-d"]).run().succeeds();
+        let up = skiff(&["up", "-d", "--wait"]).run().succeeds();
         let text = page(8080);
         assert!(text.contains("the backend answers: 42"), "{text}");
         assert!(text.contains("It floats"), "{text}");
@@ -41,7 +41,7 @@ fn a_cold_up_takes_less_than_two_seconds() {
     isolated(|sandbox| {
         let dir = copy(sandbox);
         let skiff = |args: &[&str]| sandbox.skiff(args).dir(&dir);
-        let up = skiff(&["up", "-d"]).run().succeeds();
+        let up = skiff(&["up", "-d", "--wait"]).run().succeeds();
         assert!(page(8080).contains("42"));
         assert!(up.took < Duration::from_secs(2), "{:?}\n{up}", up.took);
         skiff(&["down", "-v"]).run().succeeds().whatever();
@@ -56,7 +56,7 @@ fn variables_change_port_and_text() {
             let invocation = sandbox.skiff(args).dir(&dir);
             invocation.env("PORT", "9000").env("GREETING", "Ahoy")
         };
-        skiff(&["up", "-d"]).run().succeeds().whatever();
+        skiff(&["up", "-d", "--wait"]).run().succeeds().whatever();
         assert!(page(9000).contains("Ahoy"), "{}", page(9000));
         skiff(&["down", "-v"]).run().succeeds().whatever();
     });
@@ -74,9 +74,9 @@ fn the_tour_shows_what_the_readme_says() {
             assert!(text.contains(from), "{from}");
             fs_err::write(&file, text.replace(from, to)).expect("the file");
         };
-        skiff(&["up", "-d"]).run().succeeds().whatever();
+        skiff(&["up", "-d", "--wait"]).run().succeeds().whatever();
         edit("It floats", "It sails");
-        let up = skiff(&["up", "-d"]).run().succeeds();
+        let up = skiff(&["up", "-d", "--wait"]).run().succeeds();
         up.warns("web recreated: environment.TITLE \"It floats\" -> \"It sails\"")
             .whatever();
         assert!(page(8080).contains("It sails"));

@@ -17,12 +17,11 @@ fn kill(pid: i32) {
 }
 
 /// The one process of a kind, other than `before`.
-async fn helper(bench: &Bench, command: &str, before: &[i32]) -> i32 {
+async fn helper(command: &str, before: &[i32]) -> i32 {
     let end = Instant::now() + DEADLINE;
     loop {
         // A zombie of the test's own pid namespace has no command line.
-        let found: Vec<i32> = bench
-            .helpers(command)
+        let found: Vec<i32> = Bench::helpers(command)
             .into_iter()
             .filter(|pid| !before.contains(pid))
             .collect();
@@ -52,7 +51,7 @@ fn fifty_killed_supervisors_lose_no_line_and_double_none() {
         drop(client);
         let mut killed = Vec::new();
         for round in 0..50 {
-            let pid = helper(bench, "__supervisor", &killed).await;
+            let pid = helper("__supervisor", &killed).await;
             // From its first steps to the midst of its work.
             tokio::time::sleep(Duration::from_millis(round % 25)).await;
             kill(pid);
@@ -83,13 +82,13 @@ fn an_exit_during_the_supervisors_death_is_not_lost() {
             .run(&bench.shell("job", "sleep 0.05; echo last words; exit 42"))
             .await;
         let again = client.run(&again).await;
-        let supervisor = helper(bench, "__supervisor", &[]).await;
+        let supervisor = helper("__supervisor", &[]).await;
         // Frozen, so that both end with nobody to hear it.
         kill_process(Pid::from_raw(supervisor).unwrap(), Signal::STOP).unwrap();
         tokio::time::sleep(Duration::from_millis(150)).await;
         kill(supervisor);
         drop(client);
-        helper(bench, "__supervisor", &[supervisor]).await;
+        helper("__supervisor", &[supervisor]).await;
         let client = bench.client().await;
         client.until(&job, Condition::Exited).await;
         client.until(&again, Condition::Exited).await;
@@ -118,7 +117,7 @@ fn a_stop_goes_on_under_the_next_supervisor() {
         while bench.lines(&id).await.is_empty() {
             assert!(Instant::now() < end);
         }
-        let supervisor = helper(bench, "__supervisor", &[]).await;
+        let supervisor = helper("__supervisor", &[]).await;
         let stop = client.call(
             Request::Stop {
                 id: id.clone(),
@@ -153,7 +152,7 @@ fn health_survives_the_supervisor() {
         record.launch.health = Some(probe("cat /tmp/ready"));
         let id = client.run(&record).await;
         drop(client);
-        kill(helper(bench, "__supervisor", &[]).await);
+        kill(helper("__supervisor", &[]).await);
         let client = bench.client().await;
         client.until(&id, Condition::Healthy).await;
         client
@@ -174,11 +173,11 @@ fn a_killed_keeper_costs_no_line_and_no_container() {
         let mut changes = client.changes().await;
         let mut killed = Vec::new();
         for _ in 0..3 {
-            let keeper = helper(bench, "__keeper", &killed).await;
+            let keeper = helper("__keeper", &killed).await;
             kill(keeper);
             killed.push(keeper);
         }
-        let keeper = helper(bench, "__keeper", &killed).await;
+        let keeper = helper("__keeper", &killed).await;
         // What it forked is not its child any more; the code is remembered by
         // the kernel (6.15), read from the zombie, or unknown.
         let (code, restart) = next_exit(&mut changes, &job).await;
@@ -189,10 +188,10 @@ fn a_killed_keeper_costs_no_line_and_no_container() {
         assert_eq!(next_exit(&mut changes, &third).await, (Some(4), false));
         // And starts supervisors, which adopt what the first keeper cloned.
         drop((changes, client));
-        let supervisor = helper(bench, "__supervisor", &[]).await;
+        let supervisor = helper("__supervisor", &[]).await;
         kill(supervisor);
-        helper(bench, "__supervisor", &[supervisor]).await;
-        assert_eq!(helper(bench, "__keeper", &killed).await, keeper);
+        helper("__supervisor", &[supervisor]).await;
+        assert_eq!(helper("__keeper", &killed).await, keeper);
         let client = bench.client().await;
         client
             .ask(Request::Stop {
@@ -214,8 +213,8 @@ fn when_both_are_killed_the_next_command_adopts_what_lives() {
         let gone = client.run(&bench.shell("gone", "sleep 0.1; exit 1")).await;
         drop(client);
         let (keeper, supervisor) = (
-            helper(bench, "__keeper", &[]).await,
-            helper(bench, "__supervisor", &[]).await,
+            helper("__keeper", &[]).await,
+            helper("__supervisor", &[]).await,
         );
         for pid in [keeper, supervisor] {
             kill_process(Pid::from_raw(pid).unwrap(), Signal::STOP).unwrap();
@@ -257,19 +256,15 @@ fn a_newer_binary_takes_over_and_keeps_everything() {
     isolated(async |bench| {
         let client = bench.client().await;
         let writer = client.run(&bench.shell("count", WRITER)).await;
-        let keeper = helper(bench, "__keeper", &[]).await;
-        let supervisor = helper(bench, "__supervisor", &[]).await;
+        let keeper = helper("__keeper", &[]).await;
+        let supervisor = helper("__supervisor", &[]).await;
         let copy = bench.layout.run().join("newer-skiff");
         fs_err::copy(env!("CARGO_BIN_EXE_skiff"), &copy).unwrap();
         let program = fs_err::File::open(&copy).unwrap();
         let inode = program.metadata().unwrap().ino();
         let client = client.upgrade_to(program.into_file().into()).await.unwrap();
-        let next = helper(bench, "__supervisor", &[supervisor]).await;
-        assert_eq!(
-            helper(bench, "__keeper", &[]).await,
-            keeper,
-            "the same process"
-        );
+        let next = helper("__supervisor", &[supervisor]).await;
+        assert_eq!(helper("__keeper", &[]).await, keeper, "the same process");
         for pid in [keeper, next] {
             let program = fs_err::metadata(format!("/proc/{pid}/exe")).unwrap();
             assert_eq!(program.ino(), inode, "{pid}");
@@ -296,8 +291,8 @@ fn after_any_race_one_keeper_and_one_supervisor_remain() {
         drop(client);
         let mut killed = Vec::new();
         for _ in 0..10 {
-            let keeper = helper(bench, "__keeper", &killed).await;
-            let supervisor = helper(bench, "__supervisor", &killed).await;
+            let keeper = helper("__keeper", &killed).await;
+            let supervisor = helper("__supervisor", &killed).await;
             kill(keeper);
             kill(supervisor);
             killed.extend([keeper, supervisor]);
@@ -310,8 +305,8 @@ fn after_any_race_one_keeper_and_one_supervisor_remain() {
             let last = conversation.next().await.unwrap().reply;
             assert_eq!(last, Reply::ExecExited { code: 5 });
         }
-        helper(bench, "__keeper", &killed).await;
-        helper(bench, "__supervisor", &killed).await;
+        helper("__keeper", &killed).await;
+        helper("__supervisor", &killed).await;
         reap_orphans();
         let client = bench.client().await;
         client

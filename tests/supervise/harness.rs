@@ -190,7 +190,7 @@ impl Bench {
     }
 
     /// Process ids of keeper or supervisor, the youngest last.
-    pub(crate) fn helpers(&self, command: &str) -> Vec<i32> {
+    pub(crate) fn helpers(command: &str) -> Vec<i32> {
         let mut found = Vec::new();
         for entry in fs::read_dir("/proc").unwrap() {
             let entry = entry.unwrap();
@@ -222,7 +222,8 @@ impl Bench {
     /// Removes what the test made and checks that nothing is left of it.
     async fn leave_nothing(&self) {
         let client = self.client().await;
-        for id in self.created.borrow().iter() {
+        let created = self.created.borrow().clone();
+        for id in &created {
             let request = Request::Remove {
                 id: id.clone(),
                 force: true,
@@ -235,7 +236,7 @@ impl Bench {
         }
         drop(client);
         self.eventually("keeper and supervisor end", || {
-            self.helpers("__keeper").is_empty() && self.helpers("__supervisor").is_empty()
+            Self::helpers("__keeper").is_empty() && Self::helpers("__supervisor").is_empty()
         })
         .await;
         let root_id = fs::read_to_string(self.layout.root_id()).unwrap();

@@ -1,5 +1,6 @@
 //! Containers from start to end: logs, codes, policies, probes.
 
+use oci_spec::runtime::LinuxResources;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use skiff::supervise::launch::RestartPolicy;
 use skiff::supervise::record::{Health, RunState};
 use skiff::supervise::wire::{ChangeKind, Condition, Failure, Reply, Request};
 
-use crate::harness::{Ask, DEADLINE, borrowed, exec, isolated, next_exit, pipes, probe};
+use crate::harness::{Ask, Bench, DEADLINE, borrowed, exec, isolated, next_exit, pipes, probe};
 
 #[test]
 fn output_code_and_records_of_a_short_run() {
@@ -35,11 +36,11 @@ fn both_processes_end_with_the_last_container_and_clients() {
         let client = bench.client().await;
         let id = client.run(&bench.shell("job", "sleep 0.2")).await;
         drop(client);
-        assert_eq!(bench.helpers("__keeper").len(), 1);
+        assert_eq!(Bench::helpers("__keeper").len(), 1);
         bench
-            .eventually("both end", || bench.helpers("__keeper").is_empty())
+            .eventually("both end", || Bench::helpers("__keeper").is_empty())
             .await;
-        assert!(bench.helpers("__supervisor").is_empty());
+        assert!(Bench::helpers("__supervisor").is_empty());
         assert_eq!(bench.view(&id).unwrap().exit.unwrap().code, Some(0));
         assert!(
             !bench
@@ -71,11 +72,11 @@ fn what_a_dead_command_left_is_swept_when_the_project_ends() {
         let host = skiff::engine::cgroup::Host::detect().unwrap();
         let root_id = fs_err::read_to_string(bench.layout.root_id()).unwrap();
         let path = format!("skiff/{}/other/{gone}", root_id.trim());
-        let group = host.create(&path, &Default::default()).unwrap();
+        let group = host.create(&path, &LinuxResources::default()).unwrap();
         client.until(&id, Condition::Exited).await;
         drop(client);
         bench
-            .eventually("both end", || bench.helpers("__keeper").is_empty())
+            .eventually("both end", || Bench::helpers("__keeper").is_empty())
             .await;
         assert!(!half.exists());
         assert!(!group.exists());

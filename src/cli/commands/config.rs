@@ -48,7 +48,11 @@ pub fn run(context: &Context, args: &ConfigArgs) -> CliResult {
         return Ok(());
     }
     let text = if args.services {
-        project.services.keys().map(|name| format!("{name}\n")).collect()
+        project
+            .services
+            .keys()
+            .map(|name| format!("{name}\n"))
+            .collect()
     } else {
         document(&project, args.format)
     };

@@ -36,7 +36,10 @@ struct Check {
 
 impl Check {
     fn new(subject: impl Into<String>, verdict: Verdict) -> Self {
-        Self { subject: subject.into(), verdict }
+        Self {
+            subject: subject.into(),
+            verdict,
+        }
     }
 }
 
@@ -55,21 +58,32 @@ pub fn run(context: &Context, _args: &DoctorArgs) -> CliResult {
         .iter()
         .filter(|check| matches!(check.verdict, Verdict::Missing(..)))
         .count();
-    let text: String = checks.iter().map(|check| line(check, context.ui.color_out)).collect();
+    let text: String = checks
+        .iter()
+        .map(|check| line(check, context.ui.color_out))
+        .collect();
     write_out(&text)?;
     match missing {
         0 => Ok(()),
         1 => Err(CliError::new("one thing is missing on this machine")),
-        count => Err(CliError::new(format!("{count} things are missing on this machine"))),
+        count => Err(CliError::new(format!(
+            "{count} things are missing on this machine"
+        ))),
     }
 }
 
 fn line(check: &Check, color: bool) -> String {
     let Check { subject, verdict } = check;
     match verdict {
-        Verdict::Good => format!("{} {subject}\n", color::paint(color, color::GOOD, "ok     ")),
+        Verdict::Good => format!(
+            "{} {subject}\n",
+            color::paint(color, color::GOOD, "ok     ")
+        ),
         Verdict::Note(note) => {
-            format!("{} {subject}: {note}\n", color::paint(color, color::WARNING, "note   "))
+            format!(
+                "{} {subject}: {note}\n",
+                color::paint(color, color::WARNING, "note   ")
+            )
         }
         Verdict::NeedsRoot => format!("unknown {subject}: can be told as root only\n"),
         Verdict::Missing(why, remedy) => format!(
@@ -81,7 +95,10 @@ fn line(check: &Check, color: bool) -> String {
 }
 
 fn kernel() -> Check {
-    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let release = rustix::system::uname()
+        .release()
+        .to_string_lossy()
+        .into_owned();
     let (major, minor) = OLDEST_KERNEL;
     let verdict = match parse_release(&release) {
         Some(version) if version >= OLDEST_KERNEL => Verdict::Good,
@@ -138,7 +155,10 @@ fn control_groups() -> Check {
         }
         Err(error) => {
             let remedy = error.hint().unwrap_or_default();
-            Check::new("control groups", Verdict::Missing(error.to_string(), remedy))
+            Check::new(
+                "control groups",
+                Verdict::Missing(error.to_string(), remedy),
+            )
         }
     }
 }
@@ -186,6 +206,9 @@ mod tests {
     #[test]
     fn what_is_missing_comes_with_a_remedy() {
         let check = Check::new("x", Verdict::Missing("no module".into(), "load it".into()));
-        assert_eq!(line(&check, false), "missing x: no module\n        remedy: load it\n");
+        assert_eq!(
+            line(&check, false),
+            "missing x: no module\n        remedy: load it\n"
+        );
     }
 }

@@ -4,9 +4,9 @@ use clap::Args;
 
 use crate::cli::context::Context;
 use crate::cli::error::CliResult;
+use crate::cli::runtime;
 use crate::cli::session::{self, Work};
 use crate::cli::signals::Interrupts;
-use crate::cli::runtime;
 use crate::reconcile::cancel::cancel_pair;
 use crate::reconcile::{self, DownChoices};
 use crate::ui::write_out;

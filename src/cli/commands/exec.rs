@@ -98,7 +98,10 @@ fn choose<'a>(views: &'a [ContainerView], args: &ExecArgs) -> Result<&'a Contain
         .collect();
     live.sort_by_key(|view| view.record.number);
     match args.index {
-        None => live.first().copied().ok_or_else(|| not_running(&args.service)),
+        None => live
+            .first()
+            .copied()
+            .ok_or_else(|| not_running(&args.service)),
         Some(index) => live
             .into_iter()
             .find(|view| view.record.number == index)
@@ -119,7 +122,10 @@ fn not_running(service: &str) -> CliError {
 async fn detached(client: &Client, request: Request) -> CliResult {
     let streams = Streams::nowhere()?;
     let fds = streams.borrowed();
-    let mut conversation = client.start(request, &fds).await.map_err(|error| failure(&error))?;
+    let mut conversation = client
+        .start(request, &fds)
+        .await
+        .map_err(|error| failure(&error))?;
     conversation.next().await.map_err(|error| failure(&error))?;
     Ok(())
 }
@@ -127,7 +133,9 @@ async fn detached(client: &Client, request: Request) -> CliResult {
 async fn piped(client: &Client, request: Request) -> Result<i32, ClientError> {
     let streams = Streams::new(Input::Caller).map_err(|error| client.broken(error))?;
     let (ends, outputs) = streams.into_parts();
-    let mut conversation = client.start(request, &ends.each_ref().map(std::os::fd::AsFd::as_fd)).await?;
+    let mut conversation = client
+        .start(request, &ends.each_ref().map(std::os::fd::AsFd::as_fd))
+        .await?;
     // The process's copies are the only ones now, so its end is the pipes' end.
     drop(ends);
     let code = loop {
@@ -138,7 +146,9 @@ async fn piped(client: &Client, request: Request) -> Result<i32, ClientError> {
             other => return Err(conversation.unfitting(&other)),
         }
     };
-    tokio::task::spawn_blocking(move || outputs.finish()).await.ok();
+    tokio::task::spawn_blocking(move || outputs.finish())
+        .await
+        .ok();
     Ok(code)
 }
 

@@ -92,7 +92,15 @@ fn object(row: &Row) -> serde_json::Value {
 }
 
 fn table(rows: &[Row]) -> String {
-    let heads = ["CONTAINER", "REPOSITORY", "TAG", "PLATFORM", "IMAGE ID", "SIZE", "CREATED"];
+    let heads = [
+        "CONTAINER",
+        "REPOSITORY",
+        "TAG",
+        "PLATFORM",
+        "IMAGE ID",
+        "SIZE",
+        "CREATED",
+    ];
     let mut table = Table::new(&heads).min_width(COLUMN);
     let now = Timestamp::now();
     for row in rows {
@@ -101,12 +109,19 @@ fn table(rows: &[Row]) -> String {
             row.container.clone(),
             row.repository.clone(),
             row.tag.clone(),
-            image.map(|image| image.platform.to_string()).unwrap_or_default(),
+            image
+                .map(|image| image.platform.to_string())
+                .unwrap_or_default(),
             bare(&row.id).chars().take(12).collect(),
-            image.map(|image| human_size(image.size)).unwrap_or_default(),
+            image
+                .map(|image| human_size(image.size))
+                .unwrap_or_default(),
             image
                 .and_then(|image| image.created.as_deref())
-                .map_or_else(|| "N/A".to_owned(), |created| human_ago(describe::elapsed(Some(created), now))),
+                .map_or_else(
+                    || "N/A".to_owned(),
+                    |created| human_ago(describe::elapsed(Some(created), now)),
+                ),
         ]);
     }
     table.render()

@@ -84,7 +84,11 @@ pub fn start(context: &Context, args: &StartArgs) -> CliResult {
 /// As [`stop`].
 pub fn restart(context: &Context, args: RestartArgs) -> CliResult {
     let target = target(context, &args.services)?;
-    let RestartArgs { timeout, no_deps, services } = args;
+    let RestartArgs {
+        timeout,
+        no_deps,
+        services,
+    } = args;
     flow(context, &target, async |session| {
         reconcile::restart(session, target.project(), &services, timeout, no_deps).await
     })

@@ -29,13 +29,18 @@ pub fn run(context: &Context, args: &LoadArgs) -> CliResult {
     let source = match &args.input {
         Some(path) => LoadSource::File(path.clone()),
         None if std::io::stdin().is_terminal() => {
-            return Err(CliError::new("there is no archive on standard input")
-                .hint("give a file: skiff load -i FILE, or a pipe: docker save IMAGE | skiff load"));
+            return Err(CliError::new("there is no archive on standard input").hint(
+                "give a file: skiff load -i FILE, or a pipe: docker save IMAGE | skiff load",
+            ));
         }
         None => LoadSource::Stream("standard input".to_owned(), Box::new(std::io::stdin())),
     };
     let store = Store::open(&context.layout);
-    let sink = if args.quiet { crate::ui::progress::silent() } else { context.sink() };
+    let sink = if args.quiet {
+        crate::ui::progress::silent()
+    } else {
+        context.sink()
+    };
     let images = image::load(&store, source, &*sink).map_err(|error| {
         let failed = CliError::new(chain(&error));
         match error.hint() {

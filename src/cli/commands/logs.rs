@@ -55,7 +55,11 @@ pub fn run(context: &Context, args: &LogsArgs) -> CliResult {
     Context::check_services(&target, &views, &args.services)?;
     views.retain(|view| wanted(args, view));
     let now = Timestamp::now();
-    let time = |text: &Option<String>| text.as_deref().map(|text| when::parse(text, now)).transpose();
+    let time = |text: &Option<String>| {
+        text.as_deref()
+            .map(|text| when::parse(text, now))
+            .transpose()
+    };
     let options = ReadOptions {
         tail: parse_tail(&args.tail)?,
         since: time(&args.since)?,
@@ -69,7 +73,9 @@ fn wanted(args: &LogsArgs, view: &ContainerView) -> bool {
     let record = &view.record;
     let named = args.services.contains(&record.service);
     (args.services.is_empty() && !record.oneoff || named)
-        && args.index.is_none_or(|index| index == record.number && !record.oneoff)
+        && args
+            .index
+            .is_none_or(|index| index == record.number && !record.oneoff)
 }
 
 /// `all`, or a number of lines; Docker takes a negative one for all.
@@ -96,7 +102,10 @@ async fn print(
     for view in views {
         let record = &view.record;
         reader.add(LogSource {
-            folder: context.layout.container(&record.project, &record.id).join("log"),
+            folder: context
+                .layout
+                .container(&record.project, &record.id)
+                .join("log"),
             record: Some(context.layout.run_record(&record.project, &record.id)),
         })?;
     }

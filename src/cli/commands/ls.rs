@@ -67,20 +67,33 @@ fn rows(context: &Context, all: bool) -> Result<Vec<Row>, crate::cli::error::Cli
         for view in &views {
             *states.entry(describe::state(view)).or_default() += 1;
         }
-        let live = ["running", "paused", "restarting"].iter().any(|state| states.contains_key(state));
+        let live = ["running", "paused", "restarting"]
+            .iter()
+            .any(|state| states.contains_key(state));
         if views.is_empty() || !(all || live) {
             continue;
         }
         if !all {
             states.retain(|state, _| matches!(*state, "running" | "paused" | "restarting"));
         }
-        let status: Vec<String> = states.iter().map(|(state, count)| format!("{state}({count})")).collect();
+        let status: Vec<String> = states
+            .iter()
+            .map(|(state, count)| format!("{state}({count})"))
+            .collect();
         let config_files = views
             .iter()
-            .find_map(|view| view.record.labels.get("com.docker.compose.project.config_files"))
+            .find_map(|view| {
+                view.record
+                    .labels
+                    .get("com.docker.compose.project.config_files")
+            })
             .cloned()
             .unwrap_or_default();
-        rows.push(Row { name, status: status.join(", "), config_files });
+        rows.push(Row {
+            name,
+            status: status.join(", "),
+            config_files,
+        });
     }
     Ok(rows)
 }

@@ -65,17 +65,33 @@ pub fn run(context: &Context, args: &PsArgs) -> CliResult {
     Context::check_services(&target, &views, &args.only)?;
     views.retain(|view| wanted(args, view));
     if args.quiet {
-        return Ok(write_out(&views.iter().map(|view| format!("{}\n", view.record.id)).collect::<String>())?);
+        return Ok(write_out(
+            &views
+                .iter()
+                .map(|view| format!("{}\n", view.record.id))
+                .collect::<String>(),
+        )?);
     }
     if args.services {
-        let mut names: Vec<&str> = views.iter().map(|view| view.record.service.as_str()).collect();
+        let mut names: Vec<&str> = views
+            .iter()
+            .map(|view| view.record.service.as_str())
+            .collect();
         names.dedup();
-        return Ok(write_out(&names.iter().map(|name| format!("{name}\n")).collect::<String>())?);
+        return Ok(write_out(
+            &names
+                .iter()
+                .map(|name| format!("{name}\n"))
+                .collect::<String>(),
+        )?);
     }
     let now = Timestamp::now();
     let text = match args.format.as_str() {
         "table" => table(args, &views, now),
-        "json" => views.iter().map(|view| format!("{}\n", object(args, view, now))).collect(),
+        "json" => views
+            .iter()
+            .map(|view| format!("{}\n", object(args, view, now)))
+            .collect(),
         template => {
             let template = template.strip_prefix("table ").unwrap_or(template);
             lines(template, args, &views, now)?
@@ -90,14 +106,18 @@ fn wanted(args: &PsArgs, view: &ContainerView) -> bool {
         args.all || (matches!(state, "running" | "paused" | "restarting") && !view.record.oneoff)
     } else {
         args.status.iter().any(|wanted| {
-            wanted.to_possible_value().is_some_and(|value| value.get_name() == state)
+            wanted
+                .to_possible_value()
+                .is_some_and(|value| value.get_name() == state)
         })
     };
     in_state && (args.only.is_empty() || args.only.contains(&view.record.service))
 }
 
 fn table(args: &PsArgs, views: &[ContainerView], now: Timestamp) -> String {
-    let mut table = Table::new(&["NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS"]);
+    let mut table = Table::new(&[
+        "NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS",
+    ]);
     for view in views {
         table.row(vec![
             view.record.name.clone(),
@@ -116,11 +136,21 @@ fn table(args: &PsArgs, views: &[ContainerView], now: Timestamp) -> String {
 fn object(args: &PsArgs, view: &ContainerView, now: Timestamp) -> serde_json::Value {
     let record = &view.record;
     let lines = describe::port_lines(view);
-    let labels: Vec<String> = record.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    let labels: Vec<String> = record
+        .labels
+        .iter()
+        .map(|(k, v)| format!("{k}={v}"))
+        .collect();
     let mounts: Vec<String> = view
         .mounts()
         .iter()
-        .map(|name| if args.no_trunc { name.clone() } else { ellipsis(name, MOUNT_WIDTH) })
+        .map(|name| {
+            if args.no_trunc {
+                name.clone()
+            } else {
+                ellipsis(name, MOUNT_WIDTH)
+            }
+        })
         .collect();
     json!({
         "Command": describe::command(view, !args.no_trunc),

@@ -121,7 +121,12 @@ pub fn run(context: &Context, args: &RunArgs) -> CliResult {
     runtime::block_on(async {
         let mut interrupts = Interrupts::new()?;
         let (handle, cancel) = cancel_pair();
-        let work = Work::new(context, &project.name, &cancel, args.quiet || args.quiet_pull);
+        let work = Work::new(
+            context,
+            &project.name,
+            &cancel,
+            args.quiet || args.quiet_pull,
+        );
         let session = work.session();
         let prepare = reconcile::run_prepare(&session, &project, &args.service, options);
         let prepared = session::interruptible(prepare, &handle, &mut interrupts)
@@ -131,9 +136,16 @@ pub fn run(context: &Context, args: &RunArgs) -> CliResult {
         let client = Client::ensure(&context.layout, &project.name)
             .await
             .map_err(|error| CliError::from_error(&error))?;
-        let oneoff = OneOff { client: &client, prepared: &prepared, removed_at_end: args.rm };
+        let oneoff = OneOff {
+            client: &client,
+            prepared: &prepared,
+            removed_at_end: args.rm,
+        };
         let code = if args.detach {
-            oneoff.start(&[]).await.map_err(|error| CliError::from_error(&error))?;
+            oneoff
+                .start(&[])
+                .await
+                .map_err(|error| CliError::from_error(&error))?;
             return Ok(write_out(&format!("{}\n", prepared.container.id))?);
         } else if tty {
             oneoff.on_terminal().await
@@ -208,7 +220,10 @@ struct OneOff<'a> {
 impl OneOff<'_> {
     async fn start(&self, fds: &[std::os::fd::BorrowedFd<'_>]) -> Result<(), ClientError> {
         let id = self.prepared.container.id.clone();
-        let request = Request::Start { id, stdio: !fds.is_empty() };
+        let request = Request::Start {
+            id,
+            stdio: !fds.is_empty(),
+        };
         self.client.call(request, fds).await.map(drop)
     }
 
@@ -217,7 +232,10 @@ impl OneOff<'_> {
         let mut changes = self.client.start(Request::Subscribe, &[]).await?;
         self.start(&[]).await?;
         let code = interactive::attach(self.client, id).await?;
-        while self.removed_at_end {
+        if !self.removed_at_end {
+            return Ok(code);
+        }
+        loop {
             match changes.next_change().await {
                 Ok(change) if change.id == *id && change.kind == ChangeKind::Removed => break,
                 Ok(_) => {}
@@ -236,7 +254,8 @@ impl OneOff<'_> {
         let mut changes = self.client.start(Request::Subscribe, &[]).await?;
         let streams = Streams::new(Input::Caller).map_err(|error| self.client.broken(error))?;
         let (ends, outputs) = streams.into_parts();
-        self.start(&ends.each_ref().map(std::os::fd::AsFd::as_fd)).await?;
+        self.start(&ends.each_ref().map(std::os::fd::AsFd::as_fd))
+            .await?;
         drop(ends);
         let mut last: Option<i32> = None;
         let code = loop {
@@ -267,7 +286,9 @@ impl OneOff<'_> {
                 }
             }
         };
-        tokio::task::spawn_blocking(move || outputs.finish()).await.ok();
+        tokio::task::spawn_blocking(move || outputs.finish())
+            .await
+            .ok();
         Ok(code)
     }
 }

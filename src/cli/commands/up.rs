@@ -14,9 +14,7 @@ use crate::cli::signals::Interrupts;
 use crate::cli::{parse, runtime};
 use crate::compose::Project;
 use crate::image::PullPolicy;
-use crate::reconcile::{
-    self, CancelHandle, Member, Recreate, UpChoices, UpOptions, cancel_pair,
-};
+use crate::reconcile::{self, CancelHandle, Member, Recreate, UpChoices, UpOptions, cancel_pair};
 use crate::ui::write_out;
 
 /// Flags of `skiff up`.
@@ -111,7 +109,12 @@ pub fn run(context: &Context, args: &UpArgs) -> CliResult {
     let pull = parse::pull(&args.pull)?;
     let choices = choices(args)?;
     runtime::block_on(async {
-        let up = Up { context, args, project: &project, pull };
+        let up = Up {
+            context,
+            args,
+            project: &project,
+            pull,
+        };
         if detached {
             up.detached(choices).await
         } else {
@@ -167,7 +170,12 @@ impl Up<'_> {
     async fn detached(&self, choices: UpChoices) -> CliResult {
         let mut interrupts = Interrupts::new()?;
         let (handle, cancel) = cancel_pair();
-        let work = Work::new(self.context, &self.project.name, &cancel, self.args.quiet_pull);
+        let work = Work::new(
+            self.context,
+            &self.project.name,
+            &cancel,
+            self.args.quiet_pull,
+        );
         let session = work.session();
         let options = self.options(choices, None);
         let up = reconcile::up(&session, self.project, options);
@@ -183,7 +191,12 @@ impl Up<'_> {
         let (handle, cancel) = cancel_pair();
         let (sender, news) = mpsc::unbounded_channel();
         let reporter = Reporter(sender);
-        let work = Work::new(self.context, &self.project.name, &cancel, self.args.quiet_pull);
+        let work = Work::new(
+            self.context,
+            &self.project.name,
+            &cancel,
+            self.args.quiet_pull,
+        );
         let session = work.session();
         let style = Style {
             color: self.context.ui.color_out && !self.args.no_color,
@@ -227,7 +240,11 @@ impl Up<'_> {
             }
         }
         attached.stop(&work).await?;
-        if attached.result.is_some() { attached.exit() } else { Err(CliError::Interrupted) }
+        if attached.result.is_some() {
+            attached.exit()
+        } else {
+            Err(CliError::Interrupted)
+        }
     }
 
     /// Whether a service's output is shown.
@@ -243,7 +260,10 @@ impl Up<'_> {
         if !args.services.is_empty() && !args.attach_dependencies {
             return is_in(&args.services);
         }
-        self.project.services.get(service).is_none_or(|service| service.attach.unwrap_or(true))
+        self.project
+            .services
+            .get(service)
+            .is_none_or(|service| service.attach.unwrap_or(true))
     }
 }
 
@@ -262,11 +282,15 @@ impl Attached<'_> {
     fn take(&mut self, news: News) -> CliResult {
         match news {
             News::Planned(members) => {
-                let shown: Vec<Member> =
-                    members.into_iter().filter(|member| self.up.is_shown(&member.service)).collect();
+                let shown: Vec<Member> = members
+                    .into_iter()
+                    .filter(|member| self.up.is_shown(&member.service))
+                    .collect();
                 self.screen.announce(&shown)?;
             }
-            News::Started(member) if self.up.is_shown(&member.service) => self.screen.follow(member)?,
+            News::Started(member) if self.up.is_shown(&member.service) => {
+                self.screen.follow(member)?;
+            }
             News::Started(_) => {}
         }
         Ok(())

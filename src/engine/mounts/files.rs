@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::fs::AtFlags;
 use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, chmodat, chownat, openat};
-use rustix::mount::MountAttrFlags;
+use rustix::mount::{MountAttrFlags, UnmountFlags, unmount};
 
 use crate::engine::init::error::{Step, StepResult, from_fs};
 use crate::engine::init::identity::Accounts;
@@ -36,11 +36,15 @@ pub(super) fn stage(files: &[InlineFile]) -> StepResult<Vec<OwnedFd>> {
     )
     .doing("open the root")?;
     helpers::attach_mount(tmpfs.as_fd(), top.as_fd()).on("mount", "files")?;
-    files
+    let mounts = files
         .iter()
         .enumerate()
         .map(|(number, file)| make(&tmpfs, number, file))
-        .collect()
+        .collect::<StepResult<Vec<OwnedFd>>>()?;
+    // Left over the host's root it would be what leaving that root takes away,
+    // and the root itself would stay reachable as `/..`.
+    unmount("/..", UnmountFlags::DETACH).on("unmount", "files")?;
+    Ok(mounts)
 }
 
 fn make(tmpfs: &OwnedFd, number: usize, file: &InlineFile) -> StepResult<OwnedFd> {

@@ -7,6 +7,7 @@ mod check;
 mod down;
 mod force;
 mod lifecycle;
+mod preflight;
 mod pull;
 mod run;
 mod up;

@@ -74,6 +74,7 @@ pub(super) async fn up_over<B: Backend>(
         oneoff: None,
     }
     .records(&plan)?;
+    super::preflight::published_ports(session, &plan, &records, &sight)?;
     super::tell(session.sink, &plan);
     record::remember(session, declared)?;
 

@@ -153,7 +153,8 @@ impl<'a> Emitter<'a> {
         let step = self.plan.add(
             Op::RemoveContainer {
                 target: target_of(container),
-                volumes: false,
+                // Those that nobody takes over would stay for ever, nameless.
+                volumes: self.choices.renew_anonymous_volumes,
                 part_of,
             },
             if stopped.is_some() {

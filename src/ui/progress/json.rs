@@ -18,7 +18,12 @@ impl EventSink for Json {
             Event::Failed { resource, message } => {
                 json!({"id": id(&resource), "status": "Error", "error": true, "details": message})
             }
-            Event::Progress { resource, action, current, total } => {
+            Event::Progress {
+                resource,
+                action,
+                current,
+                total,
+            } => {
                 json!({"id": id(&resource), "status": action, "current": current, "total": total})
             }
             Event::Note { message } => json!({"level": "info", "message": message}),

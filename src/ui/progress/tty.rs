@@ -37,7 +37,10 @@ impl Tty {
     }
 
     fn line(&self, resource: &Resource) -> ProgressBar {
-        let mut lines = self.lines.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut lines = self
+            .lines
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         lines
             .entry(resource.clone())
             .or_insert_with(|| {
@@ -66,7 +69,12 @@ impl EventSink for Tty {
     fn emit(&self, event: Event) {
         match event {
             Event::Started { resource, action } => self.line(&resource).set_message(action),
-            Event::Progress { resource, action, current, total } => {
+            Event::Progress {
+                resource,
+                action,
+                current,
+                total,
+            } => {
                 let bar = self.line(&resource);
                 if let Some(total) = total {
                     bar.set_style(style(

@@ -19,6 +19,12 @@ use super::sandbox::{Sandbox, program};
 /// Set in the inner run: the folder of the test.
 const HOME_VARIABLE: &str = "SKIFF_E2E_HOME";
 
+/// How the folders of tests are called.
+const PREFIX: &str = "skiff-e2e-";
+
+/// In a test's folder: locked while the test runs.
+const ALIVE: &str = "alive";
+
 /// The inner run's list of what it left, for the outer run's message.
 const LEFT: &str = "left";
 
@@ -63,10 +69,16 @@ fn outer(name: &str) {
     for tool in ["unshare", "ip", "nft", "busybox"] {
         drop(program(tool));
     }
+    sweep_killed_tests();
     let home = tempfile::Builder::new()
-        .prefix("skiff-e2e-")
+        .prefix(PREFIX)
         .tempdir()
         .expect("a temporary folder");
+    // Locked before it has the name by which a sweep looks for it.
+    let new = home.path().join("new");
+    let lock = fs::File::create(&new).expect("a file in a new folder");
+    lock.file().lock().expect("the lock of a new file");
+    fs::rename(new, home.path().join(ALIVE)).expect("a file in a new folder");
     let this = std::env::current_exe().expect("the path of this test program");
     let status = Command::new("unshare")
         .args([
@@ -91,6 +103,27 @@ fn outer(name: &str) {
     }
     assert!(status.success(), "`{name}` failed, see above ({status})");
     assert!(ran, "the inner run did not find the test `{name}`");
+}
+
+/// Removes what tests left that were killed, by a time limit or a Ctrl-C:
+/// control groups and folders. Their lock is free.
+fn sweep_killed_tests() {
+    let Ok(entries) = fs::read_dir(std::env::temp_dir()) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
+            continue;
+        }
+        let free =
+            fs::File::open(path.join(ALIVE)).is_ok_and(|lock| lock.file().try_lock().is_ok());
+        if free {
+            leaks::sweep_cgroups(&path.join("data"));
+            // A folder that a neighbour sweeps at the same time is gone anyway.
+            fs::remove_dir_all(&path).ok();
+        }
+    }
 }
 
 fn inner<F: FnOnce(&Sandbox)>(home: &Path, body: F) {

@@ -174,5 +174,9 @@ fn stays(path: &Path) -> bool {
     let cached = path
         .parent()
         .is_some_and(|folder| folder.ends_with("seccomp"));
-    ["lock", ".lock", ".locks", ".complete"].contains(&name) || name.ends_with(".lock") || cached
+    ["lock", ".lock", ".locks", ".complete"].contains(&name)
+        || path
+            .extension()
+            .is_some_and(|extension| extension == "lock")
+        || cached
 }
