@@ -292,7 +292,8 @@ fn a_start_that_fails_says_why_and_leaves_nothing_running() {
 fn a_container_is_removed_only_when_it_is_at_rest_or_by_force() {
     isolated(async |bench| {
         let client = bench.client().await;
-        let record = bench.shell("web", "sleep 100");
+        let mut record = bench.shell("web", "sleep 100");
+        record.oneoff = true;
         let id = client.run(&record).await;
         let remove = |force| Request::Remove {
             id: id.clone(),
@@ -306,6 +307,7 @@ fn a_container_is_removed_only_when_it_is_at_rest_or_by_force() {
         );
         // Its name is taken meanwhile.
         let mut other = bench.shell("web", "true");
+        other.oneoff = true;
         other.name.clone_from(&record.name);
         let error = client
             .call(Request::Create(Box::new(other.clone())), &[])
@@ -319,6 +321,20 @@ fn a_container_is_removed_only_when_it_is_at_rest_or_by_force() {
         assert!(bench.view(&id).is_none());
         assert!(!bench.layout.container("bench", &id).exists());
         client.create(&other).await;
+    });
+}
+
+#[test]
+fn a_services_new_container_takes_the_place_of_one_that_a_dead_command_left() {
+    isolated(async |bench| {
+        let client = bench.client().await;
+        let left = bench.shell("web", "sleep 100");
+        client.run(&left).await;
+        let next = bench.shell("web", "sleep 100");
+        assert_eq!(left.name, next.name);
+        client.run(&next).await;
+        assert!(bench.view(&left.id).is_none());
+        assert_eq!(bench.view(&next.id).unwrap().state, RunState::Running);
     });
 }
 

@@ -1,9 +1,13 @@
 //! One container's actor: it alone changes the container. Requests, the end of
 //! the process, timers and probes arrive here as events of [`machine`]; what
-//! the machine says is to be done is done here.
+//! the machine says is to be done is done here: `requests` come in, `endings`
+//! end runs, `traces` are what is written down and told.
 
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+mod endings;
+mod requests;
+mod traces;
+
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,14 +19,13 @@ use tokio::time::Instant;
 
 use super::exec::Target;
 use super::machine::{Effect, Event, Refusal, State};
-use super::records::{self, Notes};
-use super::run::{Run, take_down};
+use super::records::Notes;
+use super::run::Run;
 use super::status::Status;
-use super::{Busy, Shared, failure, health, launch, remove, restart, streams};
+use super::{Busy, Shared, failure, health, launch};
 use crate::engine::cgroup::{CgroupError, Group};
-use crate::engine::process::has_ended;
 use crate::supervise::keeper::Ended;
-use crate::supervise::record::{ContainerRecord, ExitRecord, Health, RunRecord};
+use crate::supervise::record::{ContainerRecord, Health, RunRecord};
 use crate::supervise::wire::{ChangeKind, Failure, Reply};
 
 /// The answer to a request.
@@ -195,123 +198,6 @@ impl Actor {
         }
     }
 
-    async fn take(&mut self, message: Message) {
-        match message {
-            Message::Start { stdio, answer } => self.start(stdio, answer).await,
-            Message::Stop { timeout, answer } => {
-                self.timeout = timeout;
-                self.stop(Event::Stop, AtRest::Answer(answer)).await;
-            }
-            Message::Restart { timeout, answer } => {
-                self.timeout = timeout;
-                let then = AtRest::Start {
-                    stdio: None,
-                    answer,
-                };
-                self.stop(Event::Stop, then).await;
-            }
-            Message::Kill { signal, answer } => self.kill(signal, answer).await,
-            Message::Pause { answer } => self.simple(Event::Pause, answer).await,
-            Message::Unpause { answer } => self.simple(Event::Unpause, answer).await,
-            Message::Remove {
-                force,
-                volumes,
-                answer,
-            } => {
-                self.remove(force, volumes, answer).await;
-            }
-            Message::Resize { size, answer } => {
-                // The asker may have gone, here and below.
-                answer.send(self.resize(size)).ok();
-            }
-            Message::Health {
-                run,
-                health,
-                output,
-            } => self.judge(run, health, output),
-        }
-    }
-
-    async fn start(&mut self, stdio: Option<[OwnedFd; 3]>, answer: Answer) {
-        if self.is_over() {
-            self.note(|notes| notes.stop_requested = true);
-            self.at_rest.push(AtRest::Start { stdio, answer });
-            return;
-        }
-        if matches!(self.state, State::Created | State::Exited | State::Waiting) {
-            self.stdio = stdio;
-            self.restarts = 0;
-            self.notes = Notes::default();
-        }
-        match self.event(Event::Start).await {
-            Err(failure) => drop(answer.send(Err(failure))),
-            Ok(()) if self.state == State::Running => {
-                answer.send(Ok(self.reply())).ok();
-            }
-            Ok(()) => self.started.push(answer),
-        }
-    }
-
-    /// Asks for the end; `then` is done when it has come.
-    async fn stop(&mut self, event: Event, then: AtRest) {
-        if let Err(failure) = self.event(event).await {
-            let (AtRest::Answer(answer)
-            | AtRest::Start { answer, .. }
-            | AtRest::Remove { answer, .. }) = then;
-            answer.send(Err(failure)).ok();
-            return;
-        }
-        self.at_rest.push(then);
-        if self.state.is_alive() {
-            self.note(|notes| notes.stop_requested = true);
-        } else {
-            self.rest().await;
-        }
-    }
-
-    async fn kill(&mut self, signal: i32, answer: Answer) {
-        self.signal = signal;
-        // As Docker, SIGKILL goes to all processes and is answered when they
-        // are gone.
-        let alive = self.state.has_process();
-        if self.state == State::Waiting || (alive && signal == libc::SIGKILL) {
-            self.stop(Event::Destroy, AtRest::Answer(answer)).await;
-            return;
-        }
-        // As Docker, a signal that is meant to end it ends the policy too.
-        if alive && signal == self.record.launch.stop_signal {
-            self.note(|notes| notes.stop_requested = true);
-        }
-        self.simple(Event::Signal, answer).await;
-    }
-
-    async fn remove(&mut self, force: bool, volumes: bool, answer: Answer) {
-        let then = AtRest::Remove { volumes, answer };
-        if self.is_over() {
-            self.note(|notes| notes.stop_requested = true);
-            self.at_rest.push(then);
-            return;
-        }
-        if force || !self.state.is_alive() {
-            self.stop(Event::Destroy, then).await;
-        } else if let AtRest::Remove { answer, .. } = then {
-            answer.send(Err(self.wrong_state())).ok();
-        }
-    }
-
-    /// Whether the process has ended and its exit is on its way to here: who
-    /// asks has seen that on disk and in `/proc` already.
-    fn is_over(&self) -> bool {
-        let pidfd = self.run.as_ref().and_then(|run| run.pidfd.as_ref());
-        self.state.has_process()
-            && pidfd.is_some_and(|pidfd| has_ended(pidfd.as_fd()).unwrap_or(false))
-    }
-
-    async fn simple(&mut self, event: Event, answer: Answer) {
-        let result = self.event(event).await.map(|()| Reply::Ok);
-        answer.send(result).ok();
-    }
-
     /// Feeds the machine, and does what it says.
     async fn event(&mut self, event: Event) -> Result<(), Failure> {
         let (next, effects) = self.state.next(event).map_err(|refusal| match refusal {
@@ -384,52 +270,6 @@ impl Actor {
         Ok(())
     }
 
-    async fn launched(&mut self, result: Result<Run, Failure>) {
-        match result {
-            Ok(run) => {
-                self.run = Some(run);
-                if let Err(error) = self.event(Event::Launched).await {
-                    tracing::warn!(%error, "a container was started out of turn");
-                }
-                let reply = self.reply();
-                for answer in self.started.drain(..) {
-                    answer.send(Ok(reply.clone())).ok();
-                }
-            }
-            Err(failure) => self.launch_failed(failure).await,
-        }
-    }
-
-    async fn launch_failed(&mut self, failure: Failure) {
-        self.shared.logs.finish(self.record.id.as_str()).await;
-        take_down(&self.shared, &self.record).await;
-        let code = match &failure {
-            Failure::Init { error, .. } => Some(error.exit_code),
-            _ => None,
-        };
-        let now = records::text(Timestamp::now());
-        self.write_exit(&ExitRecord {
-            code,
-            started: now.clone(),
-            finished: now,
-            oom_killed: false,
-            error: Some(failure.to_string()),
-            stopped_by_user: false,
-        });
-        self.status
-            .send_modify(|status| status.failed(failure.clone(), code));
-        self.event(Event::LaunchFailed).await.ok();
-        self.write_run();
-        self.tell(ChangeKind::Exited {
-            code,
-            will_restart: false,
-        });
-        for answer in self.started.drain(..) {
-            answer.send(Err(failure.clone())).ok();
-        }
-        self.rest().await;
-    }
-
     /// The program runs.
     fn announce(&mut self) {
         let Some(run) = &self.run else { return };
@@ -450,109 +290,6 @@ impl Actor {
         self.write_run();
         self.tell(ChangeKind::Started);
         self.probe();
-    }
-
-    /// The process ended.
-    async fn ended(&mut self, ended: Ended) {
-        let Some(run) = self.run.take() else { return };
-        self.grace_over = None;
-        self.stop_probing();
-        let key = self.record.id.as_str();
-        self.shared.logs.finish(key).await;
-        let finished = records::time(ended.at).max(run.started);
-        let lasted = Duration::try_from(finished.duration_since(run.started)).unwrap_or_default();
-        let stopped = self.notes.stop_requested || self.state == State::Stopping;
-        let restart = !stopped
-            && restart::wants_restart(self.record.launch.restart, ended.code, self.restarts);
-        let Ok((next, _)) = self.state.next(Event::Ended { restart }) else {
-            return;
-        };
-        let again = next == State::Waiting;
-        self.write_exit(&ExitRecord {
-            code: ended.code,
-            started: records::text(run.started),
-            finished: records::text(finished),
-            oom_killed: run.group.oom_kills().is_ok_and(|count| count > 0),
-            error: None,
-            stopped_by_user: stopped,
-        });
-        let pause = restart::next_pause(self.notes.pause, lasted);
-        self.shared.link.acknowledge(key);
-        if again {
-            self.restarts += 1;
-            self.notes.pause = Some(pause);
-        }
-        self.state = next;
-        self.write_run();
-        self.status.send_modify(|status| status.ended(ended.code));
-        self.show();
-        self.tell(ChangeKind::Exited {
-            code: ended.code,
-            will_restart: again,
-        });
-        self.answer_stops();
-        // Told first: nobody waits for the teardown but the next start.
-        drop(run);
-        take_down(&self.shared, &self.record).await;
-        if again {
-            self.arm_backoff();
-            self.note(|_| ());
-        } else {
-            self.rest().await;
-        }
-    }
-
-    /// Answers those who waited for nothing but the end.
-    fn answer_stops(&mut self) {
-        if self.state.is_alive() {
-            return;
-        }
-        for then in std::mem::take(&mut self.at_rest) {
-            match then {
-                AtRest::Answer(answer) => drop(answer.send(Ok(Reply::Ok))),
-                other => self.at_rest.push(other),
-            }
-        }
-    }
-
-    /// The container is at rest: does what was put off until now.
-    async fn rest(&mut self) {
-        self.answer_stops();
-        for then in std::mem::take(&mut self.at_rest) {
-            match then {
-                AtRest::Answer(answer) => drop(answer.send(Ok(Reply::Ok))),
-                AtRest::Start { stdio, answer } => self.start(stdio, answer).await,
-                AtRest::Remove { volumes, answer } => {
-                    let result = self.discard(volumes).await;
-                    answer.send(result.map(|()| Reply::Ok)).ok();
-                }
-            }
-        }
-        if self.state == State::Exited
-            && self.record.launch.auto_remove
-            && let Err(error) = self.discard(true).await
-        {
-            tracing::warn!(%error, name = self.record.name, "cannot remove a container");
-        }
-        if !self.state.is_alive() {
-            self.busy = None;
-        }
-    }
-
-    async fn discard(&mut self, volumes: bool) -> Result<(), Failure> {
-        if self.state == State::Removed {
-            return Ok(());
-        }
-        self.event(Event::Remove).await?;
-        let (shared, record) = (Arc::clone(&self.shared), Arc::clone(&self.record));
-        tokio::task::spawn_blocking(move || {
-            remove::discard(shared.host.layout(), &record, volumes)
-        })
-        .await
-        .map_err(|error| failure::other(&error))??;
-        self.shared.forget(&self.record.id);
-        self.tell(ChangeKind::Removed);
-        Ok(())
     }
 
     /// A new verdict about the present run.
@@ -633,22 +370,6 @@ impl Actor {
         }
     }
 
-    fn resize(&self, size: (u16, u16)) -> Result<Reply, Failure> {
-        let key = streams::master_key(self.record.id.as_str());
-        let master = self.shared.link.held(&key).ok_or_else(|| {
-            failure::text(format!("container `{}` has no terminal", self.record.name))
-        })?;
-        let size = rustix::termios::Winsize {
-            ws_col: size.0,
-            ws_row: size.1,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
-        rustix::termios::tcsetwinsize(&master, size)
-            .map_err(|errno| failure::other(&io::Error::from(errno)))?;
-        Ok(Reply::Ok)
-    }
-
     async fn group(
         &self,
         act: impl FnOnce(&Group) -> Result<(), CgroupError> + Send + 'static,
@@ -658,103 +379,6 @@ impl Actor {
             .await
             .map_err(|error| failure::other(&error))?
             .map_err(|error| failure::other(&error))
-    }
-
-    fn wrong_state(&self) -> Failure {
-        Failure::State {
-            name: self.record.name.clone(),
-            state: self.word().to_owned(),
-        }
-    }
-
-    fn word(&self) -> &'static str {
-        match self.state {
-            State::Created => "created and not running",
-            State::Starting => "starting",
-            State::Aborting | State::Stopping => "stopping",
-            State::Running => "running",
-            State::Paused => "paused",
-            State::Waiting => "restarting",
-            State::Exited => "not running",
-            State::Removed => "removed",
-        }
-    }
-
-    fn reply(&self) -> Reply {
-        match &self.last {
-            Some(record) => Reply::Container(Box::new(record.clone())),
-            None => Reply::Ok,
-        }
-    }
-
-    fn show(&self) {
-        self.status.send_if_modified(|status| {
-            let changed = status.state != self.state;
-            status.state = self.state;
-            changed
-        });
-    }
-
-    fn tell(&self, kind: ChangeKind) {
-        self.shared.tell(&self.record, kind);
-    }
-
-    fn note(&mut self, change: impl FnOnce(&mut Notes)) {
-        change(&mut self.notes);
-        self.warn(
-            self.shared
-                .records
-                .write_notes(&self.record.id, &self.notes),
-        );
-    }
-
-    fn write_exit(&self, exit: &ExitRecord) {
-        self.warn(self.shared.records.write_exit(&self.record.id, exit));
-    }
-
-    fn write_run(&mut self) {
-        let mut record = self.last.take().unwrap_or_else(|| RunRecord {
-            boot_id: self.shared.boot_id.clone(),
-            state: self.state.public(),
-            pid: 0,
-            start_time: 0,
-            started: String::new(),
-            health: None,
-            restarts: 0,
-            endpoints: Vec::new(),
-            ports: Vec::new(),
-            cgroup: String::new(),
-        });
-        record.boot_id.clone_from(&self.shared.boot_id);
-        record.state = self.state.public();
-        record.restarts = self.restarts;
-        record.health = self
-            .status
-            .borrow()
-            .health
-            .filter(|_| self.state.has_process());
-        if let Some(run) = &self.run {
-            record.pid = run.pid;
-            record.start_time = run.start_time;
-            record.started = records::text(run.started);
-            record.endpoints.clone_from(&run.endpoints);
-            record.ports.clone_from(&run.ports);
-            run.group.path().clone_into(&mut record.cgroup);
-        } else {
-            record.pid = 0;
-            record.start_time = 0;
-            record.endpoints.clear();
-            record.ports.clear();
-        }
-        self.warn(self.shared.records.write_run(&self.record.id, &record));
-        self.last = Some(record);
-    }
-
-    /// A record that cannot be written (a full disk) must not end a container.
-    fn warn(&self, result: io::Result<()>) {
-        if let Err(error) = result {
-            tracing::warn!(%error, name = self.record.name, "cannot write a record");
-        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use tokio::net::UnixStream;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::oneshot;
@@ -54,16 +55,24 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: UnixStream, busy: Busy) {
     if frame::send(&stream, &hello, &[]).await.is_err() {
         return;
     }
-    loop {
-        let result = match frame::receive(&stream).await {
-            Ok(Some(call)) => answer(&shared, &stream, call).await,
-            Ok(None) | Err(_) => return,
-        };
-        if result.is_err() {
-            // The client has gone; what it asked for goes on.
+    while let Ok(Some(call)) = frame::receive(&stream).await {
+        // What a client asked for with its last breath is not begun any more:
+        // the next command has looked around already.
+        if has_hung_up(&stream) || answer(&shared, &stream, call).await.is_err() {
             return;
         }
     }
+}
+
+/// Whether the client is gone, however much of its is still to be read.
+fn has_hung_up(stream: &UnixStream) -> bool {
+    let fd = stream.as_fd();
+    let mut poll = [PollFd::from_borrowed_fd(fd, PollFlags::RDHUP)];
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    rustix::event::poll(&mut poll, Some(&now)).is_ok_and(|ready| ready > 0)
 }
 
 /// Root, and whoever this process runs as.

@@ -57,6 +57,9 @@ pub(super) async fn create(
             record.version
         )));
     }
+    // One after the other where they are for the same name.
+    let turn = shared.turn(&record.name);
+    let _turn = turn.lock().await;
     if shared.status(&record.id).is_ok() {
         return Ok(Reply::Ok);
     }
@@ -70,20 +73,27 @@ pub(super) async fn create(
     Ok(Reply::Ok)
 }
 
-/// Removes a container of this project that has the new one's name and was
-/// never started: a command that was killed left it.
+/// Removes a service's container of this project that has the new one's name.
+/// Whoever creates has the project to itself and would have removed it, had it
+/// been there when it looked: a command that was killed asked for it. One-offs
+/// have names that people give, and keep them.
 async fn make_way(shared: &Arc<Shared>, record: &ContainerRecord) {
-    let Some(id) = shared.never_started(&record.name) else {
+    let Some(old) = shared.named(&record.name) else {
         return;
     };
+    if old.oneoff || record.oneoff {
+        return;
+    }
+    let kept = |name: &str| record.launch.volumes.iter().any(|own| own.name == name);
+    let volumes = !old.launch.volumes.iter().any(|one| kept(&one.name));
     let (answer, wait) = oneshot::channel();
     let message = Message::Remove {
-        force: false,
-        volumes: true,
+        force: true,
+        volumes,
         answer,
     };
-    if shared.send(&id, message) {
-        // Where it was started meanwhile, its name is taken.
+    if shared.send(&old.id, message) {
+        // Where it fails, the name is still taken, and that is told.
         wait.await.ok();
     }
 }

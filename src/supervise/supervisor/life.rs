@@ -140,6 +140,7 @@ async fn begin(identity: &Identity, socket: OwnedFd) -> io::Result<(Arc<Shared>,
         changes: broadcast::Sender::new(CHANGES_BEHIND),
         upgrade: watch::Sender::new(None),
         containers: Mutex::default(),
+        turns: Mutex::default(),
     });
     adopt::all(&shared, inheritance).await?;
     let listener = listen(&layout.control_socket(&identity.project))?;

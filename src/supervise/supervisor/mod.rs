@@ -84,6 +84,7 @@ struct Shared {
     changes: broadcast::Sender<Change>,
     upgrade: watch::Sender<Option<Arc<OwnedFd>>>,
     containers: Mutex<BTreeMap<ContainerId, Handle>>,
+    turns: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 /// One container's actor, from outside.
@@ -141,14 +142,20 @@ impl Shared {
         tokio::spawn(actor.live(inbox));
     }
 
-    /// A container of this name that was created and nothing more.
-    fn never_started(&self, name: &str) -> Option<ContainerId> {
+    /// The container of this name.
+    fn named(&self, name: &str) -> Option<Arc<ContainerRecord>> {
         self.containers()
-            .iter()
-            .find(|(_, handle)| {
-                handle.record.name == name && handle.status.borrow().state == State::Created
-            })
-            .map(|(id, _)| id.clone())
+            .values()
+            .find(|handle| handle.record.name == name)
+            .map(|handle| Arc::clone(&handle.record))
+    }
+
+    /// What those who create a container of this name take turns with.
+    fn turn(&self, name: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nobody else has those that are held here only.
+        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        Arc::clone(turns.entry(name.to_owned()).or_default())
     }
 
     /// Drops a container that was removed.
