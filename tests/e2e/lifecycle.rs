@@ -10,7 +10,7 @@ const THREE: &str = r#"
 services:
   web:
     image: test/busybox
-    command: ["sh", "-c", "echo hello; echo trouble >&2; trap 'echo bye; exit 0' TERM; sleep 1000 & wait"]
+    command: ["sh", "-c", "trap 'echo bye; exit 0' TERM; echo hello; echo trouble >&2; sleep 1000 & wait"]
     depends_on: [db]
   db:
     image: test/busybox
@@ -167,6 +167,10 @@ fn stop_start_restart_and_kill_act_on_the_named_services() {
         sandbox.load_busybox();
         let project = sandbox.project("three", THREE);
         project.up().whatever();
+        // A shell that has not set its trap yet, and is process 1, ignores TERM.
+        let mut logs = project.skiff(["logs", "-f", "web"]).spawn();
+        logs.wait_line("hello");
+        drop(logs);
         project
             .skiff(["stop", "web"])
             .run()

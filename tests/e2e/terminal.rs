@@ -27,7 +27,11 @@ fn exec_has_a_terminal_when_the_caller_has_one() {
         assert!(text.contains("24 80"), "the caller's size\n{text}");
         assert!(text.contains("xterm"), "{text}");
         // Ctrl-C goes to the program inside, not to skiff.
-        terminal.types("trap 'echo inter\"\"rupted' INT; echo go\"\"ing; sleep 1000\r");
+        // It may come between two commands or during one: a shell with a trap
+        // waits for the end of the one that runs, so each is short.
+        terminal.types(
+            "trap 'echo inter\"\"rupted; stop=1' INT; echo go\"\"ing; until [ \"$stop\" ]; do sleep 0.1; done\r",
+        );
         terminal.wait_text("going");
         terminal.types("\u{3}");
         terminal.wait_text("interrupted");
