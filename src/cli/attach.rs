@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use crate::reconcile::{Member, Watcher};
 use crate::state::Layout;
 use crate::state::atomic::read_json;
+use crate::supervise::inspect;
 use crate::supervise::logs::Stream;
 use crate::supervise::logs::reader::{LogItem, LogLine, LogReader, LogSource, ReadOptions};
 use crate::supervise::record::ExitRecord;
@@ -125,6 +126,19 @@ impl<'a> Screen<'a> {
         self.followed.push(member);
         self.live += 1;
         Ok(())
+    }
+
+    /// Follows a container that runs already, and that the plan leaves as it is.
+    ///
+    /// # Errors
+    /// Its records or its log cannot be read.
+    pub fn follow_running(&mut self, member: Member) -> io::Result<()> {
+        let boot_id = inspect::boot_id()?;
+        let view = inspect::container(self.layout, self.project, &member.id, &boot_id)?;
+        match view {
+            Some(view) if view.is_live() => self.follow(member),
+            _ => Ok(()),
+        }
     }
 
     /// Whether a followed container may still write.

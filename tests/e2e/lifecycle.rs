@@ -330,3 +330,22 @@ fn replicas_are_started_and_the_surplus_goes() {
         project.down();
     });
 }
+
+#[test]
+fn attached_up_follows_what_runs_already() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let project = sandbox.project("three", THREE);
+        project.up().whatever();
+        let mut logs = project.skiff(["logs", "-f", "web"]).spawn();
+        logs.wait_line("hello");
+        drop(logs);
+        let mut up = project.skiff(["up"]).spawn();
+        up.wait_line("job-1 exited with code 3");
+        project.sh("web", "echo still here >/proc/1/fd/1");
+        up.wait_line("web-1  | still here");
+        up.signal(Signal::INT);
+        let _transcript = up.finish().ends_with(130);
+        project.down();
+    });
+}

@@ -287,6 +287,9 @@ impl Attached<'_> {
                     .filter(|member| self.up.is_shown(&member.service))
                     .collect();
                 self.screen.announce(&shown)?;
+                for member in shown {
+                    self.screen.follow_running(member)?;
+                }
             }
             News::Started(member) if self.up.is_shown(&member.service) => {
                 self.screen.follow(member)?;
