@@ -41,8 +41,7 @@ pub struct LaunchFds {
     pub stdio: Option<[OwnedFd; 3]>,
     /// Network namespace to join; absent: the keeper's (or, for an exec, the target's).
     pub netns: Option<OwnedFd>,
-    /// cgroup v2: one directory, for `CLONE_INTO_CGROUP`. v1 and hybrid: any
-    /// number of `cgroup.procs` files that the child writes `0` to.
+    /// Its control groups.
     pub cgroup: CgroupFds,
     /// Compiled seccomp filter (an array of `struct sock_filter`) as a memfd.
     pub filter: Option<OwnedFd>,
@@ -53,13 +52,19 @@ pub struct LaunchFds {
     pub pid: PidNamespace,
 }
 
-/// How a child enters its control group.
-#[derive(Debug)]
-pub enum CgroupFds {
-    /// A cgroup v2 directory.
-    V2(OwnedFd),
-    /// `cgroup.procs` files.
-    Procs(Vec<OwnedFd>),
+/// How a child enters its control groups: the way that stops nobody.
+///
+/// A write to `cgroup.procs` takes a lock that every fork, exec and exit on the
+/// machine shares, and waits until all processors have noticed: 10 ms and more,
+/// each time. Being born in a group takes no such lock, nor does a thread that
+/// moves only itself.
+#[derive(Debug, Default)]
+pub struct CgroupFds {
+    /// A directory of the unified hierarchy, for `CLONE_INTO_CGROUP`.
+    pub unified: Option<OwnedFd>,
+    /// `tasks` files of version 1 hierarchies, which the child, a single
+    /// thread, writes `0` to.
+    pub tasks: Vec<OwnedFd>,
 }
 
 /// The pid namespace of a new container.
@@ -103,10 +108,10 @@ pub struct Shape {
     pub stdio: bool,
     /// Then a network namespace.
     pub netns: bool,
-    /// Then a cgroup v2 directory.
-    pub cgroup_v2: bool,
-    /// Or so many `cgroup.procs` files.
-    pub cgroup_procs: u8,
+    /// Then a directory of the unified hierarchy.
+    pub cgroup_unified: bool,
+    /// Then so many `tasks` files.
+    pub cgroup_tasks: u8,
     /// Then a filter.
     pub filter: bool,
     /// Then the target.
@@ -120,8 +125,8 @@ impl Shape {
     pub fn count(&self) -> usize {
         2 + 3 * usize::from(self.stdio)
             + usize::from(self.netns)
-            + usize::from(self.cgroup_v2)
-            + usize::from(self.cgroup_procs)
+            + usize::from(self.cgroup_unified)
+            + usize::from(self.cgroup_tasks)
             + usize::from(self.filter)
             + usize::from(self.target)
     }
@@ -130,19 +135,11 @@ impl Shape {
 impl LaunchFds {
     /// The plain list, in the order of [`Shape`]'s fields.
     pub fn into_list(self) -> (Shape, Vec<OwnedFd>) {
-        let (cgroup_v2, cgroup) = match self.cgroup {
-            CgroupFds::V2(directory) => (true, vec![directory]),
-            CgroupFds::Procs(files) => (false, files),
-        };
         let shape = Shape {
             stdio: self.stdio.is_some(),
             netns: self.netns.is_some(),
-            cgroup_v2,
-            cgroup_procs: if cgroup_v2 {
-                0
-            } else {
-                u8::try_from(cgroup.len()).unwrap_or(u8::MAX)
-            },
+            cgroup_unified: self.cgroup.unified.is_some(),
+            cgroup_tasks: u8::try_from(self.cgroup.tasks.len()).unwrap_or(u8::MAX),
             filter: self.filter.is_some(),
             target: self.target.is_some(),
             pid: self.pid,
@@ -151,7 +148,8 @@ impl LaunchFds {
             .into_iter()
             .chain(self.stdio.into_iter().flatten())
             .chain(self.netns)
-            .chain(cgroup)
+            .chain(self.cgroup.unified)
+            .chain(self.cgroup.tasks)
             .chain(self.filter)
             .chain(self.target)
             .collect();
@@ -181,9 +179,9 @@ impl LaunchFds {
             _ => None,
         };
         let netns = take(shape.netns);
-        let cgroup = match take(shape.cgroup_v2) {
-            Some(directory) => CgroupFds::V2(directory),
-            None => CgroupFds::Procs((0..shape.cgroup_procs).filter_map(|_| take(true)).collect()),
+        let cgroup = CgroupFds {
+            unified: take(shape.cgroup_unified),
+            tasks: (0..shape.cgroup_tasks).filter_map(|_| take(true)).collect(),
         };
         Ok(Self {
             spec,
@@ -198,15 +196,12 @@ impl LaunchFds {
     }
 
     fn all(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        let cgroup = match &self.cgroup {
-            CgroupFds::V2(directory) => std::slice::from_ref(directory),
-            CgroupFds::Procs(files) => files.as_slice(),
-        };
         [&self.spec, &self.sync]
             .into_iter()
             .chain(self.stdio.iter().flatten())
             .chain(&self.netns)
-            .chain(cgroup)
+            .chain(&self.cgroup.unified)
+            .chain(&self.cgroup.tasks)
             .chain(&self.filter)
             .chain(&self.target)
             .map(AsFd::as_fd)
@@ -297,15 +292,10 @@ fn spawn(
     new_pid: bool,
     run: fn(&LaunchFds) -> i32,
 ) -> Result<Spawned, LaunchError> {
-    let cgroup = match &fds.cgroup {
-        CgroupFds::V2(directory) => {
-            if is_frozen(directory.as_fd()) {
-                return Err(LaunchError::Frozen);
-            }
-            Some(directory.as_fd())
-        }
-        CgroupFds::Procs(_) => None,
-    };
+    let cgroup = fds.cgroup.unified.as_ref().map(AsFd::as_fd);
+    if cgroup.is_some_and(is_frozen) {
+        return Err(LaunchError::Frozen);
+    }
     match sys::clone_process(CloneFlags { new_pid, cgroup }).map_err(LaunchError::Clone)? {
         Cloned::Parent { pid, pidfd } => Ok(Spawned { pid, pidfd }),
         Cloned::Child => sys::exit_now(run(fds)),
@@ -414,8 +404,8 @@ mod tests {
             let shape = Shape {
                 stdio: has(0),
                 netns: has(1),
-                cgroup_v2: has(2),
-                cgroup_procs: if has(2) { 0 } else { 3 * u8::from(has(3)) },
+                cgroup_unified: has(2),
+                cgroup_tasks: 3 * u8::from(has(3)),
                 filter: has(4),
                 target: has(5),
                 pid: PidNamespace::Host,
@@ -434,8 +424,8 @@ mod tests {
         let shape = Shape {
             stdio: true,
             netns: false,
-            cgroup_v2: false,
-            cgroup_procs: 0,
+            cgroup_unified: false,
+            cgroup_tasks: 0,
             filter: false,
             target: false,
             pid: PidNamespace::New,

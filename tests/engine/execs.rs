@@ -100,7 +100,7 @@ fn exec_in_an_ended_container_is_refused() {
             sync: skiff::engine::prepare::sync_pair().unwrap().1,
             stdio: None,
             netns: None,
-            cgroup: skiff::engine::launch::CgroupFds::Procs(Vec::new()),
+            cgroup: skiff::engine::launch::CgroupFds::default(),
             filter: None,
             target: Some(pidfd),
             pid: skiff::engine::launch::PidNamespace::New,

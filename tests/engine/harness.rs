@@ -177,11 +177,17 @@ pub(crate) enum Cgroup {
 impl Cgroup {
     fn open(&self) -> CgroupFds {
         match self {
-            Self::V2(folder) => CgroupFds::V2(File::open(folder).unwrap().into()),
+            Self::V2(folder) => CgroupFds {
+                unified: Some(File::open(folder).unwrap().into()),
+                tasks: Vec::new(),
+            },
             Self::V1(folder) => {
-                let procs = folder.join("cgroup.procs");
-                let file = File::options().write(true).open(procs).unwrap();
-                CgroupFds::Procs(vec![file.into()])
+                let tasks = folder.join("tasks");
+                let file = File::options().write(true).open(tasks).unwrap();
+                CgroupFds {
+                    unified: None,
+                    tasks: vec![file.into()],
+                }
             }
         }
     }
@@ -350,7 +356,7 @@ impl Machine {
             cgroup: self
                 .cgroup
                 .as_ref()
-                .map_or_else(|| CgroupFds::Procs(Vec::new()), Cgroup::open),
+                .map_or_else(CgroupFds::default, Cgroup::open),
             filter: filter.map(|bytes| sealed_memfd("filter", bytes).unwrap()),
             target,
             pid: self.pid,

@@ -1,9 +1,11 @@
 //! Reading and writing the small files of a group.
 
 use std::io::{self, Read};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use fs_err as fs;
+use rustix::fs::{Mode, OFlags};
 
 use super::error::CgroupError;
 
@@ -18,11 +20,7 @@ pub(super) fn write(path: &Path, value: &str) -> Result<(), CgroupError> {
 
 /// As [`write()`], with the bare errno.
 pub(super) fn write_raw(path: &Path, value: &str) -> io::Result<()> {
-    let fd = rustix::fs::open(
-        path,
-        rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::CLOEXEC,
-        rustix::fs::Mode::empty(),
-    )?;
+    let fd = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
     loop {
         match rustix::io::write(&fd, value.as_bytes()) {
             Ok(_) => return Ok(()),
@@ -30,6 +28,25 @@ pub(super) fn write_raw(path: &Path, value: &str) -> io::Result<()> {
             Err(errno) => return Err(errno.into()),
         }
     }
+}
+
+/// A group's folder, for `CLONE_INTO_CGROUP` (Linux 5.7) and for programs.
+pub(super) fn open_folder(path: &Path) -> Result<OwnedFd, CgroupError> {
+    open(path, OFlags::RDONLY | OFlags::DIRECTORY)
+}
+
+/// A file of a group, for writing.
+pub(super) fn open_to_write(path: &Path) -> Result<OwnedFd, CgroupError> {
+    open(path, OFlags::WRONLY)
+}
+
+fn open(path: &Path, flags: OFlags) -> Result<OwnedFd, CgroupError> {
+    rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty()).map_err(|errno| {
+        CgroupError::Read {
+            path: path.to_owned(),
+            source: errno.into(),
+        }
+    })
 }
 
 /// Reads a whole file.

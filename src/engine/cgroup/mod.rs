@@ -166,19 +166,39 @@ impl Host {
         }
     }
 
-    /// Makes a group without limits in every hierarchy, named ones included,
-    /// and moves the calling process there: keeper and supervisor leave the
-    /// session of whoever typed `up` with it.
+    /// Makes a group without limits in every hierarchy, named ones included:
+    /// for keeper and supervisor, which leave the session of whoever typed `up`
+    /// with it.
     ///
     /// # Errors
-    /// The group cannot be made or entered.
-    pub fn create_leaf_for_self(&self, path: &str) -> Result<Group, CgroupError> {
+    /// The group cannot be made.
+    pub fn create_leaf(&self, path: &str) -> Result<CgroupFds, CgroupError> {
         let leaf = self.open(path);
         match &*self.backend {
-            Backend::V1(v1) => v1.enter_everywhere(&leaf.path)?,
-            Backend::V2(v2) => v2.enter(&leaf.path)?,
+            Backend::V1(v1) => v1.make_everywhere(&leaf.path),
+            Backend::V2(v2) => {
+                v2.make(&leaf.path)?;
+                leaf.enter_fds()
+            }
         }
-        Ok(leaf)
+    }
+
+    /// Moves the calling process, which has one thread, to the root of every
+    /// hierarchy, so that the group it was in can be removed.
+    ///
+    /// # Errors
+    /// A root cannot be entered.
+    pub fn leave(&self) -> Result<(), CgroupError> {
+        for root in self.all_roots() {
+            let tasks = root.join("tasks");
+            let file = if tasks.exists() {
+                tasks
+            } else {
+                root.join("cgroup.procs")
+            };
+            files::write(&file, "0")?;
+        }
+        Ok(())
     }
 
     /// Removes the group at this path with everything below it, in every
@@ -250,8 +270,11 @@ impl Group {
     /// A file of it cannot be opened.
     pub fn enter_fds(&self) -> Result<CgroupFds, CgroupError> {
         match &*self.host.backend {
-            Backend::V1(v1) => Ok(CgroupFds::Procs(v1.open_procs(&self.path)?)),
-            Backend::V2(v2) => Ok(CgroupFds::V2(v2.open_folder(&self.path)?)),
+            Backend::V1(v1) => v1.enter_fds(&self.path),
+            Backend::V2(v2) => Ok(CgroupFds {
+                unified: Some(files::open_folder(&v2.folder(&self.path))?),
+                tasks: Vec::new(),
+            }),
         }
     }
 
@@ -372,7 +395,9 @@ impl Group {
                 let folder = v1.folder(Controller::Devices, &self.path);
                 devices::write_v1(&folder.ok_or(NO_DEVICES)?, &rules)
             }
-            Backend::V2(v2) => devices::attach_v2(&v2.open_folder(&self.path)?, &rules),
+            Backend::V2(v2) => {
+                devices::attach_v2(&files::open_folder(&v2.folder(&self.path))?, &rules)
+            }
         }
     }
 

@@ -4,16 +4,15 @@
 //! tells when a group is empty.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use rustix::fs::{Mode, OFlags};
 
 use super::error::CgroupError;
 use super::files;
 use super::mounts::{Controller, Mounts, V1Mount};
 use super::tasks::Tasks;
+use crate::engine::launch::CgroupFds;
 
 /// A parent made and removed by others in between: this many tries.
 const MAKE_TRIES: u32 = 20;
@@ -109,32 +108,37 @@ impl Hierarchies {
         Ok(())
     }
 
-    /// Files that a new process writes `0` to.
-    pub(super) fn open_procs(&self, path: &str) -> Result<Vec<OwnedFd>, CgroupError> {
-        self.roots()
-            .into_iter()
-            .map(|root| {
-                let file = root.join(path).join("cgroup.procs");
-                rustix::fs::open(&file, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).map_err(
-                    |errno| CgroupError::Read {
-                        path: file,
-                        source: errno.into(),
-                    },
-                )
-            })
-            .collect()
+    /// What a container's process needs to enter the group.
+    pub(super) fn enter_fds(&self, path: &str) -> Result<CgroupFds, CgroupError> {
+        let used = self.used.iter().map(|mount| mount.root.as_path());
+        self.open_all(used, path)
     }
 
-    /// Makes the group everywhere and moves the calling process there.
-    pub(super) fn enter_everywhere(&self, path: &str) -> Result<(), CgroupError> {
+    /// Makes the group in every hierarchy, and opens what a process needs to
+    /// enter all of them.
+    pub(super) fn make_everywhere(&self, path: &str) -> Result<CgroupFds, CgroupError> {
         self.make(path)?;
         for root in &self.others {
             make_below(root, path, false)?;
         }
-        for root in self.all_roots() {
-            files::write(&root.join(path).join("cgroup.procs"), "0")?;
-        }
-        Ok(())
+        let used = self.used.iter().map(|mount| mount.root.as_path());
+        self.open_all(used.chain(self.others.iter().map(PathBuf::as_path)), path)
+    }
+
+    fn open_all<'a>(
+        &self,
+        v1_roots: impl Iterator<Item = &'a Path>,
+        path: &str,
+    ) -> Result<CgroupFds, CgroupError> {
+        let unified = self.unified.as_ref();
+        Ok(CgroupFds {
+            unified: unified
+                .map(|root| files::open_folder(&root.join(path)))
+                .transpose()?,
+            tasks: v1_roots
+                .map(|root| files::open_to_write(&root.join(path).join("tasks")))
+                .collect::<Result<_, _>>()?,
+        })
     }
 }
 

@@ -5,11 +5,9 @@
 //! process itself (but the root may).
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use rustix::fs::{Mode, OFlags};
 
 use super::error::CgroupError;
 use super::files;
@@ -64,16 +62,6 @@ impl Hierarchy {
         self.root.join(path)
     }
 
-    /// The folder, for `CLONE_INTO_CGROUP` (Linux 5.7) and for programs.
-    pub(super) fn open_folder(&self, path: &str) -> Result<OwnedFd, CgroupError> {
-        let folder = self.folder(path);
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        rustix::fs::open(&folder, flags, Mode::empty()).map_err(|errno| CgroupError::Read {
-            path: folder,
-            source: errno.into(),
-        })
-    }
-
     /// Makes a group that has all controllers of the host.
     pub(super) fn make(&self, path: &str) -> Result<(), CgroupError> {
         for _ in 0..MAKE_TRIES {
@@ -87,12 +75,6 @@ impl Hierarchy {
             path: self.folder(path),
             source: io::ErrorKind::NotFound.into(),
         })
-    }
-
-    /// Makes the group and moves the calling process there.
-    pub(super) fn enter(&self, path: &str) -> Result<(), CgroupError> {
-        self.make(path)?;
-        files::write(&self.folder(path).join("cgroup.procs"), "0")
     }
 
     fn try_make(&self, path: &str) -> Result<(), CgroupError> {

@@ -12,24 +12,19 @@ use super::error::{Step, StepResult, plain};
 use crate::engine::launch::{CgroupFds, LaunchFds};
 use crate::engine::sys::helpers;
 
-/// v1: writes `0`, which is the writer, to each `cgroup.procs`. On v2 the
-/// child was born in its group.
+/// Writes `0`, which is the writer, to each `tasks`. In the unified hierarchy
+/// the child was born in its group.
 pub(super) fn enter_cgroups(cgroup: &CgroupFds) -> StepResult<()> {
-    if let CgroupFds::Procs(files) = cgroup {
-        for file in files {
-            rustix::io::write(file, b"0").doing("enter the control group")?;
-        }
+    for file in &cgroup.tasks {
+        rustix::io::write(file, b"0").doing("enter the control group")?;
     }
     Ok(())
 }
 
 /// A process that enters a frozen group of v1 would stop there, between clone
-/// and exec. (On v2 the keeper looks before it clones.)
+/// and exec. (In the unified hierarchy the keeper looks before it clones.)
 pub(super) fn refuse_frozen(cgroup: &CgroupFds) -> StepResult<()> {
-    let CgroupFds::Procs(files) = cgroup else {
-        return Ok(());
-    };
-    for file in files {
+    for file in &cgroup.tasks {
         let path = fs::read_link(helpers::descriptor_path(file.as_fd()))
             .doing("look at the control group")?;
         // Only the freezer's hierarchy has such a file.

@@ -16,6 +16,6 @@ mod raw;
 pub use pidfd::pidfd_exit_status;
 pub(crate) use raw::{CloneFlags, Cloned, clone_process};
 pub use raw::{
-    Forked, MountChange, close_on_exec_from, close_range, exit_now, fork_single_threaded,
-    join_new_session_keyring, mount_setattr, reset_scheduling, reset_signals, set_seccomp_filter,
+    MountChange, close_on_exec_from, close_range, exit_now, join_new_session_keyring,
+    mount_setattr, reset_scheduling, reset_signals, set_seccomp_filter,
 };

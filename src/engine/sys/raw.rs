@@ -101,34 +101,6 @@ pub(crate) fn clone_process(flags: CloneFlags<'_>) -> io::Result<Cloned> {
     }
 }
 
-/// Where [`fork_single_threaded`] returned.
-#[derive(Debug)]
-pub enum Forked {
-    /// In the new process.
-    Child,
-    /// In the caller, with the child's id.
-    Parent(Pid),
-}
-
-/// fork(2), refused in a process that has more than one thread.
-///
-/// # Errors
-/// `EBUSY` where other threads exist; otherwise what fork(2) says.
-pub fn fork_single_threaded() -> io::Result<Forked> {
-    let threads = fs_err::read_dir("/proc/self/task")?.count();
-    if threads != 1 {
-        return Err(io::Error::from_raw_os_error(libc::EBUSY));
-    }
-    // SAFETY: no other thread exists, so that no lock is held by one and the
-    // child may run any code.
-    let result = unsafe { libc::fork() };
-    match Pid::from_raw(result) {
-        Some(pid) if result > 0 => Ok(Forked::Parent(pid)),
-        _ if result == 0 => Ok(Forked::Child),
-        _ => Err(io::Error::last_os_error()),
-    }
-}
-
 /// _exit(2): ends the process with nothing flushed and no destructor run, as
 /// a forked child must.
 pub fn exit_now(code: i32) -> ! {

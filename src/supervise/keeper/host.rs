@@ -14,7 +14,10 @@ use super::run::{Host, Resume, Supervisor};
 use super::store::{Outgoing, Store, pid};
 use super::{COMMAND, Identity, Stage};
 use crate::engine::cgroup;
-use crate::engine::launch::{LaunchError, LaunchFds, Shape, spawn_container, spawn_exec};
+use crate::engine::launch::{
+    CgroupFds, LaunchError, LaunchFds, Shape, spawn_container, spawn_exec,
+};
+use crate::engine::sys::{CloneFlags, Cloned, clone_process};
 use crate::supervise::{binary, packet, supervisor};
 
 /// Room for all that is handed over to a newer binary: it waits in the
@@ -92,18 +95,30 @@ impl Host for Processes {
     }
 }
 
-/// Starts a keeper's second life: this process forks, and ends when it is the
-/// parent.
-pub(super) fn detach() -> io::Result<crate::engine::sys::Forked> {
-    crate::engine::sys::fork_single_threaded()
+/// Starts a keeper's second life: this process, which has one thread, forks
+/// into the project's own control group. True in the child.
+pub(super) fn detach(identity: &Identity) -> io::Result<bool> {
+    let cgroup = make_cgroup(identity)?;
+    let flags = CloneFlags {
+        new_pid: false,
+        cgroup: cgroup.unified.as_ref().map(AsFd::as_fd),
+    };
+    match clone_process(flags)? {
+        Cloned::Parent { .. } => Ok(false),
+        Cloned::Child => {
+            for file in &cgroup.tasks {
+                rustix::io::write(file, b"0")?;
+            }
+            Ok(true)
+        }
+    }
 }
 
 /// The control group of a project's keeper and supervisor.
-pub(super) fn enter_cgroup(identity: &Identity) -> io::Result<()> {
+fn make_cgroup(identity: &Identity) -> io::Result<CgroupFds> {
     let path = crate::supervise::group::keeper(identity)?;
     cgroup::Host::detect()
-        .and_then(|host| host.create_leaf_for_self(&path))
-        .map(drop)
+        .and_then(|host| host.create_leaf(&path))
         .map_err(|error| {
             let hint = error
                 .hint()
@@ -117,7 +132,7 @@ pub(super) fn leave_cgroup(identity: &Identity) {
     let leave = || {
         let host = cgroup::Host::detect().ok()?;
         let path = crate::supervise::group::keeper(identity).ok()?;
-        host.create_leaf_for_self("").ok()?;
+        host.leave().ok()?;
         host.remove_tree(&path).ok()
     };
     // What is left is empty, and a sweep removes it.

@@ -27,7 +27,6 @@ pub(crate) use sign::living;
 use self::host::Processes;
 use self::run::{Keeper, Supervisor};
 use self::store::Store;
-use crate::engine::sys::Forked;
 use crate::state::Layout;
 use crate::supervise::streams_to_null;
 
@@ -112,8 +111,9 @@ fn enter(stage: Stage, identity: &Identity) -> io::Result<()> {
     if stage != Stage::Resumed {
         start::leave_session()?;
     }
+    // What fails here, on a machine that cannot run containers, leaves nothing.
     if stage == Stage::Fresh
-        && let Forked::Parent(_) = host::detach()?
+        && !host::detach(identity).inspect_err(|error| tell(identity, io::stdout(), error))?
     {
         return Ok(());
     }
@@ -123,12 +123,8 @@ fn enter(stage: Stage, identity: &Identity) -> io::Result<()> {
     let output = io::stdout().as_fd().try_clone_to_owned()?;
     let told = output.try_clone()?;
     streams_to_null()?;
-    let keeper = begin(stage, identity, input, output).inspect_err(|error| {
-        let project = &identity.project;
-        let message = format!("cannot start the keeper of project `{project}`: {error}");
-        // Elsewhere than from a command it is `/dev/null`.
-        rustix::io::write(&told, message.as_bytes()).ok();
-    })?;
+    let keeper =
+        begin(stage, identity, input, output).inspect_err(|error| tell(identity, &told, error))?;
     drop(told);
     let lock = keeper.run()?;
     host::leave_cgroup(identity);
@@ -136,6 +132,14 @@ fn enter(stage: Stage, identity: &Identity) -> io::Result<()> {
     // Whoever waits to start the project anew may do so now.
     drop(lock);
     Ok(())
+}
+
+/// Says why there is no keeper. Elsewhere than from a command it goes to
+/// `/dev/null`.
+fn tell(identity: &Identity, to: impl AsFd, error: &io::Error) {
+    let project = &identity.project;
+    let message = format!("cannot start the keeper of project `{project}`: {error}");
+    rustix::io::write(to, message.as_bytes()).ok();
 }
 
 fn begin(
@@ -146,10 +150,6 @@ fn begin(
 ) -> io::Result<Keeper<Processes>> {
     start::settle()?;
     start::close_to_others()?;
-    // What fails here, on a machine that cannot run containers, leaves nothing.
-    if stage != Stage::Resumed {
-        host::enter_cgroup(identity)?;
-    }
     let mut store = Store::open(&identity.layout.exit_journal(&identity.project))?;
     sign::put_up(identity)?;
     let mut processes = Processes::new(identity.clone())?;
