@@ -8,9 +8,29 @@ use super::firewall::conntrack;
 use super::handle::Net;
 use super::namespace;
 use super::netlink::{Connection, route};
-use super::spec::Endpoint;
+use super::network::no_network;
+use super::spec::{Endpoint, NetworkRecord};
 use crate::state::ContainerId;
 use crate::state::id::random_hex;
+use crate::state::lock::Lock;
+
+/// Containers that nobody reaches any longer, and what the kernel and the
+/// address pools still have of them.
+#[derive(Debug, Clone, Default)]
+pub struct Withdrawn {
+    /// The containers.
+    pub containers: Vec<ContainerId>,
+    /// What they were on their networks.
+    pub endpoints: Vec<Endpoint>,
+}
+
+impl Withdrawn {
+    /// All of both.
+    pub fn join(&mut self, other: Self) {
+        self.containers.extend(other.containers);
+        self.endpoints.extend(other.endpoints);
+    }
+}
 
 impl Net {
     /// [`Self::detach_many`] of one container.
@@ -21,15 +41,20 @@ impl Net {
         self.detach_many(std::slice::from_ref(container))
     }
 
-    /// Removes containers from their networks: names first, then published
-    /// ports, links, connections, addresses and the pins of their namespaces.
-    ///
-    /// Several at once cost hardly more than one, as the kernel waits for its
-    /// readers once for all links. One that is not attached is no error.
+    /// [`Self::withdraw`] and [`Self::clear`].
     ///
     /// # Errors
     /// The first failure; what can be removed beside is removed all the same.
     pub fn detach_many(&self, containers: &[ContainerId]) -> Result<(), NetError> {
+        let (withdrawn, result) = self.withdraw(containers);
+        let cleared = self.clear(&withdrawn, &[]).map(drop);
+        result.and(cleared)
+    }
+
+    /// Takes away the names and the published ports of containers, which takes
+    /// no time; [`Self::clear`] has to follow. One that is not attached is no
+    /// error. With the result comes the first failure.
+    pub fn withdraw(&self, containers: &[ContainerId]) -> (Withdrawn, Result<(), NetError>) {
         let mut failures = Vec::new();
         let mut endpoints = Vec::new();
         for container in containers {
@@ -45,38 +70,99 @@ impl Net {
             failures.extend(gone.err());
         }
         failures.extend(self.unpublish_many(containers).err());
-        failures.extend(self.unlink(&endpoints).err());
-        for endpoint in &endpoints {
+        let withdrawn = Withdrawn {
+            containers: containers.to_vec(),
+            endpoints,
+        };
+        (withdrawn, failures.into_iter().next().map_or(Ok(()), Err))
+    }
+
+    /// Removes what is left of containers (links, connections, addresses, the
+    /// pins of their namespaces), and whole networks that nobody else is on.
+    ///
+    /// All at once cost hardly more than one, as the kernel waits for its
+    /// readers once for all links.
+    ///
+    /// # Errors
+    /// The first failure of what belongs to containers; what can be removed
+    /// beside is removed all the same. What came of each network stands in the
+    /// list: [`NetError::NoNetwork`], or [`NetError::InUse`] while another
+    /// container is on it.
+    pub fn clear(
+        &self,
+        withdrawn: &Withdrawn,
+        networks: &[String],
+    ) -> Result<Vec<Result<(), NetError>>, NetError> {
+        // Nobody makes a network, or joins one of these, until they are gone.
+        let _all = match networks {
+            [] => None,
+            _ => Some(self.records.lock_networks()?),
+        };
+        let going: Vec<_> = networks
+            .iter()
+            .map(|name| self.going(name, &withdrawn.containers))
+            .collect();
+        let records: Vec<&NetworkRecord> =
+            going.iter().flatten().map(|(record, _)| record).collect();
+        let unlinked = self.in_bridge_netns(|| self.remove_links(withdrawn, &records));
+        let mut failures = Vec::new();
+        for endpoint in &withdrawn.endpoints {
             failures.extend(self.forget(endpoint).err());
         }
-        for container in containers {
+        for container in &withdrawn.containers {
             let pin = self.layout.netns(container);
             let gone = namespace::unpin(&pin).map_err(NetError::record("remove", pin));
             failures.extend(gone.err());
         }
-        failures.into_iter().next().map_or(Ok(()), Err)
+        unlinked?;
+        let gone = going.into_iter().map(|going| {
+            let (record, _lock) = going?;
+            self.records.remove_network(&record)?;
+            self.in_bridge_netns(|| self.dismiss_network(&record))
+        });
+        let gone = gone.collect();
+        failures.into_iter().next().map_or(Ok(gone), Err)
     }
 
-    /// Removes the endpoints' links and tracked connections.
-    fn unlink(&self, endpoints: &[Endpoint]) -> Result<(), NetError> {
-        if endpoints.is_empty() {
-            return Ok(());
-        }
-        let names: Vec<String> = endpoints
+    /// A network's record and its lock, where none but these containers is on it.
+    fn going(&self, name: &str, but: &[ContainerId]) -> Result<(NetworkRecord, Lock), NetError> {
+        let record = self
+            .records
+            .network(name)?
+            .ok_or_else(|| no_network(name))?;
+        let lock = self.records.lock_network(&record.id)?;
+        self.refuse_in_use(&record, but)?;
+        Ok((record, lock))
+    }
+
+    /// Removes the links of containers, their tracked connections, and the
+    /// bridges of networks; in the bridges' namespace.
+    fn remove_links(
+        &self,
+        withdrawn: &Withdrawn,
+        networks: &[&NetworkRecord],
+    ) -> Result<(), NetError> {
+        let links = withdrawn
+            .endpoints
             .iter()
-            .map(|endpoint| self.root.veth(&endpoint.container, &endpoint.network))
-            .collect();
-        let addresses: Vec<IpAddr> = endpoints
+            .map(|endpoint| self.root.veth(&endpoint.container, &endpoint.network));
+        let bridges = networks.iter().map(|record| self.bridge_name(record));
+        let names: Vec<String> = links.chain(bridges).collect();
+        let addresses: Vec<IpAddr> = withdrawn
+            .endpoints
             .iter()
             .flat_map(|endpoint| endpoint.addresses.iter().map(|(address, _)| *address))
             .collect();
-        self.in_bridge_netns(|| {
-            let mut host = Self::route_socket()?;
-            delete_links(&mut host, &names)
-                .map_err(NetError::kernel("remove links", names.join(", ")))?;
-            self.with_firewall(|connection| conntrack::forget(connection, &addresses))?
-                .map_err(NetError::kernel("forget connections of", "containers"))
-        })
+        if names.is_empty() {
+            return Ok(());
+        }
+        delete_links(&mut Self::route_socket()?, &names)
+            .map_err(NetError::kernel("remove links", names.join(", ")))?;
+        if addresses.is_empty() {
+            return Ok(());
+        }
+        self.with_firewall(|connection| conntrack::forget(connection, &addresses))?
+            .map_err(NetError::kernel("forget connections of", "containers"))
     }
 }
 

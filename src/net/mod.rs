@@ -34,6 +34,7 @@ mod sweep;
 mod sysctl;
 
 pub use cidr::Cidr;
+pub use detach::Withdrawn;
 pub use endpoint::{AttachRequest, Attached};
 pub use error::NetError;
 pub use firewall::guard::guard;

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 
 use super::cidr::Cidr;
+use super::detach::Withdrawn;
 use super::error::NetError;
 use super::handle::Net;
 use super::labels::Owner;
@@ -13,7 +14,7 @@ use super::netlink::{Connection, route};
 use super::spec::{Endpoint, NetworkRecord, NetworkSpec};
 use super::subnets::{self, Taken};
 use super::{files, sysctl};
-use crate::state::NetworkId;
+use crate::state::{ContainerId, NetworkId};
 
 /// Driver options of a network that have an effect.
 pub(super) const OPT_MTU: &str = "com.docker.network.driver.mtu";
@@ -89,26 +90,9 @@ impl Net {
     /// # Errors
     /// [`NetError::NoNetwork`], and [`NetError::InUse`] while a container is on it.
     pub fn remove_network(&self, name: &str) -> Result<(), NetError> {
-        let _lock = self.records.lock_networks()?;
-        let record = self
-            .records
-            .network(name)?
-            .ok_or_else(|| no_network(name))?;
-        let _addresses = self.records.lock_network(&record.id)?;
-        self.refuse_in_use(&record)?;
-        self.in_bridge_netns(|| {
-            let mut host = Self::route_socket()?;
-            let bridge = self.bridge_name(&record);
-            let gone = host.run(&[route::delete_link(&bridge)]);
-            match gone {
-                Err(error) if error.raw_os_error() != Some(libc::ENODEV) => {
-                    return Err(NetError::kernel("remove the bridge", bridge)(error));
-                }
-                _ => {}
-            }
-            self.records.remove_network(&record)?;
-            self.dismiss_network(&record)
-        })
+        let nobody = Withdrawn::default();
+        let gone = self.clear(&nobody, &[name.to_owned()])?;
+        gone.into_iter().collect()
     }
 
     /// A network's record; `None` where there is no such network.
@@ -143,7 +127,12 @@ impl Net {
         }
     }
 
-    fn refuse_in_use(&self, record: &NetworkRecord) -> Result<(), NetError> {
+    /// Fails where a container is on the network, but for these.
+    pub(super) fn refuse_in_use(
+        &self,
+        record: &NetworkRecord,
+        but: &[ContainerId],
+    ) -> Result<(), NetError> {
         let mut users: Vec<String> = self
             .records
             .endpoints(&record.id)?
@@ -156,6 +145,7 @@ impl Net {
                 .records
                 .addresses(&record.id)?
                 .into_iter()
+                .filter(|(_, container)| !but.contains(container))
                 .map(|(_, container)| container.short().to_owned())
                 .collect();
         }

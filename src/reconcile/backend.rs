@@ -48,11 +48,12 @@ impl BackendError {
 /// What a plan is made true with. Every operation is idempotent: what is
 /// already so is success, and removing what is gone, too.
 pub trait Backend: Sync {
-    /// Makes a network, or finds it as it is.
+    /// Makes a network, or finds it as it is. Returns what is worth telling, here
+    /// and below: what was changed on the host beside, and what has no effect.
     fn ensure_network(
         &self,
         spec: &NetworkSpec,
-    ) -> impl Future<Output = Result<(), BackendError>> + Send;
+    ) -> impl Future<Output = Result<Vec<String>, BackendError>> + Send;
 
     /// Removes a network that no container uses.
     fn remove_network(&self, name: &str) -> impl Future<Output = Result<(), BackendError>> + Send;
@@ -73,7 +74,10 @@ pub trait Backend: Sync {
     ) -> impl Future<Output = Result<(), BackendError>> + Send;
 
     /// Starts a container; a running one stays as it is.
-    fn start(&self, id: &ContainerId) -> impl Future<Output = Result<(), BackendError>> + Send;
+    fn start(
+        &self,
+        id: &ContainerId,
+    ) -> impl Future<Output = Result<Vec<String>, BackendError>> + Send;
 
     /// Ends a container within its grace time or `timeout` seconds.
     fn stop(
@@ -87,7 +91,7 @@ pub trait Backend: Sync {
         &self,
         id: &ContainerId,
         timeout: Option<i64>,
-    ) -> impl Future<Output = Result<(), BackendError>> + Send;
+    ) -> impl Future<Output = Result<Vec<String>, BackendError>> + Send;
 
     /// Sends a signal to process 1.
     fn kill(

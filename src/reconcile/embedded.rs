@@ -11,7 +11,7 @@ use crate::state::volume::{self, VolumeRecord};
 use crate::state::{ContainerId, Layout};
 use crate::supervise::client::{Client, ClientError};
 use crate::supervise::record::ContainerRecord;
-use crate::supervise::wire::{Condition, Failure, Request};
+use crate::supervise::wire::{Condition, Failure, Reply, Request};
 
 use super::backend::{Backend, BackendError};
 use super::desired::VolumeSpec;
@@ -35,12 +35,19 @@ impl Embedded {
     }
 
     async fn ask(&self, request: Request) -> Result<(), BackendError> {
+        self.ask_noting(request).await.map(drop)
+    }
+
+    /// As above, with what the supervisor has to tell.
+    async fn ask_noting(&self, request: Request) -> Result<Vec<String>, BackendError> {
         let client = self
             .client
             .get_or_try_init(|| Client::ensure(&self.layout, &self.project))
             .await?;
-        client.call(request, &[]).await?;
-        Ok(())
+        match client.call(request, &[]).await?.reply {
+            Reply::Done { notes } => Ok(notes),
+            _ => Ok(Vec::new()),
+        }
     }
 
     /// Volumes are made and removed on a thread of their own: syncing a record
@@ -97,8 +104,8 @@ fn gone_is_fine(result: Result<(), BackendError>) -> Result<(), BackendError> {
 }
 
 impl Backend for Embedded {
-    async fn ensure_network(&self, spec: &NetworkSpec) -> Result<(), BackendError> {
-        self.ask(Request::EnsureNetwork(Box::new(spec.clone())))
+    async fn ensure_network(&self, spec: &NetworkSpec) -> Result<Vec<String>, BackendError> {
+        self.ask_noting(Request::EnsureNetwork(Box::new(spec.clone())))
             .await
     }
 
@@ -136,8 +143,8 @@ impl Backend for Embedded {
         self.ask(Request::Create(Box::new(record.clone()))).await
     }
 
-    async fn start(&self, id: &ContainerId) -> Result<(), BackendError> {
-        self.ask(Request::Start {
+    async fn start(&self, id: &ContainerId) -> Result<Vec<String>, BackendError> {
+        self.ask_noting(Request::Start {
             id: id.clone(),
             stdio: false,
         })
@@ -154,8 +161,12 @@ impl Backend for Embedded {
         )
     }
 
-    async fn restart(&self, id: &ContainerId, timeout: Option<i64>) -> Result<(), BackendError> {
-        self.ask(Request::Restart {
+    async fn restart(
+        &self,
+        id: &ContainerId,
+        timeout: Option<i64>,
+    ) -> Result<Vec<String>, BackendError> {
+        self.ask_noting(Request::Restart {
             id: id.clone(),
             timeout,
         })

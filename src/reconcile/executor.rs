@@ -230,7 +230,7 @@ impl<B: Backend> Executor<'_, B> {
 
     async fn change(&self, op: &Op) -> Result<(), BackendError> {
         match op {
-            Op::EnsureNetwork(spec) => self.backend.ensure_network(spec).await?,
+            Op::EnsureNetwork(spec) => self.note(self.backend.ensure_network(spec).await?),
             Op::RemoveNetwork { name } => self.backend.remove_network(name).await?,
             Op::EnsureVolume(spec) => self.backend.ensure_volume(spec).await?,
             Op::RemoveVolume { name } => self.backend.remove_volume(name).await?,
@@ -239,7 +239,7 @@ impl<B: Backend> Executor<'_, B> {
             }
             Op::StartContainer { target } => {
                 let id = self.id_of(target)?;
-                self.backend.start(id).await?;
+                self.note(self.backend.start(id).await?);
                 self.tell_started(id, target);
             }
             Op::StopContainer {
@@ -247,7 +247,7 @@ impl<B: Backend> Executor<'_, B> {
             } => self.backend.stop(self.id_of(target)?, *timeout).await?,
             Op::RestartContainer { target, timeout } => {
                 let id = self.id_of(target)?;
-                self.backend.restart(id, *timeout).await?;
+                self.note(self.backend.restart(id, *timeout).await?);
                 self.tell_started(id, target);
             }
             Op::KillContainer { target, signal } => {
@@ -263,6 +263,12 @@ impl<B: Backend> Executor<'_, B> {
             }
         }
         Ok(())
+    }
+
+    fn note(&self, notes: Vec<String>) {
+        for message in notes {
+            self.sink.emit(Event::Note { message });
+        }
     }
 
     fn tell_started(&self, id: &ContainerId, target: &Target) {

@@ -80,7 +80,7 @@ fn sweep_groups(
             if gone {
                 let group = host.open(&format!("{root}/{project}/{name}"));
                 group.kill_all()?;
-                group.remove()?;
+                host.remove_tree(group.path())?;
                 removed.push(format!("control group {}", group.path()));
             }
         }

@@ -10,15 +10,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::record::{ContainerRecord, Health, RunRecord};
+use super::record::{ContainerRecord, Health};
 use crate::engine::spec::ExecSpec;
-use crate::net::spec::{NetworkRecord, NetworkSpec};
+use crate::net::spec::NetworkSpec;
 use crate::state::ContainerId;
 
 /// Raised when a message changes its meaning. A supervisor answers a call of
 /// another version with [`Failure::Version`], and the CLI then asks the keeper
 /// to take up the newer binary.
-pub const WIRE_VERSION: u32 = 1;
+pub const WIRE_VERSION: u32 = 2;
 
 /// The longest frame, bytes.
 pub const FRAME_LIMIT: u32 = 16 * 1024 * 1024;
@@ -43,7 +43,7 @@ pub struct Call {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Request {
-    /// Makes the network, or finds it as it is. Answer: [`Reply::Network`].
+    /// Makes the network, or finds it as it is. Answer: [`Reply::Done`].
     EnsureNetwork(Box<NetworkSpec>),
     /// Removes a network that no container uses.
     RemoveNetwork {
@@ -53,6 +53,7 @@ pub enum Request {
     /// Writes the container's record and reserves its name.
     Create(Box<ContainerRecord>),
     /// Starts a created or ended container; done when its program was executed.
+    /// Answer: [`Reply::Done`].
     Start {
         /// The container.
         id: ContainerId,
@@ -165,10 +166,12 @@ pub enum Condition {
 pub enum Reply {
     /// Done.
     Ok,
-    /// The network as it is.
-    Network(Box<NetworkRecord>),
-    /// The container's state after the request.
-    Container(Box<RunRecord>),
+    /// Done, and this is worth telling: what was changed on the host beside,
+    /// and what has no effect; one line each.
+    Done {
+        /// The lines.
+        notes: Vec<String>,
+    },
     /// A change of some container's state.
     Event(Change),
     /// Raw output of an attached container.

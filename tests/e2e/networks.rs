@@ -32,6 +32,25 @@ fn remove_far_host(sandbox: &Sandbox) {
 }
 
 #[test]
+fn what_is_changed_on_the_host_is_said() {
+    isolated(|sandbox| {
+        sandbox
+            .shell("echo 0 >/proc/sys/net/ipv4/ip_forward")
+            .run()
+            .succeeds()
+            .whatever();
+        let compose = "services:\n  a: {image: skiff/toolbox, command: [sleep, \"1000\"]}\n";
+        let project = sandbox.project("said", compose);
+        let up = project.skiff(["up", "-d"]).run().succeeds();
+        let note = "set net.ipv4.ip_forward to 1, containers need it to reach out";
+        assert!(up.stderr.contains(note), "{up}");
+        let again = project.skiff(["up", "-d"]).run().succeeds();
+        assert!(!again.stderr.contains("ip_forward"), "{again}");
+        project.skiff(["down"]).run().succeeds().whatever();
+    });
+}
+
+#[test]
 fn services_find_each_other_by_every_name() {
     isolated(|sandbox| {
         sandbox.load_busybox();

@@ -160,6 +160,12 @@ fn ls_lists_projects_and_images_lists_what_they_use() {
             .run()
             .succeeds()
             .whatever();
+        // Ends when the job has.
+        project
+            .skiff(["logs", "-f", "job"])
+            .run()
+            .succeeds()
+            .whatever();
         let ls = sandbox.skiff(["ls"]).run().succeeds();
         assert!(ls.lines()[0].starts_with("NAME"), "{ls}");
         assert!(ls.stdout.contains("running(1)"), "{ls}");

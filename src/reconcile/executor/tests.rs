@@ -57,8 +57,8 @@ impl Fake {
 }
 
 impl Backend for Fake {
-    async fn ensure_network(&self, spec: &NetworkSpec) -> Result<(), BackendError> {
-        self.call("network", &spec.name).await
+    async fn ensure_network(&self, spec: &NetworkSpec) -> Result<Vec<String>, BackendError> {
+        self.call("network", &spec.name).await.map(|()| Vec::new())
     }
     async fn remove_network(&self, name: &str) -> Result<(), BackendError> {
         self.call("unnetwork", name).await
@@ -72,14 +72,18 @@ impl Backend for Fake {
     async fn create(&self, record: &ContainerRecord) -> Result<(), BackendError> {
         self.call("create", &record.name).await
     }
-    async fn start(&self, id: &ContainerId) -> Result<(), BackendError> {
-        self.call("start", short(id)).await
+    async fn start(&self, id: &ContainerId) -> Result<Vec<String>, BackendError> {
+        self.call("start", short(id)).await.map(|()| Vec::new())
     }
     async fn stop(&self, id: &ContainerId, _timeout: Option<i64>) -> Result<(), BackendError> {
         self.call("stop", short(id)).await
     }
-    async fn restart(&self, id: &ContainerId, _timeout: Option<i64>) -> Result<(), BackendError> {
-        self.call("restart", short(id)).await
+    async fn restart(
+        &self,
+        id: &ContainerId,
+        _timeout: Option<i64>,
+    ) -> Result<Vec<String>, BackendError> {
+        self.call("restart", short(id)).await.map(|()| Vec::new())
     }
     async fn kill(&self, id: &ContainerId, _signal: i32) -> Result<(), BackendError> {
         self.call("kill", short(id)).await

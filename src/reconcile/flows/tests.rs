@@ -82,7 +82,7 @@ impl Engine {
 }
 
 impl Backend for Engine {
-    async fn ensure_network(&self, spec: &NetworkSpec) -> Result<(), BackendError> {
+    async fn ensure_network(&self, spec: &NetworkSpec) -> Result<Vec<String>, BackendError> {
         self.note(format!("network {}", spec.name));
         let record = NetworkRecord {
             id: NetworkId::random(),
@@ -92,7 +92,7 @@ impl Backend for Engine {
         };
         let path = self.layout.networks().join(format!("{}.json", spec.name));
         write_json(&path, &record, Durability::ThisBoot).unwrap();
-        Ok(())
+        Ok(Vec::new())
     }
     async fn remove_network(&self, name: &str) -> Result<(), BackendError> {
         self.note(format!("remove network {name}"));
@@ -126,7 +126,7 @@ impl Backend for Engine {
         write_json(&path, record, Durability::ThisBoot).unwrap();
         Ok(())
     }
-    async fn start(&self, id: &ContainerId) -> Result<(), BackendError> {
+    async fn start(&self, id: &ContainerId) -> Result<Vec<String>, BackendError> {
         let record = self.find(id);
         self.note(format!("start {}", record.name));
         let ends = record.service == "job";
@@ -138,7 +138,7 @@ impl Backend for Engine {
                 RunState::Running
             },
         );
-        Ok(())
+        Ok(Vec::new())
     }
     async fn stop(&self, id: &ContainerId, _timeout: Option<i64>) -> Result<(), BackendError> {
         self.note(format!("stop {}", self.find(id).name));
@@ -155,9 +155,13 @@ impl Backend for Engine {
         write_json(&path, &exit, Durability::ThisBoot).unwrap();
         Ok(())
     }
-    async fn restart(&self, id: &ContainerId, _timeout: Option<i64>) -> Result<(), BackendError> {
+    async fn restart(
+        &self,
+        id: &ContainerId,
+        _timeout: Option<i64>,
+    ) -> Result<Vec<String>, BackendError> {
         self.note(format!("restart {}", self.find(id).name));
-        Ok(())
+        Ok(Vec::new())
     }
     async fn kill(&self, id: &ContainerId, _signal: i32) -> Result<(), BackendError> {
         self.note(format!("kill {}", self.find(id).name));

@@ -18,6 +18,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
 
 use super::exec::Target;
+use super::leaving::Gone;
 use super::machine::{Effect, Event, Refusal, State};
 use super::records::Notes;
 use super::run::Run;
@@ -118,6 +119,8 @@ pub(super) struct Actor {
     started: Vec<Answer>,
     at_rest: Vec<AtRest>,
     last: Option<RunRecord>,
+    /// The last run's links, which may be on their way out.
+    gone: Option<Gone>,
     busy: Option<Busy>,
 }
 
@@ -152,6 +155,7 @@ impl Actor {
             started: Vec::new(),
             at_rest: Vec::new(),
             last: beginning.record,
+            gone: None,
             busy,
         }
     }
@@ -223,9 +227,15 @@ impl Actor {
             Effect::Launch => {
                 self.backoff_over = None;
                 let stdio = self.stdio.take();
+                let gone = self.gone.take();
                 let launch =
                     launch::launch(Arc::clone(&self.shared), Arc::clone(&self.record), stdio);
-                self.launching = Some(tokio::spawn(launch));
+                self.launching = Some(tokio::spawn(async move {
+                    if let Some(gone) = gone {
+                        gone.await.ok();
+                    }
+                    launch.await
+                }));
             }
             Effect::Announce => self.announce(),
             Effect::Freeze => {

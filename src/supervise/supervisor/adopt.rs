@@ -182,6 +182,7 @@ fn resume(
         group,
         endpoints: run_record.endpoints.clone(),
         ports: run_record.ports.clone(),
+        notes: Vec::new(),
         _tasks: tasks,
     })
 }
@@ -219,7 +220,8 @@ async fn rest(
         exit = Some(ended);
     }
     if is_littered(shared, &record) {
-        take_down(shared, &record).await;
+        // The next start of it finds it gone.
+        take_down(shared, &record).await.await.ok();
     }
     let again = match said {
         Some(RunState::Restarting) => true,

@@ -27,16 +27,14 @@ pub(super) async fn ensure_network(
         .await
         .map_err(|error| failure::other(&error))?
         .map_err(failure::net)?;
-    Ok(Reply::Network(Box::new(ensured.record)))
+    Ok(Reply::Done {
+        notes: ensured.notes,
+    })
 }
 
 /// Removes a network.
 pub(super) async fn remove_network(shared: &Arc<Shared>, name: String) -> Result<Reply, Failure> {
-    let net = Arc::clone(&shared.host.net);
-    tokio::task::spawn_blocking(move || net.remove_network(&name))
-        .await
-        .map_err(|error| failure::other(&error))?
-        .map_err(failure::net)?;
+    shared.host.leavers.network(name).await?;
     Ok(Reply::Ok)
 }
 

@@ -7,10 +7,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use oci_spec::runtime;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::oneshot;
 
 use super::failure;
+use super::leaving::Leavers;
 use crate::engine::caps::CapSet;
 use crate::engine::cgroup::{self, Group};
 use crate::engine::seccomp;
@@ -30,11 +29,8 @@ pub(super) struct Host {
     pub(super) net: Arc<Net>,
     cgroups: cgroup::Host,
     names: OnceLock<Option<Arc<NameTable>>>,
-    detaches: UnboundedSender<Detach>,
+    pub(super) leavers: Leavers,
 }
-
-/// A container to be taken off its networks.
-type Detach = (ContainerId, oneshot::Sender<()>);
 
 impl Host {
     /// Looks at the machine, in a runtime.
@@ -42,14 +38,13 @@ impl Host {
         let net = Net::open(&identity.layout, None).map_err(failure::net)?;
         let net = Arc::new(net);
         let cgroups = cgroup::Host::detect().map_err(failure::cgroup)?;
-        let (detaches, queue) = unbounded_channel();
-        tokio::spawn(detach_together(Arc::clone(&net), queue));
+        let leavers = Leavers::new(Arc::clone(&net));
         Ok(Self {
             identity: identity.clone(),
             net,
             cgroups,
             names: OnceLock::new(),
-            detaches,
+            leavers,
         })
     }
 
@@ -123,32 +118,5 @@ impl Host {
             .unwrap_or_default();
         let cache = self.layout().run().join("seccomp");
         seccomp::filter(wanted, capabilities, &cache).map_err(|error| failure::other(&error))
-    }
-
-    /// Takes a container off its networks, together with others that end at
-    /// the same time; returns when that is done.
-    pub(super) async fn detach(&self, id: &ContainerId) {
-        let (done, wait) = oneshot::channel();
-        if self.detaches.send((id.clone(), done)).is_ok() {
-            wait.await.ok();
-        }
-    }
-}
-
-/// Collects what is to be detached while one removal is under way, as the
-/// kernel takes hardly longer for many links than for one.
-async fn detach_together(net: Arc<Net>, mut queue: UnboundedReceiver<Detach>) {
-    let mut batch = Vec::new();
-    while queue.recv_many(&mut batch, 256).await > 0 {
-        let (ids, done): (Vec<ContainerId>, Vec<_>) = batch.drain(..).unzip();
-        let net = Arc::clone(&net);
-        let result = tokio::task::spawn_blocking(move || net.detach_many(&ids)).await;
-        if let Ok(Err(error)) = result {
-            tracing::warn!(%error, "cannot take containers off their networks");
-        }
-        for done in done {
-            // The asker may have given up.
-            done.send(()).ok();
-        }
     }
 }

@@ -51,6 +51,7 @@ struct Network {
     bound: Vec<Bound>,
     targets: Vec<Option<std::net::SocketAddr>>,
     dns: Option<DnsSockets>,
+    notes: Vec<String>,
 }
 
 /// Starts a container.
@@ -59,6 +60,10 @@ pub(super) async fn launch(
     record: Arc<ContainerRecord>,
     given: Option<[OwnedFd; 3]>,
 ) -> Result<Run, Failure> {
+    if has_static_address(&record.launch.network) {
+        // Whoever had it before may have gone just now.
+        shared.host.leavers.settle(shared.busy.take()).await;
+    }
     let prepared = {
         let (shared, record) = (Arc::clone(&shared), Arc::clone(&record));
         tokio::task::spawn_blocking(move || prepare(&shared.host, &record, given))
@@ -111,10 +116,29 @@ pub(super) async fn launch(
         streams::hold(&shared.link, key, &sources).map_err(io)?;
         shared.logs.add(key, begin_pump(&shared, &record, sources)?);
     }
-    Ok(run(process, group, network.endpoints, tasks))
+    Ok(run(
+        process,
+        group,
+        (network.endpoints, network.notes),
+        tasks,
+    ))
 }
 
-fn run(process: Process, group: Group, endpoints: Vec<Endpoint>, tasks: RunTasks) -> Run {
+fn has_static_address(network: &NetworkMode) -> bool {
+    let NetworkMode::Networks(endpoints) = network else {
+        return false;
+    };
+    endpoints
+        .iter()
+        .any(|endpoint| endpoint.ipv4.is_some() || endpoint.ipv6.is_some())
+}
+
+fn run(
+    process: Process,
+    group: Group,
+    (endpoints, notes): (Vec<Endpoint>, Vec<String>),
+    tasks: RunTasks,
+) -> Run {
     // Where it has ended already, its exit is on its way.
     let start_time = ProcessIdentity::of(process.pid).map_or(0, |identity| identity.start_time);
     Run {
@@ -126,6 +150,7 @@ fn run(process: Process, group: Group, endpoints: Vec<Endpoint>, tasks: RunTasks
         group,
         endpoints,
         ports: tasks.ports.clone(),
+        notes,
         _tasks: tasks,
     }
 }
@@ -324,13 +349,14 @@ fn connect(host: &Host, record: &ContainerRecord, bound: Vec<Bound>) -> Result<N
         Some(sockets_in(attached.netns.as_fd()).map_err(failure::net)?)
     };
     let ports: Vec<PublishedPort> = bound.iter().map(|bound| bound.port.clone()).collect();
+    let mut notes = attached.notes;
     let targets = if ports.is_empty() {
         Vec::new()
     } else {
-        host.net
-            .publish(&record.id, &ports)
-            .map_err(failure::net)?
-            .targets
+        let publication = host.net.publish(&record.id, &ports);
+        let publication = publication.map_err(failure::net)?;
+        notes.extend(publication.notes);
+        publication.targets
     };
     Ok(Network {
         netns: Some(attached.netns),
@@ -338,6 +364,7 @@ fn connect(host: &Host, record: &ContainerRecord, bound: Vec<Bound>) -> Result<N
         bound,
         targets,
         dns,
+        notes,
     })
 }
 

@@ -18,6 +18,7 @@ mod files;
 mod health;
 mod host;
 mod launch;
+mod leaving;
 mod life;
 mod link;
 mod machine;

@@ -8,8 +8,10 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
+use super::leaving::Gone;
 use super::{Shared, files};
 use crate::engine::cgroup::Group;
+use crate::net::Withdrawn;
 use crate::net::dns::{self, Client, DnsSockets};
 use crate::net::proxy::{serve_tcp, serve_udp};
 use crate::net::spec::{Endpoint, Protocol, PublishedPort};
@@ -28,6 +30,8 @@ pub(super) struct Run {
     pub(super) group: Group,
     pub(super) endpoints: Vec<Endpoint>,
     pub(super) ports: Vec<PublishedPort>,
+    /// What its start has to tell.
+    pub(super) notes: Vec<String>,
     /// Held for what runs in it.
     pub(super) _tasks: RunTasks,
 }
@@ -98,12 +102,18 @@ impl Drop for RunTasks {
 }
 
 /// Takes down what a run, or a failed start of one, made on the machine. Each
-/// step is tried; what fails is found again by a sweep.
-pub(super) async fn take_down(shared: &Arc<Shared>, record: &Arc<ContainerRecord>) {
+/// step is tried; what fails is found again by a sweep. Links and addresses go
+/// after this has returned, see [`Gone`].
+pub(super) async fn take_down(shared: &Arc<Shared>, record: &Arc<ContainerRecord>) -> Gone {
+    let busy = shared.busy.take();
     shared.link.release(record.id.as_str());
-    let detached = shared.host.detach(&record.id);
-    let (shared, record) = (Arc::clone(shared), Arc::clone(record));
-    let rest = tokio::task::spawn_blocking(move || {
+    let (worker, record) = (Arc::clone(shared), Arc::clone(record));
+    let withdrawn = tokio::task::spawn_blocking(move || {
+        let shared = worker;
+        let (withdrawn, result) = shared.host.net.withdraw(std::slice::from_ref(&record.id));
+        if let Err(error) = result {
+            tracing::warn!(%error, name = record.name, "cannot withdraw a container");
+        }
         if let Ok(group) = shared.host.group(&record.id) {
             let gone = if group.exists() {
                 group.kill_all().and_then(|()| group.remove())
@@ -117,9 +127,11 @@ pub(super) async fn take_down(shared: &Arc<Shared>, record: &Arc<ContainerRecord
         let layout = shared.host.layout();
         files::remove(layout, &record).ok();
         fs_err::remove_dir_all(layout.spool(&record.project, &record.id)).ok();
+        withdrawn
     });
-    let ((), rest) = tokio::join!(detached, rest);
-    if let Err(error) = rest {
+    let withdrawn = withdrawn.await.unwrap_or_else(|error| {
         tracing::warn!(%error, "cannot take a container down");
-    }
+        Withdrawn::default()
+    });
+    shared.host.leavers.container(withdrawn, busy)
 }

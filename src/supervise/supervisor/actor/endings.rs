@@ -16,14 +16,15 @@ use crate::supervise::wire::{ChangeKind, Failure, Reply};
 impl Actor {
     pub(super) async fn launched(&mut self, result: Result<Run, Failure>) {
         match result {
-            Ok(run) => {
+            Ok(mut run) => {
+                let notes = std::mem::take(&mut run.notes);
                 self.run = Some(run);
                 if let Err(error) = self.event(Event::Launched).await {
                     tracing::warn!(%error, "a container was started out of turn");
                 }
-                let reply = self.reply();
                 for answer in self.started.drain(..) {
-                    answer.send(Ok(reply.clone())).ok();
+                    let notes = notes.clone();
+                    answer.send(Ok(Reply::Done { notes })).ok();
                 }
             }
             Err(failure) => self.launch_failed(failure).await,
@@ -32,7 +33,7 @@ impl Actor {
 
     pub(super) async fn launch_failed(&mut self, failure: Failure) {
         self.shared.logs.finish(self.record.id.as_str()).await;
-        take_down(&self.shared, &self.record).await;
+        self.gone = Some(take_down(&self.shared, &self.record).await);
         let code = match &failure {
             Failure::Init { error, .. } => Some(error.exit_code),
             _ => None,
@@ -101,7 +102,7 @@ impl Actor {
         self.answer_stops();
         // Told first: nobody waits for the teardown but the next start.
         drop(run);
-        take_down(&self.shared, &self.record).await;
+        self.gone = Some(take_down(&self.shared, &self.record).await);
         if again {
             self.arm_backoff();
             self.note(|_| ());

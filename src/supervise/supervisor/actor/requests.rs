@@ -62,7 +62,7 @@ impl Actor {
         match self.event(Event::Start).await {
             Err(failure) => drop(answer.send(Err(failure))),
             Ok(()) if self.state == State::Running => {
-                answer.send(Ok(self.reply())).ok();
+                answer.send(Ok(Reply::Ok)).ok();
             }
             Ok(()) => self.started.push(answer),
         }

@@ -6,7 +6,7 @@ use super::Actor;
 use crate::supervise::record::{ExitRecord, RunRecord};
 use crate::supervise::supervisor::machine::State;
 use crate::supervise::supervisor::records::{self, Notes};
-use crate::supervise::wire::{ChangeKind, Failure, Reply};
+use crate::supervise::wire::{ChangeKind, Failure};
 
 impl Actor {
     pub(super) fn wrong_state(&self) -> Failure {
@@ -26,13 +26,6 @@ impl Actor {
             State::Waiting => "restarting",
             State::Exited => "not running",
             State::Removed => "removed",
-        }
-    }
-
-    pub(super) fn reply(&self) -> Reply {
-        match &self.last {
-            Some(record) => Reply::Container(Box::new(record.clone())),
-            None => Reply::Ok,
         }
     }
 
