@@ -1,14 +1,15 @@
 //! skiff beside Docker Compose and beside the floor, in turns, in one run.
 //!
 //! ```text
-//! sudo -E cargo bench --bench compare -- [--rounds N] [--image NAME] [--floor PROGRAM ROOTFS]
+//! sudo -E cargo bench --bench compare -- [--rounds N] [--image NAME] [--large NAME] [--floor PROGRAM ROOTFS]
 //! ```
 //!
 //! Docker takes part where `docker` answers (`DOCKER_HOST` says where). The
 //! image must be in a registry that both can reach; it needs `sleep`, `true` and
 //! `sh`. The floor is a program that starts containers with bare system calls,
 //! called as `unshare -m PROGRAM ROOTFS COUNT 1 1`, whose output has
-//! `total X ms`. Prints a Markdown table of medians and ratios.
+//! `total X ms`. A large image, in the same registry, is pulled into an empty
+//! store by each side. Prints a Markdown table of medians and ratios.
 #![expect(
     clippy::expect_used,
     clippy::print_stdout,
@@ -31,6 +32,7 @@ const SERVICES: usize = 10;
 struct Options {
     rounds: usize,
     image: String,
+    large: Option<String>,
     floor: Option<(PathBuf, PathBuf)>,
 }
 
@@ -53,6 +55,10 @@ fn main() {
             let index = (turn + round) % sides.len();
             if let Some(side) = sides.get(index) {
                 measure_side(side, home.path(), &options.image, &mut series);
+                if let Some(image) = &options.large {
+                    let took = side.pull_anew(image);
+                    series.add(&side.name(), "pull of a large image", took);
+                }
             }
         }
         if let Some((program, root)) = &options.floor {
@@ -71,6 +77,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Options {
     let mut options = Options {
         rounds: 7,
         image: "127.0.0.1:5000/busybox:latest".to_owned(),
+        large: None,
         floor: None,
     };
     while let Some(word) = words.next() {
@@ -78,6 +85,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Options {
         match word.as_str() {
             "--rounds" => options.rounds = value().parse().expect("a number of rounds"),
             "--image" => options.image = value(),
+            "--large" => options.large = Some(value()),
             "--floor" => options.floor = Some((value().into(), value().into())),
             // `cargo bench` adds this one.
             "--bench" => {}

@@ -69,6 +69,32 @@ impl Side {
         }
     }
 
+    /// Pulls an image into a store that has nothing of it, and removes it again.
+    pub(crate) fn pull_anew(&self, image: &str) -> Duration {
+        match self {
+            Self::Skiff { data, .. } => {
+                let home = data.parent().expect("a folder in a folder").join("anew");
+                let dir = project(&home, "benchlarge", &one(image));
+                let took = Self::skiff(&home).compose(&dir, &["pull"]);
+                fs::remove_dir_all(home).expect("a store to remove");
+                took
+            }
+            Self::Docker => {
+                let mut pull = Command::new("docker");
+                pull.args(["pull", "-q", image]).stdout(Stdio::null());
+                let started = Instant::now();
+                let status = pull.status().expect("docker");
+                let took = started.elapsed();
+                assert!(status.success(), "docker pull {image}");
+                let mut remove = Command::new("docker");
+                remove.args(["rmi", image]).stdout(Stdio::null());
+                let status = remove.status().expect("docker");
+                assert!(status.success(), "docker rmi {image}");
+                took
+            }
+        }
+    }
+
     /// Runs a Compose command to its end; returns the time it took.
     pub(crate) fn compose(&self, dir: &Path, args: &[&str]) -> Duration {
         let mut command = match self {
