@@ -42,7 +42,12 @@ fn main() {
         .prefix("skiff-bench-")
         .tempdir()
         .expect("a folder");
-    let mut sides = vec![Side::skiff(home.path())];
+    // As /run is everywhere but in some containers: in memory.
+    let run = tempfile::Builder::new()
+        .prefix("skiff-bench-")
+        .tempdir_in("/dev/shm")
+        .expect("a folder in /dev/shm");
+    let mut sides = vec![Side::skiff(home.path(), run.path())];
     sides.extend(Side::docker());
     for side in &sides {
         side.fetch(&options.image);

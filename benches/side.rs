@@ -22,11 +22,11 @@ pub(crate) enum Side {
 }
 
 impl Side {
-    /// skiff with its roots below `home`.
-    pub(crate) fn skiff(home: &Path) -> Self {
+    /// skiff with its data root below `home`.
+    pub(crate) fn skiff(home: &Path, run: &Path) -> Self {
         Self::Skiff {
             data: home.join("data"),
-            run: home.join("run"),
+            run: run.to_owned(),
         }
     }
 
@@ -72,10 +72,10 @@ impl Side {
     /// Pulls an image into a store that has nothing of it, and removes it again.
     pub(crate) fn pull_anew(&self, image: &str) -> Duration {
         match self {
-            Self::Skiff { data, .. } => {
+            Self::Skiff { data, run } => {
                 let home = data.parent().expect("a folder in a folder").join("anew");
                 let dir = project(&home, "benchlarge", &one(image));
-                let took = Self::skiff(&home).compose(&dir, &["pull"]);
+                let took = Self::skiff(&home, run).compose(&dir, &["pull"]);
                 fs::remove_dir_all(home).expect("a store to remove");
                 took
             }

@@ -239,8 +239,23 @@ impl Net {
         planned: &[Planned<'_>],
     ) -> Result<(), NetError> {
         let mut inside = Self::route_socket()?;
+        // A link without IPv6 addresses has no IPv6 at all, as Docker has it. It
+        // is born so: writing to the sysctl of one that exists spins in the
+        // kernel while another process changes links.
+        let without_v6 = !planned.iter().any(has_v6);
+        let v6_by_default = |on: bool| {
+            let name = "ipv6/conf/default/disable_ipv6";
+            let value = if on { "0" } else { "1" };
+            sysctl::write(name, value).map_err(NetError::kernel("set the sysctl", name))
+        };
         if !planned.is_empty() {
+            if without_v6 {
+                v6_by_default(false)?;
+            }
             self.make_links(netns, host, planned)?;
+            if without_v6 {
+                v6_by_default(true)?;
+            }
         }
         let mut requests = vec![route::set_up("lo")];
         let mut routed = (false, false);
@@ -251,6 +266,10 @@ impl Net {
             let link = route::find_link(&mut inside, name)
                 .and_then(|link| link.ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV)))
                 .map_err(failed("find the link"))?;
+            if !has_v6(planned) && !without_v6 {
+                sysctl::write(&format!("ipv6/conf/{name}/disable_ipv6"), "1")
+                    .map_err(failed("disable IPv6 of the link"))?;
+            }
             set_sysctls(planned).map_err(failed("set sysctls of the link"))?;
             requests.push(route::set_up(name));
             let addresses = endpoint.addresses.iter();
@@ -420,16 +439,16 @@ fn default_routes(endpoint: &Endpoint, link: u32, routed: &mut (bool, bool)) -> 
     requests
 }
 
-/// Sets what the endpoint's options ask for; a link without IPv6 addresses has
-/// no IPv6 at all, as Docker has it.
+fn has_v6(planned: &Planned<'_>) -> bool {
+    planned.endpoint.addresses.iter().any(|(a, _)| a.is_ipv6())
+}
+
+/// Sets what the endpoint's options ask for.
 fn set_sysctls(planned: &Planned<'_>) -> io::Result<()> {
     let interface = &planned.endpoint.interface;
-    let v6 = planned.endpoint.addresses.iter().any(|(a, _)| a.is_ipv6());
-    if v6 {
+    if has_v6(planned) {
         // Its link-local address is made of a hardware address that we gave.
         sysctl::write(&format!("ipv6/conf/{interface}/accept_dad"), "0")?;
-    } else {
-        sysctl::write(&format!("ipv6/conf/{interface}/disable_ipv6"), "1")?;
     }
     let wanted = planned.spec.driver_opts.get(OPT_SYSCTLS);
     for setting in wanted.map(String::as_str).unwrap_or_default().split(',') {

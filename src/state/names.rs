@@ -163,8 +163,9 @@ impl Names {
             let mut file = tempfile::Builder::new()
                 .prefix(".new-")
                 .tempfile_in(folder)?;
-            serde_json::to_writer(&mut file, owner)?;
-            file.write_all(b"\n")?;
+            let mut text = serde_json::to_vec(owner)?;
+            text.push(b'\n');
+            file.write_all(&text)?;
             match file.persist_noclobber(path) {
                 Ok(_) => Ok(true),
                 Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),

@@ -25,9 +25,10 @@ pub(crate) fn own() -> io::Result<OwnedFd> {
 }
 
 /// A command line that runs a hidden command of this binary, with an empty
-/// environment, in `/`.
+/// environment. (Its own first step is to go to `/`: a folder set here would
+/// cost a fork of the whole caller.)
 pub(crate) fn command(binary: &OwnedFd, name: &str) -> Command {
     let mut command = Command::new(format!("/proc/self/fd/{}", binary.as_raw_fd()));
-    command.arg0("skiff").arg(name).env_clear().current_dir("/");
+    command.arg0("skiff").arg(name).env_clear();
     command
 }

@@ -69,6 +69,30 @@ fn container_has_what_docker_gives_it() {
     });
 }
 
+/// As Docker has it: a link without IPv6 addresses has no IPv6, but what the
+/// container makes itself may have.
+#[test]
+fn ipv6_is_off_where_a_network_has_none() {
+    on_machine(|machine| {
+        machine.network(&spec("a_four"));
+        let mut six = spec("b_six");
+        six.ipv6 = true;
+        machine.network(&six);
+        let disabled = |container: &Container, links: &[&str]| -> Vec<String> {
+            let name = |link: &&str| format!("net.ipv6.conf.{link}.disable_ipv6");
+            let read = |name: String| run("sysctl", &["-n", &name]).trim().to_owned();
+            container.enter(|| links.iter().map(name).map(read).collect())
+        };
+        let four = machine.container("p-four-1", &[on("a_four")]);
+        let both = machine.container("p-both-1", &[on("a_four"), on("b_six")]);
+        assert_eq!(disabled(&four, &["default", "lo", "eth0"]), ["0", "0", "1"]);
+        assert_eq!(
+            disabled(&both, &["default", "eth0", "eth1"]),
+            ["0", "1", "0"]
+        );
+    });
+}
+
 #[test]
 fn container_without_networks_has_loopback_only() {
     on_machine(|machine| {

@@ -102,6 +102,13 @@ impl<'a> Firewall<'a> {
             .map_err(|error| failed("write the firewall table", &self.table.name)(error))
     }
 
+    fn exists(&mut self) -> Result<bool, NetError> {
+        self.connection
+            .query(&self.table.find())
+            .map(|found| found.is_some())
+            .map_err(failed("look for the firewall table", &self.table.name))
+    }
+
     /// True where the table has all its rules.
     fn is_whole(&mut self) -> Result<bool, NetError> {
         let rules = listing::rules(self.connection, &self.table)
@@ -125,7 +132,10 @@ impl Net {
     pub(super) fn admit_network(&self, record: &NetworkRecord) -> Result<Vec<String>, NetError> {
         Firewall::locked(self, |firewall| {
             let entries = network_entries(self, record);
-            if !firewall.has_bridge(&entries)? {
+            if !firewall.exists()? {
+                // Not tried: a refused transaction costs the kernel 10 ms and more.
+                firewall.rebuild()?;
+            } else if !firewall.has_bridge(&entries)? {
                 firewall.add(&entries)?;
             }
             firewall.admit_to_foreign()

@@ -11,6 +11,7 @@ use crate::net::netlink::{Connection, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, Re
 
 pub(super) const SUBSYSTEM: u16 = 10 << 8;
 const NEWTABLE: u16 = 0;
+const GETTABLE: u16 = 1;
 const DELTABLE: u16 = 2;
 const NEWCHAIN: u16 = 3;
 pub(super) const GETCHAIN: u16 = 4;
@@ -139,6 +140,11 @@ impl Table {
     /// Makes the table; refused with EEXIST where it exists.
     pub(in crate::net) fn create_new(&self) -> Request {
         self.message(NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, |w| w.number(2, 0))
+    }
+
+    /// Asks for the table.
+    pub(in crate::net) fn find(&self) -> Request {
+        self.message(GETTABLE, 0, |w| w)
     }
 
     /// Removes the table with all that is in it.

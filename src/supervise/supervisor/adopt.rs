@@ -11,7 +11,7 @@ use super::actor::Beginning;
 use super::exec::Target;
 use super::link::{Inheritance, Link, Process};
 use super::machine::State;
-use super::run::{Run, RunTasks, take_down};
+use super::run::{Run, RunTasks, mounts_of, take_down};
 use super::status::Status;
 use super::{Shared, records, streams};
 use crate::engine::process::ProcessIdentity;
@@ -174,6 +174,7 @@ fn resume(
     }
     let group = shared.host.group(&record.id).map_err(io::Error::other)?;
     Ok(Run {
+        mounts: mounts_of(process.pid, process.pidfd.as_ref()),
         pid: process.pid,
         pidfd: process.pidfd,
         start_time: run_record.start_time,
@@ -221,7 +222,7 @@ async fn rest(
     }
     if is_littered(shared, &record) {
         // The next start of it finds it gone.
-        take_down(shared, &record).await.await.ok();
+        take_down(shared, &record, None).await.await.ok();
     }
     let again = match said {
         Some(RunState::Restarting) => true,

@@ -12,7 +12,7 @@ use tokio::io::Interest;
 use super::files::Generated;
 use super::host::Host;
 use super::link::Process;
-use super::run::{Run, RunTasks};
+use super::run::{Run, RunTasks, mounts_of};
 use super::streams::{self, Streams};
 use super::{Shared, create, failure, files};
 use crate::engine::cgroup::Group;
@@ -142,6 +142,7 @@ fn run(
     // Where it has ended already, its exit is on its way.
     let start_time = ProcessIdentity::of(process.pid).map_or(0, |identity| identity.start_time);
     Run {
+        mounts: mounts_of(process.pid, process.pidfd.as_ref()),
         pid: process.pid,
         pidfd: process.pidfd,
         start_time,

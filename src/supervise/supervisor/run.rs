@@ -1,7 +1,7 @@
 //! A container's present run: its process and the tasks that serve it.
 
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -11,6 +11,7 @@ use tokio::task::AbortHandle;
 use super::leaving::Gone;
 use super::{Shared, files};
 use crate::engine::cgroup::Group;
+use crate::engine::process::has_ended;
 use crate::net::Withdrawn;
 use crate::net::dns::{self, Client, DnsSockets};
 use crate::net::proxy::{serve_tcp, serve_udp};
@@ -25,6 +26,10 @@ pub(super) struct Run {
     /// `None` where it had ended when this supervisor began.
     pub(super) pidfd: Option<Arc<OwnedFd>>,
     pub(super) start_time: u64,
+    /// Keeps the mounts until [`take_down`]: unmounting takes milliseconds, and
+    /// more where an overlay has to sync, and a process that is the last in its
+    /// namespace tells its end only after that.
+    pub(super) mounts: Option<OwnedFd>,
     pub(super) exit: oneshot::Receiver<Ended>,
     pub(super) started: Timestamp,
     pub(super) group: Group,
@@ -101,15 +106,28 @@ impl Drop for RunTasks {
     }
 }
 
+/// The mount namespace of a container's process; `None` where it has ended.
+pub(super) fn mounts_of(pid: i32, pidfd: Option<&Arc<OwnedFd>>) -> Option<OwnedFd> {
+    let mounts = fs_err::File::open(format!("/proc/{pid}/ns/mnt")).ok()?;
+    // Its number is nobody else's while it has not ended.
+    let lives = !has_ended(pidfd?.as_fd()).ok()?;
+    lives.then(|| mounts.into_parts().0.into())
+}
+
 /// Takes down what a run, or a failed start of one, made on the machine. Each
 /// step is tried; what fails is found again by a sweep. Links and addresses go
 /// after this has returned, see [`Gone`].
-pub(super) async fn take_down(shared: &Arc<Shared>, record: &Arc<ContainerRecord>) -> Gone {
+pub(super) async fn take_down(
+    shared: &Arc<Shared>,
+    record: &Arc<ContainerRecord>,
+    mounts: Option<OwnedFd>,
+) -> Gone {
     let busy = shared.busy.take();
     shared.link.release(record.id.as_str());
     let (worker, record) = (Arc::clone(shared), Arc::clone(record));
     let withdrawn = tokio::task::spawn_blocking(move || {
         let shared = worker;
+        drop(mounts);
         let (withdrawn, result) = shared.host.net.withdraw(std::slice::from_ref(&record.id));
         if let Err(error) = result {
             tracing::warn!(%error, name = record.name, "cannot withdraw a container");

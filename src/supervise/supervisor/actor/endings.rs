@@ -33,7 +33,7 @@ impl Actor {
 
     pub(super) async fn launch_failed(&mut self, failure: Failure) {
         self.shared.logs.finish(self.record.id.as_str()).await;
-        self.gone = Some(take_down(&self.shared, &self.record).await);
+        self.gone = Some(take_down(&self.shared, &self.record, None).await);
         let code = match &failure {
             Failure::Init { error, .. } => Some(error.exit_code),
             _ => None,
@@ -63,7 +63,9 @@ impl Actor {
 
     /// The process ended.
     pub(super) async fn ended(&mut self, ended: Ended) {
-        let Some(run) = self.run.take() else { return };
+        let Some(mut run) = self.run.take() else {
+            return;
+        };
         self.grace_over = None;
         self.stop_probing();
         let key = self.record.id.as_str();
@@ -101,8 +103,9 @@ impl Actor {
         });
         self.answer_stops();
         // Told first: nobody waits for the teardown but the next start.
+        let mounts = run.mounts.take();
         drop(run);
-        self.gone = Some(take_down(&self.shared, &self.record).await);
+        self.gone = Some(take_down(&self.shared, &self.record, mounts).await);
         if again {
             self.arm_backoff();
             self.note(|_| ());
