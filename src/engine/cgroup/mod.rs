@@ -7,10 +7,11 @@
 //! a version 2 mount without controllers (a *hybrid* host) where there is one,
 //! because killing, freezing and the news of emptiness are better there.
 //!
-//! Paths are relative to each hierarchy's root, `skiff/<root id>/<project>/…`.
-//! A supervisor on systemd would ask for a delegated scope first and prefix
-//! that scope's path; nothing here depends on the first component.
+//! Paths are relative to each hierarchy's root. A path through a systemd scope
+//! (`skiff.slice/….scope/…`) is ours only below the scope, see [`delegation`];
+//! elsewhere all of it is, `skiff/<root id>/<project>/…`.
 
+mod delegation;
 mod devices;
 mod error;
 mod files;
@@ -28,6 +29,7 @@ use std::time::Duration;
 use fs_err as fs;
 use oci_spec::runtime::LinuxResources;
 
+pub use delegation::{own_group, scope_of};
 pub use devices::docker_default_rules;
 pub use error::CgroupError;
 pub use mounts::Controller;
@@ -167,16 +169,16 @@ impl Host {
     }
 
     /// Makes a group without limits in every hierarchy, named ones included,
-    /// and moves the calling process there: keeper and supervisor leave the
-    /// session of whoever typed `up` with it.
+    /// and moves these processes there (0 is the caller): keeper and supervisor
+    /// leave the session of whoever typed `up` with it.
     ///
     /// # Errors
     /// The group cannot be made or entered.
-    pub fn create_leaf_for_self(&self, path: &str) -> Result<Group, CgroupError> {
+    pub fn create_leaf(&self, path: &str, processes: &[i32]) -> Result<Group, CgroupError> {
         let leaf = self.open(path);
         match &*self.backend {
-            Backend::V1(v1) => v1.enter_everywhere(&leaf.path)?,
-            Backend::V2(v2) => v2.enter(&leaf.path)?,
+            Backend::V1(v1) => v1.enter_everywhere(&leaf.path, processes)?,
+            Backend::V2(v2) => v2.enter(&leaf.path, processes)?,
         }
         Ok(leaf)
     }

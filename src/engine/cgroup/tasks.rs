@@ -10,6 +10,7 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+use super::delegation::split;
 use super::error::CgroupError;
 use super::files;
 
@@ -277,19 +278,20 @@ fn children(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Removes a group, those below it, and the parents that are empty then.
-/// `wait` returns when the group has no process left.
+/// Removes a group, those below it, and the parents of ours that are empty
+/// then. `wait` returns when the group has no process left.
 pub(super) fn remove_below(
     root: &Path,
     path: &str,
     wait: impl Fn() -> Result<(), CgroupError>,
 ) -> Result<(), CgroupError> {
     let folder = root.join(path);
+    let given = root.join(split(path).0);
     remove_folder(&folder, &wait)?;
     for parent in folder
         .ancestors()
         .skip(1)
-        .take_while(|parent| *parent != root)
+        .take_while(|parent| *parent != given)
     {
         // Others may live there; whoever goes last removes it.
         if fs::remove_dir(parent).is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {

@@ -273,7 +273,7 @@ fn process_leaves_its_callers_group_everywhere() {
     let name = "SKIFF_TEST_LEAF";
     // The test runs itself again, so that only a child moves.
     if let Some(path) = crate::env::read_string(name) {
-        scratch.host.create_leaf_for_self(&path).unwrap();
+        scratch.host.create_leaf(&path, &[0]).unwrap();
         let text = fs::read_to_string("/proc/self/cgroup").unwrap();
         for line in text.lines() {
             assert!(line.ends_with(&path), "{line}");

@@ -125,14 +125,21 @@ impl Hierarchies {
             .collect()
     }
 
-    /// Makes the group everywhere and moves the calling process there.
-    pub(super) fn enter_everywhere(&self, path: &str) -> Result<(), CgroupError> {
+    /// Makes the group everywhere and moves these processes there.
+    pub(super) fn enter_everywhere(
+        &self,
+        path: &str,
+        processes: &[i32],
+    ) -> Result<(), CgroupError> {
         self.make(path)?;
         for root in &self.others {
             make_below(root, path, false)?;
         }
         for root in self.all_roots() {
-            files::write(&root.join(path).join("cgroup.procs"), "0")?;
+            let file = root.join(path).join("cgroup.procs");
+            for process in processes {
+                files::write(&file, &process.to_string())?;
+            }
         }
         Ok(())
     }

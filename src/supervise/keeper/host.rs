@@ -13,7 +13,6 @@ use super::message::{ChildKind, FromKeeper};
 use super::run::{Host, Resume, Supervisor};
 use super::store::{Outgoing, Store, pid};
 use super::{COMMAND, Identity, Stage};
-use crate::engine::cgroup;
 use crate::engine::launch::{LaunchError, LaunchFds, Shape, spawn_container, spawn_exec};
 use crate::supervise::{binary, packet, supervisor};
 
@@ -96,32 +95,6 @@ impl Host for Processes {
 /// parent.
 pub(super) fn detach() -> io::Result<crate::engine::sys::Forked> {
     crate::engine::sys::fork_single_threaded()
-}
-
-/// The control group of a project's keeper and supervisor.
-pub(super) fn enter_cgroup(identity: &Identity) -> io::Result<()> {
-    let path = crate::supervise::group::keeper(identity)?;
-    cgroup::Host::detect()
-        .and_then(|host| host.create_leaf_for_self(&path))
-        .map(drop)
-        .map_err(|error| {
-            let hint = error
-                .hint()
-                .map_or_else(String::new, |hint| format!("; {hint}"));
-            io::Error::other(format!("{}{hint}", chain(&error)))
-        })
-}
-
-/// Goes back to the root group and removes the project's.
-pub(super) fn leave_cgroup(identity: &Identity) {
-    let leave = || {
-        let host = cgroup::Host::detect().ok()?;
-        let path = crate::supervise::group::keeper(identity).ok()?;
-        host.create_leaf_for_self("").ok()?;
-        host.remove_tree(&path).ok()
-    };
-    // What is left is empty, and a sweep removes it.
-    leave();
 }
 
 /// Who the supervisor is, across an exec of the keeper.

@@ -29,7 +29,7 @@ use self::run::{Keeper, Supervisor};
 use self::store::Store;
 use crate::engine::sys::Forked;
 use crate::state::Layout;
-use crate::supervise::streams_to_null;
+use crate::supervise::{group, streams_to_null};
 
 /// The hidden command that runs a keeper.
 pub const COMMAND: &str = "__keeper";
@@ -131,7 +131,7 @@ fn enter(stage: Stage, identity: &Identity) -> io::Result<()> {
     })?;
     drop(told);
     let lock = keeper.run()?;
-    host::leave_cgroup(identity);
+    group::leave(identity);
     sign::take_down(identity);
     // Whoever waits to start the project anew may do so now.
     drop(lock);
@@ -148,7 +148,7 @@ fn begin(
     start::close_to_others()?;
     // What fails here, on a machine that cannot run containers, leaves nothing.
     if stage != Stage::Resumed {
-        host::enter_cgroup(identity)?;
+        group::enter(identity)?;
     }
     let mut store = Store::open(&identity.layout.exit_journal(&identity.project))?;
     sign::put_up(identity)?;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use fs_err as fs;
 use rustix::fs::Mode;
 use tokio::net::UnixListener;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{broadcast, watch};
 
 use super::busy::Counter;
@@ -18,7 +19,9 @@ use super::link::Link;
 use super::records::Records;
 use super::{CHANGES_BEHIND, Shared, adopt, control};
 use crate::engine::process::boot_id;
+use crate::engine::systemd::STOP_SIGNAL;
 use crate::state::lock::Lock;
+use crate::supervise::group;
 use crate::supervise::keeper::Identity;
 use crate::supervise::logs::thread::LogThread;
 use crate::supervise::streams_to_null;
@@ -129,7 +132,7 @@ async fn live(identity: &Identity, standard: Standard) -> io::Result<()> {
 async fn begin(identity: &Identity, socket: OwnedFd) -> io::Result<(Arc<Shared>, UnixListener)> {
     let layout = &identity.layout;
     let (link, inheritance) = Link::connect(identity.clone(), socket).await?;
-    let host = Host::open(identity).map_err(io::Error::other)?;
+    let host = Host::open(identity, &link).map_err(io::Error::other)?;
     let shared = Arc::new(Shared {
         boot_id: boot_id()?,
         host,
@@ -156,6 +159,7 @@ async fn serve(
     let mut listener = listener;
     let mut upgrade = shared.upgrade.subscribe();
     let mut first_call = expected.then(|| shared.busy.take());
+    let mut stop = signal(SignalKind::from_raw(STOP_SIGNAL))?;
     let patience = tokio::time::sleep(FIRST_CALL);
     tokio::pin!(patience);
     loop {
@@ -174,6 +178,7 @@ async fn serve(
                 }
                 listener = listen(&control_path(shared))?;
             }
+            _ = stop.recv() => shared.stop_all(),
             _ = upgrade.changed() => {
                 let binary = upgrade.borrow_and_update().clone();
                 if let Some(binary) = binary {
@@ -248,6 +253,7 @@ fn clean(identity: &Identity) {
     let layout = &identity.layout;
     let run = layout.run_project(&identity.project);
     fs::remove_file(layout.exit_journal(&identity.project)).ok();
+    group::forget(layout, &identity.project);
     // Only where they are empty.
     for folder in ["spool", "containers"] {
         fs::remove_dir(run.join(folder)).ok();

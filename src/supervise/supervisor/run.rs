@@ -104,7 +104,7 @@ pub(super) async fn take_down(shared: &Arc<Shared>, record: &Arc<ContainerRecord
     let detached = shared.host.detach(&record.id);
     let (shared, record) = (Arc::clone(shared), Arc::clone(record));
     let rest = tokio::task::spawn_blocking(move || {
-        if let Ok(group) = shared.host.group(&record.id) {
+        if let Some(group) = shared.host.groups.container(&record.id) {
             let gone = if group.exists() {
                 group.kill_all().and_then(|()| group.remove())
             } else {
