@@ -93,7 +93,18 @@ impl Hierarchy {
 
     /// Makes the group and moves these processes there.
     pub(super) fn enter(&self, path: &str, processes: &[i32]) -> Result<(), CgroupError> {
-        self.make(path)?;
+        let (given, _) = split(path);
+        if given.is_empty() {
+            self.make(path)?;
+        } else {
+            // Those who are to move may be in the scope itself still, which can
+            // hand nothing down as long as anybody is.
+            let folder = self.folder(path);
+            make_one(&folder).map_err(|source| CgroupError::Make {
+                path: folder,
+                source,
+            })?;
+        }
         let file = self.folder(path).join("cgroup.procs");
         processes
             .iter()
