@@ -1,7 +1,6 @@
 //! `skiff doctor`.
 
 use std::path::Path;
-use std::time::Duration;
 
 use clap::Args;
 
@@ -19,9 +18,6 @@ pub struct DoctorArgs {}
 
 /// The oldest kernel that skiff is made for.
 const OLDEST_KERNEL: (u32, u32) = (5, 15);
-
-/// How long systemd is waited for: nothing depends on it here.
-const DOCTORS_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -187,7 +183,7 @@ fn scopes(host: &cgroup::Host, run: &Path, root: bool) -> Option<Check> {
     let verdict = if host.version() == cgroup::Version::V1 {
         aside("used with control groups v2 only")
     } else if root {
-        match systemd::version(run, DOCTORS_PATIENCE) {
+        match systemd::version(run, systemd::LIMIT) {
             Ok(version) => {
                 let subject = format!("systemd {version}, a scope for each project");
                 return Some(Check::new(subject, Verdict::Good));

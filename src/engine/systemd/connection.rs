@@ -85,10 +85,13 @@ impl Connection {
             .bytes()
             .map(|digit| format!("{digit:02x}"))
             .collect();
-        self.write(format!("\0AUTH EXTERNAL {user}\r\n").as_bytes())?;
+        // `BEGIN` goes along, as systemctl has it: systemd takes in what has come
+        // when it reads that line, and a call among it would lie there until
+        // another one comes. So nothing follows before the `OK`.
+        self.write(format!("\0AUTH EXTERNAL {user}\r\nBEGIN\r\n").as_bytes())?;
         let line = self.line()?;
         if line.starts_with("OK ") {
-            return self.write(b"BEGIN\r\n");
+            return Ok(());
         }
         Err(SystemdError::Refused {
             name: "AUTH EXTERNAL".to_owned(),

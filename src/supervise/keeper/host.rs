@@ -75,7 +75,6 @@ impl Host for Processes {
             Some((ready, lock)) => command.stdout(ready).stderr(lock),
             None => command.stdout(Stdio::null()).stderr(Stdio::null()),
         };
-        // Its standard library empties the child's signal mask.
         let child = command.spawn()?;
         let process = i32::try_from(child.id()).unwrap_or(0);
         let pidfd =

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fs_err as fs;
+use nix::sys::signal::{SigSet, Signal};
 use rustix::fs::Mode;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -61,6 +62,11 @@ pub(super) fn run(identity: &Identity) -> ExitCode {
     };
     rustix::thread::set_name(c"skiff-supervise").ok();
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).ok();
+    // All signals are blocked in the keeper, and so in its child.
+    let listened_to: SigSet = Signal::try_from(STOP_SIGNAL).into_iter().collect();
+    if listened_to.thread_unblock().is_err() {
+        return ExitCode::FAILURE;
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
