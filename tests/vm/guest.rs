@@ -290,7 +290,7 @@ impl Guest {
                 .and_then(|path| path.strip_prefix(*name))
                 .is_some_and(|rest| rest.starts_with('/'))
         };
-        if self.is_systemd && MERGED.iter().any(|name| merged(&name)) {
+        if self.is_systemd && MERGED.iter().any(merged) {
             format!("/usr{path}")
         } else {
             path.to_owned()

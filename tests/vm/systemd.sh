@@ -152,8 +152,9 @@ alive
 is "the keeper's group" "$(group_of "$(helper_of shop keeper)")" "$place/keeper"
 is "the supervisor's group" "$(group_of "$(helper_of shop supervisor)")" "$place/keeper"
 
-step "a container that is started later"
-"$SKIFF" -p shop restart -t 1 other || fail restart
+step "containers that are started later"
+"$SKIFF" -p shop restart -t 5 2>/project/up.log || fail "$(cat /project/up.log)"
+web=$(pid_of shop web)
 other=$(pid_of shop other)
 case $(group_of "$other") in "$place"/*) ;; *) fail "other is in $(group_of "$other")" ;; esac
 alive
@@ -219,6 +220,24 @@ END
 : >/project/nobody
 unshare -m --propagation private sh /project/deaf.sh || fail "deaf"
 gone() { ! [ -e /sys/fs/cgroup/skiff ]; }
+eventually gone
+
+step "in another pid namespace systemd is not asked"
+cat >/project/inner.sh <<'END'
+set -u
+fail() { echo "FAILED: $*"; exit 1; }
+"$SKIFF" -p inner up -d other 2>/project/up.log || fail "$(cat /project/up.log)"
+grep -i warning /project/up.log && fail "a warning"
+[ -d "/sys/fs/cgroup/skiff/$(cat /var/lib/skiff/id)/inner/keeper" ] || fail "no group"
+"$SKIFF" -p inner down -t 1 2>/project/up.log || fail "$(cat /project/up.log)"
+# The namespace ends with this shell, and everything in it.
+for _ in $(seq 600); do
+    [ -e /sys/fs/cgroup/skiff ] || exit 0
+    sleep 0.1
+done
+fail "a group is left"
+END
+unshare -m --propagation private -pf --mount-proc sh /project/inner.sh || fail "inner"
 eventually gone
 
 step "the shutdown of the machine stops containers properly"

@@ -99,6 +99,13 @@ impl Connection {
         })
     }
 
+    /// Whether the other end is process 1 as this process counts: then both mean
+    /// the same process by a number (`SO_PEERCRED`, unix(7)).
+    pub fn is_with_first_process(&self) -> bool {
+        rustix::net::sockopt::socket_peercred(&self.stream)
+            .is_ok_and(|peer| peer.pid == rustix::process::Pid::INIT)
+    }
+
     /// One line, byte by byte: what follows it belongs to nobody else.
     fn line(&mut self) -> Result<String, SystemdError> {
         let mut line = Vec::new();

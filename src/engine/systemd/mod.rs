@@ -24,8 +24,12 @@ pub use unit::{SLICE, scope_name, scope_project};
 /// Where systemd's own run-time files are.
 pub const RUN: &str = "/run/systemd";
 
-/// Whether systemd is the service manager of this machine: `sd_booted(3)`. One
-/// stat(2).
+/// The name of the first process: `proc_pid_comm(5)`.
+const FIRST: &str = "/proc/1/comm";
+
+/// Whether systemd is the service manager here: of the machine (`sd_booted(3)`,
+/// one stat(2)), and of this pid namespace, as it is asked by process ids.
 pub fn is_booted(run: &Path) -> bool {
     run.join("system").is_dir()
+        && fs_err::read_to_string(FIRST).is_ok_and(|name| name.trim_end() == "systemd")
 }

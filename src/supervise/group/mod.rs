@@ -36,7 +36,7 @@ pub(crate) fn plain(identity: &Identity) -> io::Result<String> {
     Ok(format!("skiff/{id}/{}", identity.project))
 }
 
-/// Whether the project's groups belong into a scope. Without systemd this is
+/// Whether the project's groups belong into a scope. Without systemd this costs
 /// one stat(2).
 pub(crate) fn wants_scope(run: &Path, host: &Host) -> bool {
     systemd::is_booted(run) && host.version() == Version::V2
@@ -56,16 +56,17 @@ pub(crate) fn enter(identity: &Identity) -> io::Result<()> {
 }
 
 /// A keeper at its end goes back to the root group and removes the project's.
-/// A scope is systemd's to remove, as soon as its last process is gone.
+/// A scope it stays in: systemd removes that as soon as its last process is
+/// gone.
 pub(crate) fn leave(identity: &Identity) {
     let leave = || {
         let host = Host::detect().ok()?;
         let own = cgroup::own_group().unwrap_or_default();
-        if host.version() == Version::V2 && cgroup::scope_of(&own).is_some() {
-            return None;
-        }
         let leaf = format!("{}/{LEAF}", plain(identity).ok()?);
-        host.create_leaf("", &[0]).ok()?;
+        if host.version() == Version::V1 || cgroup::scope_of(&own).is_none() {
+            host.create_leaf("", &[0]).ok()?;
+        }
+        // Also there where systemd's answer came after the deadline.
         host.remove_tree(&leaf).ok()
     };
     // What is left is empty, and a sweep removes it.

@@ -94,9 +94,11 @@ fn scope(identity: &Identity, host: &Host, keeper: i32, run: &Path) -> Result<St
         leaf: LEAF,
         has_slice: host.open(SLICE).exists(),
     };
-    Connection::open(run, LIMIT)
-        .and_then(|mut connection| start_scope(&mut connection, wanted))
-        .map_err(|error| with_causes(&error))?;
+    let mut connection = Connection::open(run, LIMIT).map_err(|error| with_causes(&error))?;
+    if !connection.is_with_first_process() {
+        return Err("it is in another pid namespace".to_owned());
+    }
+    start_scope(&mut connection, wanted).map_err(|error| with_causes(&error))?;
     let own = own_group().unwrap_or_default();
     scope_of(&own)
         .filter(|path| path.ends_with(&format!("/{name}")))
