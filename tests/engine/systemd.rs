@@ -399,7 +399,9 @@ fn a_full_queue_has_an_end() {
 #[test]
 fn a_peer_that_hangs_up_is_an_error() {
     let closing: [fn(&mut Peer); 4] = [
-        |peer| drop(peer.0.read(&mut [0; 10]).unwrap()),
+        |peer| {
+            peer.0.read_exact(&mut [0; 10]).unwrap();
+        },
         Peer::begin,
         |peer| {
             peer.begin();

@@ -76,8 +76,9 @@ step "up from a caller's scope"
 mkfifo /project/done
 systemd-run --quiet --scope --unit=caller \
     sh -c '"$SKIFF" -p shop up -d >/project/up.log 2>&1; echo $? >/project/done; exec sleep 1000' &
-is "the code of up" "$(cat /project/done)" 0
+code=$(cat /project/done)
 cat /project/up.log
+is "the code of up" "$code" 0
 grep -i warning /project/up.log && fail "a warning"
 root=$(cat /var/lib/skiff/id)
 scope=skiff-$root-shop.scope

@@ -183,6 +183,19 @@ impl Host {
         Ok(leaf)
     }
 
+    /// Gives the groups below this one the controllers that it has. It is done
+    /// before several are made there at once: one that is there already says
+    /// that it has a controller before that controller's files are there.
+    ///
+    /// # Errors
+    /// Somebody is in the group itself, or the kernel refuses.
+    pub fn hand_down(&self, path: &str) -> Result<(), CgroupError> {
+        match &*self.backend {
+            Backend::V1(_) => Ok(()),
+            Backend::V2(v2) => v2.hand_down(path),
+        }
+    }
+
     /// Removes the group at this path with everything below it, in every
     /// hierarchy, and parents that are empty then. Processes in it are waited
     /// for, not killed.

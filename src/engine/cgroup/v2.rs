@@ -111,6 +111,11 @@ impl Hierarchy {
             .try_for_each(|process| files::write(&file, &process.to_string()))
     }
 
+    /// Gives the groups below this one all controllers that were given to it.
+    pub(super) fn hand_down(&self, path: &str) -> Result<(), CgroupError> {
+        hand_down(&self.folder(path), &self.offered(split(path).0)?)
+    }
+
     fn try_make(&self, path: &str) -> Result<(), CgroupError> {
         let (given, own) = split(path);
         let mut folder = self.root.join(given);

@@ -77,7 +77,8 @@ fn enter(host: &Host, path: &str, keeper: impl Fn() -> i32) -> Result<(), Cgroup
             Ok(())
         }
         other => other.map(drop),
-    }
+    }?;
+    host.hand_down(path)
 }
 
 /// Asks systemd; answers the path of the scope, or why there is none.
