@@ -163,8 +163,14 @@ alive
 step "a second project shares the slice"
 "$SKIFF" -p second up -d other 2>/project/up.log || fail "$(cat /project/up.log)"
 is state "$(property "skiff-$root-second.scope" ActiveState)" active
+# What a container of the first left behind is swept when the second ends.
+stray=/sys/fs/cgroup$place/$(printf %064d 7)
+mkdir "$stray"
+sleep 1000 &
+echo $! >"$stray/cgroup.procs"
 "$SKIFF" -p second down -t 1 2>/project/up.log || fail "$(cat /project/up.log)"
 eventually no_unit "skiff-$root-second.scope"
+[ -e "$stray" ] && fail "a stray group is left"
 is slice "$(property skiff.slice ActiveState)" active
 alive
 
