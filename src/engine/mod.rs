@@ -21,4 +21,5 @@ pub mod seccomp;
 pub mod spec;
 pub mod sys;
 mod sys_bpf;
+pub mod systemd;
 pub mod tiny_init;

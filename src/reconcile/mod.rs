@@ -32,7 +32,9 @@ pub mod translate;
 pub mod words;
 
 pub use cancel::{Cancel, CancelHandle, cancel_pair};
-pub use flows::{PullChoices, down, kill, kill_now, pull, restart, run_prepare, start, stop, up};
+pub use flows::{
+    PullChoices, down, kill, kill_now, pull, restart, run_prepare, start, stop, tell_of_groups, up,
+};
 pub use planner::{DownChoices, Recreate, UpChoices};
 pub use session::{
     Member, Prepared, ReconcileError, RunOptions, Session, UpOptions, UpOutcome, Watcher,

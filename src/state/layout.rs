@@ -14,6 +14,7 @@
 //!   projects/<project>/start.lock           held while keeper and supervisor start or end
 //!   projects/<project>/control.sock         the supervisor's
 //!   projects/<project>/exits                the keeper's journal
+//!   projects/<project>/groups.json          where its control groups are, where systemd was asked
 //!   projects/<project>/spool/<id>/          output not yet in the log
 //!   projects/<project>/containers/<id>.json status, pid, addresses
 //!   projects/<project>/containers/<id>/     hosts, resolv.conf, hostname
@@ -131,6 +132,11 @@ impl Layout {
     /// The keeper's journal of exits.
     pub fn exit_journal(&self, project: &str) -> PathBuf {
         self.run_project(project).join("exits")
+    }
+
+    /// Where the project's control groups are.
+    pub fn groups(&self, project: &str) -> PathBuf {
+        self.run_project(project).join("groups.json")
     }
 
     /// Output of a container that is not in its log yet.

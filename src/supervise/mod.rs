@@ -12,7 +12,7 @@ mod binary;
 pub mod client;
 mod door;
 mod frame;
-mod group;
+pub mod group;
 pub mod inspect;
 pub mod keeper;
 pub mod launch;

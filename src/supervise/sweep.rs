@@ -6,6 +6,7 @@ use std::error::Error;
 
 use crate::engine::cgroup;
 use crate::engine::process::boot_id;
+use crate::engine::systemd::{SLICE, scope_project};
 use crate::net::Net;
 use crate::state::lock::Lock;
 use crate::state::names::Names;
@@ -68,17 +69,16 @@ fn sweep_groups(
     removed: &mut Vec<String>,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     let host = cgroup::Host::detect()?;
-    let root = format!("skiff/{root_id}");
     let living = living_containers(layout)?;
-    for project in host.children(&root) {
+    for (project, place) in places(&host, root_id) {
         // A command that changes the project may be about to use its groups.
         let Some(_lock) = Lock::try_acquire(&layout.project_lock(&project))? else {
             continue;
         };
-        for name in host.children(&format!("{root}/{project}")) {
+        for name in host.children(&place) {
             let gone = ContainerId::parse(&name).is_some_and(|id| !living.contains(&id));
             if gone {
-                let group = host.open(&format!("{root}/{project}/{name}"));
+                let group = host.open(&format!("{place}/{name}"));
                 group.kill_all()?;
                 host.remove_tree(group.path())?;
                 removed.push(format!("control group {}", group.path()));
@@ -86,4 +86,19 @@ fn sweep_groups(
         }
     }
     Ok(())
+}
+
+/// Projects of this root that have control groups, and where: in the file
+/// system, and in scopes.
+fn places(host: &cgroup::Host, root_id: &str) -> Vec<(String, String)> {
+    let root = format!("skiff/{root_id}");
+    let plain = host.children(&root).into_iter().map(|project| {
+        let place = format!("{root}/{project}");
+        (project, place)
+    });
+    let scopes = host.children(SLICE).into_iter().filter_map(|name| {
+        let project = scope_project(root_id, &name)?;
+        Some((project, format!("{SLICE}/{name}")))
+    });
+    plain.chain(scopes).collect()
 }

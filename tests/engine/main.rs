@@ -21,6 +21,8 @@ mod programs;
 #[cfg(test)]
 mod roots;
 #[cfg(test)]
+mod systemd;
+#[cfg(test)]
 mod terminals;
 #[cfg(test)]
 mod volumes;

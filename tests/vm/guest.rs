@@ -11,6 +11,7 @@ use fs_err as fs;
 use crate::archive::Archive;
 use crate::kernel::Kernel;
 use crate::machine;
+use crate::packages;
 
 /// Programs of the machine that busybox cannot stand in for, with their packages.
 const PROGRAMS: &[(&str, &str)] = &[
@@ -44,14 +45,37 @@ const MODULES: &[&str] = &[
 
 /// First process: the archive's own root cannot be pivoted from, so all moves
 /// to a tmpfs.
-const INIT: &str = "#!/bin/busybox sh
+const MOVE: &str = "#!/bin/busybox sh
 /bin/busybox mkdir /new
 /bin/busybox mount -t tmpfs -o size=90% root /new
 /bin/busybox cp /bin/busybox /new/busybox
 for entry in /*; do
     case $entry in /new|/init|/dev) ;; *) /new/busybox mv $entry /new/ ;; esac
 done
-exec /new/busybox switch_root /new /sbin/guest
+";
+
+/// Folders that are links to those of `/usr` where a distribution's own first
+/// process runs: `usrmerge`.
+const MERGED: &[&str] = &["bin", "sbin", "lib", "lib64"];
+
+/// All that the service manager is told to start: what this test is about, as
+/// a service without dependencies. Everything else would only take time.
+const TARGET: &str = "[Unit]\nRequires=guest.service\n";
+const SERVICE: &str = "[Unit]
+DefaultDependencies=no
+[Service]
+ExecStart=/sbin/guest-service
+StandardInput=null
+StandardOutput=tty
+StandardError=inherit
+TTYPath=/dev/ttyS0
+";
+const SERVICE_PROGRAM: &str = "#!/bin/sh
+/sbin/guest
+code=$?
+echo
+echo guest-exit-code=$code
+systemctl poweroff -ff
 ";
 
 /// The first process after that: what a distribution's init does for everyone.
@@ -72,6 +96,15 @@ hostname guest
 ulimit -n 65536
 ";
 
+/// The same where systemd has done its part of it.
+const SERVICE_START: &str = "#!/bin/sh
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
+mkdir -p /tmp /root /var/tmp
+chmod 1777 /tmp
+ip link set lo up
+ulimit -n 65536
+";
+
 /// The line that ends a guest's output.
 const END: &str = "guest-exit-code=";
 
@@ -81,17 +114,58 @@ pub(crate) struct Guest {
     archive: Archive,
     folders: BTreeSet<String>,
     files: BTreeSet<String>,
+    /// With systemd as its first process.
+    is_systemd: bool,
 }
 
 impl Guest {
     /// With the binaries, the examples and the programs.
     pub(crate) fn new() -> Self {
+        Self {
+            archive: Archive::default(),
+            folders: BTreeSet::new(),
+            files: BTreeSet::new(),
+            is_systemd: false,
+        }
+        .furnished()
+    }
+
+    /// The same, with the distribution's systemd as its first process.
+    pub(crate) fn with_systemd() -> Self {
         let mut guest = Self {
             archive: Archive::default(),
             folders: BTreeSet::new(),
             files: BTreeSet::new(),
+            is_systemd: true,
         };
-        guest.text("/init", INIT);
+        for name in MERGED {
+            guest.link(&format!("/{name}"), &format!("usr/{name}"));
+        }
+        let packages = packages::closure("systemd");
+        let root = packages::unpack("systemd", &packages, |_| ());
+        for part in [
+            "bin", "sbin", "lib", "lib64", "usr/bin", "usr/sbin", "usr/lib",
+        ] {
+            guest.copy(&root, &root.join(part));
+        }
+        guest.text("/etc/machine-id", "0123456789abcdef0123456789abcdef\n");
+        guest.text("/etc/systemd/system/default.target", TARGET);
+        guest.text("/etc/systemd/system/guest.service", SERVICE);
+        guest.text("/sbin/guest-service", SERVICE_PROGRAM);
+        guest.furnished()
+    }
+
+    fn furnished(mut self) -> Self {
+        let guest = &mut self;
+        let first = if guest.is_systemd {
+            "/lib/systemd/systemd"
+        } else {
+            "/sbin/guest"
+        };
+        guest.text(
+            "/init",
+            &format!("{MOVE}exec /new/busybox switch_root /new {first}\n"),
+        );
         guest.text(
             "/etc/passwd",
             "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n",
@@ -116,7 +190,7 @@ impl Guest {
         guest.stripped(&test_binary());
         let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
         guest.tree(&examples, &[".images", ".registry"]);
-        guest
+        self
     }
 
     /// Adds the kernel's modules; without them only what is built in is there.
@@ -174,8 +248,13 @@ impl Guest {
     /// Runs shell lines; returns what the guest printed. `$SKIFF` is the binary,
     /// `$EXAMPLES` the folder of the examples.
     pub(crate) fn run_script(mut self, kernel: &Kernel, script: &str, limit: Duration) -> String {
+        let (start, end) = if self.is_systemd {
+            (SERVICE_START, "")
+        } else {
+            (START, "\necho guest-exit-code=$?\npoweroff -f\n")
+        };
         let start = format!(
-            "{START}export SKIFF={} EXAMPLES={}/examples/compose\n{script}\necho {END}$?\npoweroff -f\n",
+            "{start}export SKIFF={} EXAMPLES={}/examples/compose\n{script}{end}",
             env!("CARGO_BIN_EXE_skiff"),
             env!("CARGO_MANIFEST_DIR"),
         );
@@ -189,16 +268,54 @@ impl Guest {
     }
 
     fn file(&mut self, path: &str, mode: u32, content: &[u8]) {
-        if self.files.insert(path.to_owned()) {
+        let path = &self.place(path);
+        if self.files.insert(path.clone()) {
             self.parents(path);
             self.archive.file(path, mode, content);
         }
     }
 
     fn link(&mut self, path: &str, target: &str) {
-        if self.files.insert(path.to_owned()) {
+        let path = &self.place(path);
+        if self.files.insert(path.clone()) {
             self.parents(path);
             self.archive.link(path, target);
+        }
+    }
+
+    /// Where a file is to be that is named through a merged folder.
+    fn place(&self, path: &str) -> String {
+        let merged = |name: &&str| {
+            path.strip_prefix('/')
+                .and_then(|path| path.strip_prefix(*name))
+                .is_some_and(|rest| rest.starts_with('/'))
+        };
+        if self.is_systemd && MERGED.iter().any(merged) {
+            format!("/usr{path}")
+        } else {
+            path.to_owned()
+        }
+    }
+
+    /// Files and links of an unpacked package, at the paths they have in it.
+    fn copy(&mut self, root: &Path, folder: &Path) {
+        // Not every package has every folder.
+        let Ok(entries) = fs::read_dir(folder) else {
+            return;
+        };
+        for entry in entries.flatten() {
+            let path = entry.path();
+            let inside = Path::new("/").join(path.strip_prefix(root).expect("below the root"));
+            let inside = inside.to_string_lossy();
+            let kind = entry.file_type().expect("a kind");
+            if kind.is_dir() {
+                self.copy(root, &path);
+            } else if kind.is_symlink() {
+                let target = fs::read_link(&path).expect("a link");
+                self.link(&inside, &target.to_string_lossy());
+            } else {
+                self.file(&inside, 0o755, &fs::read(&path).expect("a file"));
+            }
         }
     }
 
@@ -247,7 +364,7 @@ impl Guest {
         for applet in String::from_utf8_lossy(&list.stdout).split_whitespace() {
             let real = PATH
                 .split(':')
-                .any(|dir| self.files.contains(&format!("{dir}/{applet}")));
+                .any(|dir| self.files.contains(&self.place(&format!("{dir}/{applet}"))));
             if !real {
                 self.link(&format!("/bin/{applet}"), "/bin/busybox");
             }

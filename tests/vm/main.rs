@@ -13,6 +13,8 @@ mod guest;
 mod kernel;
 #[cfg(test)]
 mod machine;
+#[cfg(test)]
+mod packages;
 
 #[cfg(test)]
 mod tests {
@@ -53,6 +55,16 @@ mod tests {
         let shop = ["shop::the_shop_serves_and_its_data_survives_down"];
         let output = guest.run_tests(&kernel, &shop, Duration::from_secs(600));
         assert!(output.contains("test result: ok. 1 passed"), "{output}");
+    }
+
+    /// What a scope is for, step by step: see the script.
+    #[test]
+    fn a_project_is_in_a_scope_of_systemds() {
+        let kernel = Kernel::fetch();
+        let mut guest = Guest::with_systemd();
+        guest.modules(&kernel);
+        let script = include_str!("systemd.sh");
+        guest.run_script(&kernel, script, Duration::from_secs(300));
     }
 
     /// The same kernel without its modules: `doctor` names each that is missing,

@@ -1,12 +1,15 @@
 //! `skiff doctor`.
 
+use std::path::Path;
+
 use clap::Args;
 
 use crate::cli::context::Context;
-use crate::cli::error::{CliError, CliResult};
-use crate::engine::{cgroup, probe as engine_probe};
+use crate::cli::error::{CliError, CliResult, chain};
+use crate::engine::{cgroup, probe as engine_probe, systemd};
 use crate::net;
 use crate::state::Layout;
+use crate::supervise::group;
 use crate::ui::{color, write_out};
 
 /// Flags of `skiff doctor`.
@@ -51,7 +54,7 @@ pub fn run(context: &Context, _args: &DoctorArgs) -> CliResult {
     let root = rustix::process::geteuid().is_root();
     let mut checks = vec![kernel(), privileges(root)];
     checks.extend(engine(context.layout.data(), root));
-    checks.push(control_groups());
+    checks.extend(control_groups(&context.layout, root));
     checks.extend(network(root));
     checks.push(space(&context.layout));
     let missing = checks
@@ -140,7 +143,7 @@ fn engine(data_root: &std::path::Path, root: bool) -> Vec<Check> {
         .collect()
 }
 
-fn control_groups() -> Check {
+fn control_groups(layout: &Layout, root: bool) -> Vec<Check> {
     match cgroup::Host::detect() {
         Ok(host) => {
             let version = match host.version() {
@@ -148,19 +151,49 @@ fn control_groups() -> Check {
                 cgroup::Version::V2 => "v2",
             };
             let names: Vec<String> = host.controllers().iter().map(ToString::to_string).collect();
-            Check::new(
+            let groups = Check::new(
                 format!("control groups {version} ({})", names.join(", ")),
                 Verdict::Good,
-            )
+            );
+            let mut checks = vec![groups];
+            checks.extend(scopes(&host, Path::new(systemd::RUN), root));
+            checks.extend(
+                group::fallbacks(layout)
+                    .into_iter()
+                    .map(|warning| Check::new("control groups", Verdict::Note(warning))),
+            );
+            checks
         }
         Err(error) => {
             let remedy = error.hint().unwrap_or_default();
-            Check::new(
+            vec![Check::new(
                 "control groups",
                 Verdict::Missing(error.to_string(), remedy),
-            )
+            )]
         }
     }
+}
+
+/// Whether systemd, where there is one, gives scopes.
+fn scopes(host: &cgroup::Host, run: &Path, root: bool) -> Option<Check> {
+    if !systemd::is_booted(run) {
+        return None;
+    }
+    let aside = |why: &str| Verdict::Note(format!("{why}; control groups are made in /skiff"));
+    let verdict = if host.version() == cgroup::Version::V1 {
+        aside("used with control groups v2 only")
+    } else if root {
+        match systemd::version(run, systemd::LIMIT) {
+            Ok(version) => {
+                let subject = format!("systemd {version}, a scope for each project");
+                return Some(Check::new(subject, Verdict::Good));
+            }
+            Err(error) => aside(&chain(&error)),
+        }
+    } else {
+        Verdict::NeedsRoot
+    };
+    Some(Check::new("systemd scopes", verdict))
 }
 
 fn network(root: bool) -> Vec<Check> {

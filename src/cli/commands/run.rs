@@ -137,6 +137,8 @@ pub fn run(context: &Context, args: &RunArgs) -> CliResult {
             .await
             .map_err(|error| CliError::from_error(&error))?;
         let oneoff = OneOff {
+            context,
+            project: &project.name,
             client: &client,
             prepared: &prepared,
             removed_at_end: args.rm,
@@ -211,6 +213,8 @@ fn overrides(
 
 /// A one-off that was created and is to be started here.
 struct OneOff<'a> {
+    context: &'a Context,
+    project: &'a str,
     client: &'a Client,
     prepared: &'a Prepared,
     /// `--rm`
@@ -224,7 +228,10 @@ impl OneOff<'_> {
             id,
             stdio: !fds.is_empty(),
         };
-        self.client.call(request, fds).await.map(drop)
+        self.client.call(request, fds).await?;
+        let layout = &self.context.layout;
+        reconcile::tell_of_groups(&*self.context.sink(), layout, self.project);
+        Ok(())
     }
 
     async fn on_terminal(&self) -> Result<i32, ClientError> {

@@ -7,10 +7,11 @@
 //! a version 2 mount without controllers (a *hybrid* host) where there is one,
 //! because killing, freezing and the news of emptiness are better there.
 //!
-//! Paths are relative to each hierarchy's root, `skiff/<root id>/<project>/…`.
-//! A supervisor on systemd would ask for a delegated scope first and prefix
-//! that scope's path; nothing here depends on the first component.
+//! Paths are relative to each hierarchy's root. A path through a systemd scope
+//! (`skiff.slice/….scope/…`) is ours only below the scope, see [`delegation`];
+//! elsewhere all of it is, `skiff/<root id>/<project>/…`.
 
+mod delegation;
 mod devices;
 mod error;
 mod files;
@@ -28,6 +29,7 @@ use std::time::Duration;
 use fs_err as fs;
 use oci_spec::runtime::LinuxResources;
 
+pub use delegation::{own_group, scope_of};
 pub use devices::docker_default_rules;
 pub use error::CgroupError;
 pub use mounts::Controller;
@@ -183,6 +185,26 @@ impl Host {
         }
     }
 
+    /// Makes such a group, and moves these processes there (0 is the caller).
+    /// It takes a lock of the whole machine: what can be born in its group is.
+    ///
+    /// # Errors
+    /// The group cannot be made or entered.
+    pub fn move_to_leaf(&self, path: &str, processes: &[i32]) -> Result<(), CgroupError> {
+        let leaf = self.open(path);
+        match &*self.backend {
+            Backend::V1(v1) => v1.make_everywhere(&leaf.path).map(drop)?,
+            Backend::V2(v2) => v2.make_leaf(&leaf.path)?,
+        }
+        for root in self.all_roots() {
+            let file = root.join(&leaf.path).join("cgroup.procs");
+            for process in processes {
+                files::write(&file, &process.to_string())?;
+            }
+        }
+        Ok(())
+    }
+
     /// Moves the calling process, which has one thread, to the root of every
     /// hierarchy, so that the group it was in can be removed.
     ///
@@ -199,6 +221,19 @@ impl Host {
             files::write(&file, "0")?;
         }
         Ok(())
+    }
+
+    /// Gives the groups below this one the controllers that it has. It is done
+    /// before several are made there at once: one that is there already says
+    /// that it has a controller before that controller's files are there.
+    ///
+    /// # Errors
+    /// Somebody is in the group itself, or the kernel refuses.
+    pub fn hand_down(&self, path: &str) -> Result<(), CgroupError> {
+        match &*self.backend {
+            Backend::V1(_) => Ok(()),
+            Backend::V2(v2) => v2.hand_down(path),
+        }
     }
 
     /// Removes the group at this path with everything below it, in every

@@ -10,6 +10,7 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+use super::delegation::split;
 use super::error::CgroupError;
 use super::files;
 
@@ -277,13 +278,14 @@ fn children(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Removes the folders above a group that are empty.
+/// Removes the folders of ours above a group that are empty.
 pub(super) fn remove_empty_parents(root: &Path, path: &str) {
+    let given = root.join(split(path).0);
     for parent in root
         .join(path)
         .ancestors()
         .skip(1)
-        .take_while(|parent| *parent != root)
+        .take_while(|parent| *parent != given)
     {
         // Others may live there; whoever goes last removes it.
         if fs::remove_dir(parent).is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {

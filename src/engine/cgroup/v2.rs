@@ -2,13 +2,15 @@
 //!
 //! Controllers reach a group only where every group above it has them in
 //! `cgroup.subtree_control`, and a group that has them there may hold no
-//! process itself (but the root may).
+//! process itself (but the root may). In what systemd manages, systemd alone
+//! writes: below a scope only the scope's own controllers are handed down.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
+use super::delegation::split;
 use super::error::CgroupError;
 use super::files;
 use super::mounts::Controller;
@@ -77,14 +79,36 @@ impl Hierarchy {
         })
     }
 
+    /// Makes a group that needs no controllers.
+    pub(super) fn make_leaf(&self, path: &str) -> Result<(), CgroupError> {
+        let (given, _) = split(path);
+        if given.is_empty() {
+            return self.make(path);
+        }
+        // Those who are to move may be in the scope itself still, which can
+        // hand nothing down as long as anybody is.
+        let folder = self.folder(path);
+        make_one(&folder).map_err(|source| CgroupError::Make {
+            path: folder,
+            source,
+        })
+    }
+
+    /// Gives the groups below this one all controllers that were given to it.
+    pub(super) fn hand_down(&self, path: &str) -> Result<(), CgroupError> {
+        hand_down(&self.folder(path), &self.offered(split(path).0)?)
+    }
+
     fn try_make(&self, path: &str) -> Result<(), CgroupError> {
+        let (given, own) = split(path);
+        let mut folder = self.root.join(given);
+        let offered = self.offered(given)?;
         let leaf = self.folder(path);
-        if make_one(&leaf).is_ok() && self.has_all(&leaf) {
+        if make_one(&leaf).is_ok() && has_all(&leaf, &offered) {
             return Ok(());
         }
-        let mut folder = self.root.clone();
-        for component in path.split('/') {
-            self.hand_down(&folder)?;
+        for component in own.split('/') {
+            hand_down(&folder, &offered)?;
             folder.push(component);
             make_one(&folder).map_err(|source| CgroupError::Make {
                 path: folder.clone(),
@@ -94,46 +118,51 @@ impl Hierarchy {
         Ok(())
     }
 
-    fn handed_down(&self) -> impl Iterator<Item = Controller> {
+    /// What can be handed down below a group that was given to us, the root
+    /// where that is empty.
+    fn offered(&self, given: &str) -> Result<Vec<Controller>, CgroupError> {
         let all = self.controllers.iter().copied();
-        all.filter(|controller| HANDED_DOWN.contains(controller))
-    }
-
-    fn has_all(&self, folder: &Path) -> bool {
-        let text = files::read(&folder.join("cgroup.controllers")).unwrap_or_default();
-        self.handed_down().all(|controller| {
-            text.split_whitespace()
-                .any(|name| name == controller.v2_name())
-        })
-    }
-
-    /// Gives a group's children all controllers. One that cannot be given is
-    /// passed over: a limit that needs it fails later, and names it.
-    fn hand_down(&self, folder: &Path) -> Result<(), CgroupError> {
-        let file = folder.join("cgroup.subtree_control");
-        let words: Vec<_> = self
-            .handed_down()
-            .map(|controller| format!("+{}", controller.v2_name()))
-            .collect();
-        let Err(error) = files::write_raw(&file, &words.join(" ")) else {
-            return Ok(());
-        };
-        match error.raw_os_error() {
-            Some(libc::EBUSY) => Err(CgroupError::Busy {
-                path: folder.to_owned(),
-            }),
-            Some(libc::EINVAL | libc::EOPNOTSUPP | libc::ENOENT) if file.exists() => {
-                for word in words {
-                    files::write_raw(&file, &word).ok();
-                }
-                Ok(())
-            }
-            _ => Err(CgroupError::Write {
-                path: file,
-                value: words.join(" "),
-                source: error,
-            }),
+        let mut offered: Vec<_> = all.filter(|one| HANDED_DOWN.contains(one)).collect();
+        if !given.is_empty() {
+            let text = files::read(&self.root.join(given).join("cgroup.controllers"))?;
+            offered.retain(|one| text.split_whitespace().any(|name| name == one.v2_name()));
         }
+        Ok(offered)
+    }
+}
+
+fn has_all(folder: &Path, offered: &[Controller]) -> bool {
+    let text = files::read(&folder.join("cgroup.controllers")).unwrap_or_default();
+    let has = |one: &Controller| text.split_whitespace().any(|name| name == one.v2_name());
+    offered.iter().all(has)
+}
+
+/// Gives a group's children these controllers. One that cannot be given is
+/// passed over: a limit that needs it fails later, and names it.
+fn hand_down(folder: &Path, offered: &[Controller]) -> Result<(), CgroupError> {
+    let file = folder.join("cgroup.subtree_control");
+    let words: Vec<_> = offered
+        .iter()
+        .map(|controller| format!("+{}", controller.v2_name()))
+        .collect();
+    let Err(error) = files::write_raw(&file, &words.join(" ")) else {
+        return Ok(());
+    };
+    match error.raw_os_error() {
+        Some(libc::EBUSY) => Err(CgroupError::Busy {
+            path: folder.to_owned(),
+        }),
+        Some(libc::EINVAL | libc::EOPNOTSUPP | libc::ENOENT) if file.exists() => {
+            for word in words {
+                files::write_raw(&file, &word).ok();
+            }
+            Ok(())
+        }
+        _ => Err(CgroupError::Write {
+            path: file,
+            value: words.join(" "),
+            source: error,
+        }),
     }
 }
 

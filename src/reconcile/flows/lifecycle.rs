@@ -119,6 +119,8 @@ pub(super) async fn walk_over<B: Backend>(
         wait_timeout: None::<Duration>,
         observer: None,
     };
-    executor.run(&plan, Some(lock)).await?;
+    let walked = executor.run(&plan, Some(lock)).await;
+    super::tell_of_groups(session.sink, session.layout, session.project);
+    walked?;
     Ok(plan)
 }

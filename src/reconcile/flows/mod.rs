@@ -26,6 +26,7 @@ use std::collections::BTreeMap;
 
 use crate::compose::Project;
 use crate::event::{Event, EventSink};
+use crate::supervise::group;
 
 use super::desired::Desired;
 use super::plan::Plan;
@@ -34,6 +35,14 @@ use super::translate::project;
 /// What is declared, where images do not matter.
 fn desired_without_images(declared: Option<&Project>) -> Option<Desired> {
     declared.map(|declared| project::desired(declared, &BTreeMap::new()))
+}
+
+/// Tells, once, that systemd did not take the project. What was started says so
+/// after the start, as nothing waits for the answer before.
+pub fn tell_of_groups(sink: &dyn EventSink, layout: &crate::state::Layout, project: &str) {
+    if let Some(message) = group::untold_warning(layout, project) {
+        sink.emit(Event::Warning { message });
+    }
 }
 
 /// Tells a plan's notes and warnings.

@@ -100,7 +100,9 @@ pub(super) async fn up_over<B: Backend>(
         wait_timeout: options.wait_timeout,
         observer: follower.as_ref().map(|follower| follower as &dyn Observer),
     };
-    executor.run(&plan, Some(lock)).await?;
+    let walked = executor.run(&plan, Some(lock)).await;
+    super::tell_of_groups(session.sink, session.layout, session.project);
+    walked?;
     Ok(UpOutcome { plan, containers })
 }
 

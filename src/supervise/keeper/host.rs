@@ -13,12 +13,9 @@ use super::message::{ChildKind, FromKeeper};
 use super::run::{Host, Resume, Supervisor};
 use super::store::{Outgoing, Store, pid};
 use super::{COMMAND, Identity, Stage};
-use crate::engine::cgroup;
-use crate::engine::launch::{
-    CgroupFds, LaunchError, LaunchFds, Shape, spawn_container, spawn_exec,
-};
+use crate::engine::launch::{LaunchError, LaunchFds, Shape, spawn_container, spawn_exec};
 use crate::engine::sys::{CloneFlags, Cloned, clone_process};
-use crate::supervise::{binary, packet, supervisor};
+use crate::supervise::{binary, group, packet, supervisor};
 
 /// Room for all that is handed over to a newer binary: it waits in the
 /// socket's buffer over the exec.
@@ -79,7 +76,6 @@ impl Host for Processes {
             Some((ready, lock)) => command.stdout(ready).stderr(lock),
             None => command.stdout(Stdio::null()).stderr(Stdio::null()),
         };
-        // Its standard library empties the child's signal mask.
         let child = command.spawn()?;
         let process = i32::try_from(child.id()).unwrap_or(0);
         let pidfd =
@@ -98,7 +94,7 @@ impl Host for Processes {
 /// Starts a keeper's second life: this process, which has one thread, forks
 /// into the project's own control group. True in the child.
 pub(super) fn detach(identity: &Identity) -> io::Result<bool> {
-    let cgroup = make_cgroup(identity)?;
+    let cgroup = group::make(identity)?;
     let flags = CloneFlags {
         new_pid: false,
         cgroup: cgroup.unified.as_ref().map(AsFd::as_fd),
@@ -112,31 +108,6 @@ pub(super) fn detach(identity: &Identity) -> io::Result<bool> {
             Ok(true)
         }
     }
-}
-
-/// The control group of a project's keeper and supervisor.
-fn make_cgroup(identity: &Identity) -> io::Result<CgroupFds> {
-    let path = crate::supervise::group::keeper(identity)?;
-    cgroup::Host::detect()
-        .and_then(|host| host.create_leaf(&path))
-        .map_err(|error| {
-            let hint = error
-                .hint()
-                .map_or_else(String::new, |hint| format!("; {hint}"));
-            io::Error::other(format!("{}{hint}", chain(&error)))
-        })
-}
-
-/// Goes back to the root group and removes the project's.
-pub(super) fn leave_cgroup(identity: &Identity) {
-    let leave = || {
-        let host = cgroup::Host::detect().ok()?;
-        let path = crate::supervise::group::keeper(identity).ok()?;
-        host.leave().ok()?;
-        host.remove_tree(&path).ok()
-    };
-    // What is left is empty, and a sweep removes it.
-    leave();
 }
 
 /// Who the supervisor is, across an exec of the keeper.

@@ -28,7 +28,7 @@ use self::host::Processes;
 use self::run::{Keeper, Supervisor};
 use self::store::Store;
 use crate::state::Layout;
-use crate::supervise::streams_to_null;
+use crate::supervise::{group, streams_to_null};
 
 /// The hidden command that runs a keeper.
 pub const COMMAND: &str = "__keeper";
@@ -127,7 +127,7 @@ fn enter(stage: Stage, identity: &Identity) -> io::Result<()> {
         begin(stage, identity, input, output).inspect_err(|error| tell(identity, &told, error))?;
     drop(told);
     let lock = keeper.run()?;
-    host::leave_cgroup(identity);
+    group::leave(identity);
     sign::take_down(identity);
     // Whoever waits to start the project anew may do so now.
     drop(lock);

@@ -54,7 +54,8 @@ pub(super) fn settle() -> io::Result<()> {
     // An ignored SIGCHLD would have the kernel reap the children.
     sys::reset_signals();
     // All signals wait for ever: nobody has a reason to end a keeper but the
-    // kernel. Children and the supervisor start with an empty mask.
+    // kernel. Children start with an empty mask; the supervisor lets through
+    // what it listens to.
     SigSet::all().thread_set_mask()?;
     sys::reset_scheduling();
     // Without keys in the kernel, or without quota, there is none to share.

@@ -384,7 +384,11 @@ impl Actor {
         &self,
         act: impl FnOnce(&Group) -> Result<(), CgroupError> + Send + 'static,
     ) -> Result<(), Failure> {
-        let group = self.shared.host.group(&self.record.id)?;
+        let own = self.run.as_ref().map(|run| run.group.clone());
+        let Some(group) = own.or_else(|| self.shared.host.groups.container(&self.record.id)) else {
+            // Nobody knows yet where it will be.
+            return Ok(());
+        };
         tokio::task::spawn_blocking(move || act(&group))
             .await
             .map_err(|error| failure::other(&error))?

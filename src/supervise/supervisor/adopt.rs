@@ -172,7 +172,7 @@ fn resume(
             tasks.serve_port(port.clone(), socket, targets.get(number).copied().flatten());
         }
     }
-    let group = shared.host.group(&record.id).map_err(io::Error::other)?;
+    let group = shared.host.groups.at(&run_record.cgroup);
     Ok(Run {
         mounts: mounts_of(process.pid, process.pidfd.as_ref()),
         pid: process.pid,
@@ -264,8 +264,9 @@ fn is_littered(shared: &Shared, record: &ContainerRecord) -> bool {
         || layout.spool(&record.project, &record.id).exists()
         || shared
             .host
-            .group(&record.id)
-            .is_ok_and(|group| group.exists())
+            .groups
+            .container(&record.id)
+            .is_some_and(|group| group.exists())
 }
 
 /// What belongs to no run: execs whose callers are gone, and processes that

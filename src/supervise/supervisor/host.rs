@@ -9,16 +9,16 @@ use std::sync::{Arc, OnceLock};
 use oci_spec::runtime;
 
 use super::failure;
+use super::groups::Groups;
 use super::leaving::Leavers;
+use super::link::Link;
 use crate::engine::caps::CapSet;
-use crate::engine::cgroup::{self, Group};
 use crate::engine::seccomp;
 use crate::engine::spec::Seccomp;
 use crate::image::{Digest, Store};
 use crate::net::dns::NameTable;
 use crate::net::{Net, guard};
-use crate::state::{ContainerId, Layout};
-use crate::supervise::group;
+use crate::state::Layout;
 use crate::supervise::keeper::Identity;
 use crate::supervise::wire::Failure;
 
@@ -27,22 +27,23 @@ use crate::supervise::wire::Failure;
 pub(super) struct Host {
     pub(super) identity: Identity,
     pub(super) net: Arc<Net>,
-    cgroups: cgroup::Host,
+    pub(super) groups: Arc<Groups>,
     names: OnceLock<Option<Arc<NameTable>>>,
     pub(super) leavers: Leavers,
 }
 
 impl Host {
     /// Looks at the machine, in a runtime.
-    pub(super) fn open(identity: &Identity) -> Result<Self, Failure> {
+    pub(super) fn open(identity: &Identity, link: &Link) -> Result<Self, Failure> {
+        // First of all, as systemd may have to be asked meanwhile.
+        let groups = Groups::open(identity, link)?;
         let net = Net::open(&identity.layout, None).map_err(failure::net)?;
         let net = Arc::new(net);
-        let cgroups = cgroup::Host::detect().map_err(failure::cgroup)?;
         let leavers = Leavers::new(Arc::clone(&net));
         Ok(Self {
             identity: identity.clone(),
             net,
-            cgroups,
+            groups,
             names: OnceLock::new(),
             leavers,
         })
@@ -66,27 +67,6 @@ impl Host {
                 NameTable::open(self.layout()).map(Arc::new).ok()
             })
             .clone()
-    }
-
-    /// A handle on a container's control group.
-    pub(super) fn group(&self, id: &ContainerId) -> Result<Group, Failure> {
-        Ok(self.cgroups.open(&self.group_path(id)?))
-    }
-
-    /// Makes a container's control group.
-    pub(super) fn create_group(
-        &self,
-        id: &ContainerId,
-        resources: &runtime::LinuxResources,
-    ) -> Result<Group, Failure> {
-        let path = self.group_path(id)?;
-        self.cgroups
-            .create(&path, resources)
-            .map_err(failure::cgroup)
-    }
-
-    fn group_path(&self, id: &ContainerId) -> Result<String, Failure> {
-        group::container(&self.identity, id).map_err(|error| failure::other(&error))
     }
 
     /// Folders of an image's layers, the topmost first.

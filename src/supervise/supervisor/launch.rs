@@ -264,7 +264,7 @@ fn prepare(
         .as_ref()
         .and_then(|linux| linux.resources().clone())
         .unwrap_or_default();
-    let group = host.create_group(&record.id, &resources)?;
+    let group = host.groups.create(&record.id, &resources)?;
     let filter = host.filter(&record.launch.seccomp, spec.oci.process().as_ref())?;
     let io = |error: std::io::Error| failure::other(&error);
     let spool = layout.spool(&record.project, &record.id);

@@ -8,8 +8,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fs_err as fs;
+use nix::sys::signal::{SigSet, Signal};
 use rustix::fs::Mode;
 use tokio::net::UnixListener;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{broadcast, watch};
 
 use super::busy::Counter;
@@ -18,7 +20,9 @@ use super::link::Link;
 use super::records::Records;
 use super::{CHANGES_BEHIND, Shared, adopt, control};
 use crate::engine::process::boot_id;
+use crate::engine::systemd::STOP_SIGNAL;
 use crate::state::lock::Lock;
+use crate::supervise::group;
 use crate::supervise::keeper::Identity;
 use crate::supervise::logs::thread::LogThread;
 use crate::supervise::streams_to_null;
@@ -58,6 +62,11 @@ pub(super) fn run(identity: &Identity) -> ExitCode {
     };
     rustix::thread::set_name(c"skiff-supervise").ok();
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).ok();
+    // All signals are blocked in the keeper, and so in its child.
+    let listened_to: SigSet = Signal::try_from(STOP_SIGNAL).into_iter().collect();
+    if listened_to.thread_unblock().is_err() {
+        return ExitCode::FAILURE;
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
@@ -129,7 +138,7 @@ async fn live(identity: &Identity, standard: Standard) -> io::Result<()> {
 async fn begin(identity: &Identity, socket: OwnedFd) -> io::Result<(Arc<Shared>, UnixListener)> {
     let layout = &identity.layout;
     let (link, inheritance) = Link::connect(identity.clone(), socket).await?;
-    let host = Host::open(identity).map_err(io::Error::other)?;
+    let host = Host::open(identity, &link).map_err(io::Error::other)?;
     let shared = Arc::new(Shared {
         boot_id: boot_id()?,
         host,
@@ -156,6 +165,7 @@ async fn serve(
     let mut listener = listener;
     let mut upgrade = shared.upgrade.subscribe();
     let mut first_call = expected.then(|| shared.busy.take());
+    let mut stop = signal(SignalKind::from_raw(STOP_SIGNAL))?;
     let patience = tokio::time::sleep(FIRST_CALL);
     tokio::pin!(patience);
     loop {
@@ -174,6 +184,7 @@ async fn serve(
                 }
                 listener = listen(&control_path(shared))?;
             }
+            _ = stop.recv() => shared.stop_all(),
             _ = upgrade.changed() => {
                 let binary = upgrade.borrow_and_update().clone();
                 if let Some(binary) = binary {
@@ -248,6 +259,7 @@ fn clean(identity: &Identity) {
     let layout = &identity.layout;
     let run = layout.run_project(&identity.project);
     fs::remove_file(layout.exit_journal(&identity.project)).ok();
+    group::forget(layout, &identity.project);
     // Only where they are empty.
     for folder in ["spool", "containers"] {
         fs::remove_dir(run.join(folder)).ok();

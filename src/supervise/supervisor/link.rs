@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -62,6 +63,8 @@ enum Out {
 struct Shared {
     identity: Identity,
     outgoing: UnboundedSender<Out>,
+    /// The present keeper's process id.
+    keeper: AtomicI32,
     state: Mutex<State>,
 }
 
@@ -92,6 +95,7 @@ impl Link {
         let shared = Arc::new(Shared {
             identity,
             outgoing,
+            keeper: AtomicI32::new(0),
             state: Mutex::default(),
         });
         let mut inheritance = Inheritance::default();
@@ -102,6 +106,11 @@ impl Link {
             }
         }
         Err(io::Error::from(io::ErrorKind::UnexpectedEof))
+    }
+
+    /// The process id of the present keeper.
+    pub(super) fn keeper(&self) -> i32 {
+        self.shared.keeper.load(Ordering::Relaxed)
     }
 
     /// Asks for a child and waits until it is made.
@@ -265,7 +274,8 @@ impl Shared {
                     .processes
                     .insert(key, (kind, Process { pid, pidfd, exit }));
             }
-            FromKeeper::Adopted { version, .. } => {
+            FromKeeper::Adopted { version, pid } => {
+                self.keeper.store(pid, Ordering::Relaxed);
                 if version > KEEPER_VERSION {
                     return Err(io::Error::new(
                         io::ErrorKind::Unsupported,
@@ -304,7 +314,8 @@ impl Shared {
                 ended: Some(ended),
                 ..
             } => self.ended(&key, pid, ended),
-            FromKeeper::Child { .. } | FromKeeper::Held { .. } | FromKeeper::Adopted { .. } => {}
+            FromKeeper::Adopted { pid, .. } => self.keeper.store(pid, Ordering::Relaxed),
+            FromKeeper::Child { .. } | FromKeeper::Held { .. } => {}
         }
     }
 

@@ -15,6 +15,7 @@ mod create;
 mod exec;
 mod failure;
 mod files;
+mod groups;
 mod health;
 mod host;
 mod launch;
@@ -169,6 +170,20 @@ impl Shared {
         self.containers()
             .get(id)
             .is_some_and(|handle| handle.inbox.send(message).is_ok())
+    }
+
+    /// Asks every container to end, each in its own way: systemd stops the
+    /// scope, because the machine goes down or by hand.
+    fn stop_all(&self) {
+        for handle in self.containers().values() {
+            let message = Message::Stop {
+                timeout: None,
+                // Nobody asks how it went.
+                answer: tokio::sync::oneshot::channel().0,
+            };
+            // One that is being removed needs no stop.
+            handle.inbox.send(message).ok();
+        }
     }
 
     fn status(&self, id: &ContainerId) -> Result<watch::Receiver<Status>, Failure> {

@@ -132,7 +132,7 @@ pub(super) async fn take_down(
         if let Err(error) = result {
             tracing::warn!(%error, name = record.name, "cannot withdraw a container");
         }
-        if let Ok(group) = shared.host.group(&record.id) {
+        if let Some(group) = shared.host.groups.container(&record.id) {
             let gone = if group.exists() {
                 group.kill_all().and_then(|()| group.remove())
             } else {
