@@ -28,7 +28,6 @@ use std::time::Duration;
 use fs_err as fs;
 use oci_spec::runtime::LinuxResources;
 
-pub use devices::docker_default_rules;
 pub use error::CgroupError;
 pub use mounts::Controller;
 pub use stats::Stats;
