@@ -9,6 +9,7 @@
 mod host;
 mod journal;
 mod message;
+mod pauses;
 mod run;
 mod sign;
 mod start;
