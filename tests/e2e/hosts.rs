@@ -110,8 +110,9 @@ fn where_overlay_cannot_be_mounted_the_data_root_is_named() {
         let doctor = sandbox.skiff(["doctor"]).run().fails();
         assert!(doctor.stdout.contains("overlay"), "{doctor}");
         project.down();
+        // Under the feet of keeper and supervisor, if they are not gone yet.
         sandbox
-            .shell("umount \"$SKIFF_DATA_ROOT\"")
+            .shell("umount -l \"$SKIFF_DATA_ROOT\"")
             .run()
             .succeeds()
             .whatever();

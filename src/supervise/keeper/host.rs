@@ -98,11 +98,10 @@ pub(super) fn detach() -> io::Result<crate::engine::sys::Forked> {
     crate::engine::sys::fork_single_threaded()
 }
 
-/// The control group of a project's keeper and supervisor.
-pub(super) fn enter_cgroup(identity: &Identity) -> io::Result<()> {
-    let path = crate::supervise::group::keeper(identity)?;
+/// Enters the control group of a project's keeper and supervisor.
+pub(super) fn enter_cgroup(group: &str) -> io::Result<()> {
     cgroup::Host::detect()
-        .and_then(|host| host.create_leaf_for_self(&path))
+        .and_then(|host| host.create_leaf_for_self(group))
         .map(drop)
         .map_err(|error| {
             let hint = error
@@ -113,12 +112,11 @@ pub(super) fn enter_cgroup(identity: &Identity) -> io::Result<()> {
 }
 
 /// Goes back to the root group and removes the project's.
-pub(super) fn leave_cgroup(identity: &Identity) {
+pub(super) fn leave_cgroup(group: &str) {
     let leave = || {
         let host = cgroup::Host::detect().ok()?;
-        let path = crate::supervise::group::keeper(identity).ok()?;
         host.create_leaf_for_self("").ok()?;
-        host.remove_tree(&path).ok()
+        host.remove_tree(group).ok()
     };
     // What is left is empty, and a sweep removes it.
     leave();

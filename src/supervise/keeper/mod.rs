@@ -30,7 +30,7 @@ use self::run::{Keeper, Supervisor};
 use self::store::Store;
 use crate::engine::sys::Forked;
 use crate::state::Layout;
-use crate::supervise::streams_to_null;
+use crate::supervise::{group, streams_to_null};
 
 /// The hidden command that runs a keeper.
 pub const COMMAND: &str = "__keeper";
@@ -124,32 +124,36 @@ fn enter(stage: Stage, identity: &Identity) -> io::Result<()> {
     let output = io::stdout().as_fd().try_clone_to_owned()?;
     let told = output.try_clone()?;
     streams_to_null()?;
-    let keeper = begin(stage, identity, input, output).inspect_err(|error| {
+    let begun = begin(stage, identity, input, output).inspect_err(|error| {
         let project = &identity.project;
         let message = format!("cannot start the keeper of project `{project}`: {error}");
         // Elsewhere than from a command it is `/dev/null`.
         rustix::io::write(&told, message.as_bytes()).ok();
     })?;
     drop(told);
+    let (keeper, group) = begun;
     let lock = keeper.run()?;
-    host::leave_cgroup(identity);
+    host::leave_cgroup(&group);
     sign::take_down(identity);
     // Whoever waits to start the project anew may do so now.
     drop(lock);
     Ok(())
 }
 
+/// The keeper and the name of its control group, which it must know to the end:
+/// with the last container the data root may be gone, from which it comes.
 fn begin(
     stage: Stage,
     identity: &Identity,
     input: OwnedFd,
     output: OwnedFd,
-) -> io::Result<Keeper<Processes>> {
+) -> io::Result<(Keeper<Processes>, String)> {
     start::settle()?;
     start::close_to_others()?;
+    let group = group::keeper(identity)?;
     // What fails here, on a machine that cannot run containers, leaves nothing.
     if stage != Stage::Resumed {
-        host::enter_cgroup(identity)?;
+        host::enter_cgroup(&group)?;
     }
     let mut store = Store::open(&identity.layout.exit_journal(&identity.project))?;
     sign::put_up(identity)?;
@@ -162,5 +166,5 @@ fn begin(
         Stage::Adopted => Some(Supervisor::of_socket(input)?),
         Stage::Resumed => host::resume(&input, &mut store)?,
     };
-    Ok(Keeper::new(processes, store, supervisor))
+    Ok((Keeper::new(processes, store, supervisor), group))
 }
