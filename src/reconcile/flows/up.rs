@@ -18,7 +18,7 @@ use super::super::session::{
     Member, ReconcileError, Session, UpOptions, UpOutcome, Watcher, member,
 };
 use super::super::translate::project;
-use super::super::{images, record};
+use super::super::{garbage, images, record};
 use super::check::check;
 
 /// Brings the project up as it is declared.
@@ -43,6 +43,11 @@ pub(super) async fn up_over<B: Backend>(
 ) -> Result<UpOutcome, ReconcileError> {
     let services = selected(declared, options)?;
     let store = Store::open(session.layout);
+    let usage = if options.dry_run {
+        None
+    } else {
+        Some(garbage::hold(session, &store).await?)
+    };
     let needs = check(session, &store, declared, &services, options.pull)?;
     if options.dry_run {
         let desired = project::desired(declared, &needs.ids());
@@ -101,6 +106,8 @@ pub(super) async fn up_over<B: Backend>(
         observer: follower.as_ref().map(|follower| follower as &dyn Observer),
     };
     executor.run(&plan, Some(lock)).await?;
+    drop(usage);
+    garbage::collect_beside(session).await;
     Ok(UpOutcome { plan, containers })
 }
 
