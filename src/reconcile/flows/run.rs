@@ -45,7 +45,9 @@ pub(super) async fn run_prepare_over<B: Backend>(
     let services = needed_services(&changed, name, options);
     let store = Store::open(session.layout);
     let usage = garbage::hold(session, &store).await?;
-    let needs = check(session, &store, &changed, &services, options.pull)?;
+    // It is one container, however many its service has.
+    let scale = BTreeMap::from([(name.to_owned(), 1)]);
+    let needs = check(session, &store, &changed, &services, options.pull, &scale)?;
     let images = images::provide(session, &store, needs).await?;
     let ids = images
         .iter()

@@ -48,7 +48,14 @@ pub(super) async fn up_over<B: Backend>(
     } else {
         Some(garbage::hold(session, &store).await?)
     };
-    let needs = check(session, &store, declared, &services, options.pull)?;
+    let needs = check(
+        session,
+        &store,
+        declared,
+        &services,
+        options.pull,
+        &options.choices.scale,
+    )?;
     if options.dry_run {
         let desired = project::desired(declared, &needs.ids());
         let look = Look::Declared(&desired, &options.choices);
