@@ -15,6 +15,14 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{DEADLINE, Project, isolated, processes, wait_exit};
 
+/// One service that ends when it is told to.
+const QUIET: &str = r#"
+services:
+  count:
+    image: test/busybox
+    command: ["sh", "-c", "trap 'exit 0' TERM; sleep 1000 & wait"]
+"#;
+
 /// Process ids of the project's helper of this kind (`keeper`, `supervisor`).
 fn helpers(project: &Project<'_>, kind: &str) -> Vec<u32> {
     processes()
@@ -27,12 +35,13 @@ fn helpers(project: &Project<'_>, kind: &str) -> Vec<u32> {
         .collect()
 }
 
+fn raw_pid(pid: u32) -> Pid {
+    let raw = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    raw.expect("a pid")
+}
+
 fn kill_hard(pid: u32) {
-    let raw = i32::try_from(pid)
-        .ok()
-        .and_then(Pid::from_raw)
-        .expect("a pid");
-    kill_process(raw, Signal::KILL).expect("killed");
+    kill_process(raw_pid(pid), Signal::KILL).expect("killed");
     assert!(wait_exit(pid, Instant::now() + *DEADLINE));
 }
 
@@ -180,13 +189,7 @@ services:
 fn commands_wait_for_the_next_supervisor() {
     isolated(|sandbox| {
         sandbox.load_busybox();
-        let compose = r#"
-services:
-  count:
-    image: test/busybox
-    command: ["sh", "-c", "trap 'exit 0' TERM; sleep 1000 & wait"]
-"#;
-        let project = sandbox.project("gap", compose);
+        let project = sandbox.project("gap", QUIET);
         project.up().whatever();
         for _ in 0..5 {
             for pid in helpers(&project, "supervisor") {
@@ -277,13 +280,7 @@ services:
 fn when_both_die_the_next_command_takes_over() {
     isolated(|sandbox| {
         sandbox.load_busybox();
-        let compose = r#"
-services:
-  count:
-    image: test/busybox
-    command: ["sh", "-c", "trap 'exit 0' TERM; sleep 1000 & wait"]
-"#;
-        let project = sandbox.project("both", compose);
+        let project = sandbox.project("both", QUIET);
         project.up().whatever();
         let pids: Vec<u32> = ["keeper", "supervisor"]
             .iter()
@@ -291,11 +288,7 @@ services:
             .collect();
         assert!(pids.len() >= 2, "{:?}", processes());
         for pid in &pids {
-            let raw = i32::try_from(*pid)
-                .ok()
-                .and_then(Pid::from_raw)
-                .expect("a pid");
-            kill_process(raw, Signal::KILL).ok();
+            kill_process(raw_pid(*pid), Signal::KILL).ok();
         }
         project
             .skiff(["up", "-d", "--wait"])
