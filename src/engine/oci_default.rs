@@ -69,15 +69,20 @@ const READONLY_PATHS: [&str; 5] = [
     "/proc/sysrq-trigger",
 ];
 
-/// Character devices that every container may use: major, minor.
-const ALLOWED_DEVICES: [(i64, Option<i64>); 8] = [
+/// Character devices that every container may use, by major and minor number:
+/// null, zero, full, random, urandom, tty, console, ptmx, net/tun, and
+/// pseudo-terminals. The console and net/tun have no node in `/dev`, but a
+/// container may make one, as in Docker.
+const ALLOWED_DEVICES: [(i64, Option<i64>); 10] = [
     (1, Some(3)),
     (1, Some(5)),
     (1, Some(7)),
     (1, Some(8)),
     (1, Some(9)),
     (5, Some(0)),
+    (5, Some(1)),
     (5, Some(2)),
+    (10, Some(200)),
     (136, None),
 ];
 

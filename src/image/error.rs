@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::digest::Digest;
 use super::reference::ReferenceError;
+use super::registry::Reason;
 
 /// An operation on images failed.
 #[derive(Debug, thiserror::Error)]
@@ -13,14 +14,14 @@ pub enum ImageError {
     #[error(transparent)]
     Reference(#[from] ReferenceError),
     /// Nothing answers at the registry's address.
-    #[error("cannot reach registry `{registry}` for `{reference}`: {reason}")]
+    #[error("cannot reach registry `{registry}` for `{reference}`: {}", reason.text)]
     Unreachable {
         /// Host and port.
         registry: String,
         /// The image or part of it that was asked for.
         reference: String,
-        /// The innermost cause.
-        reason: String,
+        /// The cause.
+        reason: Reason,
     },
     /// The registry has no such image.
     #[error("registry `{registry}` has no image `{reference}`{}", detail(message.as_ref()))]
@@ -151,9 +152,12 @@ impl ImageError {
     /// What the user can do, where that is known.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Unreachable { registry, .. } => Some(format!(
-                "check the network, the name `{registry}` and the proxy variables, or get the image in with `skiff load`"
-            )),
+            Self::Unreachable { reason, .. } => {
+                let remedy = reason
+                    .remedy
+                    .unwrap_or("check the network and the proxy variables");
+                Some(format!("{remedy}; or get the image in with `skiff load`"))
+            }
             Self::NotFound { .. } => Some("check the spelling of the name and the tag".to_owned()),
             Self::Denied { registry, .. } => Some(format!(
                 "log in to `{registry}` with `docker login`, whose config.json skiff reads; a private image that you may not see is reported like this too"

@@ -33,6 +33,6 @@ pub use platform::Platform;
 pub use policy::{PullDecision, PullPolicy};
 pub use pull::{PullRequest, pull};
 pub use reference::Reference;
-pub use registry::{Access, AccessOptions};
-pub use store::{Collected, Image, Removed, Store};
+pub use registry::{Access, AccessOptions, Reason};
+pub use store::{Collected, Image, InUse, Removed, Store, Usage};
 pub use toolbox::ensure_toolbox;

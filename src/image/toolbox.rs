@@ -106,26 +106,13 @@ fn ensure_from(store: &Store, program: &Path, applets: &[&str]) -> Result<Image,
         repo_digests: Vec::new(),
     };
     let image = store.add_image(&usage, new)?;
-    let replaced = read_record(store);
     let path = store.toolbox_record();
     let record = Record {
         image: image.id.clone(),
         origin,
     };
     atomic::write_json(&path, &record, Durability::Durable).store("write", &path)?;
-    if let Some(old) = replaced {
-        forget(store, &old.image)?;
-    }
     Ok(image)
-}
-
-/// Takes away the image of an earlier program, unless somebody has named it.
-/// Containers that run from it keep its layer until garbage is collected.
-fn forget(store: &Store, id: &Digest) -> Result<(), ImageError> {
-    match store.find(id.as_str())? {
-        Some(old) if old.names.is_empty() => store.remove(id.as_str()).map(|_| ()),
-        Some(_) | None => Ok(()),
-    }
 }
 
 /// A record that cannot be read is as good as none: it is written anew.
@@ -288,6 +275,7 @@ fn pad(size: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::store::InUse;
     use crate::state::Layout;
 
     #[test]
@@ -337,12 +325,15 @@ mod tests {
         assert_eq!(store.find("skiff/toolbox").unwrap().unwrap().id, changed.id);
         let more = ensure_from(&store, &program, &["sleep"]).unwrap();
         assert_ne!(more.id, changed.id);
-        // Those of earlier programs are gone, but for one that has a name.
+        // Those of earlier programs are garbage, but for one that has a name.
+        let none = || Ok(InUse::default());
+        store.collect_garbage(none).unwrap().unwrap();
         assert_eq!(store.list().unwrap().len(), 1);
         store
             .tag("skiff/toolbox", &Reference::parse("kept").unwrap())
             .unwrap();
         ensure_from(&store, &program, &[]).unwrap();
+        store.collect_garbage(none).unwrap().unwrap();
         assert_eq!(store.list().unwrap().len(), 2);
     }
 

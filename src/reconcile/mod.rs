@@ -18,6 +18,7 @@ pub mod embedded;
 pub mod exec;
 pub mod executor;
 mod flows;
+pub mod garbage;
 pub mod images;
 mod locking;
 pub mod observe;

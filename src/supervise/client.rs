@@ -4,12 +4,14 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::net::RecvFlags;
+use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::sync::Mutex;
 
 use super::door::Door;
+use super::ready::watched;
 use super::wire::{Call, Change, Condition, Failure, Reply, Request, WIRE_VERSION};
-use super::{binary, frame, inspect};
+use super::{binary, frame, inspect, keeper};
 use crate::state::{ContainerId, Layout};
 
 /// How often a question is asked whose supervisor died.
@@ -56,6 +58,18 @@ impl ClientError {
             Self::Start { .. } | Self::Lost { .. } | Self::Unfitting { .. } => None,
         }
     }
+}
+
+/// Waits until the project's keeper and supervisor have ended, which they do by
+/// themselves when nothing is left to be done; at once where there are none.
+///
+/// # Errors
+/// The keeper cannot be watched.
+pub async fn ended(layout: &Layout, project: &str) -> io::Result<()> {
+    while let Some(pidfd) = keeper::living(layout, project) {
+        drop(watched(pidfd, Interest::READABLE)?.readable().await?);
+    }
+    Ok(())
 }
 
 /// One answer, and the descriptors that came with it.

@@ -3,7 +3,7 @@
 
 use std::os::unix::fs::MetadataExt;
 
-use crate::support::{Project, Sandbox, isolated, program};
+use crate::support::{Output, Project, Sandbox, isolated, program};
 
 fn start(sandbox: &Sandbox) -> Project<'_> {
     let compose = "services:\n  a: {image: skiff/toolbox, command: [sleep, \"1000\"], ports: [\"18080:80\"]}\n";
@@ -31,6 +31,19 @@ const REFUSE_NETLINK: &str = r#"
     syscall($seccomp, 1, 0, $program) == 0 or die "seccomp: $!";
     exec @ARGV or die "exec: $!";
 "#;
+
+/// The self-test tells the step at which it failed, and then what to do.
+fn assert_self_test_failed(doctor: &Output, step: &str) {
+    let mut lines = doctor.lines().into_iter();
+    let failed = lines.find(|line| line.starts_with("missing self-test"));
+    let failed = failed.unwrap_or_else(|| panic!("no self-test\n{doctor}"));
+    assert!(
+        failed.contains(&format!("failed at `{step}`: ")),
+        "{doctor}"
+    );
+    let remedy = lines.next().unwrap_or_default();
+    assert!(remedy.trim_start().starts_with("remedy: "), "{doctor}");
+}
 
 #[test]
 fn without_root_the_sudo_command_is_printed() {
@@ -66,6 +79,8 @@ fn without_root_the_sudo_command_is_printed() {
         }
         let doctor = as_nobody(&["doctor"]).run();
         assert!(doctor.stdout.contains("root"), "{doctor}");
+        let not_run = "note    self-test: was not run, as it needs root";
+        assert!(doctor.stdout.contains(not_run), "{doctor}");
     });
 }
 
@@ -109,9 +124,11 @@ fn where_overlay_cannot_be_mounted_the_data_root_is_named() {
         );
         let doctor = sandbox.skiff(["doctor"]).run().fails();
         assert!(doctor.stdout.contains("overlay"), "{doctor}");
+        assert_self_test_failed(&doctor, "Container doctor-trial-1 Starting");
         project.down();
+        // Under the feet of keeper and supervisor, if they are not gone yet.
         sandbox
-            .shell("umount \"$SKIFF_DATA_ROOT\"")
+            .shell("umount -l \"$SKIFF_DATA_ROOT\"")
             .run()
             .succeeds()
             .whatever();
@@ -134,6 +151,7 @@ fn without_nf_tables_the_module_is_named() {
         assert!(refused.stderr.contains("nf_tables"), "{refused}");
         let doctor = without(&["doctor"]).run().fails();
         assert!(doctor.stdout.contains("nf_tables"), "{doctor}");
+        assert_self_test_failed(&doctor, "Network doctor_alone Creating");
         project.down();
     });
 }

@@ -430,6 +430,40 @@ fn devices_are_refused_unless_given() {
     });
 }
 
+/// The control group answers before any driver is looked for, so "Operation not
+/// permitted" is its refusal and whatever else is not.
+#[test]
+fn dockers_devices_can_be_opened_and_no_other() {
+    isolated(|sandbox| {
+        let project = one(sandbox, "dev", "");
+        let refused = |kind: &str, major: u32, minor: u32| {
+            let open = format!(
+                "mknod /tmp/node {kind} {major} {minor} && (: </tmp/node) 2>&1; rm /tmp/node"
+            );
+            project.sh("a", &open).contains("Operation not permitted")
+        };
+        let dockers = [
+            (1, 3),
+            (1, 5),
+            (1, 7),
+            (1, 8),
+            (1, 9),
+            (5, 0),
+            (5, 1),
+            (5, 2),
+            (10, 200),
+            (136, 0),
+        ];
+        for (major, minor) in dockers {
+            assert!(!refused("c", major, minor), "{major}:{minor} is allowed");
+        }
+        for (kind, major, minor) in [("c", 10, 229), ("c", 4, 0), ("b", 7, 0), ("b", 1, 3)] {
+            assert!(refused(kind, major, minor), "{kind} {major}:{minor}");
+        }
+        project.down();
+    });
+}
+
 #[test]
 fn the_images_config_is_used_in_full() {
     isolated(|sandbox| {

@@ -332,6 +332,42 @@ fn replicas_are_started_and_the_surplus_goes() {
 }
 
 #[test]
+fn replicas_with_one_port_are_refused_and_with_a_range_have_one_each() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let compose = |port: &str| {
+            format!(
+                "services:\n  w:\n    image: test/busybox\n    init: true\n    command: sleep 1000\n    \
+                 ports: [\"{port}:80\"]\n    deploy: {{replicas: 2}}\n"
+            )
+        };
+        let project = sandbox.project("many", &compose("18080"));
+        let refused = project.skiff(["up", "-d"]).run().fails();
+        let place = refused.stderr.contains("compose.yaml:6:");
+        let reason = "port 18080 of the host cannot be published by 2 replicas";
+        assert!(place && refused.stderr.contains(reason), "{refused}");
+        assert!(refused.stderr.contains("18080-18081:80"), "{refused}");
+        assert!(states(&project).is_empty());
+        project
+            .skiff(["up", "-d", "--scale", "w=1"])
+            .run()
+            .succeeds()
+            .whatever();
+        project.write("compose.yaml", &compose("18080-18081"));
+        project.up().whatever();
+        let ps = project.skiff(["ps", "--format", "json"]).run().succeeds();
+        let mut ports: Vec<i64> = ps
+            .json_lines()
+            .iter()
+            .filter_map(|one| one["Publishers"][0]["PublishedPort"].as_i64())
+            .collect();
+        ports.sort_unstable();
+        assert_eq!(ports, [18080, 18081], "{ps}");
+        project.down();
+    });
+}
+
+#[test]
 fn attached_up_follows_what_runs_already() {
     isolated(|sandbox| {
         sandbox.load_busybox();

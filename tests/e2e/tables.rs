@@ -282,3 +282,22 @@ fn doctor_finds_a_good_machine_good() {
         }
     });
 }
+
+/// Not even a root of its own: the harness sees to the rest.
+#[test]
+fn doctor_runs_a_container_and_leaves_nothing() {
+    isolated(|sandbox| {
+        let off = sandbox.shell("echo 0 >/proc/sys/net/ipv4/ip_forward");
+        off.run().succeeds().whatever();
+        let doctor = sandbox.skiff(["doctor"]).run().succeeds();
+        let line = doctor.lines().into_iter().find(|l| l.contains("self-test"));
+        let line = line.unwrap_or_else(|| panic!("no self-test\n{doctor}"));
+        assert!(line.starts_with("ok "), "{doctor}");
+        assert!(!sandbox.data().exists() && !sandbox.run_root().exists());
+        let left = sandbox.shell("ls -A ..; cat /proc/sys/net/ipv4/ip_forward");
+        left.run()
+            .succeeds()
+            .prints("alive\nhome\nwork\n0\n")
+            .whatever();
+    });
+}

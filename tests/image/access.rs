@@ -441,24 +441,6 @@ fn plain_http_is_spoken_to_listed_hosts_only() {
 }
 
 #[test]
-fn a_name_that_does_not_exist_is_told() {
-    isolated(|world| {
-        world.replace(
-            "/etc/resolv.conf",
-            "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n",
-        );
-        let error = world.pull("nowhere.test/app").unwrap_err();
-        assert!(matches!(error, ImageError::Unreachable { .. }), "{error}");
-        assert!(
-            error
-                .to_string()
-                .contains("cannot reach registry `nowhere.test`"),
-            "{error}"
-        );
-    });
-}
-
-#[test]
 fn proxies_are_used_except_for_this_machine_and_what_is_excepted() {
     isolated(|world| {
         world.hosts(&[("direct.test", Ipv4Addr::new(127, 0, 0, 4))]);

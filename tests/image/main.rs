@@ -18,3 +18,5 @@ mod real;
 mod scripted;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod unreachable;

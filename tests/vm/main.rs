@@ -29,6 +29,7 @@ mod tests {
         "lifecycle::up_starts_everything_and_down_leaves_nothing",
         "inside::a_container_is_confined_from_the_first_day",
         "inside::devices_are_refused_unless_given",
+        "inside::dockers_devices_can_be_opened_and_no_other",
         "inside::limits_are_in_force",
         "networks::networks_are_apart_and_internal_ones_have_no_way_out",
         "networks::published_ports_answer_from_everywhere_they_should",

@@ -1,5 +1,7 @@
 //! `skiff doctor`.
 
+mod self_test;
+
 use std::path::Path;
 
 use clap::Args;
@@ -46,10 +48,10 @@ impl Check {
     }
 }
 
-/// Checks what containers need of this machine.
+/// Checks what containers need of this machine, and runs one for trial.
 ///
 /// # Errors
-/// Something is missing.
+/// Something is missing, or the user interrupted.
 pub fn run(context: &Context, _args: &DoctorArgs) -> CliResult {
     let root = rustix::process::geteuid().is_root();
     let mut checks = vec![kernel(), privileges(root)];
@@ -57,6 +59,12 @@ pub fn run(context: &Context, _args: &DoctorArgs) -> CliResult {
     checks.extend(control_groups(&context.layout, root));
     checks.extend(network(root));
     checks.push(space(&context.layout));
+    checks.push(if root {
+        self_test::run(&context.layout)?
+    } else {
+        let not_run = Verdict::Note("was not run, as it needs root".to_owned());
+        Check::new("self-test", not_run)
+    });
     let missing = checks
         .iter()
         .filter(|check| matches!(check.verdict, Verdict::Missing(..)))

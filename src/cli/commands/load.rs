@@ -8,6 +8,7 @@ use clap::Args;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult, chain};
 use crate::image::{self, LoadSource, Reference, Store};
+use crate::reconcile::garbage;
 use crate::ui::write_out;
 
 /// Flags of `skiff load`.
@@ -48,6 +49,7 @@ pub fn run(context: &Context, args: &LoadArgs) -> CliResult {
             None => failed,
         }
     })?;
+    garbage::collect(&context.layout, &*sink);
     drop(sink);
     let mut text = String::new();
     for image in images {

@@ -7,7 +7,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceCgroupBuilder, LinuxDeviceType};
+use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType};
 
 use super::error::CgroupError;
 use super::files;
@@ -24,47 +24,6 @@ const EVERY_ACCESS: i32 = MAKE | READ | WRITE;
 /// `BPF_DEVCG_DEV_*`.
 const BLOCK: i32 = 1;
 const CHARACTER: i32 = 2;
-
-/// What every Docker container may use, by major and minor number: null, zero,
-/// full, random, urandom, tty, console, ptmx, net/tun, pseudo-terminals.
-const DOCKER_DEVICES: [(i64, Option<i64>); 10] = [
-    (1, Some(3)),
-    (1, Some(5)),
-    (1, Some(7)),
-    (1, Some(8)),
-    (1, Some(9)),
-    (5, Some(0)),
-    (5, Some(1)),
-    (5, Some(2)),
-    (10, Some(200)),
-    (136, None),
-];
-
-/// Docker's device rules: nothing, but making any node, and the usual devices.
-pub fn docker_default_rules() -> Vec<LinuxDeviceCgroup> {
-    let rule = |allow: bool, kind, major: Option<i64>, minor: Option<i64>, access: &str| {
-        let mut builder = LinuxDeviceCgroupBuilder::default()
-            .allow(allow)
-            .typ(kind)
-            .access(access);
-        if let Some(major) = major {
-            builder = builder.major(major);
-        }
-        if let Some(minor) = minor {
-            builder = builder.minor(minor);
-        }
-        builder.build().ok()
-    };
-    let first = [
-        rule(false, LinuxDeviceType::A, None, None, "rwm"),
-        rule(true, LinuxDeviceType::C, None, None, "m"),
-        rule(true, LinuxDeviceType::B, None, None, "m"),
-    ];
-    let devices = DOCKER_DEVICES
-        .into_iter()
-        .map(|(major, minor)| rule(true, LinuxDeviceType::C, Some(major), minor, "rwm"));
-    first.into_iter().chain(devices).flatten().collect()
-}
 
 /// One rule, checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

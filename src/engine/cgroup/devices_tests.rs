@@ -8,6 +8,7 @@
 )]
 
 use super::*;
+use crate::engine::oci_default::default_device_rules;
 
 fn rules(json: serde_json::Value) -> Vec<Rule> {
     parse(&serde_json::from_value::<Vec<LinuxDeviceCgroup>>(json).unwrap()).unwrap()
@@ -49,7 +50,7 @@ fn run(program: &[Instruction], access: i32, kind: i32, major: i32, minor: i32) 
 
 #[test]
 fn docker_rules_allow_the_usual_devices_only() {
-    let program = compile(&parse(&docker_default_rules()).unwrap());
+    let program = compile(&parse(&default_device_rules()).unwrap());
     let may = |access, kind, major, minor| run(&program, access, kind, major, minor);
     for (major, minor) in [
         (1, 3),
@@ -58,7 +59,9 @@ fn docker_rules_allow_the_usual_devices_only() {
         (1, 8),
         (1, 9),
         (5, 0),
+        (5, 1),
         (5, 2),
+        (10, 200),
         (136, 77),
     ] {
         assert!(

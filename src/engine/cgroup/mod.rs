@@ -30,7 +30,6 @@ use fs_err as fs;
 use oci_spec::runtime::LinuxResources;
 
 pub use delegation::{own_group, scope_of};
-pub use devices::docker_default_rules;
 pub use error::CgroupError;
 pub use mounts::Controller;
 pub use stats::Stats;

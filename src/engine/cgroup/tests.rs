@@ -8,6 +8,7 @@ use std::process::{Child, Command};
 use std::time::Instant;
 
 use super::*;
+use crate::engine::oci_default::default_device_rules;
 
 /// A group below a random one, removed with it even when a test fails.
 struct Scratch {
@@ -102,7 +103,7 @@ fn limits_reach_the_kernel_and_nothing_is_left() {
             "memory": {"limit": 64 << 20, "swap": 64 << 20},
             "cpu": {"quota": 50000, "period": 100_000, "cpus": "0"},
             "pids": {"limit": 50},
-            "devices": docker_default_rules()
+            "devices": default_device_rules()
         }))
         .unwrap();
     assert!(group.exists());
@@ -168,7 +169,7 @@ fn device_rules_hold() {
 /// mount that hybrid hosts have too.
 #[test]
 fn kernel_takes_device_programs() {
-    let rules = devices::parse(&docker_default_rules()).unwrap();
+    let rules = devices::parse(&default_device_rules()).unwrap();
     let mounts = mounts::parse(&fs::read_to_string(MOUNTINFO).unwrap());
     let folder = mounts
         .v2
@@ -296,7 +297,7 @@ fn missing_controllers_are_named_before_anything_starts() {
         "cannot limit memory: this host has no `memory` control group controller"
     );
     assert!(error.hint().unwrap().contains("-o memory"));
-    let error = check(serde_json::json!({"devices": docker_default_rules()})).unwrap_err();
+    let error = check(serde_json::json!({"devices": default_device_rules()})).unwrap_err();
     assert!(error.to_string().contains("`devices`"));
 }
 

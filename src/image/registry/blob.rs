@@ -3,8 +3,8 @@
 use reqwest::StatusCode;
 use reqwest::header::CONTENT_RANGE;
 
-use super::http::innermost;
 use super::manifest::Descriptor;
+use super::reason::Reason;
 use super::repository::{ATTEMPTS, Repository, back_off};
 use crate::image::digest::Hasher;
 use crate::image::error::ImageError;
@@ -70,10 +70,9 @@ impl<'a> Blob<'a> {
                 }
                 Ok(None) if self.received == self.descriptor.size => self.response = None,
                 Ok(None) => {
-                    self.broken("the transfer ended too early".to_owned())
-                        .await?;
+                    self.broken("the transfer ended too early".into()).await?;
                 }
-                Err(error) => self.broken(innermost(&error)).await?,
+                Err(error) => self.broken(Reason::of(&error)).await?,
             }
         }
     }
@@ -162,16 +161,19 @@ impl<'a> Blob<'a> {
     }
 
     /// Waits a little before going on, unless nothing has come for too often.
-    async fn broken(&mut self, reason: String) -> Result<(), ImageError> {
+    async fn broken(&mut self, reason: Reason) -> Result<(), ImageError> {
         self.response = None;
         self.breaks += 1;
         if self.breaks >= ATTEMPTS {
-            return Err(self.repository.unreachable(format!(
-                "the transfer of {} broke off at byte {} of {}: {reason}",
+            let text = format!(
+                "the transfer of {} broke off at byte {} of {}: {}",
                 self.what(),
                 self.received,
-                self.descriptor.size
-            )));
+                self.descriptor.size,
+                reason.text
+            );
+            let remedy = reason.remedy;
+            return Err(self.repository.unreachable(Reason { text, remedy }));
         }
         tokio::time::sleep(back_off(self.breaks)).await;
         Ok(())

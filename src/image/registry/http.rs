@@ -13,6 +13,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::access::AccessOptions;
+use super::reason::innermost;
 
 /// A host that does not answer for so long is unreachable.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -185,15 +186,6 @@ fn parse_hosts(text: &str) -> BTreeMap<String, Vec<SocketAddr>> {
 
 fn finish(builder: ClientBuilder) -> Result<Client, String> {
     builder.build().map_err(|e| innermost(&e))
-}
-
-/// The last cause of an error, which is the one that tells something.
-pub(super) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut current = error;
-    while let Some(source) = current.source() {
-        current = source;
-    }
-    current.to_string()
 }
 
 #[cfg(test)]

@@ -11,9 +11,11 @@ mod challenge;
 mod credentials;
 mod http;
 pub(crate) mod manifest;
+mod reason;
 mod repository;
 mod token;
 
 pub use access::{Access, AccessOptions};
 pub(crate) use blob::{Blob, Chunk};
+pub use reason::Reason;
 pub(crate) use repository::Repository;

@@ -13,8 +13,8 @@ use tokio::sync::Mutex;
 use super::access::Access;
 use super::challenge::{self, Challenge};
 use super::credentials::{self, Credentials};
-use super::http::innermost;
 use super::manifest::{self, MANIFEST_LIMIT};
+use super::reason::Reason;
 use super::token::{self, Token, TokenFailure, TokenRequest};
 use crate::event::{Event, EventSink};
 use crate::image::digest::Digest;
@@ -106,11 +106,11 @@ impl<'a> Repository<'a> {
         }
     }
 
-    pub(super) fn unreachable(&self, reason: String) -> ImageError {
+    pub(super) fn unreachable(&self, reason: impl Into<Reason>) -> ImageError {
         ImageError::Unreachable {
             registry: self.reference.domain().to_owned(),
             reference: self.reference.familiar(),
-            reason,
+            reason: reason.into(),
         }
     }
 
@@ -145,7 +145,7 @@ impl<'a> Repository<'a> {
         let client = self.access.client(&url).map_err(|e| self.unreachable(e))?;
         match client.get(url).send().await {
             Ok(response) => Ok(response.status() != StatusCode::BAD_REQUEST),
-            Err(error) if error.is_connect() => Err(self.unreachable(innermost(&error))),
+            Err(error) if error.is_connect() => Err(self.unreachable(Reason::of(&error))),
             Err(_) => Ok(false),
         }
     }
@@ -200,7 +200,10 @@ impl<'a> Repository<'a> {
         let origin = url.origin();
         let mut url = url.clone();
         for _ in 0..REDIRECT_LIMIT {
-            let client = self.access.client(&url).map_err(SendError::Final)?;
+            let client = self
+                .access
+                .client(&url)
+                .map_err(|e| SendError::Final(e.into()))?;
             let mut builder = client.get(url.clone()).header(ACCEPT, accept);
             if from > 0 {
                 builder = builder.header(RANGE, format!("bytes={from}-"));
@@ -211,7 +214,7 @@ impl<'a> Repository<'a> {
                 builder = builder.header(AUTHORIZATION, header);
             }
             let response = builder.send().await.map_err(|error| {
-                let reason = innermost(&error);
+                let reason = Reason::of(&error);
                 if error.is_connect() || error.is_builder() {
                     SendError::Final(reason)
                 } else {
@@ -226,19 +229,22 @@ impl<'a> Repository<'a> {
                 .get(LOCATION)
                 .and_then(|value| value.to_str().ok())
                 .and_then(|text| url.join(text).ok())
-                .ok_or_else(|| SendError::Final("it redirects to nowhere".to_owned()))?;
+                .ok_or_else(|| SendError::Final("it redirects to nowhere".into()))?;
             let plain = next.scheme() != "https";
             if plain && (next.scheme() != "http" || url.scheme() == "https") {
-                return Err(SendError::Final(format!(
-                    "it redirects to `{}`, which is not https",
-                    next.origin().ascii_serialization()
-                )));
+                return Err(SendError::Final(
+                    format!(
+                        "it redirects to `{}`, which is not https",
+                        next.origin().ascii_serialization()
+                    )
+                    .into(),
+                ));
             }
             url = next;
         }
-        Err(SendError::Final(format!(
-            "it redirects more than {REDIRECT_LIMIT} times"
-        )))
+        Err(SendError::Final(
+            format!("it redirects more than {REDIRECT_LIMIT} times").into(),
+        ))
     }
 
     /// The header to send, renewed where its time is up.
@@ -349,7 +355,10 @@ impl<'a> Repository<'a> {
             TokenFailure::Unreachable { host, reason } => ImageError::Unreachable {
                 registry: self.reference.domain().to_owned(),
                 reference: self.reference.familiar(),
-                reason: format!("its token server `{host}` does not answer: {reason}"),
+                reason: Reason {
+                    text: format!("no token from its server `{host}`: {}", reason.text),
+                    remedy: reason.remedy,
+                },
             },
             TokenFailure::Denied(message) => ImageError::Denied {
                 registry: self.reference.domain().to_owned(),
@@ -391,9 +400,9 @@ impl<'a> Repository<'a> {
 
 enum SendError {
     /// Worth another attempt.
-    Broken(String),
+    Broken(Reason),
     /// Not worth one.
-    Final(String),
+    Final(Reason),
 }
 
 /// Wait after an attempt: 0.2 s, 0.4 s, 0.8 s…
@@ -413,8 +422,8 @@ pub(super) enum BoundedError {
     #[error("it is longer than {0} bytes")]
     TooLong(usize),
     /// The connection broke.
-    #[error("{0}")]
-    Broken(String),
+    #[error("{}", .0.text)]
+    Broken(Reason),
 }
 
 /// Reads a body of limited length.
@@ -426,7 +435,7 @@ pub(super) async fn read_bounded(
     while let Some(chunk) = response
         .chunk()
         .await
-        .map_err(|e| BoundedError::Broken(innermost(&e)))?
+        .map_err(|e| BoundedError::Broken(Reason::of(&e)))?
     {
         if body.len() + chunk.len() > limit {
             return Err(BoundedError::TooLong(limit));

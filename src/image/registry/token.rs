@@ -10,7 +10,8 @@ use serde::Deserialize;
 
 use super::access::Access;
 use super::credentials::Credentials;
-use super::http::{innermost, is_loopback};
+use super::http::is_loopback;
+use super::reason::Reason;
 
 /// A token without a stated life lives so long, says the specification.
 const DEFAULT_LIFE: u64 = 60;
@@ -68,7 +69,7 @@ pub(super) struct TokenRequest<'a> {
 #[derive(Debug)]
 pub(super) enum TokenFailure {
     /// Nothing answers there.
-    Unreachable { host: String, reason: String },
+    Unreachable { host: String, reason: Reason },
     /// The server refuses.
     Denied(String),
     /// The answer is of no use.
@@ -102,11 +103,11 @@ pub(super) async fn fetch(
     if plain && !is_loopback(&host) && !request.plain_registry {
         return Err(useless(format!("its token server `{url}` is not https")));
     }
-    let unreachable = |reason: String| TokenFailure::Unreachable {
+    let unreachable = |reason: Reason| TokenFailure::Unreachable {
         host: host.clone(),
         reason,
     };
-    let client = access.client(&url).map_err(unreachable)?;
+    let client = access.client(&url).map_err(|e| unreachable(e.into()))?;
     let parameters = [
         ("service", request.service.unwrap_or_default()),
         ("scope", request.scope),
@@ -136,11 +137,11 @@ pub(super) async fn fetch(
     let response = builder
         .send()
         .await
-        .map_err(|e| unreachable(innermost(&e)))?;
+        .map_err(|e| unreachable(Reason::of(&e)))?;
     let status = response.status();
     let body = super::repository::read_bounded(response, ANSWER_LIMIT)
         .await
-        .map_err(|e| unreachable(e.to_string()))?;
+        .map_err(|e| unreachable(e.to_string().into()))?;
     if !status.is_success() {
         let said = super::repository::error_text(&body);
         let text = format!(

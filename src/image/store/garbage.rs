@@ -2,18 +2,31 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
-use super::Store;
+use super::layer::dispose;
+use super::{Store, Usage};
 use crate::image::digest::Digest;
 use crate::image::error::{ImageError, StoreContext as _};
 use crate::image::reference::Reference;
 
+/// What containers need, running or not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InUse {
+    /// Their images, by id.
+    pub images: BTreeSet<Digest>,
+    /// The layers of their roots, by diff-id.
+    pub layers: BTreeSet<Digest>,
+}
+
 /// What [`Store::collect_garbage`] removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Collected {
+    /// Images whose names others have now, by id.
+    pub images: Vec<Digest>,
     /// Layers, by diff-id.
     pub layers: Vec<Digest>,
     /// Bytes of their files.
@@ -21,22 +34,61 @@ pub struct Collected {
 }
 
 impl Store {
-    /// Removes layers that neither an image names nor `in_use` holds (the
-    /// layers of existing containers, whose image may be gone), documents of
-    /// no image, and unfinished work of crashed processes. `None` where
-    /// another process is adding to the store: then nothing is removed.
+    /// Whether an image has lost its last name to another, so that a
+    /// collection may find something. Costs the reading of one small file.
     ///
     /// # Errors
-    /// The store cannot be read or written.
+    /// The store is unreadable.
+    pub fn has_superseded(&self) -> Result<bool, ImageError> {
+        Ok(self.read_index()?.images.iter().any(|one| one.superseded))
+    }
+
+    /// Removes images whose last name went to another one, layers that no
+    /// image names, neither of them while `in_use` holds it, documents of no
+    /// image, and unfinished work of crashed processes. `None` where another
+    /// process is adding to the store or about to make a container: then
+    /// nothing is removed.
+    ///
+    /// `in_use` is asked when nobody can make a container any more, and an
+    /// image goes before its layers do, so a crash leaves garbage at worst.
+    ///
+    /// # Errors
+    /// `in_use` fails, or the store cannot be read or written.
     pub fn collect_garbage(
         &self,
-        in_use: &BTreeSet<Digest>,
+        in_use: impl FnOnce() -> io::Result<InUse>,
     ) -> Result<Option<Collected>, ImageError> {
-        let Some(_usage) = self.try_use_exclusive()? else {
+        let Some(usage) = self.try_use_exclusive()? else {
             return Ok(None);
         };
-        let index = self.read_index()?;
-        let mut layers = in_use.clone();
+        let in_use = in_use().store("tell which containers use", &self.root)?;
+        let mut graves = Vec::new();
+        let collected = self.bury_garbage(&usage, &in_use, &mut graves);
+        // Whoever waits may go on while the files go.
+        drop(usage);
+        for grave in &graves {
+            dispose(grave)?;
+        }
+        collected.map(Some)
+    }
+
+    fn bury_garbage(
+        &self,
+        usage: &Usage,
+        in_use: &InUse,
+        graves: &mut Vec<PathBuf>,
+    ) -> Result<Collected, ImageError> {
+        let mut collected = Collected::default();
+        let index = self.change_index_as(usage, |index| {
+            let kept = |id: &Digest, superseded: bool| !superseded || in_use.images.contains(id);
+            let (stay, go) = std::mem::take(&mut index.images)
+                .into_iter()
+                .partition(|entry| kept(&entry.id, entry.superseded));
+            index.images = stay;
+            collected.images = Vec::into_iter(go).map(|entry| entry.id).collect();
+            Ok(index.clone())
+        })?;
+        let mut layers = in_use.layers.clone();
         let mut blobs = BTreeSet::new();
         for entry in &index.images {
             layers.extend(entry.layers.iter().cloned());
@@ -49,18 +101,17 @@ impl Store {
             blobs.extend(digests);
         }
         for unfinished in entries(&self.scratch())? {
-            self.discard(&unfinished)?;
+            graves.extend(self.bury(&unfinished)?);
         }
-        let mut collected = Collected::default();
         for home in entries(&self.root.join("layers"))? {
             match digest_of(&home) {
                 Some(layer) if layers.contains(&layer) => {}
                 Some(layer) => {
                     collected.bytes += self.layer_record(&layer).map_or(0, |record| record.size);
-                    self.discard(&home)?;
+                    graves.extend(self.bury(&home)?);
                     collected.layers.push(layer);
                 }
-                None => self.discard(&home)?,
+                None => graves.extend(self.bury(&home)?),
             }
         }
         for link in entries(&self.links())? {
@@ -78,7 +129,7 @@ impl Store {
                 fs::remove_file(&blob).store("remove", &blob)?;
             }
         }
-        Ok(Some(collected))
+        Ok(collected)
     }
 }
 

@@ -44,6 +44,21 @@ pub(super) struct Entry {
     pub(super) layers: Vec<Digest>,
     pub(super) created: Option<String>,
     pub(super) pulled: Timestamp,
+    /// Its last name went to another image: it is garbage once no container
+    /// uses it.
+    #[serde(default)]
+    pub(super) superseded: bool,
+}
+
+impl Entry {
+    /// Takes these names away, for they go to another image.
+    fn lose(&mut self, names: &[String]) {
+        if self.names.is_empty() {
+            return;
+        }
+        self.names.retain(|name| !names.contains(name));
+        self.superseded = self.names.is_empty();
+    }
 }
 
 /// An image whose layers are all in the store, about to be named.
@@ -131,10 +146,11 @@ impl Index {
     pub(super) fn name(&mut self, id: &Digest, name: &Reference) {
         let name = name.to_string();
         for entry in &mut self.images {
-            entry.names.retain(|n| *n != name);
+            entry.lose(std::slice::from_ref(&name));
             if entry.id == *id {
                 entry.names.push(name.clone());
                 entry.names.sort();
+                entry.superseded = false;
             }
         }
     }
@@ -148,7 +164,7 @@ impl Index {
             new.manifest = new.manifest.or(old.manifest);
         }
         for entry in &mut self.images {
-            entry.names.retain(|n| !new.names.contains(n));
+            entry.lose(&new.names);
         }
         new.names.sort();
         new.names.dedup();
@@ -234,7 +250,16 @@ impl Store {
         change: impl FnOnce(&mut Index) -> Result<T, ImageError>,
     ) -> Result<T, ImageError> {
         // Also makes the store's folder.
-        let _usage = self.use_shared()?;
+        let usage = self.use_shared()?;
+        self.change_index_as(&usage, change)
+    }
+
+    /// The same, for whoever has the right to use the store already.
+    pub(super) fn change_index_as<T>(
+        &self,
+        _usage: &super::Usage,
+        change: impl FnOnce(&mut Index) -> Result<T, ImageError>,
+    ) -> Result<T, ImageError> {
         let lock_path = self.root.join("index.lock");
         let _lock = Lock::acquire(&lock_path).store("lock", &lock_path)?;
         let mut index = self.read_index()?;
@@ -304,6 +329,7 @@ impl Store {
             layers,
             created: file.created,
             pulled: Timestamp::now(),
+            superseded: false,
         };
         let entry = self.change_index(|index| {
             let id = entry.id.clone();

@@ -209,11 +209,16 @@ impl Store {
 
     /// Removes a folder if it is there: first out of the way, then for good.
     pub(super) fn discard(&self, folder: &Path) -> Result<(), ImageError> {
+        self.bury(folder)?.map_or(Ok(()), |grave| dispose(&grave))
+    }
+
+    /// Moves a folder into the trash, if it is there, and says where to.
+    pub(super) fn bury(&self, folder: &Path) -> Result<Option<PathBuf>, ImageError> {
         fs::create_dir_all(&**self.trash).store("make", &self.trash)?;
         let grave = self.trash.join(crate::state::id::random_hex(8));
         match fs::rename(folder, &grave) {
-            Ok(()) => fs::remove_dir_all(&grave).store("remove", &grave),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Ok(()) => Ok(Some(grave)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).store("remove", folder),
         }
     }
@@ -244,6 +249,16 @@ impl Store {
         link_names(diff_id)
             .find(|name| fs::read_link(links.join(name)).is_ok_and(|found| found == target))
             .ok_or_else(|| no_link(diff_id))
+    }
+}
+
+/// Removes what is in the trash, unless a sweep has done so meanwhile.
+pub(super) fn dispose(grave: &Path) -> Result<(), ImageError> {
+    match fs::remove_dir_all(grave) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).store("remove", grave)
+        }
+        _ => Ok(()),
     }
 }
 

@@ -49,10 +49,10 @@ use super::pull::Pulls;
 use super::reference::Reference;
 use crate::state::Layout;
 
-pub use garbage::Collected;
+pub use garbage::{Collected, InUse};
 pub(crate) use index::NewImage;
 pub(crate) use layer::{LayerClaim, PendingLayer};
-pub(crate) use usage::Usage;
+pub use usage::Usage;
 
 /// An image as it is in the store.
 #[derive(Debug, Clone, PartialEq)]

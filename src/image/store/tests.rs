@@ -43,6 +43,10 @@ impl Scene {
         Store::open(&Layout::new(folder.join("data"), folder.join("run")))
     }
 
+    fn collect(&self, in_use: InUse) -> Option<Collected> {
+        self.store.collect_garbage(|| Ok(in_use)).unwrap()
+    }
+
     /// Adds an image of these layers, the lowest first.
     fn add(&self, name: &str, layers: Vec<Tar>, note: &str) -> Image {
         let usage = self.store.use_shared().unwrap();
@@ -186,15 +190,14 @@ fn an_image_goes_with_its_last_name_and_its_layers_with_the_garbage() {
         Err(ImageError::NoSuchImage(_))
     ));
 
-    let held = BTreeSet::from([first.layers[1].clone()]);
-    let collected = scene.store.collect_garbage(&held).unwrap().unwrap();
+    let held = InUse {
+        layers: BTreeSet::from([first.layers[1].clone()]),
+        ..InUse::default()
+    };
+    let collected = scene.collect(held).unwrap();
     assert_eq!(collected.layers, []);
     assert!(scene.store.layer_dir(&first.layers[1]).exists());
-    let collected = scene
-        .store
-        .collect_garbage(&BTreeSet::new())
-        .unwrap()
-        .unwrap();
+    let collected = scene.collect(InUse::default()).unwrap();
     assert_eq!(collected.layers, [first.layers[1].clone()]);
     assert_eq!(collected.bytes, 1);
     assert!(!scene.store.layer_dir(&first.layers[1]).exists());
@@ -210,10 +213,53 @@ fn an_image_goes_with_its_last_name_and_its_layers_with_the_garbage() {
 fn garbage_is_left_alone_while_somebody_adds() {
     let scene = Scene::new();
     let usage = scene.store.use_shared().unwrap();
-    let none = BTreeSet::new();
-    assert_eq!(scene.store.collect_garbage(&none).unwrap(), None);
+    assert_eq!(scene.collect(InUse::default()), None);
     drop(usage);
-    assert!(scene.store.collect_garbage(&none).unwrap().is_some());
+    assert!(scene.collect(InUse::default()).is_some());
+}
+
+#[test]
+fn an_image_whose_name_moved_goes_when_no_container_uses_it() {
+    let scene = Scene::new();
+    let old = scene.add("app:1", vec![file("a", "old")], "old");
+    assert!(!scene.store.has_superseded().unwrap());
+    let new = scene.add("app:1", vec![file("a", "new")], "new");
+    assert!(scene.store.has_superseded().unwrap());
+    let held = InUse {
+        images: BTreeSet::from([old.id.clone()]),
+        layers: old.layers.iter().cloned().collect(),
+    };
+    assert_eq!(scene.collect(held).unwrap(), Collected::default());
+    assert!(scene.find(old.id.hex()).is_some());
+    let collected = scene.collect(InUse::default()).unwrap();
+    assert_eq!(collected.images, std::slice::from_ref(&old.id));
+    assert_eq!(collected.layers, old.layers);
+    assert_eq!(scene.find(old.id.hex()), None);
+    assert_eq!(scene.find("app:1"), Some(new));
+    assert!(!scene.store.has_superseded().unwrap());
+}
+
+#[test]
+fn an_image_that_is_named_again_or_never_was_is_no_garbage() {
+    let scene = Scene::new();
+    let old = scene.add("app:1", vec![file("a", "old")], "old");
+    scene.add("app:1", vec![file("a", "new")], "new");
+    scene
+        .store
+        .tag(old.id.hex(), &Reference::parse("app:old").unwrap())
+        .unwrap();
+    assert!(!scene.store.has_superseded().unwrap());
+    assert_eq!(scene.collect(InUse::default()).unwrap().images, []);
+}
+
+#[test]
+fn nothing_goes_where_it_cannot_be_told_what_is_used() {
+    let scene = Scene::new();
+    let old = scene.add("app:1", vec![file("a", "old")], "old");
+    scene.add("app:1", vec![file("a", "new")], "new");
+    let unreadable = || Err(std::io::Error::other("no records"));
+    assert!(scene.store.collect_garbage(unreadable).is_err());
+    assert!(scene.find(old.id.hex()).is_some());
 }
 
 #[test]

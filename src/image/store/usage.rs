@@ -1,7 +1,8 @@
 //! Who uses the store: adding is shared, collecting garbage is exclusive.
 //!
-//! A pull holds layers that no image names yet; the lock keeps a collection
-//! from taking them for garbage.
+//! A pull holds layers that no image names yet, and a command that makes
+//! containers holds images that no container uses yet; the lock keeps a
+//! collection from taking them for garbage.
 
 use std::fs::{File, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -15,13 +16,18 @@ use crate::image::error::{ImageError, StoreContext as _};
 
 /// A right to use the store in one way, until dropped.
 #[derive(Debug)]
-pub(crate) struct Usage {
+pub struct Usage {
     _file: File,
 }
 
 impl Store {
-    /// Waits for the right to add layers and images.
-    pub(crate) fn use_shared(&self) -> Result<Usage, ImageError> {
+    /// Waits for the right to add layers and images, and to rely on those that
+    /// are there until a container's record names them. Blocks while another
+    /// process collects garbage.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn use_shared(&self) -> Result<Usage, ImageError> {
         self.usage(FlockOperation::LockShared)?
             .ok_or_else(|| ImageError::Interrupted {
                 what: "the store's lock".to_owned(),

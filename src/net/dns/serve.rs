@@ -66,12 +66,16 @@ pub async fn serve(
     loop {
         let room = tasks.len() < CONCURRENT;
         tokio::select! {
-            received = udp.recv_from(&mut buffer), if room => {
+            received = udp.peek_from(&mut buffer), if room => {
                 let (length, from) = received?;
                 let question = buffer.get(..length).unwrap_or_default();
                 if let Some(passed) = datagram(&context, &udp, question, from).await {
                     tasks.spawn(passed);
                 }
+                // Taken out only now: where we are killed over it, it is there
+                // for whoever serves the socket next. Asked again it would be
+                // seconds later.
+                udp.try_recv_from(&mut [])?;
             }
             accepted = tcp.accept(), if room => {
                 // A client that is gone already, or too many descriptors: the

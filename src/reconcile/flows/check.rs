@@ -2,6 +2,8 @@
 //! pulled or changed: what the engine cannot do yet, what this host does not
 //! have, images that cannot be had.
 
+use std::collections::BTreeMap;
+
 use crate::compose::{Project, Severity};
 use crate::event::Event;
 use crate::image::{PullPolicy, Store};
@@ -12,18 +14,20 @@ use super::super::refuse;
 use super::super::session::{ReconcileError, Session};
 
 /// Checks these services, tells what has no effect, and says which images they
-/// need.
+/// need. `scale` has numbers of replicas that are others than the file's.
 pub(super) fn check(
     session: &Session<'_>,
     store: &Store,
     declared: &Project,
     services: &[&String],
     pull: Option<PullPolicy>,
+    scale: &BTreeMap<String, u32>,
 ) -> Result<Needs, ReconcileError> {
     let (warnings, mut errors): (Vec<_>, Vec<_>) = refuse::refusals(declared, services)
         .into_iter()
         .partition(|one| one.severity == Severity::Warning);
     errors.extend(preview(declared, services));
+    errors.extend(refuse::crowded_ports(declared, services, scale));
     let (needs, without_image) = images::needs(session, store, declared, services, pull)?;
     errors.extend(without_image);
     for warning in warnings {

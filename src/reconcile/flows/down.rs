@@ -12,7 +12,7 @@ use super::super::observe::{Look, observe};
 use super::super::plan::Plan;
 use super::super::planner::{DownChoices, plan_down};
 use super::super::session::{ReconcileError, Session};
-use super::super::{locking, record};
+use super::super::{garbage, locking, record};
 
 /// Takes the project down; without a file, by its records alone.
 ///
@@ -65,5 +65,6 @@ pub(super) async fn down_over<B: Backend>(
     executor.run(&plan, None).await?;
     record::forget(session)?;
     drop(lock);
+    garbage::collect_beside(session).await;
     Ok(plan)
 }

@@ -13,6 +13,7 @@ use crate::image::{
     pull as pull_image,
 };
 
+use super::super::garbage;
 use super::super::planner::select;
 use super::super::session::{ReconcileError, Session};
 use super::super::translate::project;
@@ -75,6 +76,7 @@ pub async fn pull(
         () = session.cancel.cancelled() => return Err(ReconcileError::Cancelled),
         results = work => results,
     };
+    garbage::collect_beside(session).await;
     for (pull, result) in pulls.iter().zip(results) {
         match result {
             Err(error) if !(choices.ignore_failures || pull.optional) => {

@@ -15,7 +15,7 @@ use super::super::prepare::{NamedOneOff, Preparation};
 use super::super::session::{Prepared, ReconcileError, RunOptions, Session, member};
 use super::super::translate::oneoff::OneOff;
 use super::super::translate::{names, project};
-use super::super::{images, locking, record};
+use super::super::{garbage, images, locking, record};
 use super::check::check;
 
 /// Brings up what a one-off of `service` depends on, and creates it. Start it
@@ -44,7 +44,10 @@ pub(super) async fn run_prepare_over<B: Backend>(
     let changed = changed_project(declared, name, options)?;
     let services = needed_services(&changed, name, options);
     let store = Store::open(session.layout);
-    let needs = check(session, &store, &changed, &services, options.pull)?;
+    let usage = garbage::hold(session, &store).await?;
+    // It is one container, however many its service has.
+    let scale = BTreeMap::from([(name.to_owned(), 1)]);
+    let needs = check(session, &store, &changed, &services, options.pull, &scale)?;
     let images = images::provide(session, &store, needs).await?;
     let ids = images
         .iter()
@@ -95,6 +98,8 @@ pub(super) async fn run_prepare_over<B: Backend>(
     }
     .run(&plan, Some(lock))
     .await?;
+    drop(usage);
+    garbage::collect_beside(session).await;
     let container = member(&target, &made).ok_or(ReconcileError::Cancelled)?;
     Ok(Prepared {
         container,

@@ -18,7 +18,7 @@ use super::super::session::{
     Member, ReconcileError, Session, UpOptions, UpOutcome, Watcher, member,
 };
 use super::super::translate::project;
-use super::super::{images, record};
+use super::super::{garbage, images, record};
 use super::check::check;
 
 /// Brings the project up as it is declared.
@@ -43,7 +43,19 @@ pub(super) async fn up_over<B: Backend>(
 ) -> Result<UpOutcome, ReconcileError> {
     let services = selected(declared, options)?;
     let store = Store::open(session.layout);
-    let needs = check(session, &store, declared, &services, options.pull)?;
+    let usage = if options.dry_run {
+        None
+    } else {
+        Some(garbage::hold(session, &store).await?)
+    };
+    let needs = check(
+        session,
+        &store,
+        declared,
+        &services,
+        options.pull,
+        &options.choices.scale,
+    )?;
     if options.dry_run {
         let desired = project::desired(declared, &needs.ids());
         let look = Look::Declared(&desired, &options.choices);
@@ -103,6 +115,8 @@ pub(super) async fn up_over<B: Backend>(
     let walked = executor.run(&plan, Some(lock)).await;
     super::tell_of_groups(session.sink, session.layout, session.project);
     walked?;
+    drop(usage);
+    garbage::collect_beside(session).await;
     Ok(UpOutcome { plan, containers })
 }
 

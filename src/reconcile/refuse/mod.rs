@@ -5,12 +5,14 @@
 //! It is what refusals are made from, and what `docs/compose-support.md` prints,
 //! so that the two cannot differ.
 
+mod crowded;
 mod table;
 
 use serde_json::Value;
 
 use crate::compose::{Diagnostic, Project, Severity};
 
+pub use crowded::crowded_ports;
 use table::{ROWS, Row, Standing, Verdict};
 
 /// Everything about these services, and what they use, that is refused

@@ -237,3 +237,39 @@ fn patterns_find_what_says_something() {
     assert!(found("services.*.init").is_empty());
     assert!(found("services.*.deploy.placement").is_empty());
 }
+
+#[test]
+fn replicas_cannot_share_a_port_of_the_host() {
+    let text = "
+name: p
+services:
+  web:
+    image: a
+    deploy: {replicas: 2}
+    ports: [\"8080:80\", \"8081-8082:81\", \"82\", \"127.0.0.1:8083:83/udp\"]
+  alone: {image: a, ports: [\"8090:80\"]}
+";
+    let project = project(text);
+    let names: Vec<&String> = project.services.keys().collect();
+    let found = |scale: &[(&str, u32)]| -> Vec<String> {
+        let scale = scale.iter().map(|(name, n)| ((*name).to_owned(), *n));
+        crowded_ports(&project, &names, &scale.collect())
+            .iter()
+            .map(|one| format!("{}: {}", one.path, one.message))
+            .collect()
+    };
+    let web = [
+        "services.web.ports[0]: port 8080 of the host cannot be published by 2 replicas",
+        "services.web.ports[3]: port 8083 of the host cannot be published by 2 replicas",
+    ];
+    assert_eq!(found(&[]), web);
+    assert_eq!(found(&[("web", 1)]), [""; 0]);
+    assert_eq!(
+        found(&[("web", 3), ("alone", 2)])[1..],
+        [
+            "services.web.ports[1]: ports 8081-8082 of the host cannot be published by 3 replicas",
+            "services.web.ports[3]: port 8083 of the host cannot be published by 3 replicas",
+            "services.alone.ports[0]: port 8090 of the host cannot be published by 2 replicas",
+        ]
+    );
+}

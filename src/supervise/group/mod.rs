@@ -37,6 +37,11 @@ pub(crate) fn plain(identity: &Identity) -> io::Result<String> {
     Ok(format!("skiff/{id}/{}", identity.project))
 }
 
+/// The leaf of keeper and supervisor there.
+pub(crate) fn leaf(identity: &Identity) -> io::Result<String> {
+    Ok(format!("{}/{LEAF}", plain(identity)?))
+}
+
 /// Whether the project's groups belong into a scope. Without systemd this costs
 /// one stat(2).
 pub(crate) fn wants_scope(run: &Path, host: &Host) -> bool {
@@ -50,23 +55,22 @@ pub(crate) fn make(identity: &Identity) -> io::Result<CgroupFds> {
     if wants_scope(Path::new(systemd::RUN), &host) {
         return Ok(CgroupFds::default());
     }
-    let leaf = format!("{}/{LEAF}", plain(identity)?);
-    host.create_leaf(&leaf).map_err(|error| explained(&error))
+    host.create_leaf(&leaf(identity)?)
+        .map_err(|error| explained(&error))
 }
 
 /// A keeper at its end goes back to the root group and removes the project's.
 /// A scope it stays in: systemd removes that as soon as its last process is
 /// gone.
-pub(crate) fn leave(identity: &Identity) {
+pub(crate) fn leave(leaf: &str) {
     let leave = || {
         let host = Host::detect().ok()?;
         let own = cgroup::own_group().unwrap_or_default();
-        let leaf = format!("{}/{LEAF}", plain(identity).ok()?);
         if host.version() == Version::V1 || cgroup::scope_of(&own).is_none() {
             host.leave().ok()?;
         }
         // Also there where systemd's answer came after the deadline.
-        host.remove_tree(&leaf).ok()
+        host.remove_tree(leaf).ok()
     };
     // What is left is empty, and a sweep removes it.
     leave();

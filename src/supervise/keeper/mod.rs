@@ -9,6 +9,7 @@
 mod host;
 mod journal;
 mod message;
+mod pauses;
 mod run;
 mod sign;
 mod start;
@@ -111,6 +112,9 @@ fn enter(stage: Stage, identity: &Identity) -> io::Result<()> {
     if stage != Stage::Resumed {
         start::leave_session()?;
     }
+    // Known to the end: with the last container the data root may be gone, from
+    // which it comes.
+    let leaf = group::leaf(identity).inspect_err(|error| tell(identity, io::stdout(), error))?;
     // What fails here, on a machine that cannot run containers, leaves nothing.
     if stage == Stage::Fresh
         && !host::detach(identity).inspect_err(|error| tell(identity, io::stdout(), error))?
@@ -127,7 +131,7 @@ fn enter(stage: Stage, identity: &Identity) -> io::Result<()> {
         begin(stage, identity, input, output).inspect_err(|error| tell(identity, &told, error))?;
     drop(told);
     let lock = keeper.run()?;
-    group::leave(identity);
+    group::leave(&leaf);
     sign::take_down(identity);
     // Whoever waits to start the project anew may do so now.
     drop(lock);

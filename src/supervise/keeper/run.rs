@@ -9,19 +9,10 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::message::{ChildKind, FromKeeper, KEEPER_VERSION, ToKeeper};
+use super::pauses::Pauses;
 use super::store::{Life, Outgoing, Store, SupervisorEnd, pid, supervisor_end};
 use crate::engine::launch::Shape;
 use crate::supervise::packet::{self, Packet};
-
-/// First pause before a dead supervisor is started again.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-/// Longest pause.
-const LAST_PAUSE: Duration = Duration::from_secs(10);
-/// Pause after a supervisor whose start did not fail, and that died all the
-/// same within [`GOOD_LIFE`].
-const SHORT_PAUSE: Duration = Duration::from_millis(10);
-/// One that lived as long as this is followed at once.
-const GOOD_LIFE: Duration = Duration::from_secs(1);
 
 /// What the loop cannot do by itself: making processes.
 pub(super) trait Host {
@@ -88,7 +79,7 @@ pub(super) struct Keeper<H> {
     pub(super) store: Store,
     supervisor: Option<Supervisor>,
     outgoing: VecDeque<Outgoing>,
-    pause: Duration,
+    pauses: Pauses,
     restart_at: Option<Instant>,
     finish: Option<Vec<OwnedFd>>,
     binary: Option<OwnedFd>,
@@ -110,7 +101,7 @@ impl<H: Host> Keeper<H> {
             store,
             supervisor,
             outgoing: VecDeque::new(),
-            pause: FIRST_PAUSE,
+            pauses: Pauses::new(),
             restart_at,
             finish: None,
             binary: None,
@@ -196,9 +187,11 @@ impl<H: Host> Keeper<H> {
             let (process, pidfd) = self.host.supervisor(theirs)?;
             Ok(Supervisor::new(process, pidfd, ours))
         });
-        match started {
-            Ok(supervisor) => self.supervisor = Some(supervisor),
-            Err(_) => self.plan_restart(),
+        if let Ok(supervisor) = started {
+            self.supervisor = Some(supervisor);
+        } else {
+            let pause = self.pauses.after_failure();
+            self.restart_after(pause);
         }
     }
 
@@ -217,20 +210,13 @@ impl<H: Host> Keeper<H> {
         if self.finish.is_some() {
             return;
         }
-        if !supervisor.ready && end == SupervisorEnd::ByItself {
-            self.plan_restart();
-            return;
-        }
-        self.pause = FIRST_PAUSE;
-        let good = supervisor.since.elapsed() > GOOD_LIFE;
-        let pause = if good { Duration::ZERO } else { SHORT_PAUSE };
-        self.restart_at = Some(Instant::now() + pause);
+        let age = supervisor.since.elapsed();
+        let pause = self.pauses.after(end, supervisor.ready, age);
+        self.restart_after(pause);
     }
 
-    /// After a failed start: growing pauses.
-    fn plan_restart(&mut self) {
-        self.restart_at = Some(Instant::now() + self.pause);
-        self.pause = (self.pause * 2).min(LAST_PAUSE);
+    fn restart_after(&mut self, pause: Duration) {
+        self.restart_at = Some(Instant::now() + pause);
     }
 
     fn receive(&mut self) {

@@ -97,11 +97,17 @@ fn outer(name: &str) {
         .status()
         .expect("unshare (package util-linux)");
     let ran = home.path().join("ran").exists();
-    leaks::sweep_cgroups(&home.path().join("data"));
+    let groups = leaks::sweep_cgroups(home.path());
     if let Ok(left) = fs::read_to_string(home.path().join(LEFT)) {
         panic!("{name} left behind:\n{left}");
     }
     assert!(status.success(), "`{name}` failed, see above ({status})");
+    // Looked for out here: a test may have hidden them from itself.
+    assert!(
+        groups.is_empty(),
+        "{name} left control groups behind:\n{}",
+        groups.join("\n")
+    );
     assert!(ran, "the inner run did not find the test `{name}`");
 }
 
@@ -119,7 +125,7 @@ fn sweep_killed_tests() {
         let free =
             fs::File::open(path.join(ALIVE)).is_ok_and(|lock| lock.file().try_lock().is_ok());
         if free {
-            leaks::sweep_cgroups(&path.join("data"));
+            leaks::sweep_cgroups(&path);
             // A folder that a neighbour sweeps at the same time is gone anyway.
             fs::remove_dir_all(&path).ok();
         }

@@ -60,11 +60,6 @@ pub(super) fn find(sandbox: &Sandbox, before: &Baseline) -> Vec<String> {
         left.push(format!("nft rules:\n{rules}"));
     }
     left.extend(
-        cgroups(&sandbox.data())
-            .iter()
-            .map(|path| format!("cgroup {}", path.display())),
-    );
-    left.extend(
         files(sandbox)
             .iter()
             .map(|path| format!("file {}", path.display())),
@@ -114,13 +109,9 @@ fn rules() -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Control groups that carry the root id of this data root, parents first.
-fn cgroups(data: &Path) -> Vec<PathBuf> {
-    let Ok(id) = fs::read_to_string(data.join("id")) else {
-        return Vec::new();
-    };
-    let id = id.trim().to_owned();
-    assert!(!id.is_empty(), "an empty root id");
+/// Control groups that carry a root id of this test, parents first.
+fn cgroups(home: &Path) -> Vec<PathBuf> {
+    let ids = root_ids(home);
     let mut found = Vec::new();
     let mut open = vec![PathBuf::from(CGROUPS)];
     while let Some(dir) = open.pop() {
@@ -130,7 +121,8 @@ fn cgroups(data: &Path) -> Vec<PathBuf> {
         for entry in entries.flatten() {
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 let path = entry.path();
-                if path.to_string_lossy().contains(&id) {
+                let text = path.to_string_lossy();
+                if ids.iter().any(|id| text.contains(id)) {
                     found.push(path.clone());
                 }
                 open.push(path);
@@ -141,13 +133,31 @@ fn cgroups(data: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Removes what a failed test left of its control groups. Its processes are
-/// gone with their pid namespace.
-pub(super) fn sweep_cgroups(data: &Path) {
-    for path in cgroups(data).iter().rev() {
-        // What cannot be removed is reported by the failed test itself.
+/// The root ids in the folders of a test: of its data root, and of one that it
+/// kept elsewhere and mounted there.
+fn root_ids(home: &Path) -> Vec<String> {
+    let Ok(folders) = fs::read_dir(home) else {
+        return Vec::new();
+    };
+    let read = |folder: fs::DirEntry| fs::read_to_string(folder.path().join("id")).ok();
+    let ids: Vec<String> = folders
+        .flatten()
+        .filter_map(read)
+        .map(|id| id.trim().to_owned())
+        .collect();
+    assert!(!ids.iter().any(String::is_empty), "an empty root id");
+    ids
+}
+
+/// Removes what a test left of its control groups, and tells what that was. Its
+/// processes are gone with their pid namespace.
+pub(super) fn sweep_cgroups(home: &Path) -> Vec<String> {
+    let left = cgroups(home);
+    for path in left.iter().rev() {
+        // What cannot be removed is told all the same.
         fs::remove_dir(path).ok();
     }
+    left.iter().map(|path| path.display().to_string()).collect()
 }
 
 /// Files that belong to something that should be gone.

@@ -1,0 +1,58 @@
+//! Replicas that would have to share a port of the host. Docker finds out when
+//! the second one starts; it can be told before the first one does.
+
+use std::collections::BTreeMap;
+
+use crate::compose::{Diagnostic, Port, Project};
+
+/// Published ports of these services that do not suffice for their replicas,
+/// whose number `scale` may say instead of the file.
+pub fn crowded_ports(
+    project: &Project,
+    services: &[&String],
+    scale: &BTreeMap<String, u32>,
+) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for (name, service) in &project.services {
+        if !services.contains(&name) {
+            continue;
+        }
+        let replicas = scale
+            .get(name)
+            .copied()
+            .unwrap_or_else(|| service.replicas());
+        for (index, port) in service.ports.iter().enumerate() {
+            if room(port).is_some_and(|room| room < replicas) {
+                let path = format!("services.{name}.ports[{index}]");
+                found.push(refusal(project, &path, port, replicas));
+            }
+        }
+    }
+    found
+}
+
+/// How many containers can have one of the port's numbers; `None` where there
+/// is no end of them, or where it is no port at all, which is told elsewhere.
+fn room(port: &Port) -> Option<u32> {
+    let (first, last) = port.published_range()?;
+    let count = u32::from(last.checked_sub(first)?) + 1;
+    (first > 0).then_some(count)
+}
+
+fn refusal(project: &Project, path: &str, port: &Port, replicas: u32) -> Diagnostic {
+    let published = port.published.as_deref().unwrap_or_default();
+    let (first, last) = port.published_range().unwrap_or_default();
+    let what = if first == last { "port" } else { "ports" };
+    let message =
+        format!("{what} {published} of the host cannot be published by {replicas} replicas");
+    let end = u32::from(first) + replicas - 1;
+    let advice = if u16::try_from(end).is_ok() {
+        format!(
+            "a port for each, `{first}-{end}:{target}`, or any that are free, `{target}`",
+            target = port.target
+        )
+    } else {
+        format!("any ports that are free, `{}`", port.target)
+    };
+    project.diagnostic(path, message).expected(advice)
+}
