@@ -101,13 +101,13 @@ fn outer(name: &str) {
     if let Ok(left) = fs::read_to_string(home.path().join(LEFT)) {
         panic!("{name} left behind:\n{left}");
     }
-    assert!(status.success(), "`{name}` failed, see above ({status})");
     // Looked for out here: a test may have hidden them from itself.
     assert!(
         groups.is_empty(),
         "{name} left control groups behind:\n{}",
         groups.join("\n")
     );
+    assert!(status.success(), "`{name}` failed, see above ({status})");
     assert!(ran, "the inner run did not find the test `{name}`");
 }
 
