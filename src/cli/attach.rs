@@ -3,6 +3,7 @@
 //! standard error.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -15,6 +16,7 @@ use crate::supervise::logs::Stream;
 use crate::supervise::logs::reader::{LogItem, LogLine, LogReader, LogSource, ReadOptions};
 use crate::supervise::record::ExitRecord;
 use crate::ui::logs::Prefixes;
+use crate::ui::progress::Console;
 use crate::ui::write_out;
 
 /// How lines are shown.
@@ -62,10 +64,11 @@ pub struct Ended {
 }
 
 /// Follows containers' logs and prints them.
-#[derive(Debug)]
+#[expect(missing_debug_implementations, reason = "holds a trait object")]
 pub struct Screen<'a> {
     layout: &'a Layout,
     project: &'a str,
+    console: Arc<dyn Console>,
     style: Style,
     prefixes: Prefixes,
     reader: LogReader,
@@ -78,7 +81,12 @@ impl<'a> Screen<'a> {
     ///
     /// # Errors
     /// No inotify instance is left.
-    pub fn new(layout: &'a Layout, project: &'a str, style: Style) -> io::Result<Self> {
+    pub fn new(
+        layout: &'a Layout,
+        project: &'a str,
+        style: Style,
+        console: Arc<dyn Console>,
+    ) -> io::Result<Self> {
         let reader = LogReader::new(ReadOptions {
             since: Some(Timestamp::now()),
             follow: true,
@@ -87,6 +95,7 @@ impl<'a> Screen<'a> {
         Ok(Self {
             layout,
             project,
+            console,
             prefixes: Prefixes::new(Vec::new(), style.color, style.prefix),
             style,
             reader,
@@ -107,7 +116,7 @@ impl<'a> Screen<'a> {
             .collect();
         names.sort();
         self.prefixes = Prefixes::new(names.clone(), self.style.color, self.style.prefix);
-        write_out(&format!("Attaching to {}\n", names.join(", ")))
+        self.say(&format!("Attaching to {}", names.join(", ")))
     }
 
     /// Follows a container; a second call for the same one changes nothing
@@ -162,8 +171,8 @@ impl<'a> Screen<'a> {
                         continue;
                     };
                     let code = self.exit_code(&member)?;
-                    write_out(&format!(
-                        "{} exited with code {code}\n",
+                    self.say(&format!(
+                        "{} exited with code {code}",
                         self.short_name(&member)
                     ))?;
                     return Ok(Some(Ended {
@@ -188,14 +197,22 @@ impl<'a> Screen<'a> {
         text.extend_from_slice(&line.text);
         text.push(b'\n');
         // One write a line, so that lines of the two streams do not mix.
-        match line.stream {
+        self.console.beside(&mut || match line.stream {
             Stream::Stdout => {
                 let mut out = io::stdout().lock();
                 out.write_all(&text)?;
                 out.flush()
             }
             Stream::Stderr => io::stderr().lock().write_all(&text),
-        }
+        })
+    }
+
+    /// Prints a line of our own among the containers'.
+    ///
+    /// # Errors
+    /// Standard output is closed.
+    pub fn say(&self, text: &str) -> io::Result<()> {
+        self.console.beside(&mut || write_out(&format!("{text}\n")))
     }
 
     fn exit_code(&self, member: &Member) -> io::Result<i32> {

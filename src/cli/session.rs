@@ -7,11 +7,11 @@ use super::error::{CliError, chain};
 use super::signals::Interrupts;
 use super::sudo;
 use crate::env;
-use crate::event::EventSink;
 use crate::image::{Access, AccessOptions};
 use crate::reconcile::{Cancel, CancelHandle, ReconcileError, Session};
 use crate::toolbox;
 use crate::ui;
+use crate::ui::progress::Console;
 
 /// What a session borrows from.
 #[expect(missing_debug_implementations, reason = "holds a trait object")]
@@ -20,7 +20,7 @@ pub struct Work<'a> {
     project: &'a str,
     cancel: &'a Cancel,
     never: Cancel,
-    sink: Arc<dyn EventSink>,
+    console: Arc<dyn Console>,
     registries: Access,
     owner: Option<(u32, u32)>,
 }
@@ -33,7 +33,7 @@ impl<'a> Work<'a> {
             project,
             cancel,
             never: Cancel::never(),
-            sink: if quiet {
+            console: if quiet {
                 ui::progress::silent()
             } else {
                 context.sink()
@@ -44,6 +44,11 @@ impl<'a> Work<'a> {
             }),
             owner: sudo::invoking_user().map(|account| (account.uid, account.gid)),
         }
+    }
+
+    /// Where its progress is shown, for whoever prints beside it.
+    pub fn console(&self) -> Arc<dyn Console> {
+        Arc::clone(&self.console)
     }
 
     /// The session that Ctrl-C cancels.
@@ -60,7 +65,7 @@ impl<'a> Work<'a> {
         Session {
             layout: &self.context.layout,
             project: self.project,
-            sink: &*self.sink,
+            sink: &*self.console,
             cancel,
             owner: self.owner,
             registries: &self.registries,

@@ -37,6 +37,8 @@ mod quickstart;
 #[cfg(test)]
 mod recreate;
 #[cfg(test)]
+mod screen;
+#[cfg(test)]
 mod shell;
 #[cfg(test)]
 mod shop;

@@ -205,7 +205,12 @@ impl Up<'_> {
         };
         let mut attached = Attached {
             up: self,
-            screen: Screen::new(&self.context.layout, &self.project.name, style)?,
+            screen: Screen::new(
+                &self.context.layout,
+                &self.project.name,
+                style,
+                work.console(),
+            )?,
             interrupts: Interrupts::new()?,
             news,
             handle,
@@ -316,7 +321,8 @@ impl Attached<'_> {
 
     fn interrupt(&mut self) -> CliResult {
         self.handle.cancel();
-        write_out("Gracefully Stopping... press Ctrl+C again to force\n")?;
+        self.screen
+            .say("Gracefully Stopping... press Ctrl+C again to force")?;
         Ok(())
     }
 
@@ -326,7 +332,7 @@ impl Attached<'_> {
         while self.screen.is_live() {
             // It may be known since before all were started.
             if self.result.is_some() {
-                write_out("Aborting on container exit...\n")?;
+                self.screen.say("Aborting on container exit...")?;
                 return Ok(false);
             }
             tokio::select! {
