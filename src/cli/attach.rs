@@ -142,12 +142,20 @@ impl<'a> Screen<'a> {
     /// # Errors
     /// Its records or its log cannot be read.
     pub fn follow_running(&mut self, member: Member) -> io::Result<()> {
+        if self.is_running(&member)? {
+            self.follow(member)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a container runs.
+    ///
+    /// # Errors
+    /// Its records cannot be read.
+    pub fn is_running(&self, member: &Member) -> io::Result<bool> {
         let boot_id = inspect::boot_id()?;
         let view = inspect::container(self.layout, self.project, &member.id, &boot_id)?;
-        match view {
-            Some(view) if view.is_live() => self.follow(member),
-            _ => Ok(()),
-        }
+        Ok(view.is_some_and(|view| view.is_live()))
     }
 
     /// Whether a followed container may still write.

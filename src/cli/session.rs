@@ -7,6 +7,7 @@ use super::error::{CliError, chain};
 use super::signals::Interrupts;
 use super::sudo;
 use crate::env;
+use crate::event::Event;
 use crate::image::{Access, AccessOptions};
 use crate::reconcile::{Cancel, CancelHandle, ReconcileError, Session};
 use crate::toolbox;
@@ -74,22 +75,29 @@ impl<'a> Work<'a> {
     }
 }
 
-/// Runs a flow and asks it to stop at the first signal; it then ends after the
-/// operations that are under way.
+/// Runs a flow and asks it to stop at the first signal; it then ends in a
+/// moment, and at a second signal at once. What containers were asked already
+/// goes on in the engine's hands, as with Docker.
 ///
 /// # Errors
 /// Those of the flow.
 pub async fn interruptible<T>(
+    work: &Work<'_>,
     flow: impl Future<Output = Result<T, ReconcileError>>,
     handle: &CancelHandle,
     interrupts: &mut Interrupts,
 ) -> Result<T, ReconcileError> {
     let mut flow = std::pin::pin!(flow);
-    loop {
-        tokio::select! {
-            outcome = &mut flow => return outcome,
-            _ = interrupts.next() => handle.cancel(),
-        }
+    tokio::select! {
+        outcome = &mut flow => return outcome,
+        _ = interrupts.next() => handle.cancel(),
+    }
+    work.console.emit(Event::Note {
+        message: "Interrupted: nothing new is begun, containers are left as they are".to_owned(),
+    });
+    tokio::select! {
+        outcome = &mut flow => outcome,
+        _ = interrupts.next() => Err(ReconcileError::Cancelled),
     }
 }
 

@@ -25,6 +25,8 @@ mod images;
 #[cfg(test)]
 mod inside;
 #[cfg(test)]
+mod interrupts;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod logs;

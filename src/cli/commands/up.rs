@@ -179,7 +179,7 @@ impl Up<'_> {
         let session = work.session();
         let options = self.options(choices, None);
         let up = reconcile::up(&session, self.project, options);
-        let outcome = session::interruptible(up, &handle, &mut interrupts).await;
+        let outcome = session::interruptible(&work, up, &handle, &mut interrupts).await;
         let outcome = outcome.map_err(|error| session::error(self.context, &error))?;
         if self.context.global.dry_run {
             write_out(&outcome.plan.to_string())?;
@@ -214,6 +214,7 @@ impl Up<'_> {
             interrupts: Interrupts::new()?,
             news,
             handle,
+            selected: self.args.services.clone(),
             result: None,
         };
         let options = self.options(choices, Some(&reporter));
@@ -233,16 +234,14 @@ impl Up<'_> {
             }
         };
         if interrupted {
-            // The walk ends after the operations that are under way; then
-            // what it has started is stopped.
+            // The walk ends in a moment; then what it has started is stopped.
             up.await.ok();
-        } else {
-            while let Ok(news) = attached.news.try_recv() {
-                attached.take(news)?;
-            }
-            if attached.follow_to_the_end().await? {
-                return attached.exit();
-            }
+        }
+        while let Ok(news) = attached.news.try_recv() {
+            attached.take(news)?;
+        }
+        if !interrupted && attached.follow_to_the_end().await? {
+            return attached.exit();
         }
         attached.stop(&work).await?;
         if attached.result.is_some() {
@@ -279,6 +278,9 @@ struct Attached<'a> {
     interrupts: Interrupts,
     news: mpsc::UnboundedReceiver<News>,
     handle: CancelHandle,
+    /// The services that a Ctrl-C stops: those that were named, and what this
+    /// `up` starts for them. Empty: all.
+    selected: Vec<String>,
     /// The exit code that the flags ask for, once it is known.
     result: Option<i32>,
 }
@@ -287,6 +289,7 @@ impl Attached<'_> {
     fn take(&mut self, news: News) -> CliResult {
         match news {
             News::Planned(members) => {
+                self.select(&members)?;
                 let shown: Vec<Member> = members
                     .into_iter()
                     .filter(|member| self.up.is_shown(&member.service))
@@ -300,6 +303,19 @@ impl Attached<'_> {
                 self.screen.follow(member)?;
             }
             News::Started(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Adds what will be started to the services that were named.
+    fn select(&mut self, members: &[Member]) -> CliResult {
+        if self.selected.is_empty() {
+            return Ok(());
+        }
+        for member in members {
+            if !self.selected.contains(&member.service) && !self.screen.is_running(member)? {
+                self.selected.push(member.service.clone());
+            }
         }
         Ok(())
     }
@@ -346,12 +362,13 @@ impl Attached<'_> {
         Ok(true)
     }
 
-    /// Stops everything; a further signal kills.
+    /// Stops what was selected. A further signal kills it, and one that comes
+    /// while that takes its time ends the command.
     async fn stop(&mut self, work: &Work<'_>) -> CliResult {
         let session = work.uncancelled();
         let project = Some(self.up.project);
-        let services = &[];
-        let stop = reconcile::stop(&session, project, services, self.up.args.timeout);
+        let services = self.selected.clone();
+        let stop = reconcile::stop(&session, project, &services, self.up.args.timeout);
         let mut stop = std::pin::pin!(stop);
         loop {
             tokio::select! {
@@ -360,9 +377,11 @@ impl Attached<'_> {
                     break;
                 }
                 _ = self.interrupts.next() => {
-                    reconcile::kill_now(&session)
-                        .await
-                        .map_err(|error| session::error(self.up.context, &error))?;
+                    let killed = tokio::select! {
+                        killed = reconcile::kill_now(&session, &services) => killed,
+                        _ = self.interrupts.next() => return Err(CliError::Interrupted),
+                    };
+                    killed.map_err(|error| session::error(self.up.context, &error))?;
                 }
                 ended = self.screen.run(), if self.screen.is_live() => { ended?; }
             }

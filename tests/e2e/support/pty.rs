@@ -19,7 +19,6 @@ use super::wait::{DEADLINE, wait_exit};
 
 /// A program on a terminal of 80 by 24. Dropped, the terminal is closed and
 /// the program killed.
-#[expect(missing_debug_implementations, reason = "the screen has none")]
 pub(crate) struct Terminal {
     child: Child,
     master: Option<File>,
