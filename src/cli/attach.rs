@@ -2,22 +2,26 @@
 //! they happen, standard output to standard output and standard error to
 //! standard error.
 
+use std::future::poll_fn;
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::task::Poll;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
+use super::describe::short_name;
 use crate::reconcile::{Member, Watcher};
-use crate::state::Layout;
 use crate::state::atomic::read_json;
-use crate::supervise::inspect;
+use crate::state::{ContainerId, Layout};
+use crate::supervise::inspect::{self, ContainerView};
 use crate::supervise::logs::Stream;
-use crate::supervise::logs::reader::{LogItem, LogLine, LogReader, LogSource, ReadOptions};
-use crate::supervise::record::ExitRecord;
+use crate::supervise::logs::project::{ProjectLogs, Wanted};
+use crate::supervise::logs::reader::{LogItem, LogLine, ReadOptions};
+use crate::supervise::record::{ContainerRecord, ExitRecord};
 use crate::ui::logs::Prefixes;
 use crate::ui::progress::Console;
-use crate::ui::write_out;
+use crate::ui::{write_err, write_out};
 
 /// How lines are shown.
 #[derive(Debug, Clone)]
@@ -54,7 +58,7 @@ impl Watcher for Reporter {
     }
 }
 
-/// A container that has ended.
+/// A container whose run has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
     /// Its service.
@@ -71,13 +75,12 @@ pub struct Screen<'a> {
     console: Arc<dyn Console>,
     style: Style,
     prefixes: Prefixes,
-    reader: LogReader,
-    followed: Vec<Member>,
-    live: usize,
+    logs: ProjectLogs<'a>,
 }
 
 impl<'a> Screen<'a> {
-    /// A screen that shows output from now on.
+    /// A screen that shows output from now on, of those containers that
+    /// `wanted` wants.
     ///
     /// # Errors
     /// No inotify instance is left.
@@ -86,21 +89,20 @@ impl<'a> Screen<'a> {
         project: &'a str,
         style: Style,
         console: Arc<dyn Console>,
+        wanted: impl Fn(&ContainerRecord) -> Option<Wanted> + 'a,
     ) -> io::Result<Self> {
-        let reader = LogReader::new(ReadOptions {
+        let options = ReadOptions {
             since: Some(Timestamp::now()),
             follow: true,
             ..ReadOptions::default()
-        })?;
+        };
         Ok(Self {
             layout,
             project,
             console,
             prefixes: Prefixes::new(Vec::new(), style.color, style.prefix),
             style,
-            reader,
-            followed: Vec::new(),
-            live: 0,
+            logs: ProjectLogs::new(layout, project, options, wanted)?,
         })
     }
 
@@ -109,94 +111,106 @@ impl<'a> Screen<'a> {
     ///
     /// # Errors
     /// Standard output is closed.
-    pub fn announce(&mut self, members: &[Member]) -> io::Result<()> {
+    pub fn announce(&mut self, members: &[&Member]) -> io::Result<()> {
         let mut names: Vec<String> = members
             .iter()
-            .map(|member| self.short_name(member))
+            .map(|member| short_name(self.project, &member.name))
             .collect();
         names.sort();
         self.prefixes = Prefixes::new(names.clone(), self.style.color, self.style.prefix);
         self.say(&format!("Attaching to {}", names.join(", ")))
     }
 
-    /// Follows a container; a second call for the same one changes nothing
-    /// while the first still follows it.
-    ///
-    /// # Errors
-    /// Its log cannot be read.
-    pub fn follow(&mut self, member: Member) -> io::Result<()> {
-        if self.followed.iter().any(|known| known.id == member.id) {
-            return Ok(());
-        }
-        self.reader.add(LogSource {
-            folder: self.layout.container(self.project, &member.id).join("log"),
-            record: Some(self.layout.run_record(self.project, &member.id)),
-        })?;
-        self.followed.push(member);
-        self.live += 1;
-        Ok(())
-    }
-
-    /// Follows a container that runs already, and that the plan leaves as it is.
+    /// Follows a container that was started just now.
     ///
     /// # Errors
     /// Its records or its log cannot be read.
-    pub fn follow_running(&mut self, member: Member) -> io::Result<()> {
-        if self.is_running(&member)? {
-            self.follow(member)?;
+    pub fn follow_started(&mut self, member: &Member) -> io::Result<()> {
+        match inspect::record(self.layout, self.project, &member.id)? {
+            Some(record) => self.logs.add(&record, true),
+            None => Ok(()),
         }
-        Ok(())
     }
 
-    /// Whether a container runs.
+    /// Follows a container that runs already, and that the plan leaves as it
+    /// is; says whether it runs.
     ///
     /// # Errors
-    /// Its records cannot be read.
-    pub fn is_running(&self, member: &Member) -> io::Result<bool> {
+    /// Its records or its log cannot be read.
+    pub fn follow_running(&mut self, member: &Member) -> io::Result<bool> {
         let boot_id = inspect::boot_id()?;
         let view = inspect::container(self.layout, self.project, &member.id, &boot_id)?;
-        Ok(view.is_some_and(|view| view.is_live()))
+        match view.filter(ContainerView::is_live) {
+            Some(view) => self.logs.add(&view.record, false).map(|()| true),
+            None => Ok(false),
+        }
     }
 
     /// Whether a followed container may still write.
     pub fn is_live(&self) -> bool {
-        self.live > 0
+        self.logs.is_live()
     }
 
-    /// Prints lines as they come until a container ends, and tells which. May
-    /// be dropped and called again without losing a line.
+    /// Prints lines as they come until a container's run ends, and tells
+    /// which; `None` when nothing runs any more that is followed. May be
+    /// dropped and called again without losing a line.
     ///
     /// # Errors
     /// A log cannot be read, or a standard stream is closed.
     pub async fn run(&mut self) -> io::Result<Option<Ended>> {
-        loop {
-            match self.reader.next().await? {
-                None => return Ok(None),
-                Some(LogItem::Line(line)) => self.print(&line)?,
-                Some(LogItem::Ended { source }) => {
-                    self.live = self.live.saturating_sub(1);
-                    let Some(member) = self.followed.get(source).cloned() else {
-                        continue;
-                    };
-                    let code = self.exit_code(&member)?;
-                    self.say(&format!(
-                        "{} exited with code {code}",
-                        self.short_name(&member)
-                    ))?;
-                    return Ok(Some(Ended {
-                        service: member.service,
-                        code,
-                    }));
+        while let Some(item) = self.logs.next().await? {
+            match item {
+                LogItem::Line(line) => self.print(&line)?,
+                LogItem::Ended { source, restarts } => {
+                    if let Some(ended) = self.tell_end(source, restarts)? {
+                        return Ok(Some(ended));
+                    }
                 }
+                LogItem::Stirred => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// Prints what is there, and waits for nothing; tells which runs have
+    /// ended.
+    ///
+    /// # Errors
+    /// As [`Screen::run`].
+    pub async fn catch_up(&mut self) -> io::Result<Vec<Ended>> {
+        let mut all = Vec::new();
+        loop {
+            let mut run = std::pin::pin!(self.run());
+            let ready = poll_fn(|cx| Poll::Ready(run.as_mut().poll(cx))).await;
+            match ready {
+                Poll::Ready(Ok(Some(ended))) => all.push(ended),
+                Poll::Ready(Ok(None)) | Poll::Pending => return Ok(all),
+                Poll::Ready(Err(error)) => return Err(error),
             }
         }
     }
 
+    fn tell_end(&mut self, source: usize, restarts: bool) -> io::Result<Option<Ended>> {
+        let Some(speaker) = self.logs.speaker(source) else {
+            return Ok(None);
+        };
+        let code = self.exit_code(&speaker.id)?;
+        if speaker.lines {
+            let name = short_name(self.project, &speaker.name);
+            let again = if restarts { " (restarting)" } else { "" };
+            self.say(&format!("{name} exited with code {code}{again}"))?;
+        }
+        Ok(Some(Ended {
+            service: speaker.service.clone(),
+            code,
+        }))
+    }
+
     fn print(&mut self, line: &LogLine) -> io::Result<()> {
-        let Some(member) = self.followed.get(line.source) else {
+        let Some(speaker) = self.logs.speaker(line.source) else {
             return Ok(());
         };
-        let name = self.short_name(member);
+        let name = short_name(self.project, &speaker.name);
         let mut text = self.prefixes.of(&name).into_bytes();
         if self.style.timestamps {
             text.extend_from_slice(line.time.as_bytes());
@@ -223,21 +237,20 @@ impl<'a> Screen<'a> {
         self.console.beside(&mut || write_out(&format!("{text}\n")))
     }
 
-    fn exit_code(&self, member: &Member) -> io::Result<i32> {
-        let path = self
-            .layout
-            .container(self.project, &member.id)
-            .join("exit.json");
-        let record: Option<ExitRecord> = read_json(&path)?;
-        Ok(record.and_then(|record| record.code).unwrap_or(255))
+    /// The same to standard error.
+    ///
+    /// # Errors
+    /// None: a closed standard error is nobody's loss.
+    pub fn say_aside(&self, text: &str) -> io::Result<()> {
+        self.console.beside(&mut || {
+            write_err(&format!("{text}\n"));
+            Ok(())
+        })
     }
 
-    fn short_name(&self, member: &Member) -> String {
-        member
-            .name
-            .strip_prefix(self.project)
-            .and_then(|rest| rest.strip_prefix('-'))
-            .unwrap_or(&member.name)
-            .to_owned()
+    fn exit_code(&self, id: &ContainerId) -> io::Result<i32> {
+        let folder = self.layout.container(self.project, id);
+        let record: Option<ExitRecord> = read_json(&folder.join(inspect::EXIT_FILE))?;
+        Ok(record.and_then(|record| record.code).unwrap_or(255))
     }
 }

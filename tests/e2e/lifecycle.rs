@@ -291,6 +291,46 @@ fn abort_on_container_exit_ends_everything_with_its_code() {
 }
 
 #[test]
+fn exit_code_from_ends_all_shown_or_not() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let project = sandbox.project("three", THREE);
+        for flags in [&[][..], &["--attach", "web"], &["--no-attach", "job"]] {
+            let output = project
+                .skiff(["up", "--exit-code-from", "job"])
+                .args(flags)
+                .run()
+                .ends_with(3)
+                .warns("Aborting on container exit...");
+            assert!(!output.stdout.contains("Aborting"), "{output}");
+            assert_eq!(
+                states(&project),
+                [
+                    "three-db-1 exited",
+                    "three-job-1 exited",
+                    "three-web-1 exited"
+                ]
+            );
+        }
+        // The end of another ends all too; the code is the named one's.
+        let output = project.skiff(["up", "--exit-code-from", "web"]).run();
+        output
+            .succeeds()
+            .warns("Aborting on container exit...")
+            .whatever();
+        for flag in ["--exit-code-from", "--attach", "--no-attach"] {
+            project
+                .skiff(["up", flag, "nosuch"])
+                .run()
+                .ends_with(1)
+                .warns("nosuch")
+                .whatever();
+        }
+        project.down();
+    });
+}
+
+#[test]
 fn up_of_one_service_starts_its_dependencies_only() {
     isolated(|sandbox| {
         sandbox.load_busybox();
