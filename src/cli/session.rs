@@ -1,6 +1,7 @@
 //! From a command's context to the reconciler's session, and its errors back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::context::Context;
 use super::error::{CliError, chain};
@@ -10,9 +11,17 @@ use crate::env;
 use crate::event::Event;
 use crate::image::{Access, AccessOptions};
 use crate::reconcile::{Cancel, CancelHandle, ReconcileError, Session};
+use crate::state::Layout;
+use crate::supervise::client::silent_supervisor;
 use crate::toolbox;
 use crate::ui;
 use crate::ui::progress::Console;
+
+/// How long a command takes before its supervisor is asked whether it lives.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long that answer may take.
+const ANSWER: Duration = Duration::from_secs(2);
 
 /// What a session borrows from.
 #[expect(missing_debug_implementations, reason = "holds a trait object")]
@@ -24,21 +33,24 @@ pub struct Work<'a> {
     console: Arc<dyn Console>,
     registries: Access,
     owner: Option<(u32, u32)>,
+    _watch: Watch,
 }
 
 impl<'a> Work<'a> {
-    /// For a project by name; `quiet` shows no progress.
+    /// For a project by name, in a runtime; `quiet` shows no progress.
     pub fn new(context: &'a Context, project: &'a str, cancel: &'a Cancel, quiet: bool) -> Self {
+        let console = if quiet {
+            ui::progress::silent()
+        } else {
+            context.sink()
+        };
         Self {
             context,
             project,
             cancel,
             never: Cancel::never(),
-            console: if quiet {
-                ui::progress::silent()
-            } else {
-                context.sink()
-            },
+            _watch: watch(&context.layout, project, Arc::clone(&console)),
+            console,
             registries: Access::new(AccessOptions {
                 docker_config: sudo::docker_config(),
                 ..AccessOptions::from_env()
@@ -73,6 +85,34 @@ impl<'a> Work<'a> {
             applets: toolbox::APPLETS,
         }
     }
+}
+
+/// Ends when it is dropped.
+#[derive(Debug)]
+pub struct Watch(tokio::task::AbortHandle);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Says what a command waits for that takes long because the project's
+/// supervisor does not answer (it is stopped, or hangs).
+pub fn watch(layout: &Layout, project: &str, console: Arc<dyn Console>) -> Watch {
+    let (layout, project) = (layout.clone(), project.to_owned());
+    let task = tokio::spawn(async move {
+        tokio::time::sleep(PATIENCE).await;
+        if let Some(pid) = silent_supervisor(&layout, &project, ANSWER).await {
+            console.emit(Event::Warning {
+                message: format!(
+                    "waiting for the supervisor of project `{project}`, process {pid}, which does \
+                     not answer"
+                ),
+            });
+        }
+    });
+    Watch(task.abort_handle())
 }
 
 /// Runs a flow and asks it to stop at the first signal; it then ends in a

@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 
-use crate::support::isolated;
+use crate::support::{isolated, processes};
 
 /// A service that says that it was asked to end, and does not.
 const DEAF: &str = r#"
@@ -159,6 +159,67 @@ fn ctrl_c_ends_a_pull_and_a_run_that_prepares() {
             waiting.signal(Signal::INT);
             waiting.finish().ends_with(130).whatever();
         }
+        project.down();
+    });
+}
+
+#[test]
+fn logs_and_exec_end_with_130() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let project = sandbox.project("deaf", DEAF);
+        project.up().whatever();
+        for signal in [Signal::INT, Signal::TERM] {
+            let mut logs = project.skiff(["logs", "-f"]).spawn();
+            logs.wait_line("ready");
+            logs.signal(signal);
+            logs.finish().ends_with(130).whatever();
+            let mut exec = project
+                .skiff(["exec", "-T", "deaf", "sh", "-c", "echo here; read x"])
+                .open_input()
+                .spawn();
+            exec.wait_line("here");
+            exec.signal(signal);
+            exec.finish().ends_with(130).whatever();
+        }
+        project.down();
+    });
+}
+
+/// It is stopped, as a debugger or a full disk would have it.
+#[test]
+fn a_supervisor_that_does_not_answer_is_named_and_ctrl_c_ends_the_wait() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let project = sandbox.project("deaf", DEAF);
+        project.up().whatever();
+        let supervisor = processes()
+            .into_iter()
+            .find(|process| process.command.contains("__supervisor"))
+            .expect("a supervisor");
+        let send = |signal| {
+            let pid = i32::try_from(supervisor.pid).ok();
+            let pid = pid.and_then(rustix::process::Pid::from_raw).expect("a pid");
+            rustix::process::kill_process(pid, signal).expect("a living supervisor");
+        };
+        send(Signal::STOP);
+        let commands: [&[&str]; 4] = [
+            &["stop"],
+            &["exec", "-T", "deaf", "true"],
+            &["run", "--rm", "-T", "deaf", "true"],
+            &["up", "-d", "--force-recreate"],
+        ];
+        for command in commands {
+            let mut waiting = project.skiff(command).spawn();
+            let line = waiting.wait_line("does not answer");
+            assert!(
+                line.contains(&format!("process {}", supervisor.pid)),
+                "{line}"
+            );
+            waiting.signal(Signal::INT);
+            waiting.finish().ends_with(130).whatever();
+        }
+        send(Signal::CONT);
         project.down();
     });
 }

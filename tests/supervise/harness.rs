@@ -352,6 +352,7 @@ pub(crate) fn exec(record: &ContainerRecord, script: &str) -> Request {
         id: record.id.clone(),
         spec: Box::new(spec),
         tty: false,
+        detach: false,
     }
 }
 
