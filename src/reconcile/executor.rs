@@ -129,6 +129,12 @@ impl<B: Backend> Executor<'_, B> {
     pub async fn run(&self, plan: &Plan, lock: Option<Lock>) -> Result<(), ExecuteError> {
         for kept in &plan.kept {
             let resource = words::container(&kept.target.name);
+            if let Some(action) = words::kept_action(kept.state) {
+                self.sink.emit(Event::Started {
+                    resource: resource.clone(),
+                    action,
+                });
+            }
             self.sink.emit(Event::Done {
                 resource,
                 outcome: kept.state,
