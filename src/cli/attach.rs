@@ -146,6 +146,15 @@ impl<'a> Screen<'a> {
         }
     }
 
+    /// Follows containers that others start, too: the walk, which tells of its
+    /// own starts, is over.
+    ///
+    /// # Errors
+    /// Records or a log cannot be read.
+    pub fn discover(&mut self) -> io::Result<()> {
+        self.logs.discover()
+    }
+
     /// Whether a followed container may still write.
     pub fn is_live(&self) -> bool {
         self.logs.is_live()
@@ -198,8 +207,13 @@ impl<'a> Screen<'a> {
         if speaker.lines {
             let name = short_name(self.project, &speaker.name);
             let again = if restarts { " (restarting)" } else { "" };
-            self.say(&format!("{name} exited with code {code}{again}"))?;
+            self.say(&match code {
+                Some(code) => format!("{name} exited with code {code}{again}"),
+                // Its code is gone with it, or nobody could learn it.
+                None => format!("{name} exited{again}"),
+            })?;
         }
+        let code = code.unwrap_or(255);
         Ok(Some(Ended {
             service: speaker.service.clone(),
             code,
@@ -248,9 +262,9 @@ impl<'a> Screen<'a> {
         })
     }
 
-    fn exit_code(&self, id: &ContainerId) -> io::Result<i32> {
+    fn exit_code(&self, id: &ContainerId) -> io::Result<Option<i32>> {
         let folder = self.layout.container(self.project, id);
         let record: Option<ExitRecord> = read_json(&folder.join(inspect::EXIT_FILE))?;
-        Ok(record.and_then(|record| record.code).unwrap_or(255))
+        Ok(record.and_then(|record| record.code))
     }
 }

@@ -221,6 +221,31 @@ fn stop_start_restart_and_kill_act_on_the_named_services() {
     });
 }
 
+/// Docker tells a stop whether there is something to be stopped or not, and a
+/// start only where there is something to be started.
+#[test]
+fn stop_and_start_tell_what_docker_tells() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let project = sandbox.project("three", THREE);
+        project
+            .skiff(["up", "-d", "web"])
+            .run()
+            .succeeds()
+            .whatever();
+        let started = project.skiff(["start", "web"]).run().succeeds();
+        assert_eq!(started.stderr, "", "{started}");
+        for _ in 0..2 {
+            let stopped = project.skiff(["stop", "web"]).run().succeeds();
+            assert_eq!(
+                stopped.stderr,
+                " Container three-web-1  Stopping\n Container three-web-1  Stopped\n"
+            );
+        }
+        project.down();
+    });
+}
+
 #[test]
 fn a_killed_container_tells_the_signal() {
     isolated(|sandbox| {

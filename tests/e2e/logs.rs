@@ -163,6 +163,46 @@ services:
     });
 }
 
+/// Neither its log nor its state is there yet when `logs -f` begins.
+#[test]
+fn logs_follow_a_container_that_is_started_later() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let compose = r#"
+services:
+  first:
+    image: test/busybox
+    command: ["sh", "-c", "trap 'exit 0' TERM; echo begin; sleep 1000 & wait"]
+  later:
+    image: test/busybox
+    command: ["sh", "-c", "trap 'exit 0' TERM; echo one; sleep 1 & wait; echo two; sleep 1000 & wait"]
+"#;
+        let project = sandbox.project("later", compose);
+        project
+            .skiff(["up", "--no-start"])
+            .run()
+            .succeeds()
+            .whatever();
+        project
+            .skiff(["start", "first"])
+            .run()
+            .succeeds()
+            .whatever();
+        let mut follow = project.skiff(["logs", "-f"]).spawn();
+        follow.wait_line("first-1  | begin");
+        project
+            .skiff(["start", "later"])
+            .run()
+            .succeeds()
+            .whatever();
+        follow.wait_line("later-1  | one");
+        follow.wait_line("later-1  | two");
+        project.skiff(["stop"]).run().succeeds().whatever();
+        follow.finish().succeeds().whatever();
+        project.down();
+    });
+}
+
 #[test]
 fn an_attached_up_follows_what_others_restart_recreate_and_add() {
     isolated(|sandbox| {

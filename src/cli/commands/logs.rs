@@ -120,6 +120,9 @@ async fn print(
     for view in views {
         logs.add(&view.record, false)?;
     }
+    if args.follow {
+        logs.discover()?;
+    }
     let mut out = BufWriter::new(io::stdout().lock());
     while let Some(item) = next(&mut logs, &mut out, args.follow).await? {
         let LogItem::Line(line) = item else { continue };

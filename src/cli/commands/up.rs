@@ -249,6 +249,7 @@ impl Up<'_> {
         while let Ok(news) = attached.news.try_recv() {
             attached.take(news)?;
         }
+        attached.screen.discover()?;
         if attached.interrupted || !attached.follow_to_the_end().await? {
             attached.stop(&work).await?;
         }

@@ -52,6 +52,8 @@ pub struct ProjectLogs<'a> {
     reader: LogReader,
     /// As the reader numbers its sources.
     speakers: Vec<Speaker>,
+    /// Containers that were not added are looked for.
+    discovers: bool,
     /// No command was at work the last time that nothing ran.
     quiet: bool,
     /// Waits for the command that is at work.
@@ -59,7 +61,8 @@ pub struct ProjectLogs<'a> {
 }
 
 impl<'a> ProjectLogs<'a> {
-    /// Without a container yet. `wanted` says which are followed, and how.
+    /// Without a container yet. `wanted` says which are followed, and how;
+    /// new ones are looked for after [`ProjectLogs::discover`].
     ///
     /// # Errors
     /// No inotify instance to be had.
@@ -77,6 +80,7 @@ impl<'a> ProjectLogs<'a> {
             begun: format_time(Timestamp::now()),
             reader: LogReader::new(options)?,
             speakers: Vec::new(),
+            discovers: false,
             quiet: false,
             at_work: None,
         })
@@ -109,6 +113,16 @@ impl<'a> ProjectLogs<'a> {
             lines: wanted.lines,
         });
         Ok(())
+    }
+
+    /// Takes in containers that others start, from now on, and those that were
+    /// started since the beginning.
+    ///
+    /// # Errors
+    /// Records or a log cannot be read.
+    pub fn discover(&mut self) -> io::Result<()> {
+        self.discovers = true;
+        self.look_around()
     }
 
     /// Who it is that [`LogItem`] gives the number of.
@@ -168,6 +182,9 @@ impl<'a> ProjectLogs<'a> {
 
     /// Takes in containers that were started since the beginning.
     fn look_around(&mut self) -> io::Result<()> {
+        if !self.discovers {
+            return Ok(());
+        }
         let boot_id = inspect::boot_id()?;
         for id in inspect::container_ids(self.layout, self.project)? {
             if self.knows(&id) {

@@ -14,7 +14,7 @@ use tokio::io::unix::AsyncFd;
 
 use super::cursor::{Cursor, WholeLine};
 use super::line::{Stream, format_time};
-use super::runs::{Phase, Run};
+use super::runs::Run;
 use crate::supervise::ready::watched;
 
 /// Which lines are read.
@@ -102,6 +102,9 @@ pub struct LogReader {
 
 #[derive(Debug)]
 struct Source {
+    folder: PathBuf,
+    /// The folder of a container that has never run comes with its first run.
+    watched: bool,
     cursor: Cursor,
     record: Option<PathBuf>,
     lines: bool,
@@ -176,9 +179,10 @@ impl LogReader {
     /// Its folder cannot be watched or read.
     pub fn add(&mut self, source: LogSource) -> io::Result<usize> {
         // Watched before it is read, so that nothing falls between.
+        let mut watched = !source.lines;
         if let Some(watches) = &mut self.watches {
             if source.lines {
-                watches.add(&source.folder)?;
+                watched = watches.add(&source.folder)?.is_some();
             }
             if let Some(folder) = source.record.as_deref().and_then(Path::parent) {
                 watches.add(folder)?;
@@ -199,6 +203,8 @@ impl LogReader {
             Run::look(source.record.as_deref())
         };
         self.sources.push(Source {
+            folder: source.folder,
+            watched,
             cursor,
             record: source.record,
             lines: source.lines,
@@ -253,10 +259,16 @@ impl LogReader {
     /// # Errors
     /// The changes cannot be read.
     pub async fn stirred(&mut self) -> io::Result<bool> {
-        match &mut self.watches {
-            Some(watches) => watches.wait().await,
-            None => std::future::pending().await,
+        let Some(watches) = &mut self.watches else {
+            return std::future::pending().await;
+        };
+        for source in self.sources.iter_mut().filter(|source| !source.watched) {
+            if watches.add(&source.folder)?.is_some() {
+                source.watched = true;
+                return Ok(false);
+            }
         }
+        watches.wait().await
     }
 
     /// What is there without waiting.
@@ -334,9 +346,6 @@ impl Source {
             }
             let ended = self.run.has_ended_by(&now);
             let restarts = now.phase.is_live();
-            if now.phase == Phase::Gone {
-                self.follow = Follow::Off;
-            }
             self.run = now;
             self.ready.extend(self.next_run.drain(..));
             if ended {

@@ -13,10 +13,8 @@ pub(super) enum Phase {
     Live,
     /// It ended, and will be started again.
     Waiting,
-    /// It ended, or has never run.
+    /// It ended, was removed, or has never run.
     Over,
-    /// It has no record: it was removed.
-    Gone,
 }
 
 impl Phase {
@@ -49,7 +47,7 @@ impl Run {
         };
         let Ok(Some(record)) = atomic::read_json::<RunRecord>(path) else {
             return Self {
-                phase: Phase::Gone,
+                phase: Phase::Over,
                 started: String::new(),
             };
         };
@@ -79,14 +77,14 @@ impl Run {
             (_, Phase::Waiting | Phase::Over) => {
                 later.started != self.started && !later.started.is_empty()
             }
-            (_, Phase::Live | Phase::Gone) => false,
+            (_, Phase::Live) => false,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Phase::{Gone, Live, Over, Waiting};
+    use super::Phase::{Live, Over, Waiting};
     use super::*;
 
     #[test]
@@ -102,13 +100,13 @@ mod tests {
             (run(Live, ""), run(Over, "1"), true),
             (run(Live, "1"), run(Waiting, "1"), true),
             (run(Live, "1"), run(Over, "1"), true),
-            (run(Live, "1"), run(Gone, ""), true),
+            (run(Live, "1"), run(Over, ""), true),
             (run(Waiting, "1"), run(Over, "1"), false),
             (run(Waiting, "1"), run(Live, "2"), false),
             (run(Waiting, "1"), run(Waiting, "2"), true),
             (run(Over, ""), run(Over, "1"), true),
             (run(Over, "1"), run(Over, "1"), false),
-            (run(Over, "1"), run(Gone, ""), false),
+            (run(Over, "1"), run(Over, ""), false),
         ] {
             assert_eq!(before.has_ended_by(&later), ended, "{before:?} {later:?}");
         }
