@@ -37,7 +37,8 @@ impl fmt::Display for ResourceKind {
 pub struct Resource {
     /// What it is.
     pub kind: ResourceKind,
-    /// Its full name (`PROJECT-SERVICE-1`, an image reference, a short digest).
+    /// Its full name (`PROJECT-SERVICE-1`, a short digest), for an image that
+    /// is pulled the service that it is for.
     pub name: String,
 }
 

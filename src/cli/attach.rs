@@ -2,20 +2,26 @@
 //! they happen, standard output to standard output and standard error to
 //! standard error.
 
+use std::future::poll_fn;
 use std::io::{self, Write};
+use std::sync::Arc;
+use std::task::Poll;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
+use super::describe::short_name;
 use crate::reconcile::{Member, Watcher};
-use crate::state::Layout;
 use crate::state::atomic::read_json;
-use crate::supervise::inspect;
+use crate::state::{ContainerId, Layout};
+use crate::supervise::inspect::{self, ContainerView};
 use crate::supervise::logs::Stream;
-use crate::supervise::logs::reader::{LogItem, LogLine, LogReader, LogSource, ReadOptions};
-use crate::supervise::record::ExitRecord;
+use crate::supervise::logs::project::{ProjectLogs, Wanted};
+use crate::supervise::logs::reader::{LogItem, LogLine, ReadOptions};
+use crate::supervise::record::{ContainerRecord, ExitRecord};
 use crate::ui::logs::Prefixes;
-use crate::ui::write_out;
+use crate::ui::progress::Console;
+use crate::ui::{write_err, write_out};
 
 /// How lines are shown.
 #[derive(Debug, Clone)]
@@ -52,7 +58,7 @@ impl Watcher for Reporter {
     }
 }
 
-/// A container that has ended.
+/// A container whose run has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
     /// Its service.
@@ -62,36 +68,41 @@ pub struct Ended {
 }
 
 /// Follows containers' logs and prints them.
-#[derive(Debug)]
+#[expect(missing_debug_implementations, reason = "holds a trait object")]
 pub struct Screen<'a> {
     layout: &'a Layout,
     project: &'a str,
+    console: Arc<dyn Console>,
     style: Style,
     prefixes: Prefixes,
-    reader: LogReader,
-    followed: Vec<Member>,
-    live: usize,
+    logs: ProjectLogs<'a>,
 }
 
 impl<'a> Screen<'a> {
-    /// A screen that shows output from now on.
+    /// A screen that shows output from now on, of those containers that
+    /// `wanted` wants.
     ///
     /// # Errors
     /// No inotify instance is left.
-    pub fn new(layout: &'a Layout, project: &'a str, style: Style) -> io::Result<Self> {
-        let reader = LogReader::new(ReadOptions {
+    pub fn new(
+        layout: &'a Layout,
+        project: &'a str,
+        style: Style,
+        console: Arc<dyn Console>,
+        wanted: impl Fn(&ContainerRecord) -> Option<Wanted> + 'a,
+    ) -> io::Result<Self> {
+        let options = ReadOptions {
             since: Some(Timestamp::now()),
             follow: true,
             ..ReadOptions::default()
-        })?;
+        };
         Ok(Self {
             layout,
             project,
+            console,
             prefixes: Prefixes::new(Vec::new(), style.color, style.prefix),
             style,
-            reader,
-            followed: Vec::new(),
-            live: 0,
+            logs: ProjectLogs::new(layout, project, options, wanted)?,
         })
     }
 
@@ -100,86 +111,120 @@ impl<'a> Screen<'a> {
     ///
     /// # Errors
     /// Standard output is closed.
-    pub fn announce(&mut self, members: &[Member]) -> io::Result<()> {
+    pub fn announce(&mut self, members: &[&Member]) -> io::Result<()> {
         let mut names: Vec<String> = members
             .iter()
-            .map(|member| self.short_name(member))
+            .map(|member| short_name(self.project, &member.name))
             .collect();
         names.sort();
         self.prefixes = Prefixes::new(names.clone(), self.style.color, self.style.prefix);
-        write_out(&format!("Attaching to {}\n", names.join(", ")))
+        self.say(&format!("Attaching to {}", names.join(", ")))
     }
 
-    /// Follows a container; a second call for the same one changes nothing
-    /// while the first still follows it.
-    ///
-    /// # Errors
-    /// Its log cannot be read.
-    pub fn follow(&mut self, member: Member) -> io::Result<()> {
-        if self.followed.iter().any(|known| known.id == member.id) {
-            return Ok(());
-        }
-        self.reader.add(LogSource {
-            folder: self.layout.container(self.project, &member.id).join("log"),
-            record: Some(self.layout.run_record(self.project, &member.id)),
-        })?;
-        self.followed.push(member);
-        self.live += 1;
-        Ok(())
-    }
-
-    /// Follows a container that runs already, and that the plan leaves as it is.
+    /// Follows a container that was started just now.
     ///
     /// # Errors
     /// Its records or its log cannot be read.
-    pub fn follow_running(&mut self, member: Member) -> io::Result<()> {
+    pub fn follow_started(&mut self, member: &Member) -> io::Result<()> {
+        match inspect::record(self.layout, self.project, &member.id)? {
+            Some(record) => self.logs.add(&record, true),
+            None => Ok(()),
+        }
+    }
+
+    /// Follows a container that runs already, and that the plan leaves as it
+    /// is; says whether it runs.
+    ///
+    /// # Errors
+    /// Its records or its log cannot be read.
+    pub fn follow_running(&mut self, member: &Member) -> io::Result<bool> {
         let boot_id = inspect::boot_id()?;
         let view = inspect::container(self.layout, self.project, &member.id, &boot_id)?;
-        match view {
-            Some(view) if view.is_live() => self.follow(member),
-            _ => Ok(()),
+        match view.filter(ContainerView::is_live) {
+            Some(view) => self.logs.add(&view.record, false).map(|()| true),
+            None => Ok(false),
         }
+    }
+
+    /// Follows containers that others start, too: the walk, which tells of its
+    /// own starts, is over.
+    ///
+    /// # Errors
+    /// Records or a log cannot be read.
+    pub fn discover(&mut self) -> io::Result<()> {
+        self.logs.discover()
     }
 
     /// Whether a followed container may still write.
     pub fn is_live(&self) -> bool {
-        self.live > 0
+        self.logs.is_live()
     }
 
-    /// Prints lines as they come until a container ends, and tells which. May
-    /// be dropped and called again without losing a line.
+    /// Prints lines as they come until a container's run ends, and tells
+    /// which; `None` when nothing runs any more that is followed. May be
+    /// dropped and called again without losing a line.
     ///
     /// # Errors
     /// A log cannot be read, or a standard stream is closed.
     pub async fn run(&mut self) -> io::Result<Option<Ended>> {
-        loop {
-            match self.reader.next().await? {
-                None => return Ok(None),
-                Some(LogItem::Line(line)) => self.print(&line)?,
-                Some(LogItem::Ended { source }) => {
-                    self.live = self.live.saturating_sub(1);
-                    let Some(member) = self.followed.get(source).cloned() else {
-                        continue;
-                    };
-                    let code = self.exit_code(&member)?;
-                    write_out(&format!(
-                        "{} exited with code {code}\n",
-                        self.short_name(&member)
-                    ))?;
-                    return Ok(Some(Ended {
-                        service: member.service,
-                        code,
-                    }));
+        while let Some(item) = self.logs.next().await? {
+            match item {
+                LogItem::Line(line) => self.print(&line)?,
+                LogItem::Ended { source, restarts } => {
+                    if let Some(ended) = self.tell_end(source, restarts)? {
+                        return Ok(Some(ended));
+                    }
                 }
+                LogItem::Stirred => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// Prints what is there, and waits for nothing; tells which runs have
+    /// ended.
+    ///
+    /// # Errors
+    /// As [`Screen::run`].
+    pub async fn catch_up(&mut self) -> io::Result<Vec<Ended>> {
+        let mut all = Vec::new();
+        loop {
+            let mut run = std::pin::pin!(self.run());
+            let ready = poll_fn(|cx| Poll::Ready(run.as_mut().poll(cx))).await;
+            match ready {
+                Poll::Ready(Ok(Some(ended))) => all.push(ended),
+                Poll::Ready(Ok(None)) | Poll::Pending => return Ok(all),
+                Poll::Ready(Err(error)) => return Err(error),
             }
         }
     }
 
+    fn tell_end(&mut self, source: usize, restarts: bool) -> io::Result<Option<Ended>> {
+        let Some(speaker) = self.logs.speaker(source) else {
+            return Ok(None);
+        };
+        let code = self.exit_code(&speaker.id)?;
+        if speaker.lines {
+            let name = short_name(self.project, &speaker.name);
+            let again = if restarts { " (restarting)" } else { "" };
+            self.say(&match code {
+                Some(code) => format!("{name} exited with code {code}{again}"),
+                // Its code is gone with it, or nobody could learn it.
+                None => format!("{name} exited{again}"),
+            })?;
+        }
+        let code = code.unwrap_or(255);
+        Ok(Some(Ended {
+            service: speaker.service.clone(),
+            code,
+        }))
+    }
+
     fn print(&mut self, line: &LogLine) -> io::Result<()> {
-        let Some(member) = self.followed.get(line.source) else {
+        let Some(speaker) = self.logs.speaker(line.source) else {
             return Ok(());
         };
-        let name = self.short_name(member);
+        let name = short_name(self.project, &speaker.name);
         let mut text = self.prefixes.of(&name).into_bytes();
         if self.style.timestamps {
             text.extend_from_slice(line.time.as_bytes());
@@ -188,31 +233,38 @@ impl<'a> Screen<'a> {
         text.extend_from_slice(&line.text);
         text.push(b'\n');
         // One write a line, so that lines of the two streams do not mix.
-        match line.stream {
+        self.console.beside(&mut || match line.stream {
             Stream::Stdout => {
                 let mut out = io::stdout().lock();
                 out.write_all(&text)?;
                 out.flush()
             }
             Stream::Stderr => io::stderr().lock().write_all(&text),
-        }
+        })
     }
 
-    fn exit_code(&self, member: &Member) -> io::Result<i32> {
-        let path = self
-            .layout
-            .container(self.project, &member.id)
-            .join("exit.json");
-        let record: Option<ExitRecord> = read_json(&path)?;
-        Ok(record.and_then(|record| record.code).unwrap_or(255))
+    /// Prints a line of our own among the containers'.
+    ///
+    /// # Errors
+    /// Standard output is closed.
+    pub fn say(&self, text: &str) -> io::Result<()> {
+        self.console.beside(&mut || write_out(&format!("{text}\n")))
     }
 
-    fn short_name(&self, member: &Member) -> String {
-        member
-            .name
-            .strip_prefix(self.project)
-            .and_then(|rest| rest.strip_prefix('-'))
-            .unwrap_or(&member.name)
-            .to_owned()
+    /// The same to standard error.
+    ///
+    /// # Errors
+    /// None: a closed standard error is nobody's loss.
+    pub fn say_aside(&self, text: &str) -> io::Result<()> {
+        self.console.beside(&mut || {
+            write_err(&format!("{text}\n"));
+            Ok(())
+        })
+    }
+
+    fn exit_code(&self, id: &ContainerId) -> io::Result<Option<i32>> {
+        let folder = self.layout.container(self.project, id);
+        let record: Option<ExitRecord> = read_json(&folder.join(inspect::EXIT_FILE))?;
+        Ok(record.and_then(|record| record.code))
     }
 }

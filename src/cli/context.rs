@@ -8,9 +8,9 @@ use super::args::Global;
 use super::error::CliError;
 use crate::compose::{self, Diagnostic, FileArg, Host, LoadOptions, Loaded, Project, Style};
 use crate::env;
-use crate::event::EventSink;
 use crate::state::Layout;
 use crate::supervise::inspect::{self, ContainerView};
+use crate::ui::progress::Console;
 use crate::ui::{self, Ui};
 
 /// What every command starts from.
@@ -170,7 +170,7 @@ impl Context {
     }
 
     /// Where events of this command go.
-    pub fn sink(&self) -> Arc<dyn EventSink> {
+    pub fn sink(&self) -> Arc<dyn Console> {
         ui::progress::sink(self.ui)
     }
 

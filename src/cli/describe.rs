@@ -122,11 +122,12 @@ pub fn port_lines(view: &ContainerView) -> Vec<PortLine> {
     }
 }
 
-/// The container's name without the project: `web-1`.
-pub fn short_name(view: &ContainerView) -> String {
-    let prefix = format!("{}-", view.record.project);
-    let name = &view.record.name;
-    name.strip_prefix(&prefix).unwrap_or(name).to_owned()
+/// A container's name without the project: `web-1`.
+pub fn short_name(project: &str, name: &str) -> String {
+    let rest = name.strip_prefix(project);
+    rest.and_then(|rest| rest.strip_prefix('-'))
+        .unwrap_or(name)
+        .to_owned()
 }
 
 /// `2026-11-24 11:25:08 +0000 UTC`, Go's default form of a time.

@@ -4,11 +4,13 @@
 //! its container's. Bytes go to and fro between the two.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 
+use super::detach::DetachKeys;
 use super::relay;
 use super::terminal::{RawMode, copy_size};
 use crate::state::ContainerId;
@@ -21,15 +23,17 @@ use crate::supervise::wire::{ChangeKind, Reply, Request};
 /// It cannot be executed, or the conversation broke.
 pub async fn exec(client: &Client, request: Request) -> Result<i32, ClientError> {
     let conversation = client.start(request, &[]).await?;
-    talk(client, conversation, None).await
+    let code = talk(client, conversation, None).await?;
+    Ok(code.unwrap_or(255))
 }
 
 /// Shows a container's terminal from the beginning of this run, and returns its
-/// exit code; 255 where nobody could learn it.
+/// exit code; 255 where nobody could learn it, `None` where the user left it
+/// with the [`DetachKeys`].
 ///
 /// # Errors
 /// The conversation broke.
-pub async fn attach(client: &Client, id: &ContainerId) -> Result<i32, ClientError> {
+pub async fn attach(client: &Client, id: &ContainerId) -> Result<Option<i32>, ClientError> {
     let conversation = client
         .start(Request::Attach { id: id.clone() }, &[])
         .await?;
@@ -40,11 +44,13 @@ async fn talk(
     client: &Client,
     mut conversation: Conversation,
     container: Option<&ContainerId>,
-) -> Result<i32, ClientError> {
+) -> Result<Option<i32>, ClientError> {
     let broken = |error| client.broken(error);
     let mut resized = signal(SignalKind::window_change()).map_err(broken)?;
     let mut terminal: Option<Terminal> = None;
     let mut last = None;
+    let (leave, mut left) = mpsc::channel(1);
+    let mut leave = container.is_some().then_some(leave);
     loop {
         let answer = tokio::select! {
             answer = conversation.next() => answer?,
@@ -54,11 +60,14 @@ async fn talk(
                 }
                 continue;
             }
+            // Without a sender, or where the keys' thread ended, there is
+            // nothing to wait for.
+            Some(()) = left.recv(), if terminal.is_some() && container.is_some() => return Ok(None),
         };
         if let Some(master) = answer.fds.into_iter().next()
             && terminal.is_none()
         {
-            terminal = Some(Terminal::open(master, container.is_none()).map_err(broken)?);
+            terminal = Some(Terminal::open(master, leave.take()).map_err(broken)?);
         }
         match answer.reply {
             Reply::Output { data, .. } => show(&data).map_err(broken)?,
@@ -71,9 +80,9 @@ async fn talk(
                 if let Some(terminal) = terminal {
                     terminal.finish().await;
                 }
-                return Ok(code);
+                return Ok(Some(code));
             }
-            Reply::Ok => return Ok(last.unwrap_or(255)),
+            Reply::Ok => return Ok(Some(last.unwrap_or(255))),
             _ => {}
         }
     }
@@ -85,6 +94,29 @@ fn show(data: &[u8]) -> io::Result<()> {
     out.flush()
 }
 
+/// Passes keys on until those come that leave the terminal.
+fn pass_keys(mut from: File, mut to: File, leave: &mpsc::Sender<()>) {
+    let mut keys = DetachKeys::default();
+    let mut buffer = [0_u8; 4096];
+    loop {
+        let typed = match from.read(&mut buffer) {
+            Ok(0) => return,
+            Ok(count) => buffer.get(..count).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => return,
+        };
+        let (passed, left) = keys.pass(typed);
+        if to.write_all(&passed).is_err() {
+            return;
+        }
+        if left {
+            // It may have ended meanwhile.
+            leave.try_send(()).ok();
+            return;
+        }
+    }
+}
+
 /// The container's terminal, joined to the caller's.
 struct Terminal {
     master: OwnedFd,
@@ -93,16 +125,21 @@ struct Terminal {
 }
 
 impl Terminal {
-    /// Joins the two. `reads`: this side reads the master; for a container
-    /// that the supervisor logs, its output comes in the conversation instead.
-    fn open(master: OwnedFd, reads: bool) -> io::Result<Self> {
+    /// Joins the two. An exec's is read on this side; for a container, which
+    /// the supervisor logs, output comes in the conversation instead, and
+    /// `leave` is told of the [`DetachKeys`].
+    fn open(master: OwnedFd, leave: Option<mpsc::Sender<()>>) -> io::Result<Self> {
+        let reads = leave.is_none();
         let caller = io::stdin();
         let raw = RawMode::enter(caller.as_fd()).ok();
         copy_size(&caller, &master);
         let keys = File::from(caller.as_fd().try_clone_to_owned()?);
         let to = File::from(master.try_clone()?);
         // Ends with the process: nobody may ever press another key.
-        drop(std::thread::spawn(move || relay::copy(keys, to)));
+        drop(std::thread::spawn(move || match leave {
+            Some(leave) => pass_keys(keys, to, &leave),
+            None => relay::copy(keys, to),
+        }));
         let output = if reads {
             let from = File::from(master.try_clone()?);
             let to = File::from(io::stdout().as_fd().try_clone_to_owned()?);

@@ -5,6 +5,7 @@ pub mod attach;
 pub mod commands;
 pub mod context;
 pub mod describe;
+pub mod detach;
 pub mod error;
 pub mod interactive;
 pub mod parse;

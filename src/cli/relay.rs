@@ -53,23 +53,6 @@ impl Streams {
         })
     }
 
-    /// For a process in the background: no input, and output to nowhere.
-    ///
-    /// # Errors
-    /// No descriptors are left.
-    pub fn nowhere() -> io::Result<Self> {
-        let null = |access| {
-            let flags = access | rustix::fs::OFlags::CLOEXEC;
-            rustix::fs::open("/dev/null", flags, rustix::fs::Mode::empty())
-        };
-        let read = rustix::fs::OFlags::RDONLY;
-        let write = rustix::fs::OFlags::WRONLY;
-        Ok(Self {
-            ends: [null(read)?, null(write)?, null(write)?],
-            outputs: Vec::new(),
-        })
-    }
-
     /// The three descriptors, to be sent.
     pub fn borrowed(&self) -> [BorrowedFd<'_>; 3] {
         self.ends.each_ref().map(AsFd::as_fd)

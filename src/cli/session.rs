@@ -1,17 +1,27 @@
 //! From a command's context to the reconciler's session, and its errors back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::context::Context;
 use super::error::{CliError, chain};
 use super::signals::Interrupts;
 use super::sudo;
 use crate::env;
-use crate::event::EventSink;
+use crate::event::Event;
 use crate::image::{Access, AccessOptions};
 use crate::reconcile::{Cancel, CancelHandle, ReconcileError, Session};
+use crate::state::Layout;
+use crate::supervise::client::silent_supervisor;
 use crate::toolbox;
 use crate::ui;
+use crate::ui::progress::Console;
+
+/// How long a command takes before its supervisor is asked whether it lives.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long that answer may take.
+const ANSWER: Duration = Duration::from_secs(2);
 
 /// What a session borrows from.
 #[expect(missing_debug_implementations, reason = "holds a trait object")]
@@ -20,30 +30,38 @@ pub struct Work<'a> {
     project: &'a str,
     cancel: &'a Cancel,
     never: Cancel,
-    sink: Arc<dyn EventSink>,
+    console: Arc<dyn Console>,
     registries: Access,
     owner: Option<(u32, u32)>,
+    _watch: Watch,
 }
 
 impl<'a> Work<'a> {
-    /// For a project by name; `quiet` shows no progress.
+    /// For a project by name, in a runtime; `quiet` shows no progress.
     pub fn new(context: &'a Context, project: &'a str, cancel: &'a Cancel, quiet: bool) -> Self {
+        let console = if quiet {
+            ui::progress::silent()
+        } else {
+            context.sink()
+        };
         Self {
             context,
             project,
             cancel,
             never: Cancel::never(),
-            sink: if quiet {
-                ui::progress::silent()
-            } else {
-                context.sink()
-            },
+            _watch: watch(&context.layout, project, Arc::clone(&console)),
+            console,
             registries: Access::new(AccessOptions {
                 docker_config: sudo::docker_config(),
                 ..AccessOptions::from_env()
             }),
             owner: sudo::invoking_user().map(|account| (account.uid, account.gid)),
         }
+    }
+
+    /// Where its progress is shown, for whoever prints beside it.
+    pub fn console(&self) -> Arc<dyn Console> {
+        Arc::clone(&self.console)
     }
 
     /// The session that Ctrl-C cancels.
@@ -60,7 +78,7 @@ impl<'a> Work<'a> {
         Session {
             layout: &self.context.layout,
             project: self.project,
-            sink: &*self.sink,
+            sink: &*self.console,
             cancel,
             owner: self.owner,
             registries: &self.registries,
@@ -69,22 +87,57 @@ impl<'a> Work<'a> {
     }
 }
 
-/// Runs a flow and asks it to stop at the first signal; it then ends after the
-/// operations that are under way.
+/// Ends when it is dropped.
+#[derive(Debug)]
+pub struct Watch(tokio::task::AbortHandle);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Says what a command waits for that takes long because the project's
+/// supervisor does not answer (it is stopped, or hangs).
+pub fn watch(layout: &Layout, project: &str, console: Arc<dyn Console>) -> Watch {
+    let (layout, project) = (layout.clone(), project.to_owned());
+    let task = tokio::spawn(async move {
+        tokio::time::sleep(PATIENCE).await;
+        if let Some(pid) = silent_supervisor(&layout, &project, ANSWER).await {
+            console.emit(Event::Warning {
+                message: format!(
+                    "waiting for the supervisor of project `{project}`, process {pid}, which does \
+                     not answer"
+                ),
+            });
+        }
+    });
+    Watch(task.abort_handle())
+}
+
+/// Runs a flow and asks it to stop at the first signal; it then ends in a
+/// moment, and at a second signal at once. What containers were asked already
+/// goes on in the engine's hands, as with Docker.
 ///
 /// # Errors
 /// Those of the flow.
 pub async fn interruptible<T>(
+    work: &Work<'_>,
     flow: impl Future<Output = Result<T, ReconcileError>>,
     handle: &CancelHandle,
     interrupts: &mut Interrupts,
 ) -> Result<T, ReconcileError> {
     let mut flow = std::pin::pin!(flow);
-    loop {
-        tokio::select! {
-            outcome = &mut flow => return outcome,
-            _ = interrupts.next() => handle.cancel(),
-        }
+    tokio::select! {
+        outcome = &mut flow => return outcome,
+        _ = interrupts.next() => handle.cancel(),
+    }
+    work.console.emit(Event::Note {
+        message: "Interrupted: nothing new is begun, containers are left as they are".to_owned(),
+    });
+    tokio::select! {
+        outcome = &mut flow => outcome,
+        _ = interrupts.next() => Err(ReconcileError::Cancelled),
     }
 }
 

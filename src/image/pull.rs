@@ -41,6 +41,8 @@ pub struct PullRequest {
     pub platform: Option<Platform>,
     /// How registries are reached.
     pub access: Access,
+    /// What progress calls it: the service that it is for.
+    pub label: String,
 }
 
 /// Pulls under way in one process: who asks for the same image meanwhile gets
@@ -75,7 +77,7 @@ pub async fn pull(
 ) -> Result<Image, ImageError> {
     let resource = Resource {
         kind: ResourceKind::Image,
-        name: request.reference.familiar(),
+        name: request.label.clone(),
     };
     events.emit(Event::Started {
         resource: resource.clone(),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::time::Instant;
 
 use crate::event::{Event, EventSink, Resource};
 use crate::state::ContainerId;
@@ -23,6 +24,10 @@ use super::words::{self, Words};
 /// Operations that change something, at the same time. Waits and stops, which
 /// cost nothing while they wait, do not count.
 const PARALLEL: usize = 32;
+
+/// How long an interrupted walk waits for what is under way. Each such
+/// operation takes milliseconds, unless the engine does not answer.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// What happens to the rest when an operation fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,9 +123,18 @@ impl<B: Backend> Executor<'_, B> {
     /// Walks the plan. `lock` is held while something is changed and let go
     /// as soon as nothing but waits is left to look at, so that a command in
     /// another terminal can stop what this one waits for.
+    ///
+    /// Interrupted, it finishes what is under way and begins nothing. Ends of
+    /// programs are not waited for then: the engine sees to them by itself.
     pub async fn run(&self, plan: &Plan, lock: Option<Lock>) -> Result<(), ExecuteError> {
         for kept in &plan.kept {
             let resource = words::container(&kept.target.name);
+            if let Some(action) = words::kept_action(kept.state) {
+                self.sink.emit(Event::Started {
+                    resource: resource.clone(),
+                    action,
+                });
+            }
             self.sink.emit(Event::Done {
                 resource,
                 outcome: kept.state,
@@ -129,8 +143,12 @@ impl<B: Backend> Executor<'_, B> {
         let mut lock = lock;
         let mut walk = Walk::new(plan);
         let mut running: Running<'_> = FuturesUnordered::new();
+        let mut patience: Option<Instant> = None;
         loop {
             let cancelled = self.cancel.is_cancelled();
+            if cancelled && walk.only_ends() {
+                break;
+            }
             if !cancelled && !walk.stopped {
                 walk.begin(|id, op| running.push(self.operation(id, op).boxed()));
             }
@@ -142,7 +160,10 @@ impl<B: Backend> Executor<'_, B> {
             }
             tokio::select! {
                 biased;
-                () = self.cancel.cancelled(), if !cancelled => {}
+                () = self.cancel.cancelled(), if !cancelled => {
+                    patience = Some(Instant::now() + MOMENT);
+                }
+                () = until(patience), if cancelled => break,
                 ended = running.next() => {
                     let Some((id, result)) = ended else { break };
                     walk.end(id, result, self.on_failure);
@@ -333,6 +354,12 @@ impl<'p> Walk<'p> {
         }
     }
 
+    /// Whether nothing is under way but what waits for a program to end.
+    fn only_ends(&self) -> bool {
+        let is_end = |id: &StepId| self.plan.step(*id).is_none_or(|step| is_end(&step.op));
+        self.working.iter().all(is_end)
+    }
+
     fn end(&mut self, id: StepId, result: Result<(), OpFailure>, on_failure: OnFailure) {
         self.working.remove(&id);
         self.waiting.remove(&id);
@@ -363,6 +390,14 @@ fn is_end(op: &Op) -> bool {
         op,
         Op::StopContainer { .. } | Op::RestartContainer { .. } | Op::KillContainer { .. }
     )
+}
+
+/// Until a time; for ever where there is none.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
 }
 
 #[cfg(test)]

@@ -108,6 +108,7 @@ pub async fn provide(
                 reference: Reference::parse(image).map_err(|error| fail(error.into()))?,
                 platform: platform.clone(),
                 access: session.registries.clone(),
+                label: services.first().unwrap_or(image).clone(),
             };
             let pulled = pull(store, &request, session.sink).await.map_err(fail)?;
             Ok::<_, ReconcileError>((ImageFacts::new(image, &pulled), services))

@@ -182,7 +182,7 @@ pub struct Step {
 pub struct Kept {
     /// Which.
     pub target: Target,
-    /// Docker's word for its state: `Running`, `Healthy`, `Created`.
+    /// Docker's word for its state: `Running`, `Created`, `Stopped`.
     pub state: &'static str,
 }
 

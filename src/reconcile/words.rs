@@ -53,6 +53,12 @@ impl Words {
     }
 }
 
+/// What is told before the state of a container that is left as it is: Docker
+/// asks one to stop, whether it runs or not.
+pub(crate) fn kept_action(state: &str) -> Option<&'static str> {
+    (state == "Stopped").then_some("Stopping")
+}
+
 /// A container as the subject of an event.
 pub(crate) fn container(name: &str) -> Resource {
     Resource {

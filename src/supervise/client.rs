@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::net::RecvFlags;
 use tokio::io::Interest;
@@ -315,6 +316,13 @@ impl Conversation {
             reply: format!("{reply:?}"),
         }
     }
+}
+
+/// The process id of a project's supervisor that takes connections, or whose
+/// kernel does for it, and says nothing within `limit`. `None` where it answers,
+/// or where there is none.
+pub async fn silent_supervisor(layout: &Layout, project: &str, limit: Duration) -> Option<i32> {
+    Door::new(layout, project, None).silent(limit).await
 }
 
 /// Whether a request may be carried out twice.

@@ -119,6 +119,31 @@ impl Door {
     /// Connects; `None` where nobody answers: no socket, or one that a dead or
     /// dying supervisor left. A local connection is made, or refused, at once.
     async fn connect_now(&self) -> io::Result<Option<UnixStream>> {
+        let Some(stream) = self.dial()? else {
+            return Ok(None);
+        };
+        // The supervisor speaks first, which only a living one does.
+        let Ok(Some(hello)) = frame::receive(&stream).await else {
+            return Ok(None);
+        };
+        if hello.parse::<Hello>()?.version != WIRE_VERSION {
+            self.upgrade(&stream).await?;
+            return Ok(None);
+        }
+        Ok(Some(stream))
+    }
+
+    /// The process id of a supervisor that says nothing within `limit`.
+    pub(super) async fn silent(&self, limit: Duration) -> Option<i32> {
+        let stream = self.dial().ok().flatten()?;
+        let hello = tokio::time::timeout(limit, frame::receive(&stream)).await;
+        // Whoever listened; the kernel tells without asking it.
+        let pid = stream.peer_cred().ok()?.pid()?;
+        hello.is_err().then_some(pid)
+    }
+
+    /// A connection to whoever listens, if anybody does.
+    fn dial(&self) -> io::Result<Option<UnixStream>> {
         let (layout, project) = (&self.identity.layout, self.project());
         let control = layout.control_socket(project);
         let connected = fs::File::open(layout.run_project(project)).and_then(|folder| {
@@ -131,16 +156,7 @@ impl Door {
             Err(error) => return Err(error),
         };
         stream.set_nonblocking(true)?;
-        let stream = UnixStream::from_std(stream)?;
-        // The supervisor speaks first, which only a living one does.
-        let Ok(Some(hello)) = frame::receive(&stream).await else {
-            return Ok(None);
-        };
-        if hello.parse::<Hello>()?.version != WIRE_VERSION {
-            self.upgrade(&stream).await?;
-            return Ok(None);
-        }
-        Ok(Some(stream))
+        UnixStream::from_std(stream).map(Some)
     }
 
     /// Has a keeper and a supervisor of another version go on as the caller's

@@ -18,7 +18,7 @@ use crate::state::ContainerId;
 /// Raised when a message changes its meaning. A supervisor answers a call of
 /// another version with [`Failure::Version`], and the CLI then asks the keeper
 /// to take up the newer binary.
-pub const WIRE_VERSION: u32 = 2;
+pub const WIRE_VERSION: u32 = 3;
 
 /// The longest frame, bytes.
 pub const FRAME_LIMIT: u32 = 16 * 1024 * 1024;
@@ -112,6 +112,10 @@ pub enum Request {
         spec: Box<ExecSpec>,
         /// A terminal is wanted.
         tty: bool,
+        /// In the background: no descriptors come along, nothing is read or
+        /// kept of what it writes, and the last reply is
+        /// [`Reply::ExecStarted`].
+        detach: bool,
     },
     /// Streams a container's raw output from the first byte of this run
     /// ([`Reply::Output`]), then [`Reply::Event`] with its exit, then `Ok`. The

@@ -293,3 +293,57 @@ fn down_keeps_a_living_one_off_and_says_so() {
             .whatever();
     });
 }
+
+#[test]
+fn a_detached_exec_runs_on_and_its_output_goes_nowhere() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let compose =
+            "services:\n  web:\n    image: test/busybox\n    init: true\n    command: sleep 1000\n";
+        let project = sandbox.project("detached", compose);
+        project.up().whatever();
+        let script = "echo lost; echo lost >&2; cat; ls -l /proc/self/fd >/fds; mkfifo /done; echo end >/done";
+        let detached = project
+            .skiff(["exec", "-d", "web", "sh", "-c", script])
+            .run()
+            .succeeds()
+            .prints("");
+        assert_eq!(detached.stderr, "", "{detached}");
+        let waits = "until [ -p /done ]; do sleep 0.05; done; cat /done; grep -c /dev/null /fds";
+        assert_eq!(project.sh("web", waits), "end\n2\n", "input and error");
+        let logs = project.skiff(["logs"]).run().succeeds();
+        assert_eq!(logs.stdout, "", "{logs}");
+        // What cannot be executed is told all the same.
+        project
+            .skiff(["exec", "-d", "web", "nosuch"])
+            .run()
+            .ends_with(127)
+            .warns("nosuch")
+            .whatever();
+        project.down();
+    });
+}
+
+#[test]
+fn an_exec_that_cannot_be_set_up_ends_with_1() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let compose =
+            "services:\n  web:\n    image: test/busybox\n    init: true\n    command: sleep 1000\n";
+        let project = sandbox.project("codes", compose);
+        project.up().whatever();
+        for (flags, code) in [
+            (["-u", "nosuch", "web", "id"], 1),
+            (["-u", "root:nogrp", "web", "id"], 1),
+            (["-w", "/nodir", "web", "pwd"], 127),
+        ] {
+            project
+                .skiff(["exec", "-T"])
+                .args(flags)
+                .run()
+                .ends_with(code)
+                .whatever();
+        }
+        project.down();
+    });
+}

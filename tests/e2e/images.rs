@@ -102,7 +102,10 @@ fn a_pull_from_a_registry_and_what_it_does_not_do_twice() {
         let project = sandbox.project("pull", &page("127.0.0.1:5000/mark"));
         let pull = project.skiff(["pull"]).run().succeeds();
         assert_eq!(pull.stdout, "", "{pull}");
-        assert!(pull.stderr.contains("Pulled"), "{pull}");
+        assert!(
+            pull.stderr.starts_with(" a Pulling\n") && pull.stderr.ends_with(" a Pulled\n"),
+            "told by service\n{pull}"
+        );
         let run = || {
             project
                 .skiff(["run", "--rm", "-T", "a"])

@@ -221,6 +221,31 @@ fn stop_start_restart_and_kill_act_on_the_named_services() {
     });
 }
 
+/// Docker tells a stop whether there is something to be stopped or not, and a
+/// start only where there is something to be started.
+#[test]
+fn stop_and_start_tell_what_docker_tells() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let project = sandbox.project("three", THREE);
+        project
+            .skiff(["up", "-d", "web"])
+            .run()
+            .succeeds()
+            .whatever();
+        let started = project.skiff(["start", "web"]).run().succeeds();
+        assert_eq!(started.stderr, "", "{started}");
+        for _ in 0..2 {
+            let stopped = project.skiff(["stop", "web"]).run().succeeds();
+            assert_eq!(
+                stopped.stderr,
+                " Container three-web-1  Stopping\n Container three-web-1  Stopped\n"
+            );
+        }
+        project.down();
+    });
+}
+
 #[test]
 fn a_killed_container_tells_the_signal() {
     isolated(|sandbox| {
@@ -286,6 +311,46 @@ fn abort_on_container_exit_ends_everything_with_its_code() {
                 "three-web-1 exited"
             ]
         );
+        project.down();
+    });
+}
+
+#[test]
+fn exit_code_from_ends_all_shown_or_not() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let project = sandbox.project("three", THREE);
+        for flags in [&[][..], &["--attach", "web"], &["--no-attach", "job"]] {
+            let output = project
+                .skiff(["up", "--exit-code-from", "job"])
+                .args(flags)
+                .run()
+                .ends_with(3)
+                .warns("Aborting on container exit...");
+            assert!(!output.stdout.contains("Aborting"), "{output}");
+            assert_eq!(
+                states(&project),
+                [
+                    "three-db-1 exited",
+                    "three-job-1 exited",
+                    "three-web-1 exited"
+                ]
+            );
+        }
+        // The end of another ends all too; the code is the named one's.
+        let output = project.skiff(["up", "--exit-code-from", "web"]).run();
+        output
+            .succeeds()
+            .warns("Aborting on container exit...")
+            .whatever();
+        for flag in ["--exit-code-from", "--attach", "--no-attach"] {
+            project
+                .skiff(["up", flag, "nosuch"])
+                .run()
+                .ends_with(1)
+                .warns("nosuch")
+                .whatever();
+        }
         project.down();
     });
 }

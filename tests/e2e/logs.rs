@@ -106,6 +106,148 @@ services:
     });
 }
 
+/// Restarted, recreated and new containers are followed; the end comes when
+/// nothing runs any more.
+#[test]
+fn logs_follow_over_restart_recreation_and_new_replicas() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let compose = r#"
+services:
+  a:
+    image: test/busybox
+    environment: {N: "${N:-one}"}
+    command: ["sh", "-c", "trap 'echo end $$N; exit 0' TERM; echo begin $$N; sleep 1000 & wait"]
+"#;
+        let project = sandbox.project("follow", compose);
+        project.up().whatever();
+        let mut follow = project.skiff(["logs", "-f"]).spawn();
+        follow.wait_line("a-1  | begin one");
+        project.skiff(["restart"]).run().succeeds().whatever();
+        follow.wait_line("a-1  | end one");
+        follow.wait_line("a-1  | begin one");
+        project
+            .skiff(["up", "-d"])
+            .env("N", "two")
+            .run()
+            .succeeds()
+            .whatever();
+        follow.wait_line("a-1  | end one");
+        follow.wait_line("a-1  | begin two");
+        project
+            .skiff(["up", "-d", "--scale", "a=2"])
+            .env("N", "two")
+            .run()
+            .succeeds()
+            .whatever();
+        follow.wait_line("a-2  | begin two");
+        project.skiff(["stop"]).run().succeeds().whatever();
+        let output = follow.finish().succeeds();
+        let mut lines = output.lines();
+        lines.sort_unstable();
+        assert_eq!(
+            lines,
+            [
+                "a-1  | begin one",
+                "a-1  | begin one",
+                "a-1  | begin two",
+                "a-1  | end one",
+                "a-1  | end one",
+                "a-1  | end two",
+                "a-2  | begin two",
+                "a-2  | end two",
+            ],
+            "{output}"
+        );
+        project.down();
+    });
+}
+
+/// Neither its log nor its state is there yet when `logs -f` begins.
+#[test]
+fn logs_follow_a_container_that_is_started_later() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let compose = r#"
+services:
+  first:
+    image: test/busybox
+    command: ["sh", "-c", "trap 'exit 0' TERM; echo begin; sleep 1000 & wait"]
+  later:
+    image: test/busybox
+    command: ["sh", "-c", "trap 'exit 0' TERM; echo one; sleep 1 & wait; echo two; sleep 1000 & wait"]
+"#;
+        let project = sandbox.project("later", compose);
+        project
+            .skiff(["up", "--no-start"])
+            .run()
+            .succeeds()
+            .whatever();
+        project
+            .skiff(["start", "first"])
+            .run()
+            .succeeds()
+            .whatever();
+        let mut follow = project.skiff(["logs", "-f"]).spawn();
+        follow.wait_line("first-1  | begin");
+        project
+            .skiff(["start", "later"])
+            .run()
+            .succeeds()
+            .whatever();
+        follow.wait_line("later-1  | one");
+        follow.wait_line("later-1  | two");
+        project.skiff(["stop"]).run().succeeds().whatever();
+        follow.finish().succeeds().whatever();
+        project.down();
+    });
+}
+
+#[test]
+fn an_attached_up_follows_what_others_restart_recreate_and_add() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let compose = r#"
+services:
+  a:
+    image: test/busybox
+    environment: {N: "${N:-one}"}
+    command: ["sh", "-c", "trap 'exit 0' TERM; echo begin $$N; sleep 1000 & wait"]
+  flaky:
+    image: test/busybox
+    restart: on-failure:1
+    command: ["sh", "-c", "echo again; exit 7"]
+"#;
+        let project = sandbox.project("follow", compose);
+        let mut up = project.skiff(["up"]).spawn();
+        up.wait_line("a-1      | begin one");
+        up.wait_line("flaky-1 exited with code 7\n");
+        project.skiff(["restart", "a"]).run().succeeds().whatever();
+        up.wait_line("a-1 exited with code 0 (restarting)");
+        up.wait_line("a-1      | begin one");
+        project
+            .skiff(["up", "-d", "--scale", "a=2", "a"])
+            .env("N", "two")
+            .run()
+            .succeeds()
+            .whatever();
+        let mut open = vec!["a-1      | begin two", "a-2      | begin two"];
+        while !open.is_empty() {
+            let line = up.wait_line("begin two");
+            open.retain(|part| !line.contains(part));
+        }
+        project.skiff(["stop"]).run().succeeds().whatever();
+        let output = up.finish().succeeds();
+        assert!(
+            output
+                .stdout
+                .contains("flaky-1 exited with code 7 (restarting)\n"),
+            "{output}"
+        );
+        project.down();
+    });
+}
+
 /// 200,000 lines as fast as the container can write them.
 #[test]
 fn a_flood_of_lines_arrives_whole_and_in_order() {

@@ -27,6 +27,8 @@ mod images;
 #[cfg(test)]
 mod inside;
 #[cfg(test)]
+mod interrupts;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod logs;
@@ -38,6 +40,8 @@ mod networks;
 mod quickstart;
 #[cfg(test)]
 mod recreate;
+#[cfg(test)]
+mod screen;
 #[cfg(test)]
 mod shell;
 #[cfg(test)]

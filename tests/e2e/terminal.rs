@@ -60,6 +60,29 @@ fn run_is_interactive_and_returns_the_exit_code() {
     });
 }
 
+#[test]
+fn ctrl_p_ctrl_q_leaves_a_run_and_lets_it_run_on() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let project = sandbox.project("term", COMPOSE);
+        let mut terminal =
+            Terminal::start(&project.skiff(["run", "--name", "left", "--no-deps", "web", "sh"]));
+        terminal.types("echo $((40+2))\r");
+        terminal.wait_text("42");
+        terminal.types("\u{10}\u{11}");
+        let (code, text) = terminal.finish();
+        assert_eq!(code, 0, "{text}");
+        assert!(text.contains("left runs on"), "{text}");
+        let ps = project
+            .skiff(["ps", "-a", "--format", "json"])
+            .run()
+            .succeeds();
+        assert_eq!(ps.json_lines()[0]["Name"], "left", "{ps}");
+        assert_eq!(ps.json_lines()[0]["State"], "running", "{ps}");
+        project.down();
+    });
+}
+
 /// The terminal must be usable again, whatever the program inside did to it.
 #[test]
 fn the_callers_terminal_is_put_back() {

@@ -174,12 +174,7 @@ impl Bench {
     pub(crate) async fn lines(&self, id: &ContainerId) -> Vec<String> {
         let mut reader = LogReader::new(ReadOptions::default()).unwrap();
         let folder = inspect::log_folder(&self.layout, PROJECT, id);
-        reader
-            .add(LogSource {
-                folder,
-                record: None,
-            })
-            .unwrap();
+        reader.add(LogSource::new(folder, None)).unwrap();
         let mut lines = Vec::new();
         while let Some(item) = reader.next().await.unwrap() {
             if let LogItem::Line(line) = item {
@@ -357,6 +352,7 @@ pub(crate) fn exec(record: &ContainerRecord, script: &str) -> Request {
         id: record.id.clone(),
         spec: Box::new(spec),
         tty: false,
+        detach: false,
     }
 }
 

@@ -7,6 +7,8 @@ use clap::Args;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult, chain};
 use crate::cli::relay::{Input, Streams};
+use crate::cli::session;
+use crate::cli::signals::Interrupts;
 use crate::cli::{interactive, parse, runtime};
 use crate::reconcile::exec::{ExecOptions, exec_spec};
 use crate::supervise::client::{Client, ClientError};
@@ -73,22 +75,39 @@ pub fn run(context: &Context, args: &ExecArgs) -> CliResult {
         id: view.record.id.clone(),
         spec: Box::new(spec),
         tty: tty && !args.detach,
+        detach: args.detach,
     };
     runtime::block_on(async {
-        let client = Client::connect(&context.layout, target.name())
-            .await
-            .map_err(|error| failure(&error))?
-            .ok_or_else(|| not_running(&args.service))?;
-        if args.detach {
-            return detached(&client, request).await;
+        let _watch = session::watch(&context.layout, target.name(), context.sink());
+        let mut interrupts = Interrupts::new()?;
+        tokio::select! {
+            done = execute(context, target.name(), args, request, tty) => done,
+            // With a terminal of its own, Ctrl-C is a key like any other.
+            _ = interrupts.next() => Err(CliError::Interrupted),
         }
-        let code = if tty {
-            interactive::exec(&client, request).await
-        } else {
-            piped(&client, request).await
-        };
-        exit(code.map_err(|error| failure(&error))?)
     })
+}
+
+async fn execute(
+    context: &Context,
+    project: &str,
+    args: &ExecArgs,
+    request: Request,
+    tty: bool,
+) -> CliResult {
+    let client = Client::connect(&context.layout, project)
+        .await
+        .map_err(|error| failure(&error))?
+        .ok_or_else(|| not_running(&args.service))?;
+    if args.detach {
+        return detached(&client, request).await;
+    }
+    let code = if tty {
+        interactive::exec(&client, request).await
+    } else {
+        piped(&client, request).await
+    };
+    exit(code.map_err(|error| failure(&error))?)
 }
 
 fn choose<'a>(views: &'a [ContainerView], args: &ExecArgs) -> Result<&'a ContainerView, CliError> {
@@ -120,14 +139,8 @@ fn not_running(service: &str) -> CliError {
 }
 
 async fn detached(client: &Client, request: Request) -> CliResult {
-    let streams = Streams::nowhere()?;
-    let fds = streams.borrowed();
-    let mut conversation = client
-        .start(request, &fds)
-        .await
-        .map_err(|error| failure(&error))?;
-    conversation.next().await.map_err(|error| failure(&error))?;
-    Ok(())
+    let started = client.call(request, &[]).await;
+    started.map(drop).map_err(|error| failure(&error))
 }
 
 async fn piped(client: &Client, request: Request) -> Result<i32, ClientError> {
@@ -160,13 +173,17 @@ pub(super) fn exit(code: i32) -> CliResult {
     }
 }
 
-/// A failed exec: 126 and 127 where the program cannot be executed, as `docker
-/// exec` has it.
+/// A failed exec: 126 and 127 where the program cannot be executed, 1 for all
+/// else, as `docker exec` has it.
 fn failure(error: &ClientError) -> CliError {
     match error.failure() {
         Some(Failure::Init { error, .. }) => CliError::Code {
             message: chain(error),
-            code: u8::try_from(error.exit_code).unwrap_or(1),
+            code: match error.exit_code {
+                126 => 126,
+                127 => 127,
+                _ => 1,
+            },
         },
         _ => CliError::from_error(error),
     }

@@ -8,9 +8,12 @@ use jiff::Timestamp;
 use crate::cli::context::Context;
 use crate::cli::describe::short_name;
 use crate::cli::error::{CliError, CliResult};
+use crate::cli::signals::Interrupts;
 use crate::cli::{runtime, when};
 use crate::supervise::inspect::ContainerView;
-use crate::supervise::logs::reader::{LogItem, LogReader, LogSource, ReadOptions};
+use crate::supervise::logs::project::{ProjectLogs, Wanted};
+use crate::supervise::logs::reader::{LogItem, ReadOptions};
+use crate::supervise::record::ContainerRecord;
 use crate::ui::logs::Prefixes;
 
 /// Flags of `skiff logs`.
@@ -53,7 +56,7 @@ pub fn run(context: &Context, args: &LogsArgs) -> CliResult {
     let target = context.target(&[])?;
     let mut views = context.containers(target.name())?;
     Context::check_services(&target, &views, &args.services)?;
-    views.retain(|view| wanted(args, view));
+    views.retain(|view| wanted(args, &view.record));
     let now = Timestamp::now();
     let time = |text: &Option<String>| {
         text.as_deref()
@@ -66,11 +69,16 @@ pub fn run(context: &Context, args: &LogsArgs) -> CliResult {
         until: time(&args.until)?,
         follow: args.follow,
     };
-    runtime::block_on(print(context, args, &views, options))
+    runtime::block_on(async {
+        let mut interrupts = Interrupts::new()?;
+        tokio::select! {
+            printed = print(context, target.name(), args, &views, options) => printed,
+            _ = interrupts.next() => Err(CliError::Interrupted),
+        }
+    })
 }
 
-fn wanted(args: &LogsArgs, view: &ContainerView) -> bool {
-    let record = &view.record;
+fn wanted(args: &LogsArgs, record: &ContainerRecord) -> bool {
     let named = args.services.contains(&record.service);
     (args.services.is_empty() && !record.oneoff || named)
         && args
@@ -91,29 +99,38 @@ fn parse_tail(text: &str) -> Result<Option<usize>, CliError> {
 
 async fn print(
     context: &Context,
+    project: &str,
     args: &LogsArgs,
     views: &[ContainerView],
     options: ReadOptions,
 ) -> CliResult {
     let color = context.ui.color_out && !args.no_color;
-    let names: Vec<String> = views.iter().map(short_name).collect();
-    let mut prefixes = Prefixes::new(names.clone(), color, !args.no_log_prefix);
-    let mut reader = LogReader::new(options)?;
+    let names: Vec<String> = views
+        .iter()
+        .map(|view| short_name(project, &view.record.name))
+        .collect();
+    let mut prefixes = Prefixes::new(names, color, !args.no_log_prefix);
+    let all = Wanted {
+        lines: true,
+        holds: true,
+    };
+    let mut logs = ProjectLogs::new(&context.layout, project, options, |record| {
+        wanted(args, record).then_some(all)
+    })?;
     for view in views {
-        let record = &view.record;
-        reader.add(LogSource {
-            folder: context
-                .layout
-                .container(&record.project, &record.id)
-                .join("log"),
-            record: Some(context.layout.run_record(&record.project, &record.id)),
-        })?;
+        logs.add(&view.record, false)?;
+    }
+    if args.follow {
+        logs.discover()?;
     }
     let mut out = BufWriter::new(io::stdout().lock());
-    while let Some(item) = next(&mut reader, &mut out, args.follow).await? {
+    while let Some(item) = next(&mut logs, &mut out, args.follow).await? {
         let LogItem::Line(line) = item else { continue };
-        let name = names.get(line.source).map_or("", String::as_str);
-        out.write_all(prefixes.of(name).as_bytes())?;
+        let Some(speaker) = logs.speaker(line.source) else {
+            continue;
+        };
+        let name = short_name(project, &speaker.name);
+        out.write_all(prefixes.of(&name).as_bytes())?;
         if args.timestamps {
             write!(out, "{} ", line.time)?;
         }
@@ -126,14 +143,14 @@ async fn print(
 
 /// The next item; what was printed is flushed before it is waited for.
 async fn next(
-    reader: &mut LogReader,
+    logs: &mut ProjectLogs<'_>,
     out: &mut impl Write,
     follow: bool,
 ) -> io::Result<Option<LogItem>> {
     if !follow {
-        return reader.next().await;
+        return logs.next().await;
     }
-    let mut next = std::pin::pin!(reader.next());
+    let mut next = std::pin::pin!(logs.next());
     let ready = std::future::poll_fn(|cx| std::task::Poll::Ready(next.as_mut().poll(cx))).await;
     match ready {
         std::task::Poll::Ready(item) => item,

@@ -8,15 +8,15 @@ use clap::Args;
 use super::exec::exit;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
-use crate::cli::relay::{Input, Streams};
+use crate::cli::relay::{Input, Outputs, Streams};
 use crate::cli::session::{self, Work};
 use crate::cli::signals::Interrupts;
 use crate::cli::{interactive, parse, runtime};
 use crate::compose::{Project, mount_flag, parse_env_file, port_flag, split_words};
 use crate::reconcile::{self, Overrides, Prepared, RunOptions, UpChoices, cancel_pair};
-use crate::supervise::client::{Client, ClientError};
+use crate::supervise::client::{Client, ClientError, Conversation};
 use crate::supervise::wire::{ChangeKind, Request};
-use crate::ui::write_out;
+use crate::ui::{write_err, write_out};
 
 /// Flags of `skiff run`.
 #[derive(Debug, Args)]
@@ -129,13 +129,16 @@ pub fn run(context: &Context, args: &RunArgs) -> CliResult {
         );
         let session = work.session();
         let prepare = reconcile::run_prepare(&session, &project, &args.service, options);
-        let prepared = session::interruptible(prepare, &handle, &mut interrupts)
+        let prepared = session::interruptible(&work, prepare, &handle, &mut interrupts)
             .await
             .map_err(|error| session::error(context, &error))?;
         drop(work);
-        let client = Client::ensure(&context.layout, &project.name)
-            .await
-            .map_err(|error| CliError::from_error(&error))?;
+        let _watch = session::watch(&context.layout, &project.name, context.sink());
+        let client = tokio::select! {
+            client = Client::ensure(&context.layout, &project.name) => client,
+            _ = interrupts.next() => return Err(CliError::Interrupted),
+        };
+        let client = client.map_err(|error| CliError::from_error(&error))?;
         let oneoff = OneOff {
             context,
             project: &project.name,
@@ -144,13 +147,18 @@ pub fn run(context: &Context, args: &RunArgs) -> CliResult {
             removed_at_end: args.rm,
         };
         let code = if args.detach {
-            oneoff
-                .start(&[])
-                .await
-                .map_err(|error| CliError::from_error(&error))?;
+            let started = tokio::select! {
+                started = oneoff.start(&[]) => started,
+                _ = interrupts.next() => return Err(CliError::Interrupted),
+            };
+            started.map_err(|error| CliError::from_error(&error))?;
             return Ok(write_out(&format!("{}\n", prepared.container.id))?);
         } else if tty {
-            oneoff.on_terminal().await
+            tokio::select! {
+                code = oneoff.on_terminal() => code,
+                // Once the program has the terminal, Ctrl-C is a key for it.
+                _ = interrupts.next() => return Err(CliError::Interrupted),
+            }
         } else {
             oneoff.on_pipes(&mut interrupts).await
         };
@@ -211,6 +219,9 @@ fn overrides(
     })
 }
 
+/// The exit code of a command that a signal ended.
+const INTERRUPTED: i32 = 130;
+
 /// A one-off that was created and is to be started here.
 struct OneOff<'a> {
     context: &'a Context,
@@ -238,7 +249,11 @@ impl OneOff<'_> {
         let id = &self.prepared.container.id;
         let mut changes = self.client.start(Request::Subscribe, &[]).await?;
         self.start(&[]).await?;
-        let code = interactive::attach(self.client, id).await?;
+        let Some(code) = interactive::attach(self.client, id).await? else {
+            let name = &self.prepared.container.name;
+            write_err(&format!("\r\nDetached: {name} runs on\r\n"));
+            return Ok(0);
+        };
         if !self.removed_at_end {
             return Ok(code);
         }
@@ -254,16 +269,24 @@ impl OneOff<'_> {
         Ok(code)
     }
 
-    /// Hands pipes on, passes signals on, and waits for the end.
-    async fn on_pipes(&self, interrupts: &mut Interrupts) -> Result<i32, ClientError> {
-        let id = &self.prepared.container.id;
+    /// Starts it on the caller's streams, or on pipes to them.
+    async fn start_on_pipes(&self) -> Result<(Conversation, Outputs), ClientError> {
         // Asked before the start, so that an end at once is not missed.
-        let mut changes = self.client.start(Request::Subscribe, &[]).await?;
+        let changes = self.client.start(Request::Subscribe, &[]).await?;
         let streams = Streams::new(Input::Caller).map_err(|error| self.client.broken(error))?;
         let (ends, outputs) = streams.into_parts();
         self.start(&ends.each_ref().map(std::os::fd::AsFd::as_fd))
             .await?;
-        drop(ends);
+        Ok((changes, outputs))
+    }
+
+    /// Hands pipes on, passes signals on, and waits for the end.
+    async fn on_pipes(&self, interrupts: &mut Interrupts) -> Result<i32, ClientError> {
+        let id = &self.prepared.container.id;
+        let (mut changes, outputs) = tokio::select! {
+            started = self.start_on_pipes() => started?,
+            _ = interrupts.next() => return Ok(INTERRUPTED),
+        };
         let mut last: Option<i32> = None;
         let code = loop {
             tokio::select! {
@@ -289,7 +312,16 @@ impl OneOff<'_> {
                 }
                 signal = interrupts.next() => {
                     let request = Request::Kill { id: id.clone(), signal };
-                    self.client.call(request, &[]).await?;
+                    let passed = tokio::select! {
+                        passed = self.client.call(request, &[]) => passed,
+                        // Nobody takes the first one.
+                        _ = interrupts.next() => return Ok(INTERRUPTED),
+                    };
+                    match passed {
+                        // Its end is on its way.
+                        Err(ClientError::Refused(_)) | Ok(_) => {}
+                        Err(error) => return Err(error),
+                    }
                 }
             }
         };

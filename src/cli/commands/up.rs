@@ -15,6 +15,8 @@ use crate::cli::{parse, runtime};
 use crate::compose::Project;
 use crate::image::PullPolicy;
 use crate::reconcile::{self, CancelHandle, Member, Recreate, UpChoices, UpOptions, cancel_pair};
+use crate::supervise::logs::project::Wanted;
+use crate::supervise::record::ContainerRecord;
 use crate::ui::write_out;
 
 /// Flags of `skiff up`.
@@ -105,6 +107,9 @@ pub struct UpArgs {
 pub fn run(context: &Context, args: &UpArgs) -> CliResult {
     let project = context.load(&args.services)?;
     context.check_known(&project, &args.services)?;
+    let named = args.attach.iter().chain(&args.no_attach);
+    let named: Vec<String> = named.chain(&args.exit_code_from).cloned().collect();
+    context.check_known(&project, &named)?;
     let detached = args.detach || args.wait || args.no_start || context.global.dry_run;
     let pull = parse::pull(&args.pull)?;
     let choices = choices(args)?;
@@ -179,7 +184,7 @@ impl Up<'_> {
         let session = work.session();
         let options = self.options(choices, None);
         let up = reconcile::up(&session, self.project, options);
-        let outcome = session::interruptible(up, &handle, &mut interrupts).await;
+        let outcome = session::interruptible(&work, up, &handle, &mut interrupts).await;
         let outcome = outcome.map_err(|error| session::error(self.context, &error))?;
         if self.context.global.dry_run {
             write_out(&outcome.plan.to_string())?;
@@ -203,48 +208,73 @@ impl Up<'_> {
             prefix: !self.args.no_log_prefix,
             timestamps: self.args.timestamps,
         };
+        let wanted = |record: &ContainerRecord| self.wanted(record);
         let mut attached = Attached {
             up: self,
-            screen: Screen::new(&self.context.layout, &self.project.name, style)?,
+            screen: Screen::new(
+                &self.context.layout,
+                &self.project.name,
+                style,
+                work.console(),
+                wanted,
+            )?,
             interrupts: Interrupts::new()?,
             news,
             handle,
+            selected: self.args.services.clone(),
+            interrupted: false,
             result: None,
+            is_final: false,
         };
         let options = self.options(choices, Some(&reporter));
         let up = reconcile::up(&session, self.project, options);
         let mut up = std::pin::pin!(up);
-        let interrupted = loop {
+        loop {
             tokio::select! {
                 // News first: a container is followed before its end is told.
                 biased;
                 Some(news) = attached.news.recv() => attached.take(news)?,
-                _ = attached.interrupts.next() => { attached.interrupt()?; break true; }
+                _ = attached.interrupts.next() => { attached.interrupt()?; break; }
                 outcome = &mut up => {
                     outcome.map_err(|error| session::error(self.context, &error))?;
-                    break false;
+                    break;
                 }
                 ended = attached.screen.run(), if attached.screen.is_live() => attached.note(ended?),
             }
-        };
-        if interrupted {
-            // The walk ends after the operations that are under way; then
-            // what it has started is stopped.
+        }
+        if attached.interrupted {
+            // The walk ends in a moment; then what it has started is stopped.
             up.await.ok();
-        } else {
-            while let Ok(news) = attached.news.try_recv() {
-                attached.take(news)?;
-            }
-            if attached.follow_to_the_end().await? {
-                return attached.exit();
-            }
         }
-        attached.stop(&work).await?;
-        if attached.result.is_some() {
-            attached.exit()
-        } else {
-            Err(CliError::Interrupted)
+        while let Ok(news) = attached.news.try_recv() {
+            attached.take(news)?;
         }
+        attached.screen.discover()?;
+        if attached.interrupted || !attached.follow_to_the_end().await? {
+            attached.stop(&work).await?;
+        }
+        attached.exit()
+    }
+
+    /// How a container is followed: those that are shown, and where an end is
+    /// the end of all, those whose end counts.
+    fn wanted(&self, record: &ContainerRecord) -> Option<Wanted> {
+        let args = self.args;
+        let service = &record.service;
+        let lines = self.is_shown(service);
+        let watched = args.exit_code_from.as_ref() == Some(service)
+            || self.aborts()
+                && (args.services.is_empty() || args.services.contains(service))
+                && self.project.services.contains_key(service);
+        (!record.oneoff && (lines || watched)).then_some(Wanted { lines, holds: true })
+    }
+
+    /// Whether some end is the end of all.
+    fn aborts(&self) -> bool {
+        let args = self.args;
+        args.abort_on_container_exit
+            || args.abort_on_container_failure
+            || args.exit_code_from.is_some()
     }
 
     /// Whether a service's output is shown.
@@ -274,78 +304,97 @@ struct Attached<'a> {
     interrupts: Interrupts,
     news: mpsc::UnboundedReceiver<News>,
     handle: CancelHandle,
-    /// The exit code that the flags ask for, once it is known.
+    /// The services that a Ctrl-C stops: those that were named, and what this
+    /// `up` starts for them. Empty: all.
+    selected: Vec<String>,
+    /// A signal ended it.
+    interrupted: bool,
+    /// The exit code, once an end is the end of all.
     result: Option<i32>,
+    /// It is that of the service that the flags name.
+    is_final: bool,
 }
 
 impl Attached<'_> {
     fn take(&mut self, news: News) -> CliResult {
         match news {
             News::Planned(members) => {
-                let shown: Vec<Member> = members
-                    .into_iter()
+                let shown: Vec<&Member> = members
+                    .iter()
                     .filter(|member| self.up.is_shown(&member.service))
                     .collect();
                 self.screen.announce(&shown)?;
-                for member in shown {
-                    self.screen.follow_running(member)?;
+                for member in &members {
+                    if !self.screen.follow_running(member)? {
+                        self.select(&member.service);
+                    }
                 }
             }
-            News::Started(member) if self.up.is_shown(&member.service) => {
-                self.screen.follow(member)?;
-            }
-            News::Started(_) => {}
+            News::Started(member) => self.screen.follow_started(&member)?,
         }
         Ok(())
+    }
+
+    /// Adds a service that will be started to those that were named.
+    fn select(&mut self, service: &String) {
+        if !self.selected.is_empty() && !self.selected.contains(service) {
+            self.selected.push(service.clone());
+        }
     }
 
     /// Sets the exit code where the flags make this end the end of all.
     fn note(&mut self, ended: Option<Ended>) {
         let Some(ended) = ended else { return };
         let args = self.up.args;
-        let aborts = match &args.exit_code_from {
-            Some(service) => *service == ended.service,
-            None => {
-                args.abort_on_container_exit || (args.abort_on_container_failure && ended.code != 0)
-            }
+        let is_named = args.exit_code_from.as_ref() == Some(&ended.service);
+        let aborts = if args.abort_on_container_failure {
+            ended.code != 0
+        } else {
+            self.up.aborts()
         };
-        if aborts && self.result.is_none() {
+        if (is_named && !self.is_final) || (aborts && self.result.is_none()) {
             self.result = Some(ended.code);
+            self.is_final = is_named;
         }
     }
 
     fn interrupt(&mut self) -> CliResult {
+        self.interrupted = true;
         self.handle.cancel();
-        write_out("Gracefully Stopping... press Ctrl+C again to force\n")?;
+        self.screen
+            .say("Gracefully Stopping... press Ctrl+C again to force")?;
         Ok(())
     }
 
     /// Shows output until all containers have ended (true), or all are to be
     /// stopped (false).
     async fn follow_to_the_end(&mut self) -> Result<bool, CliError> {
-        while self.screen.is_live() {
+        loop {
             // It may be known since before all were started.
             if self.result.is_some() {
-                write_out("Aborting on container exit...\n")?;
+                self.screen.say_aside("Aborting on container exit...")?;
                 return Ok(false);
             }
             tokio::select! {
-                ended = self.screen.run() => self.note(ended?),
+                ended = self.screen.run() => match ended? {
+                    None => return Ok(true),
+                    ended => self.note(ended),
+                },
                 _ = self.interrupts.next() => {
                     self.interrupt()?;
                     return Ok(false);
                 }
             }
         }
-        Ok(true)
     }
 
-    /// Stops everything; a further signal kills.
+    /// Stops what was selected. A further signal kills it, and one that comes
+    /// while that takes its time ends the command.
     async fn stop(&mut self, work: &Work<'_>) -> CliResult {
         let session = work.uncancelled();
         let project = Some(self.up.project);
-        let services = &[];
-        let stop = reconcile::stop(&session, project, services, self.up.args.timeout);
+        let services = self.selected.clone();
+        let stop = reconcile::stop(&session, project, &services, self.up.args.timeout);
         let mut stop = std::pin::pin!(stop);
         loop {
             tokio::select! {
@@ -354,21 +403,26 @@ impl Attached<'_> {
                     break;
                 }
                 _ = self.interrupts.next() => {
-                    reconcile::kill_now(&session)
-                        .await
-                        .map_err(|error| session::error(self.up.context, &error))?;
+                    let killed = tokio::select! {
+                        killed = reconcile::kill_now(&session, &services) => killed,
+                        _ = self.interrupts.next() => return Err(CliError::Interrupted),
+                    };
+                    killed.map_err(|error| session::error(self.up.context, &error))?;
                 }
-                ended = self.screen.run(), if self.screen.is_live() => { ended?; }
+                ended = self.screen.run(), if self.screen.is_live() => self.note(ended?),
             }
         }
         // The last lines and exits are in the logs by now.
-        while self.screen.is_live() {
-            self.screen.run().await?;
+        for ended in self.screen.catch_up().await? {
+            self.note(Some(ended));
         }
         Ok(())
     }
 
     fn exit(&self) -> CliResult {
+        if self.interrupted {
+            return Err(CliError::Interrupted);
+        }
         match self.result {
             None | Some(0) => Ok(()),
             Some(code) => Err(CliError::Exit(u8::try_from(code).unwrap_or(1))),

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::*;
 use crate::net::spec::NetworkSpec;

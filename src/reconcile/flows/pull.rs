@@ -139,6 +139,7 @@ impl Pull {
             reference: Reference::parse(&self.image)?,
             platform: self.platform.clone(),
             access: session.registries.clone(),
+            label: self.service.clone(),
         };
         pull_image(store, &request, session.sink).await.map(drop)
     }

@@ -37,7 +37,8 @@ fn named_or_all(services: &[String], edges: &Edges) -> Result<BTreeSet<String>, 
     })
 }
 
-/// Stops running containers, dependents first.
+/// Stops running containers, dependents first. Those that do not run are told
+/// as stopped, too, as Docker does.
 pub fn plan_stop(
     desired: Option<&Desired>,
     observed: &Observed,
@@ -56,6 +57,11 @@ pub fn plan_stop(
                 part_of: PartOf::Itself,
             };
             ends.add(&mut plan, op, &container.service, &edges);
+        } else {
+            plan.kept.push(Kept {
+                target: target_of(container),
+                state: "Stopped",
+            });
         }
     }
     Ok(plan)
@@ -115,11 +121,8 @@ impl Starts {
                 }
             }
         }
+        // Docker says nothing of what runs already.
         if runs {
-            self.plan.kept.push(Kept {
-                target: target_of(container),
-                state: "Running",
-            });
             return;
         }
         let op = Op::StartContainer {

@@ -1,7 +1,7 @@
 //! Reading logs, merged over several containers by time, and following them
 //! by inotify(7); no process is asked.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
@@ -14,9 +14,8 @@ use tokio::io::unix::AsyncFd;
 
 use super::cursor::{Cursor, WholeLine};
 use super::line::{Stream, format_time};
-use crate::state::atomic;
+use super::runs::Run;
 use crate::supervise::ready::watched;
-use crate::supervise::record::{RunRecord, RunState};
 
 /// Which lines are read.
 #[derive(Debug, Clone, Default)]
@@ -36,10 +35,29 @@ pub struct ReadOptions {
 pub struct LogSource {
     /// The folder of the log files.
     pub folder: PathBuf,
-    /// The container's run record: when it says that the container neither
-    /// runs nor will be started again, its log is not followed any longer.
-    /// `None`: followed until [`LogReader::end`].
+    /// The container's run record, which tells of its runs. `None`: one run,
+    /// which lasts until [`LogReader::end`].
     pub record: Option<PathBuf>,
+    /// Whether its lines are read, or only its ends are looked for.
+    pub lines: bool,
+    /// Whether following lasts for as long as it runs.
+    pub holds: bool,
+    /// It was started a moment ago: it is read from its beginning whatever
+    /// [`ReadOptions::tail`] says, and an end that is there already is told.
+    pub just_started: bool,
+}
+
+impl LogSource {
+    /// The log of a container that has been there for a while.
+    pub fn new(folder: PathBuf, record: Option<PathBuf>) -> Self {
+        Self {
+            folder,
+            record,
+            lines: true,
+            holds: true,
+            just_started: false,
+        }
+    }
 }
 
 /// What [`LogReader::next`] brings.
@@ -47,11 +65,16 @@ pub struct LogSource {
 pub enum LogItem {
     /// One line.
     Line(LogLine),
-    /// A container whose log is not followed any longer.
+    /// A container's run has ended, and its lines have all been brought; or,
+    /// without following, its log.
     Ended {
         /// As [`LogReader::add`] numbered it.
         source: usize,
+        /// It runs again, or will by itself.
+        restarts: bool,
     },
+    /// Something happened in the folder of [`LogReader::watch`].
+    Stirred,
 }
 
 /// One line of output.
@@ -79,10 +102,18 @@ pub struct LogReader {
 
 #[derive(Debug)]
 struct Source {
+    folder: PathBuf,
+    /// The folder of a container that has never run comes with its first run.
+    watched: bool,
     cursor: Cursor,
     record: Option<PathBuf>,
+    lines: bool,
+    holds: bool,
     ready: VecDeque<WholeLine>,
+    /// Lines of a new run, until the end of the one before has been told.
+    next_run: Vec<WholeLine>,
     follow: Follow,
+    run: Run,
 }
 
 /// How long a source is followed.
@@ -99,7 +130,8 @@ enum Follow {
 #[derive(Debug)]
 struct Watches {
     inotify: AsyncFd<OwnedFd>,
-    sources: HashMap<i32, Vec<usize>>,
+    /// Of the folder whose changes are told.
+    told: Option<i32>,
 }
 
 impl LogReader {
@@ -113,7 +145,7 @@ impl LogReader {
             let inotify = watched(inotify::init(flags)?, Interest::READABLE)?;
             Some(Watches {
                 inotify,
-                sources: HashMap::new(),
+                told: None,
             })
         } else {
             None
@@ -129,35 +161,60 @@ impl LogReader {
         })
     }
 
+    /// Tells of every change in this folder from now on, while following. A
+    /// folder that is not there does not change.
+    ///
+    /// # Errors
+    /// It cannot be watched.
+    pub fn watch(&mut self, folder: &Path) -> io::Result<()> {
+        if let Some(watches) = &mut self.watches {
+            watches.told = watches.add(folder)?;
+        }
+        Ok(())
+    }
+
     /// Reads this container's log too; answers its number.
     ///
     /// # Errors
     /// Its folder cannot be watched or read.
     pub fn add(&mut self, source: LogSource) -> io::Result<usize> {
-        let number = self.sources.len();
         // Watched before it is read, so that nothing falls between.
+        let mut watched = !source.lines;
         if let Some(watches) = &mut self.watches {
-            watches.add(&source.folder, number)?;
+            if source.lines {
+                watched = watches.add(&source.folder)?.is_some();
+            }
             if let Some(folder) = source.record.as_deref().and_then(Path::parent) {
-                watches.add(folder, number)?;
+                watches.add(folder)?;
             }
         }
         let cursor = match self.options.tail {
-            Some(count) => Cursor::before_last(&source.folder, count)?,
-            None => Cursor::at_beginning(&source.folder)?,
+            Some(count) if !source.just_started => Cursor::before_last(&source.folder, count)?,
+            Some(_) | None => Cursor::at_beginning(&source.folder)?,
         };
         let follow = if self.options.follow {
             Follow::On
         } else {
             Follow::ToEnd
         };
+        let run = if source.just_started {
+            Run::unknown()
+        } else {
+            Run::look(source.record.as_deref())
+        };
         self.sources.push(Source {
+            folder: source.folder,
+            watched,
             cursor,
             record: source.record,
+            lines: source.lines,
+            holds: source.holds,
             ready: VecDeque::new(),
+            next_run: Vec::new(),
             follow,
+            run,
         });
-        Ok(number)
+        Ok(self.sources.len() - 1)
     }
 
     /// Follows a container's log no further than to its present end: it has
@@ -170,8 +227,15 @@ impl LogReader {
         }
     }
 
-    /// The next line of all, by time; `None` at the end, which while following
-    /// comes when every source has ended.
+    /// Whether a container that holds runs, or will by itself, as of what was
+    /// brought so far.
+    pub fn is_live(&self) -> bool {
+        self.sources.iter().any(Source::is_live)
+    }
+
+    /// The next line of all, by time, or what happened. `None` at the end,
+    /// which while following is where no container that holds runs: more may
+    /// come when one is started again. May be dropped and called again.
     ///
     /// # Errors
     /// A log cannot be read.
@@ -180,25 +244,42 @@ impl LogReader {
             if let Some(item) = self.ready()? {
                 return Ok(Some(item));
             }
-            if self
-                .sources
-                .iter()
-                .all(|source| source.follow == Follow::Off)
-            {
+            if !self.is_live() {
                 return Ok(None);
             }
-            if let Some(watches) = &mut self.watches {
-                watches.wait().await?;
+            if self.stirred().await? {
+                return Ok(Some(LogItem::Stirred));
             }
         }
+    }
+
+    /// Waits until something changes that is followed; true where it is the
+    /// folder of [`LogReader::watch`]. For ever, where nothing is followed.
+    ///
+    /// # Errors
+    /// The changes cannot be read.
+    pub async fn stirred(&mut self) -> io::Result<bool> {
+        let Some(watches) = &mut self.watches else {
+            return std::future::pending().await;
+        };
+        for source in self.sources.iter_mut().filter(|source| !source.watched) {
+            if watches.add(&source.folder)?.is_some() {
+                source.watched = true;
+                return Ok(false);
+            }
+        }
+        watches.wait().await
     }
 
     /// What is there without waiting.
     fn ready(&mut self) -> io::Result<Option<LogItem>> {
         let mut earliest: Option<(usize, &str)> = None;
         for (number, source) in self.sources.iter_mut().enumerate() {
-            if source.refill(self.since.as_deref(), self.until.as_deref())? {
-                return Ok(Some(LogItem::Ended { source: number }));
+            if let Some(restarts) = source.refill(self.since.as_deref(), self.until.as_deref())? {
+                return Ok(Some(LogItem::Ended {
+                    source: number,
+                    restarts,
+                }));
             }
             let Some(line) = source.ready.front() else {
                 continue;
@@ -226,74 +307,96 @@ impl LogReader {
 }
 
 impl Source {
-    /// Reads ahead where nothing is ready; true where the source has ended now.
-    fn refill(&mut self, since: Option<&str>, until: Option<&str>) -> io::Result<bool> {
-        while self.ready.is_empty() && self.follow != Follow::Off {
-            // Asked before the log is read: what it says is then complete.
-            let ended = self.follow == Follow::ToEnd || self.has_ended();
-            let lines = self.cursor.read()?;
-            if lines.is_empty() {
-                if ended {
-                    self.follow = Follow::Off;
-                }
-                return Ok(ended);
-            }
-            self.ready.extend(lines.into_iter().filter(|line| {
-                since.is_none_or(|since| line.time.as_str() >= since)
-                    && until.is_none_or(|until| line.time.as_str() <= until)
-            }));
+    fn is_live(&self) -> bool {
+        match self.follow {
+            Follow::On => self.holds && self.run.phase.is_live(),
+            // Its rest is still to be read.
+            Follow::ToEnd => true,
+            Follow::Off => false,
         }
-        Ok(false)
     }
 
-    fn has_ended(&self) -> bool {
-        let Some(path) = &self.record else {
-            return false;
-        };
-        match atomic::read_json::<RunRecord>(path) {
-            Ok(Some(record)) => matches!(record.state, RunState::Exited | RunState::Created),
-            Ok(None) | Err(_) => true,
+    /// Reads ahead where nothing is ready. Where a run has ended: whether the
+    /// container runs again, or will.
+    fn refill(&mut self, since: Option<&str>, until: Option<&str>) -> io::Result<Option<bool>> {
+        while self.ready.is_empty() && self.follow != Follow::Off {
+            // Looked at before the log is read: what it says is then complete.
+            let now = Run::look(self.record.as_deref());
+            let mut lines = if self.lines {
+                self.cursor.read()?
+            } else {
+                Vec::new()
+            };
+            lines.retain(|line| {
+                since.is_none_or(|since| line.time.as_str() >= since)
+                    && until.is_none_or(|until| line.time.as_str() <= until)
+            });
+            if self.follow == Follow::On && self.run.is_before(&now) {
+                let is_new = |line: &WholeLine| line.time >= now.started;
+                let old = lines.iter().position(is_new).unwrap_or(lines.len());
+                self.next_run.extend(lines.drain(old..));
+            }
+            if !lines.is_empty() {
+                self.ready.extend(lines);
+                return Ok(None);
+            }
+            if self.follow == Follow::ToEnd {
+                self.follow = Follow::Off;
+                return Ok(Some(false));
+            }
+            let ended = self.run.has_ended_by(&now);
+            let restarts = now.phase.is_live();
+            self.run = now;
+            self.ready.extend(self.next_run.drain(..));
+            if ended {
+                return Ok(Some(restarts));
+            }
+            if self.ready.is_empty() {
+                return Ok(None);
+            }
         }
+        Ok(None)
     }
 }
 
 impl Watches {
-    fn add(&mut self, folder: &Path, source: usize) -> io::Result<()> {
+    fn add(&self, folder: &Path) -> io::Result<Option<i32>> {
         let flags = inotify::WatchFlags::MODIFY
             | inotify::WatchFlags::CREATE
             | inotify::WatchFlags::DELETE
             | inotify::WatchFlags::MOVED_TO
             | inotify::WatchFlags::DELETE_SELF;
         match inotify::add_watch(self.inotify.get_ref(), folder, flags) {
-            Ok(watch) => {
-                self.sources.entry(watch).or_default().push(source);
-                Ok(())
-            }
+            Ok(watch) => Ok(Some(watch)),
             // No such folder: then there is nothing to come either.
-            Err(rustix::io::Errno::NOENT) => Ok(()),
+            Err(rustix::io::Errno::NOENT) => Ok(None),
             Err(errno) => Err(errno.into()),
         }
     }
 
-    /// Waits for any change. Which one does not matter: reading at the end of
-    /// a log costs next to nothing.
-    async fn wait(&mut self) -> io::Result<()> {
+    /// Waits for any change; true where it is in the folder that is told of.
+    /// Which other one it is does not matter: reading at the end of a log costs
+    /// next to nothing.
+    async fn wait(&mut self) -> io::Result<bool> {
         loop {
             let mut guard = self.inotify.readable().await?;
-            let mut seen = false;
+            let (mut seen, mut told) = (false, false);
             let drained = guard.try_io(|inotify| {
                 let mut buffer = [MaybeUninit::uninit(); 4096];
                 let mut reader = inotify::Reader::new(inotify.get_ref(), &mut buffer);
                 loop {
                     match reader.next() {
-                        Ok(_) => seen = true,
+                        Ok(event) => {
+                            seen = true;
+                            told |= Some(event.wd()) == self.told;
+                        }
                         Err(errno) => return Err::<(), _>(io::Error::from(errno)),
                     }
                 }
             });
             match drained {
                 Ok(Err(error)) => return Err(error),
-                Ok(Ok(())) | Err(_) if seen => return Ok(()),
+                Ok(Ok(())) | Err(_) if seen => return Ok(told),
                 Ok(Ok(())) | Err(_) => {}
             }
         }

@@ -148,7 +148,13 @@ async fn dispatch(
         Request::Resize { id, size } => {
             ask(shared, &id, |answer| Message::Resize { size, answer }).await
         }
-        Request::Exec { id, spec, tty } => match pipes(!tty, fds) {
+        Request::Exec {
+            id,
+            spec,
+            detach: true,
+            ..
+        } => start_exec(shared, &id, *spec).await,
+        Request::Exec { id, spec, tty, .. } => match pipes(!tty, fds) {
             Ok(stdio) => run_exec(shared, stream, &id, *spec, stdio).await?,
             Err(failure) => Err(failure),
         },
@@ -201,6 +207,20 @@ async fn wait(shared: &Shared, id: &ContainerId, condition: Condition) -> Result
             return Err(Failure::NoContainer { id: id.to_string() });
         }
     }
+}
+
+/// Starts a process in the background; nobody waits for its end.
+async fn start_exec(
+    shared: &Arc<Shared>,
+    id: &ContainerId,
+    spec: ExecSpec,
+) -> Result<Reply, Failure> {
+    let (record, target) = shared.target(id)?;
+    let nothing = exec::nothing().map_err(|error| failure::other(&error))?;
+    let exec = exec::start(shared, &record, &target, spec, Some(nothing)).await?;
+    Ok(Reply::ExecStarted {
+        pid: exec.process.pid,
+    })
 }
 
 async fn run_exec(

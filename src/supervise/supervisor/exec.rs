@@ -1,7 +1,10 @@
 //! Further processes in a running container: `exec` and health probes.
 
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+
+use fs_err as fs;
 
 use super::launch::child_verdict;
 use super::link::Process;
@@ -29,6 +32,17 @@ pub(super) struct Exec {
     pub(super) process: Process,
     /// The master of its terminal, where it has one.
     pub(super) master: Option<OwnedFd>,
+}
+
+/// Standard streams that lead nowhere (null(4)), for a process in the
+/// background. They are opened here, so that none of the caller's is handed on.
+pub(super) fn nothing() -> io::Result<[OwnedFd; 3]> {
+    let null = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/null")?;
+    let null = OwnedFd::from(null.into_parts().0);
+    Ok([null.try_clone()?, null.try_clone()?, null])
 }
 
 /// Starts a process in a container; without `stdio` it makes a terminal.

@@ -4,13 +4,30 @@ mod json;
 mod plain;
 mod tty;
 
+use std::io;
 use std::sync::Arc;
 
 use crate::event::{EventSink, Silent};
 use crate::ui::{Progress, Ui};
 
+/// Progress on the same terminal as other output.
+pub trait Console: EventSink {
+    /// Runs `write`, which prints whole lines to a standard stream, while no
+    /// animation is in its way.
+    ///
+    /// # Errors
+    /// Those of `write`.
+    fn beside(&self, write: &mut dyn FnMut() -> io::Result<()>) -> io::Result<()> {
+        write()
+    }
+}
+
+impl Console for plain::Plain {}
+impl Console for json::Json {}
+impl Console for Silent {}
+
 /// The sink that shows events as `ui` says; dropping it ends any animation.
-pub fn sink(ui: Ui) -> Arc<dyn EventSink> {
+pub fn sink(ui: Ui) -> Arc<dyn Console> {
     match ui.progress {
         Progress::Tty => Arc::new(tty::Tty::new(ui)),
         Progress::Plain | Progress::Auto => Arc::new(plain::Plain::new(ui)),
@@ -20,6 +37,6 @@ pub fn sink(ui: Ui) -> Arc<dyn EventSink> {
 }
 
 /// A sink for `--quiet-pull` and the like.
-pub fn silent() -> Arc<dyn EventSink> {
+pub fn silent() -> Arc<dyn Console> {
     Arc::new(Silent)
 }

@@ -1,13 +1,21 @@
-//! Lines that are drawn again in place, one a resource.
+//! Lines that are drawn again in place, one a resource, at the lower end of
+//! the terminal.
+//!
+//! While nothing else is printed, a line stays where it is and its words
+//! change. Whatever is printed in between (a log line of an attached `up`)
+//! stands above the lines that are still worked on, and those that are done
+//! stay above it for good: so the terminal tells everything once, in the order
+//! in which it happened.
 
-use std::collections::HashMap;
-use std::sync::Mutex;
+use std::io;
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::Console;
 use crate::event::{Event, EventSink, Resource, ResourceKind};
-use crate::ui::{Ui, color};
+use crate::ui::{Ui, color, write_err};
 
 /// Time between two pictures of a spinner.
 const TICK: Duration = Duration::from_millis(80);
@@ -18,7 +26,15 @@ pub(super) struct Tty {
     screen: MultiProgress,
     // A std mutex: it is never held across an await, and events come from
     // several threads at once.
-    lines: Mutex<HashMap<Resource, ProgressBar>>,
+    lines: Mutex<Vec<Line>>,
+}
+
+/// A line that is still drawn again.
+struct Line {
+    resource: Resource,
+    bar: ProgressBar,
+    /// Its last words, once it is done.
+    done: Option<String>,
 }
 
 impl std::fmt::Debug for Tty {
@@ -32,50 +48,99 @@ impl Tty {
         Self {
             ui,
             screen: MultiProgress::with_draw_target(ProgressDrawTarget::stderr()),
-            lines: Mutex::new(HashMap::new()),
+            lines: Mutex::new(Vec::new()),
         }
     }
 
-    fn line(&self, resource: &Resource) -> ProgressBar {
-        let mut lines = self
-            .lines
+    fn lines(&self) -> MutexGuard<'_, Vec<Line>> {
+        self.lines
             .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        lines
-            .entry(resource.clone())
-            .or_insert_with(|| {
-                let bar = self.screen.add(ProgressBar::new_spinner());
-                bar.set_style(style(" {spinner} {prefix}  {msg}  {elapsed}"));
-                bar.set_prefix(label(resource));
-                bar.enable_steady_tick(TICK);
-                bar
-            })
-            .clone()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn finish(&self, resource: &Resource, mark: &str, text: String) {
-        let bar = self.line(resource);
-        bar.set_style(style(&format!(" {mark} {{prefix}}  {{msg}}  {{elapsed}}")));
-        bar.finish_with_message(text);
+    /// Changes a resource's line, which is made where there is none.
+    fn change(&self, resource: &Resource, change: impl FnOnce(&mut Line)) {
+        let mut lines = self.lines();
+        if let Some(line) = lines.iter_mut().find(|line| line.resource == *resource) {
+            return change(line);
+        }
+        let bar = self.screen.add(ProgressBar::new_spinner());
+        bar.set_style(style(" {spinner} {prefix}  {msg}  {elapsed}"));
+        bar.set_prefix(label(resource));
+        bar.enable_steady_tick(TICK);
+        let mut line = Line {
+            resource: resource.clone(),
+            bar,
+            done: None,
+        };
+        change(&mut line);
+        lines.push(line);
+    }
+
+    fn work(&self, resource: &Resource, action: &'static str) {
+        self.change(resource, |line| {
+            // What was done before is worked on again.
+            if line.done.take().is_some() {
+                line.bar
+                    .set_style(style(" {spinner} {prefix}  {msg}  {elapsed}"));
+                line.bar.reset();
+                line.bar.enable_steady_tick(TICK);
+            }
+            line.bar.set_message(action);
+        });
+    }
+
+    fn finish(&self, resource: &Resource, mark: &str, text: &str) {
+        self.change(resource, |line| {
+            let elapsed = line.bar.elapsed().as_secs_f32();
+            let text = format!(" {mark} {}  {text}  {elapsed:.1}s", label(resource));
+            line.bar.set_style(style("{msg}"));
+            line.bar.finish_with_message(text.clone());
+            line.done = Some(text);
+        });
     }
 
     fn above(&self, text: &str) {
-        // Fails only where the terminal is gone, and then nobody reads it.
-        self.screen.println(text).ok();
+        // A closed standard error is nobody's loss.
+        let mut write = || {
+            write_err(&format!("{text}\n"));
+            Ok(())
+        };
+        self.beside(&mut write).ok();
+    }
+}
+
+impl Console for Tty {
+    fn beside(&self, write: &mut dyn FnMut() -> io::Result<()>) -> io::Result<()> {
+        let mut lines = self.lines();
+        if lines.is_empty() {
+            return write();
+        }
+        let (done, open) = lines.drain(..).partition::<Vec<_>, _>(|l| l.done.is_some());
+        *lines = open;
+        for line in &done {
+            self.screen.remove(&line.bar);
+        }
+        self.screen.suspend(|| {
+            for text in done.into_iter().filter_map(|line| line.done) {
+                write_err(&format!("{text}\n"));
+            }
+            write()
+        })
     }
 }
 
 impl EventSink for Tty {
     fn emit(&self, event: Event) {
         match event {
-            Event::Started { resource, action } => self.line(&resource).set_message(action),
+            Event::Started { resource, action } => self.work(&resource, action),
             Event::Progress {
                 resource,
                 action,
                 current,
                 total,
-            } => {
-                let bar = self.line(&resource);
+            } => self.change(&resource, |line| {
+                let bar = &line.bar;
                 if let Some(total) = total {
                     bar.set_style(style(
                         " {spinner} {prefix}  {msg} {bar:20} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
@@ -86,16 +151,16 @@ impl EventSink for Tty {
                 }
                 bar.set_position(current);
                 bar.set_message(action);
-            }
+            }),
             Event::Done { resource, outcome } => {
                 let mark = color::paint(self.ui.color_err, color::GOOD, "✔");
                 let text = color::paint(self.ui.color_err, color::GOOD, outcome);
-                self.finish(&resource, &mark, text);
+                self.finish(&resource, &mark, &text);
             }
             Event::Failed { resource, message } => {
                 let mark = color::paint(self.ui.color_err, color::ERROR, "✘");
                 let text = color::paint(self.ui.color_err, color::ERROR, &message);
-                self.finish(&resource, &mark, text);
+                self.finish(&resource, &mark, &text);
             }
             Event::Note { message } => self.above(&message),
             Event::Warning { message } => {

@@ -1,7 +1,8 @@
-//! A terminal for the binary: a pty, read by a thread.
+//! A terminal for the binary: a pty, read by a thread, and what it shows.
 
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Read, Write};
+use std::num::NonZero;
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -18,7 +19,6 @@ use super::wait::{DEADLINE, wait_exit};
 
 /// A program on a terminal of 80 by 24. Dropped, the terminal is closed and
 /// the program killed.
-#[derive(Debug)]
 pub(crate) struct Terminal {
     child: Child,
     master: Option<File>,
@@ -26,14 +26,20 @@ pub(crate) struct Terminal {
     reader: Option<(PipeWriter, JoinHandle<()>)>,
     bytes: Receiver<Vec<u8>>,
     screen: String,
+    shown: vt100::Parser,
 }
 
 impl Terminal {
     /// Starts it as the leader of a session whose controlling terminal this is.
     pub(crate) fn start(invocation: &Invocation) -> Self {
+        Self::start_sized(invocation, 24, 80)
+    }
+
+    /// The same on a terminal of so many rows and columns.
+    pub(crate) fn start_sized(invocation: &Invocation, rows: u16, columns: u16) -> Self {
         let size = Winsize {
-            ws_row: 24,
-            ws_col: 80,
+            ws_row: rows,
+            ws_col: columns,
             ws_xpixel: 0,
             ws_ypixel: 0,
         };
@@ -71,6 +77,11 @@ impl Terminal {
             reader: Some((waker, thread)),
             bytes,
             screen: String::new(),
+            shown: vt100::Parser::new(
+                NonZero::new(rows).expect("a terminal with rows"),
+                NonZero::new(columns).expect("a terminal with columns"),
+                10_000,
+            ),
         }
     }
 
@@ -93,9 +104,24 @@ impl Terminal {
             let Ok(bytes) = self.bytes.recv_timeout(rest) else {
                 panic!("the terminal never showed `{part}`:\n{}", self.screen);
             };
-            self.screen.push_str(&String::from_utf8_lossy(&bytes));
+            self.take_in(&bytes);
         }
         std::mem::take(&mut self.screen)
+    }
+
+    /// Reads on until the output since the last such call contains all parts,
+    /// in whatever order; returns that output.
+    pub(crate) fn wait_all(&mut self, parts: &[&str]) -> String {
+        let mut text = String::new();
+        while let Some(part) = parts.iter().find(|part| !text.contains(**part)) {
+            text.push_str(&self.wait_text(part));
+        }
+        text
+    }
+
+    fn take_in(&mut self, bytes: &[u8]) {
+        self.screen.push_str(&String::from_utf8_lossy(bytes));
+        self.shown.process(bytes);
     }
 
     /// Closes the terminal, as a window that is closed does.
@@ -109,23 +135,45 @@ impl Terminal {
 
     /// Waits for the program's end; returns its exit code and the rest of its output.
     pub(crate) fn finish(mut self) -> (i32, String) {
+        let code = self.wait_end();
+        (code, std::mem::take(&mut self.screen))
+    }
+
+    /// Waits for the program's end; returns its exit code and all rows that
+    /// somebody at the terminal can read then, scrolled-out ones first.
+    pub(crate) fn finish_rows(mut self) -> (i32, Vec<String>) {
+        let code = self.wait_end();
+        let screen = self.shown.screen_mut();
+        let columns = screen.size().1.get();
+        let mut rows = Vec::new();
+        screen.set_scrollback(usize::MAX);
+        for above in (1..=screen.scrollback()).rev() {
+            screen.set_scrollback(above);
+            rows.extend(screen.rows(0, columns).next());
+        }
+        screen.set_scrollback(0);
+        rows.extend(screen.rows(0, columns));
+        while rows.last().is_some_and(String::is_empty) {
+            rows.pop();
+        }
+        (code, rows)
+    }
+
+    fn wait_end(&mut self) -> i32 {
         let end = Instant::now() + *DEADLINE;
         while !wait_exit(self.pid(), Instant::now()) {
             let rest = end.saturating_duration_since(Instant::now());
             assert!(!rest.is_zero(), "the program did not end:\n{}", self.screen);
             match self.bytes.recv_timeout(rest) {
-                Ok(bytes) => self.screen.push_str(&String::from_utf8_lossy(&bytes)),
+                Ok(bytes) => self.take_in(&bytes),
                 Err(_) => assert!(wait_exit(self.pid(), end), "the program did not end"),
             }
         }
         let status = self.child.wait().expect("a child to wait for");
         while let Ok(bytes) = self.bytes.try_recv() {
-            self.screen.push_str(&String::from_utf8_lossy(&bytes));
+            self.take_in(&bytes);
         }
-        (
-            status.code().unwrap_or(128),
-            std::mem::take(&mut self.screen),
-        )
+        status.code().unwrap_or(128)
     }
 }
 

@@ -145,6 +145,7 @@ pub(crate) fn request(reference: &str, options: AccessOptions) -> PullRequest {
         reference: Reference::parse(reference).unwrap(),
         platform: None,
         access: Access::new(options),
+        label: reference.to_owned(),
     }
 }
 

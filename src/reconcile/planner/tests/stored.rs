@@ -111,7 +111,8 @@ fn stop_ends_dependents_first_even_across_one_that_does_not_run() {
     let plan = plan_stop(None, &observed, &[], None).unwrap();
     assert_plan(
         &plan,
-        "1 container p-web-1: stop (asked for)
+        "container p-api-1: keep (stopped)
+         1 container p-web-1: stop (asked for)
          2 container p-db-1: stop (asked for) after 1",
     );
 }

@@ -1,9 +1,11 @@
 use fs_err as fs;
 
 use super::*;
+use crate::state::atomic;
 use crate::supervise::launch::LogOptions;
 use crate::supervise::logs::file::{LogFile, log_path};
 use crate::supervise::logs::line;
+use crate::supervise::record::{RunRecord, RunState};
 
 const ALL: LogOptions = LogOptions {
     enabled: true,
@@ -22,10 +24,7 @@ fn append(log: &mut LogFile, second: i64, text: &str) {
 }
 
 fn source(folder: &Path) -> LogSource {
-    LogSource {
-        folder: folder.to_owned(),
-        record: None,
-    }
+    LogSource::new(folder.to_owned(), None)
 }
 
 async fn texts(reader: &mut LogReader) -> Vec<String> {
@@ -161,10 +160,7 @@ async fn following_waits_for_a_line_and_for_the_run_record() {
     };
     let mut reader = LogReader::new(options).unwrap();
     reader
-        .add(LogSource {
-            folder: folder.clone(),
-            record: Some(path.clone()),
-        })
+        .add(LogSource::new(folder.clone(), Some(path.clone())))
         .unwrap();
     let writer = async {
         tokio::task::yield_now().await;

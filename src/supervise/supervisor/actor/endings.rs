@@ -99,7 +99,7 @@ impl Actor {
         self.show();
         self.tell(ChangeKind::Exited {
             code: ended.code,
-            will_restart: again,
+            will_restart: again || self.is_wanted_again(),
         });
         self.answer_stops();
         // Told first: nobody waits for the teardown but the next start.

@@ -70,6 +70,9 @@ impl Actor {
 
     /// Asks for the end; `then` is done when it has come.
     pub(super) async fn stop(&mut self, event: Event, then: AtRest) {
+        if !matches!(then, AtRest::Start { .. }) {
+            self.give_up_starts();
+        }
         if let Err(failure) = self.event(event).await {
             let (AtRest::Answer(answer)
             | AtRest::Start { answer, .. }
@@ -82,6 +85,17 @@ impl Actor {
             self.note(|notes| notes.stop_requested = true);
         } else {
             self.rest().await;
+        }
+    }
+
+    /// A start that was put off to the end is overtaken by who asks for nothing
+    /// but the end: that of an interrupted `restart`, say.
+    fn give_up_starts(&mut self) {
+        for then in std::mem::take(&mut self.at_rest) {
+            match then {
+                AtRest::Start { answer, .. } => drop(answer.send(Err(self.wrong_state()))),
+                other => self.at_rest.push(other),
+            }
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::io;
 
-use super::Actor;
-use crate::supervise::record::{ExitRecord, RunRecord};
+use super::{Actor, AtRest};
+use crate::supervise::record::{ExitRecord, RunRecord, RunState};
 use crate::supervise::supervisor::machine::State;
 use crate::supervise::supervisor::records::{self, Notes};
 use crate::supervise::wire::{ChangeKind, Failure};
@@ -68,7 +68,7 @@ impl Actor {
             cgroup: String::new(),
         });
         record.boot_id.clone_from(&self.shared.boot_id);
-        record.state = self.state.public();
+        record.state = self.public();
         record.restarts = self.restarts;
         record.health = self
             .status
@@ -90,6 +90,21 @@ impl Actor {
         }
         self.warn(self.shared.records.write_run(&self.record.id, &record));
         self.last = Some(record);
+    }
+
+    /// Docker's word for the present state: what ended to be started again at
+    /// once is `restarting`, whether a policy or somebody asks for it.
+    fn public(&self) -> RunState {
+        match self.state.public() {
+            RunState::Exited if self.is_wanted_again() => RunState::Restarting,
+            state => state,
+        }
+    }
+
+    /// Whether a start was put off until the container is at rest.
+    pub(super) fn is_wanted_again(&self) -> bool {
+        let is_start = |then: &AtRest| matches!(then, AtRest::Start { .. });
+        self.at_rest.iter().any(is_start)
     }
 
     /// A record that cannot be written (a full disk) must not end a container.
