@@ -8,7 +8,7 @@ use super::error::{CliError, chain};
 use super::signals::Interrupts;
 use super::sudo;
 use crate::env;
-use crate::event::Event;
+use crate::event::{Event, EventSink};
 use crate::image::{Access, AccessOptions};
 use crate::reconcile::{Cancel, CancelHandle, ReconcileError, Session};
 use crate::state::Layout;
@@ -122,7 +122,7 @@ pub fn watch(layout: &Layout, project: &str, console: Arc<dyn Console>) -> Watch
 /// # Errors
 /// Those of the flow.
 pub async fn interruptible<T>(
-    work: &Work<'_>,
+    sink: &dyn EventSink,
     flow: impl Future<Output = Result<T, ReconcileError>>,
     handle: &CancelHandle,
     interrupts: &mut Interrupts,
@@ -132,7 +132,7 @@ pub async fn interruptible<T>(
         outcome = &mut flow => return outcome,
         _ = interrupts.next() => handle.cancel(),
     }
-    work.console.emit(Event::Note {
+    sink.emit(Event::Note {
         message: "Interrupted: nothing new is begun, containers are left as they are".to_owned(),
     });
     tokio::select! {

@@ -49,7 +49,7 @@ pub fn run(context: &Context, args: DownArgs) -> CliResult {
         };
         let session = work.session();
         let down = reconcile::down(&session, target.project(), choices, context.global.dry_run);
-        let plan = session::interruptible(&work, down, &handle, &mut interrupts)
+        let plan = session::interruptible(&*work.console(), down, &handle, &mut interrupts)
             .await
             .map_err(|error| session::error(context, &error))?;
         if context.global.dry_run {

@@ -123,7 +123,7 @@ fn flow<T>(
         let (handle, cancel) = cancel_pair();
         let holder = Work::new(context, target.name(), &cancel, false);
         let session = holder.session();
-        session::interruptible(&holder, work(&session), &handle, &mut interrupts)
+        session::interruptible(&*holder.console(), work(&session), &handle, &mut interrupts)
             .await
             .map_err(|error| session::error(context, &error))?;
         Ok(())

@@ -53,7 +53,7 @@ pub fn run(context: &Context, args: PullArgs) -> CliResult {
         let work = Work::new(context, &project.name, &cancel, args.quiet);
         let session = work.session();
         let pull = reconcile::pull(&session, &project, &choices);
-        session::interruptible(&work, pull, &handle, &mut interrupts)
+        session::interruptible(&*work.console(), pull, &handle, &mut interrupts)
             .await
             .map_err(|error| session::error(context, &error))
     })

@@ -129,7 +129,7 @@ pub fn run(context: &Context, args: &RunArgs) -> CliResult {
         );
         let session = work.session();
         let prepare = reconcile::run_prepare(&session, &project, &args.service, options);
-        let prepared = session::interruptible(&work, prepare, &handle, &mut interrupts)
+        let prepared = session::interruptible(&*work.console(), prepare, &handle, &mut interrupts)
             .await
             .map_err(|error| session::error(context, &error))?;
         drop(work);

@@ -184,7 +184,7 @@ impl Up<'_> {
         let session = work.session();
         let options = self.options(choices, None);
         let up = reconcile::up(&session, self.project, options);
-        let outcome = session::interruptible(&work, up, &handle, &mut interrupts).await;
+        let outcome = session::interruptible(&*work.console(), up, &handle, &mut interrupts).await;
         let outcome = outcome.map_err(|error| session::error(self.context, &error))?;
         if self.context.global.dry_run {
             write_out(&outcome.plan.to_string())?;

@@ -121,7 +121,7 @@ async fn up_and_down(layout: &Layout, project: &Project) -> Result<Verdict, CliE
         ..UpOptions::default()
     };
     let up = reconcile::up(&upward, project, options);
-    let up = session::interruptible(up, &handle, &mut interrupts).await;
+    let up = session::interruptible(&steps, up, &handle, &mut interrupts).await;
     let failed = steps.last();
     let choices = DownChoices {
         volumes: true,
