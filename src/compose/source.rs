@@ -168,9 +168,9 @@ impl Source<'_, '_> {
         self.env_files()?;
         if self.inputs.is_empty() {
             self.compose_file_variable()?;
-        }
-        if self.inputs.is_empty() {
-            self.discover();
+            if self.inputs.is_empty() {
+                self.discover();
+            }
             // The project's folder is known only now.
             self.env_files()?;
         }
