@@ -22,6 +22,7 @@ pub mod images;
 mod locking;
 pub mod observe;
 pub mod observed;
+mod place;
 pub mod plan;
 pub mod planner;
 mod prepare;

@@ -29,11 +29,12 @@ use crate::event::{Event, EventSink};
 
 use super::desired::Desired;
 use super::plan::Plan;
+use super::translate::identity::Contents;
 use super::translate::project;
 
 /// What is declared, where images do not matter.
 fn desired_without_images(declared: Option<&Project>) -> Option<Desired> {
-    declared.map(|declared| project::desired(declared, &BTreeMap::new()))
+    declared.map(|declared| project::desired(declared, &BTreeMap::new(), &Contents::default()))
 }
 
 /// Tells a plan's notes and warnings.

@@ -11,13 +11,15 @@ use super::super::embedded::Embedded;
 use super::super::executor::{Executor, Observer, OnFailure};
 use super::super::locking;
 use super::super::observe::{Look, observe};
+use super::super::place::placed;
 use super::super::plan::{Op, Plan, Target};
 use super::super::planner::{plan_up, select};
 use super::super::prepare::Preparation;
 use super::super::session::{
     Member, ReconcileError, Session, UpOptions, UpOutcome, Watcher, member,
 };
-use super::super::translate::project;
+use super::super::translate::identity::Contents;
+use super::super::translate::{Host, project};
 use super::super::{images, record};
 use super::check::check;
 
@@ -32,7 +34,9 @@ pub async fn up(
     options: UpOptions<'_>,
 ) -> Result<UpOutcome, ReconcileError> {
     let backend = Embedded::new(session.layout, session.project);
-    up_over(&backend, session, project, &options).await
+    up_over(&backend, session, project, &options)
+        .await
+        .map_err(|error| placed(project, error))
 }
 
 pub(super) async fn up_over<B: Backend>(
@@ -44,8 +48,9 @@ pub(super) async fn up_over<B: Backend>(
     let services = selected(declared, options)?;
     let store = Store::open(session.layout);
     let needs = check(session, &store, declared, &services, options.pull)?;
+    let contents = Contents::read(declared, &Host);
     if options.dry_run {
-        let desired = project::desired(declared, &needs.ids());
+        let desired = project::desired(declared, &needs.ids(), &contents);
         let look = Look::Declared(&desired, &options.choices);
         let sight = observe(session.layout, session.project, look)?;
         let mut plan = plan_up(&desired, &sight.observed, &options.choices)?;
@@ -62,7 +67,7 @@ pub(super) async fn up_over<B: Backend>(
         .collect();
 
     let lock = locking::lock(session).await?;
-    let desired = project::desired(declared, &ids);
+    let desired = project::desired(declared, &ids, &contents);
     let look = Look::Declared(&desired, &options.choices);
     let sight = observe(session.layout, session.project, look)?;
     let plan = plan_up(&desired, &sight.observed, &options.choices)?;
@@ -71,6 +76,7 @@ pub(super) async fn up_over<B: Backend>(
         project: declared,
         sight: &sight,
         images: &images,
+        contents: &contents,
         oneoff: None,
     }
     .records(&plan)?;
@@ -121,7 +127,11 @@ fn selected<'p>(
     if choices.services.is_empty() || choices.no_deps {
         return Ok(declared.services.keys().filter(chosen).collect());
     }
-    let edges = select::edges_of_desired(&project::desired(declared, &BTreeMap::new()));
+    let edges = select::edges_of_desired(&project::desired(
+        declared,
+        &BTreeMap::new(),
+        &Contents::default(),
+    ));
     let wanted = select::with_dependencies(&choices.services, &edges);
     Ok(declared
         .services
