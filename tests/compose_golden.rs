@@ -59,6 +59,7 @@ mod tests {
             profiles: strings("profiles"),
             environment,
             cwd: case.to_owned(),
+            unset_help: None,
             services: strings("services"),
             all_resources: description["all_resources"].as_bool().unwrap_or(false),
         }

@@ -1,5 +1,6 @@
 //! What every command starts from: streams, roots, the project.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -118,9 +119,29 @@ impl Context {
             profiles: global.profiles.clone(),
             environment: super::sudo::environment().into_iter().collect(),
             cwd: self.current_folder()?,
+            unset_help: env::read(env::SUDO_USER).map(|_| {
+                "sudo drops variables: `sudo --preserve-env=NAME skiff …` keeps one".to_owned()
+            }),
             services: services.to_vec(),
             all_resources: false,
         })
+    }
+
+    /// Names of the variables that the project's files ask for; none where there
+    /// is no file, or a wrong one, which is told when it counts. Standard input
+    /// is left alone.
+    pub fn asked_variables(&self) -> BTreeSet<String> {
+        let by_name = self.global.project_name.is_some() && self.global.files.is_empty();
+        if by_name || self.global.files.iter().any(|file| file == "-") {
+            return BTreeSet::new();
+        }
+        let loaded = self
+            .load_options(&[])
+            .ok()
+            .and_then(|options| compose::load(&options, &Host).ok());
+        loaded
+            .map(|loaded| loaded.project.asked)
+            .unwrap_or_default()
     }
 
     /// The current folder as the shell names it: `$PWD` where it is the same

@@ -87,7 +87,7 @@ fn dispatch(context: &Context, command: Command, arguments: Vec<OsString>) -> Cl
         Command::Config(_) | Command::Version(_) | Command::Doctor(_)
     );
     if needs_root {
-        root::require(arguments.into_iter())?;
+        root::require(arguments, || context.asked_variables())?;
     }
     match command {
         Command::Up(args) => commands::up::run(context, &args),

@@ -408,6 +408,8 @@ pub(crate) struct Report {
     pub(crate) list: Vec<Diagnostic>,
     /// How the file at work was reached, the nearest step first.
     pub(crate) chain: Vec<Step>,
+    /// What to do about a variable that is not set.
+    pub(crate) unset_help: Option<String>,
 }
 
 /// More diagnostics than this are not collected: nobody reads them.

@@ -59,6 +59,8 @@ pub struct LoadOptions {
     pub environment: IndexMap<String, String>,
     /// The current folder, absolute.
     pub cwd: PathBuf,
+    /// What to do about a variable that is not set, told with the warning.
+    pub unset_help: Option<String>,
     /// Services named on the command line: they and what they depend on are
     /// active, whatever their profiles, and no others.
     pub services: Vec<String>,
@@ -122,6 +124,7 @@ pub(super) fn is_remote(path: &str) -> bool {
 pub(super) fn load(options: &LoadOptions, files: &dyn FileSystem) -> Result<Loaded, Diagnostics> {
     let home = options.environment.get("HOME").cloned();
     let mut loader = Loader::new(files, home);
+    loader.report.unset_help.clone_from(&options.unset_help);
     let project = Source {
         options,
         loader: &mut loader,
@@ -129,9 +132,10 @@ pub(super) fn load(options: &LoadOptions, files: &dyn FileSystem) -> Result<Load
         inputs: Vec::new(),
     }
     .project();
-    let report = loader.report;
+    let (report, asked) = (loader.report, loader.asked);
     match project {
         Some((mut project, tree)) if report.error_count() == 0 => {
+            project.asked = asked;
             let warnings = report.list.clone();
             project.origin = Arc::new(Origin {
                 tree: Some(tree),
