@@ -59,8 +59,18 @@ impl Context {
     /// # Errors
     /// All that is wrong with the files, rendered.
     pub fn load(&self, services: &[String]) -> Result<Project, CliError> {
-        let options = self.load_options(services)?;
-        match compose::load(&options, &Host) {
+        self.load_with(&self.load_options(services)?)
+    }
+
+    /// Loads the project by these options; warnings are printed.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_with(&self, options: &LoadOptions) -> Result<Project, CliError> {
+        if let Some(message) = super::sudo::unknown_home() {
+            self.ui.warn(&message);
+        }
+        match compose::load(options, &Host) {
             Ok(Loaded { project, warnings }) => {
                 self.show(&warnings);
                 Ok(project)
@@ -177,9 +187,8 @@ impl Context {
 
     /// An error made of diagnostics.
     pub fn refusal<'a>(&self, diagnostics: impl Iterator<Item = &'a Diagnostic>) -> CliError {
-        let style = self.style();
-        let texts: Vec<String> = diagnostics.map(|d| d.render(&style)).collect();
-        CliError::Rendered(format!("{}\n", texts.join("\n\n")))
+        let text = compose::render_list(diagnostics, &self.style());
+        CliError::Rendered(format!("{text}\n"))
     }
 
     fn style(&self) -> Style {

@@ -65,6 +65,9 @@ fn run(cli: Cli, arguments: Vec<OsString>) -> ExitCode {
         layout: Layout::from_env(),
         global: cli.global,
     };
+    if context.global.compatibility {
+        ui.warn("--compatibility has no effect: containers are named with `-`, as Compose 2 does");
+    }
     let result = match cli.command {
         _ if cli.version => commands::version::run(&commands::version::VersionArgs::default()),
         None => {

@@ -34,5 +34,6 @@ pub use policy::{PullDecision, PullPolicy};
 pub use pull::{PullRequest, pull};
 pub use reference::Reference;
 pub use registry::{Access, AccessOptions};
+pub(crate) use store::Usage;
 pub use store::{Collected, Image, Removed, Store};
 pub use toolbox::ensure_toolbox;

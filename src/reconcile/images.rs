@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use crate::compose::{Diagnostic, Project, Service};
 use crate::image::toolbox::is_toolbox;
 use crate::image::{
-    Image, ImageError, Platform, PullDecision, PullPolicy, PullRequest, Reference, Store,
+    Image, ImageError, Platform, PullDecision, PullPolicy, PullRequest, Reference, Store, Usage,
     ensure_toolbox, pull,
 };
 
@@ -88,6 +88,17 @@ pub fn needs(
         }
     }
     Ok((needs, refused))
+}
+
+/// Keeps the store's layers from being collected while the result lives.
+///
+/// # Errors
+/// The store cannot be written.
+pub(super) fn hold(store: &Store) -> Result<Usage, ReconcileError> {
+    store.use_shared().map_err(|error| ReconcileError::State {
+        action: "use the image store".to_owned(),
+        source: std::io::Error::other(error),
+    })
 }
 
 /// Pulls what is missing, all at a time.

@@ -33,7 +33,10 @@ pub mod translate;
 pub mod words;
 
 pub use cancel::{Cancel, CancelHandle, cancel_pair};
-pub use flows::{PullChoices, down, kill, kill_now, pull, restart, run_prepare, start, stop, up};
+pub use flows::{
+    ImageChoice, PullChoices, down, images_of, kill, kill_now, pull, remove_images, restart,
+    run_prepare, start, stop, up,
+};
 pub use planner::{DownChoices, Recreate, UpChoices};
 pub use session::{
     Member, Prepared, ReconcileError, RunOptions, Session, UpOptions, UpOutcome, Watcher,

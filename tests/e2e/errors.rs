@@ -417,3 +417,57 @@ fn a_fault_that_shows_late_is_shown_with_its_place_and_once() {
         keep.down();
     });
 }
+
+/// One node that an anchor brings into many services is one fault; what a file
+/// holds does not steer the terminal; a wrong volume name says what it was taken for.
+#[test]
+fn messages_say_a_thing_once_and_plainly() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let anchored = "x-base: &base\n  image: test/busybox\n  cgroup_parent: mine\nservices:\n  \
+                        a: {<<: *base}\n  b: {<<: *base}\n  c: {<<: *base}\n";
+        let project = sandbox.project("anchors", anchored);
+        let output = project.skiff(["up", "-d"]).run().fails();
+        assert_eq!(
+            output.stderr.matches("compose.yaml:3:3").count(),
+            1,
+            "{output}"
+        );
+
+        let steering = "services:\n  a:\n    image: x\n    \"prots\\e[31mX\\u009b31m\": 1\n";
+        let project = sandbox.project("steering", steering);
+        let output = project.skiff(["up", "-d"]).run().fails();
+        let steers = |c: char| c.is_control() && c != '\n';
+        assert!(!output.stderr.contains(steers), "{output}");
+
+        let drive =
+            "services:\n  a: {image: test/busybox, volumes: [\"v:/vro:ro\"]}\nvolumes: {v: {}}\n";
+        let project = sandbox.project("drive", drive);
+        let output = project.skiff(["up", "-d"]).run().fails();
+        output
+            .warns("Windows drive")
+            .warns("compose.yaml:2")
+            .whatever();
+
+        for (name, compose, part) in [
+            ("none", "services: {}\n", "no service selected"),
+            (
+                "off",
+                "services:\n  a: {image: x, profiles: [dbg]}\n",
+                "--profile",
+            ),
+        ] {
+            let project = sandbox.project(name, compose);
+            project
+                .skiff(["up", "-d"])
+                .run()
+                .ends_with(1)
+                .warns(part)
+                .whatever();
+        }
+        for command in [["up", "nosuch"], ["stop", "nosuch"], ["pull", "nosuch"]] {
+            let output = project.skiff(command).run().ends_with(1);
+            output.warns("no such service: nosuch").whatever();
+        }
+    });
+}

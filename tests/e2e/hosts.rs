@@ -213,7 +213,31 @@ fn under_sudo_the_files_belong_to_the_caller() {
             .succeeds()
             .warns("sudo --preserve-env=NAME")
             .whatever();
-        for made in [project.dir.join("made"), home.join("home-made")] {
+        let config = ["config", "-o", "made/out.yaml"];
+        let config = project.skiff(config).env("SUDO_UID", "1234");
+        config.run().succeeds().whatever();
+        // Somebody whom only another service of names knows.
+        let config = |home: Option<&str>| {
+            let config = project.skiff(["config"]).env("SUDO_UID", "4321");
+            let config = config.env("SUDO_GID", "4321").env("SUDO_USER", "bea");
+            let config = config.env("HOME", "/root");
+            let config = home
+                .into_iter()
+                .fold(config, |c, home| c.env("SUDO_HOME", home));
+            config.run().succeeds()
+        };
+        config(None)
+            .warns("SUDO_HOME")
+            .says("/root/home-made")
+            .whatever();
+        config(Some("/people/bea"))
+            .says("/people/bea/home-made")
+            .whatever();
+        for made in [
+            project.dir.join("made"),
+            home.join("home-made"),
+            project.dir.join("made/out.yaml"),
+        ] {
             let owner = fs_err::metadata(&made).expect("made").uid();
             assert_eq!(owner, 1234, "{}", made.display());
         }

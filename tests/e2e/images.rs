@@ -50,12 +50,14 @@ fn both_kinds_of_archive_load_from_file_and_from_stdin() {
                 format!("{name}\n")
             );
         }
-        sandbox
-            .skiff(["load"])
-            .input("no archive at all")
-            .run()
-            .fails()
-            .whatever();
+        let load = |bytes: &[u8]| sandbox.skiff(["load"]).input(bytes).run().fails();
+        load(b"no archive at all").whatever();
+        load(b"").warns("it is empty").whatever();
+        let archive = image("cut\n").docker_archive("test/cut:1");
+        for share in [3, 2] {
+            let cut = load(&archive[..archive.len() / share]);
+            cut.warns("ends too early").whatever();
+        }
     });
 }
 

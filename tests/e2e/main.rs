@@ -13,6 +13,8 @@ mod exec;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
+mod flags;
+#[cfg(test)]
 mod gates;
 #[cfg(test)]
 mod harness;

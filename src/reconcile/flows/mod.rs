@@ -9,6 +9,7 @@ mod force;
 mod lifecycle;
 mod preflight;
 mod pull;
+mod rmi;
 mod run;
 mod up;
 
@@ -19,6 +20,7 @@ pub use down::down;
 pub use force::kill_now;
 pub use lifecycle::{kill, restart, start, stop};
 pub use pull::{PullChoices, pull};
+pub use rmi::{ImageChoice, images_of, remove_images};
 pub use run::run_prepare;
 pub use up::up;
 

@@ -49,6 +49,8 @@ pub(super) async fn run_prepare_over<B: Backend>(
     let services = needed_services(&changed, name, options);
     let store = Store::open(session.layout);
     let needs = check(session, &store, &changed, &services, options.pull)?;
+    // Until the containers' records name them, nothing else keeps the layers.
+    let _using = images::hold(&store)?;
     let images = images::provide(session, &store, needs).await?;
     let ids = images
         .iter()

@@ -1,6 +1,6 @@
 //! `up` and `create`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::compose::Project;
 use crate::image::Store;
@@ -46,6 +46,9 @@ pub(super) async fn up_over<B: Backend>(
     options: &UpOptions<'_>,
 ) -> Result<UpOutcome, ReconcileError> {
     let services = selected(declared, options)?;
+    if services.is_empty() {
+        return Err(nothing_to_run(declared));
+    }
     let store = Store::open(session.layout);
     let needs = check(session, &store, declared, &services, options.pull)?;
     let contents = Contents::read(declared, &Host);
@@ -60,6 +63,8 @@ pub(super) async fn up_over<B: Backend>(
             containers: Vec::new(),
         });
     }
+    // Until the containers' records name them, nothing else keeps the layers.
+    let _using = images::hold(&store)?;
     let images = images::provide(session, &store, needs).await?;
     let ids = images
         .iter()
@@ -108,6 +113,27 @@ pub(super) async fn up_over<B: Backend>(
     };
     executor.run(&plan, Some(lock)).await?;
     Ok(UpOutcome { plan, containers })
+}
+
+/// A file without a service, or with switched off ones only.
+fn nothing_to_run(declared: &Project) -> ReconcileError {
+    let disabled = declared.disabled_services.values();
+    let profiles: BTreeSet<&str> = disabled
+        .flat_map(|service| &service.profiles)
+        .map(String::as_str)
+        .collect();
+    let message = "no service selected";
+    let mut diagnostic = declared.diagnostic("services", message);
+    if !profiles.is_empty() {
+        let list: Vec<&str> = profiles.into_iter().collect();
+        diagnostic = diagnostic.suggest(format!(
+            "every service has a profile: choose with `--profile` ({})",
+            list.join(", ")
+        ));
+    }
+    ReconcileError::Refused {
+        diagnostics: vec![diagnostic],
+    }
 }
 
 /// The services that are looked at: all active ones. Which of them the command
