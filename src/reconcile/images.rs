@@ -217,7 +217,7 @@ fn unbuilt(project: &Project, name: &str, image: &str) -> Diagnostic {
             format!("skiff cannot build yet, and has no image `{image}`"),
         )
         .suggest(format!(
-            "build it elsewhere under that name and load it: `docker save {image} | skiff load`"
+            "build it elsewhere under that name and load it: `docker save {image} | sudo skiff load`"
         ))
 }
 

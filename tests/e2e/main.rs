@@ -37,6 +37,8 @@ mod networks;
 #[cfg(test)]
 mod quickstart;
 #[cfg(test)]
+mod readme;
+#[cfg(test)]
 mod recreate;
 #[cfg(test)]
 mod shell;
