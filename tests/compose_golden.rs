@@ -60,6 +60,7 @@ mod tests {
             environment,
             cwd: case.to_owned(),
             unset_help: None,
+            skip: skiff::compose::Skip::default(),
             services: strings("services"),
             all_resources: description["all_resources"].as_bool().unwrap_or(false),
         }

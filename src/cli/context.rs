@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::args::Global;
 use super::error::CliError;
-use crate::compose::{self, Diagnostic, FileArg, Host, LoadOptions, Loaded, Project, Style};
+use crate::compose::{self, Diagnostic, FileArg, Host, LoadOptions, Loaded, Project, Skip, Style};
 use crate::env;
 use crate::event::EventSink;
 use crate::state::Layout;
@@ -133,6 +133,7 @@ impl Context {
                 "sudo drops variables: `sudo --preserve-env=NAME skiff …` keeps one".to_owned()
             }),
             services: services.to_vec(),
+            skip: Skip::default(),
             all_resources: false,
         })
     }

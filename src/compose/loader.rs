@@ -47,6 +47,8 @@ pub(super) struct Loader<'a> {
     pub(super) report: Report,
     documents: HashMap<PathBuf, Documents>,
     loads: usize,
+    /// Relative paths stay as they are written.
+    pub(super) keeps_paths: bool,
     /// Names of the variables that were asked for, set or not.
     pub(super) asked: BTreeSet<String>,
     /// Services that are known to extend each other in a circle.
@@ -61,6 +63,7 @@ impl<'a> Loader<'a> {
             report: Report::default(),
             documents: HashMap::new(),
             loads: 0,
+            keeps_paths: false,
             asked: BTreeSet::new(),
             circles: HashSet::new(),
         }
@@ -141,7 +144,9 @@ impl<'a> Loader<'a> {
         }
         defaults::fill_in(&mut tree);
         check::tree(&tree, &mut self.report);
-        self.resolver(&scope.base).tree(&mut tree);
+        if !self.keeps_paths {
+            self.resolver(&scope.base).tree(&mut tree);
+        }
         self.asked.extend(defaults::passed_on(&tree));
         defaults::resolve_variables(&mut tree, &scope.environment);
         tree

@@ -154,6 +154,19 @@ fn config_prints_lists() {
             ("a", 64, "b")
         );
         assert_eq!(config(&["--hash", "b"]), format!("b {}\n", lines[1][1]));
+        assert!(!config(&["--no-normalize"]).contains("default"));
+        project.write("a.env", "FROM_FILE=1\n");
+        let loose = "services:\n  a: {image: x, env_file: a.env, networks: [nosuch], volumes: [\"./d:/d\"]}\n";
+        project.write("compose.yaml", loose);
+        project
+            .skiff(["config"])
+            .run()
+            .fails()
+            .warns("nosuch")
+            .whatever();
+        let shown = config(&["--no-consistency", "--no-path-resolution"]);
+        assert!(shown.contains("source: ./d\n"), "{shown}");
+        assert!(shown.contains("FROM_FILE: '1'\n"), "{shown}");
     });
 }
 

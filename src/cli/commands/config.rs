@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
 use crate::cli::sudo;
-use crate::compose::Project;
+use crate::compose::{LoadOptions, Project, Skip};
 use crate::reconcile::translate::Host;
 use crate::reconcile::translate::identity::{Contents, Identity};
 use crate::reconcile::translate::project::image_name;
@@ -46,6 +46,15 @@ pub struct ConfigArgs {
     /// Print the services' config hashes, `*` for all
     #[arg(long, value_name = "SERVICE[,SERVICE]")]
     hash: Option<String>,
+    /// Do not check what refers to what
+    #[arg(long)]
+    no_consistency: bool,
+    /// Leave relative paths relative
+    #[arg(long)]
+    no_path_resolution: bool,
+    /// Leave out what the file only implies
+    #[arg(long)]
+    no_normalize: bool,
     /// Print the variables that the file is interpolated with
     #[arg(long)]
     environment: bool,
@@ -72,7 +81,14 @@ enum ConfigFormat {
 /// # Errors
 /// What is wrong with the file, or with the output.
 pub fn run(context: &Context, args: &ConfigArgs) -> CliResult {
-    let project = context.load(&args.only)?;
+    let project = context.load_with(&LoadOptions {
+        skip: Skip {
+            consistency: args.no_consistency,
+            paths: args.no_path_resolution,
+            normalization: args.no_normalize,
+        },
+        ..context.load_options(&args.only)?
+    })?;
     context.check_known(&project, &args.only)?;
     if args.quiet {
         return Ok(());
