@@ -39,6 +39,8 @@ pub const SUDO_UID: &str = "SUDO_UID";
 pub const SUDO_GID: &str = "SUDO_GID";
 /// The name of the user that called sudo.
 pub const SUDO_USER: &str = "SUDO_USER";
+/// The home folder of the user that called sudo.
+pub const SUDO_HOME: &str = "SUDO_HOME";
 /// The project's name, as `-p`.
 pub const COMPOSE_PROJECT_NAME: &str = "COMPOSE_PROJECT_NAME";
 /// Remove containers of services that the file no longer has, as

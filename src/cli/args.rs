@@ -54,6 +54,12 @@ pub struct Global {
     /// How many operations run at once, -1 for no limit
     #[arg(long, default_value_t = -1, allow_hyphen_values = true)]
     pub parallel: i64,
+    /// Show more output (accepted, everything is shown)
+    #[arg(long, hide = true)]
+    pub verbose: bool,
+    /// Names as Compose 1 made them (refused: names are Compose 2's)
+    #[arg(long, hide = true)]
+    pub compatibility: bool,
     /// Show what would be done and do nothing
     #[arg(long)]
     pub dry_run: bool,

@@ -1,12 +1,13 @@
 //! What every command starts from: streams, roots, the project.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::args::Global;
 use super::error::CliError;
-use crate::compose::{self, Diagnostic, FileArg, Host, LoadOptions, Loaded, Project, Style};
+use crate::compose::{self, Diagnostic, FileArg, Host, LoadOptions, Loaded, Project, Skip, Style};
 use crate::env;
 use crate::state::Layout;
 use crate::supervise::inspect::{self, ContainerView};
@@ -58,8 +59,18 @@ impl Context {
     /// # Errors
     /// All that is wrong with the files, rendered.
     pub fn load(&self, services: &[String]) -> Result<Project, CliError> {
-        let options = self.load_options(services)?;
-        match compose::load(&options, &Host) {
+        self.load_with(&self.load_options(services)?)
+    }
+
+    /// Loads the project by these options; warnings are printed.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_with(&self, options: &LoadOptions) -> Result<Project, CliError> {
+        if let Some(message) = super::sudo::unknown_home() {
+            self.ui.warn(&message);
+        }
+        match compose::load(options, &Host) {
             Ok(Loaded { project, warnings }) => {
                 self.show(&warnings);
                 Ok(project)
@@ -118,9 +129,30 @@ impl Context {
             profiles: global.profiles.clone(),
             environment: super::sudo::environment().into_iter().collect(),
             cwd: self.current_folder()?,
+            unset_help: env::read(env::SUDO_USER).map(|_| {
+                "sudo drops variables: `sudo --preserve-env=NAME skiff …` keeps one".to_owned()
+            }),
             services: services.to_vec(),
+            skip: Skip::default(),
             all_resources: false,
         })
+    }
+
+    /// Names of the variables that the project's files ask for; none where there
+    /// is no file, or a wrong one, which is told when it counts. Standard input
+    /// is left alone.
+    pub fn asked_variables(&self) -> BTreeSet<String> {
+        let by_name = self.global.project_name.is_some() && self.global.files.is_empty();
+        if by_name || self.global.files.iter().any(|file| file == "-") {
+            return BTreeSet::new();
+        }
+        let loaded = self
+            .load_options(&[])
+            .ok()
+            .and_then(|options| compose::load(&options, &Host).ok());
+        loaded
+            .map(|loaded| loaded.project.asked)
+            .unwrap_or_default()
     }
 
     /// The current folder as the shell names it: `$PWD` where it is the same
@@ -156,9 +188,8 @@ impl Context {
 
     /// An error made of diagnostics.
     pub fn refusal<'a>(&self, diagnostics: impl Iterator<Item = &'a Diagnostic>) -> CliError {
-        let style = self.style();
-        let texts: Vec<String> = diagnostics.map(|d| d.render(&style)).collect();
-        CliError::Rendered(format!("{}\n", texts.join("\n\n")))
+        let text = compose::render_list(diagnostics, &self.style());
+        CliError::Rendered(format!("{text}\n"))
     }
 
     fn style(&self) -> Style {

@@ -84,14 +84,28 @@ pub fn command(view: &ContainerView, truncate: bool) -> String {
         .process()
         .as_ref()
         .and_then(|process| process.args().clone())
-        .unwrap_or_default()
-        .join(" ");
+        .unwrap_or_default();
+    let line = joined(&words);
     let shown = if truncate {
-        ellipsis(&words, COMMAND_WIDTH)
+        ellipsis(&line, COMMAND_WIDTH)
     } else {
-        words
+        line
     };
     go_quote(&shown)
+}
+
+/// Words in one line as Docker joins them: an argument with a blank in it is in
+/// single quotes, the program never is.
+fn joined(words: &[String]) -> String {
+    let quoted = |(index, word): (usize, &String)| {
+        if index > 0 && word.contains(' ') {
+            format!("'{word}'")
+        } else {
+            word.clone()
+        }
+    };
+    let words: Vec<String> = words.iter().enumerate().map(quoted).collect();
+    words.join(" ")
 }
 
 /// A text in double quotes with Go's escapes, as Docker prints commands.
@@ -149,6 +163,13 @@ mod tests {
             "\"sh -c 'printf \\\"a\\\\n\\\"'\""
         );
         assert_eq!(go_quote("a\nb\u{1}…"), "\"a\\nb\\x01…\"");
+    }
+
+    #[test]
+    fn words_with_blanks_are_quoted_as_docker_does() {
+        let words = ["sh", "-c", "echo hello; sleep 1", ""].map(str::to_owned);
+        assert_eq!(joined(&words), "sh -c 'echo hello; sleep 1' ");
+        assert_eq!(joined(&["a b".to_owned()]), "a b");
     }
 
     #[test]

@@ -66,6 +66,9 @@ fn run(cli: Cli, arguments: Vec<OsString>) -> ExitCode {
         layout: Layout::from_env(),
         global: cli.global,
     };
+    if context.global.compatibility {
+        ui.warn("--compatibility has no effect: containers are named with `-`, as Compose 2 does");
+    }
     let result = match cli.command {
         _ if cli.version => commands::version::run(&commands::version::VersionArgs::default()),
         None => {
@@ -88,7 +91,7 @@ fn dispatch(context: &Context, command: Command, arguments: Vec<OsString>) -> Cl
         Command::Config(_) | Command::Version(_) | Command::Doctor(_)
     );
     if needs_root {
-        root::require(arguments.into_iter())?;
+        root::require(arguments, || context.asked_variables())?;
     }
     match command {
         Command::Up(args) => commands::up::run(context, &args),

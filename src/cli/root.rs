@@ -1,28 +1,35 @@
 //! What runs as root, and what sudo takes away.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 use super::error::CliError;
 use crate::env;
 
-/// Fails with the exact command to type where the caller is not root.
+/// Fails with the exact command to type where the caller is not root. `asked`
+/// gives the variables that the project's files ask for.
 ///
 /// # Errors
 /// [`CliError::Failed`] with the sudo command in it.
-pub fn require(arguments: impl Iterator<Item = OsString>) -> Result<(), CliError> {
+pub fn require(
+    arguments: Vec<OsString>,
+    asked: impl FnOnce() -> BTreeSet<String>,
+) -> Result<(), CliError> {
     if rustix::process::geteuid().is_root() {
         return Ok(());
     }
     let words: Vec<String> = arguments
+        .into_iter()
         .map(|word| quote(&word.to_string_lossy()))
         .collect();
     let program = words.first().map_or("skiff", String::as_str);
     let program = own_path(program);
     let rest = words.get(1..).unwrap_or_default().join(" ");
+    let asked = asked();
     let dropped: Vec<String> = env::all()
         .into_iter()
         .map(|(name, _)| name)
-        .filter(|name| is_ours(name))
+        .filter(|name| is_ours(name) || (asked.contains(name) && !is_sudos(name)))
         .collect();
     Err(CliError::new(message(&program, &rest, dropped)))
 }
@@ -48,8 +55,7 @@ fn message(program: &str, rest: &str, mut dropped: Vec<String>) -> String {
     )
 }
 
-/// Variables that change what skiff does; those that a Compose file uses are
-/// the file's own affair.
+/// Variables that change what skiff does.
 fn is_ours(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
     ["COMPOSE_", "SKIFF_", "DOCKER_"]
@@ -63,6 +69,15 @@ fn is_ours(name: &str) -> bool {
             "SSL_CERT_FILE",
         ]
         .contains(&upper.as_str())
+}
+
+/// Variables that sudo sets itself, or that are put right afterwards (see
+/// [`super::sudo`]).
+fn is_sudos(name: &str) -> bool {
+    [
+        "HOME", "LOGNAME", "MAIL", "PATH", "PWD", "SHELL", "TERM", "USER",
+    ]
+    .contains(&name)
 }
 
 /// A word as a POSIX shell takes it back.
@@ -99,5 +114,6 @@ mod tests {
         );
         assert!(is_ours("https_proxy"));
         assert!(!is_ours("PATH"));
+        assert!(is_sudos("HOME") && !is_sudos("PORT"));
     }
 }

@@ -146,7 +146,8 @@ pub fn error(context: &Context, error: &ReconcileError) -> CliError {
     if error.is_cancelled() {
         return CliError::Interrupted;
     }
-    if let ReconcileError::Refused { diagnostics } = error {
+    if let ReconcileError::Refused { diagnostics } | ReconcileError::Placed { diagnostics } = error
+    {
         return context.refusal(diagnostics.iter());
     }
     let mut failed = CliError::new(chain(error));

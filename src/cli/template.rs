@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::error::CliError;
+use crate::ui::table::Table;
 
 /// Replaces each `{{.Field}}` by the object's field; `{{json .}}` and
 /// `{{json .Field}}` give JSON, `\t` and `\n` what they mean.
@@ -25,6 +26,38 @@ pub fn fill(template: &str, object: &Value) -> Result<String, CliError> {
     }
     text.push_str(rest);
     Ok(text)
+}
+
+/// One line an object.
+///
+/// # Errors
+/// As [`fill`].
+pub fn lines(template: &str, objects: &[Value]) -> Result<String, CliError> {
+    let mut text = String::new();
+    for object in objects {
+        text.push_str(&fill(template, object)?);
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+/// The same as a table: a line of heads first, columns where the template has tabs.
+///
+/// # Errors
+/// As [`fill`].
+pub fn table(template: &str, heads: &Value, objects: &[Value]) -> Result<String, CliError> {
+    let cells = |object: &Value| -> Result<Vec<String>, CliError> {
+        Ok(fill(template, object)?
+            .split('\t')
+            .map(str::to_owned)
+            .collect())
+    };
+    let head = cells(heads)?;
+    let mut table = Table::new(&head.iter().map(String::as_str).collect::<Vec<_>>());
+    for object in objects {
+        table.row(cells(object)?);
+    }
+    Ok(table.render())
 }
 
 fn place(inside: &str, object: &Value) -> Result<String, CliError> {
@@ -66,6 +99,16 @@ mod tests {
             "web-1\t0"
         );
         assert_eq!(fill("{{json .Name}}", &object).unwrap(), "\"web-1\"");
+    }
+
+    #[test]
+    fn tables_have_heads_and_columns() {
+        let heads = json!({"Name": "NAME", "State": "STATE"});
+        let objects = [json!({"Name": "web-1", "State": "running"})];
+        assert_eq!(
+            table("{{.Name}}\\t{{.State}}", &heads, &objects).unwrap(),
+            "NAME    STATE\nweb-1   running\n"
+        );
     }
 
     #[test]

@@ -74,6 +74,43 @@ fn all_devices(request: &mut Node) {
     }
 }
 
+/// Names of the variables that are taken from the environment as they are: those
+/// of `environment` and `build.args` without a value, and those that configs and
+/// secrets are made of.
+pub(super) fn passed_on(tree: &Node) -> Vec<String> {
+    let members = |section: &str| {
+        tree.get(section)
+            .and_then(Node::as_map)
+            .into_iter()
+            .flatten()
+    };
+    let mut names = Vec::new();
+    for (_, service) in members("services") {
+        let args = service.get("build").and_then(|build| build.get("args"));
+        for node in service.get("environment").into_iter().chain(args) {
+            match &node.value {
+                Value::Map(map) => names.extend(
+                    map.iter()
+                        .filter(|(_, value)| matches!(value.value, Value::Null))
+                        .map(|(name, _)| name.clone()),
+                ),
+                Value::Seq(list) => names.extend(
+                    list.iter()
+                        .filter_map(Node::as_str)
+                        .filter(|item| !item.contains('='))
+                        .map(str::to_owned),
+                ),
+                _ => {}
+            }
+        }
+    }
+    for (_, source) in members("configs").chain(members("secrets")) {
+        let name = source.get("environment").and_then(Node::as_str);
+        names.extend(name.map(str::to_owned));
+    }
+    names
+}
+
 /// Gives variables without a value that of the environment, where it is a list
 /// that they are in, and reads the content of configs and secrets from there.
 pub(super) fn resolve_variables(tree: &mut Node, environment: &Environment) {

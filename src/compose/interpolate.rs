@@ -132,7 +132,9 @@ impl Walk<'_> {
         let message = format!("the variable `{name}` is not set, it is taken as empty");
         let told = self.report.list.iter().any(|d| d.message == message);
         if !told {
-            self.report.warn(mark, self.trail.as_str(), message);
+            let mut warning = self.report.at(mark, self.trail.as_str(), message);
+            warning.suggestion.clone_from(&self.report.unset_help);
+            self.report.push_warning(warning);
         }
     }
 

@@ -1,7 +1,8 @@
 //! The pipeline from files to one canonical tree: reading, interpolation,
 //! `extends`, `include`, merging and validation, file by file.
 
-use std::collections::{HashMap, HashSet};
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -46,6 +47,10 @@ pub(super) struct Loader<'a> {
     pub(super) report: Report,
     documents: HashMap<PathBuf, Documents>,
     loads: usize,
+    /// Relative paths stay as they are written.
+    pub(super) keeps_paths: bool,
+    /// Names of the variables that were asked for, set or not.
+    pub(super) asked: BTreeSet<String>,
     /// Services that are known to extend each other in a circle.
     pub(super) circles: HashSet<(PathBuf, String)>,
 }
@@ -58,6 +63,8 @@ impl<'a> Loader<'a> {
             report: Report::default(),
             documents: HashMap::new(),
             loads: 0,
+            keeps_paths: false,
+            asked: BTreeSet::new(),
             circles: HashSet::new(),
         }
     }
@@ -137,7 +144,10 @@ impl<'a> Loader<'a> {
         }
         defaults::fill_in(&mut tree);
         check::tree(&tree, &mut self.report);
-        self.resolver(&scope.base).tree(&mut tree);
+        if !self.keeps_paths {
+            self.resolver(&scope.base).tree(&mut tree);
+        }
+        self.asked.extend(defaults::passed_on(&tree));
         defaults::resolve_variables(&mut tree, &scope.environment);
         tree
     }
@@ -179,8 +189,13 @@ impl<'a> Loader<'a> {
 
     pub(super) fn interpolate(&mut self, document: &mut Node, scope: &Scope) {
         let environment = Rc::clone(&scope.environment);
-        let lookup = |name: &str| environment.get(name).cloned();
+        let asked = RefCell::new(std::mem::take(&mut self.asked));
+        let lookup = |name: &str| {
+            asked.borrow_mut().insert(name.to_owned());
+            environment.get(name).cloned()
+        };
         interpolate::interpolate(document, &lookup, &mut self.report);
+        self.asked = asked.into_inner();
     }
 
     pub(super) fn resolver<'b>(&'b self, base: &'b Path) -> Resolver<'b> {

@@ -56,10 +56,10 @@ mod units;
 mod variables;
 mod yaml;
 
-pub use diag::{Diagnostic, Diagnostics, Excerpt, Position, Severity, Step, Style};
+pub use diag::{Diagnostic, Diagnostics, Excerpt, Position, Severity, Step, Style, render_list};
 pub use flags::{mount_flag, parse_env_file, port_flag, split_words};
 pub use model::*;
-pub use source::{FileArg, FileSystem, Host, LoadOptions, Loaded};
+pub use source::{FileArg, FileSystem, Host, LoadOptions, Loaded, Skip};
 pub use units::{Bytes, FileMode, Period, PeriodOrZero};
 
 /// Loads a project.

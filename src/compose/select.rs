@@ -43,7 +43,7 @@ pub(super) fn services(project: &mut Project, names: &[String], report: &mut Rep
         if project.services.contains_key(name) {
             open.push(name.clone());
         } else {
-            let mut diagnostic = Diagnostic::error(format!("there is no service `{name}`"));
+            let mut diagnostic = Diagnostic::error(format!("no such service: {name}"));
             let known = project.services.keys().map(String::as_str);
             if let Some(similar) = similar(name, known) {
                 diagnostic = diagnostic.suggest(format!("did you mean `{similar}`?"));

@@ -59,12 +59,27 @@ pub struct LoadOptions {
     pub environment: IndexMap<String, String>,
     /// The current folder, absolute.
     pub cwd: PathBuf,
+    /// What to do about a variable that is not set, told with the warning.
+    pub unset_help: Option<String>,
     /// Services named on the command line: they and what they depend on are
     /// active, whatever their profiles, and no others.
     pub services: Vec<String>,
+    /// Stages to leave out.
+    pub skip: Skip,
     /// Keep networks, volumes, configs, secrets and models that no active
     /// service uses.
     pub all_resources: bool,
+}
+
+/// Stages of a load that `config` can leave out, to show the model without them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Skip {
+    /// Do not check what refers to what.
+    pub consistency: bool,
+    /// Leave relative paths relative.
+    pub paths: bool,
+    /// Leave out what the model implies: the default network, full names.
+    pub normalization: bool,
 }
 
 /// A loaded project and what to know about it.
@@ -122,6 +137,8 @@ pub(super) fn is_remote(path: &str) -> bool {
 pub(super) fn load(options: &LoadOptions, files: &dyn FileSystem) -> Result<Loaded, Diagnostics> {
     let home = options.environment.get("HOME").cloned();
     let mut loader = Loader::new(files, home);
+    loader.report.unset_help.clone_from(&options.unset_help);
+    loader.keeps_paths = options.skip.paths;
     let project = Source {
         options,
         loader: &mut loader,
@@ -129,9 +146,10 @@ pub(super) fn load(options: &LoadOptions, files: &dyn FileSystem) -> Result<Load
         inputs: Vec::new(),
     }
     .project();
-    let report = loader.report;
+    let (report, asked) = (loader.report, loader.asked);
     match project {
         Some((mut project, tree)) if report.error_count() == 0 => {
+            project.asked = asked;
             let warnings = report.list.clone();
             project.origin = Arc::new(Origin {
                 tree: Some(tree),
@@ -168,9 +186,9 @@ impl Source<'_, '_> {
         self.env_files()?;
         if self.inputs.is_empty() {
             self.compose_file_variable()?;
-        }
-        if self.inputs.is_empty() {
-            self.discover();
+            if self.inputs.is_empty() {
+                self.discover();
+            }
             // The project's folder is known only now.
             self.env_files()?;
         }
@@ -196,7 +214,9 @@ impl Source<'_, '_> {
             }
             return None;
         }
-        defaults::normalize(&mut tree, &name, &self.environment);
+        if !self.options.skip.normalization {
+            defaults::normalize(&mut tree, &name, &self.environment);
+        }
         let project = self.typed(&tree, name, base)?;
         Some((project, tree))
     }
@@ -435,7 +455,9 @@ impl Source<'_, '_> {
         };
         fill(&mut project, tree, &mut cx);
         select::by_profiles(&mut project);
-        consistency::check(&project, tree, &mut self.loader.report);
+        if !self.options.skip.consistency {
+            consistency::check(&project, tree, &mut self.loader.report);
+        }
         for service in project.services.values_mut() {
             if let (Some(scale), Some(deploy)) = (service.scale, &mut service.deploy) {
                 deploy.replicas = Some(scale);
@@ -452,6 +474,15 @@ impl Source<'_, '_> {
         let mut services = std::mem::take(&mut project.services);
         for (name, service) in &mut services {
             let environment = &project.environment;
+            if self.options.skip.paths {
+                // They are read all the same.
+                for file in &mut service.env_file {
+                    file.path = resolved(&project.working_dir, &file.path);
+                }
+                for file in &mut service.label_file {
+                    *file = resolved(&project.working_dir, file);
+                }
+            }
             self.loader
                 .service_environment(name, service, environment, tree);
             self.loader.service_labels(name, service, tree);
@@ -477,6 +508,12 @@ impl Source<'_, '_> {
             .map(str::to_owned)
             .collect()
     }
+}
+
+fn resolved(base: &Path, file: &str) -> String {
+    absolute(base, Path::new(file))
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// Reads the sections of a tree into a project.

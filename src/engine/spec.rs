@@ -118,6 +118,11 @@ pub struct ExecSpec {
     pub seccomp: Seccomp,
 }
 
+/// [`InitError::step`] where the container's passwd file has no such user.
+pub const FIND_USER: &str = "find the user";
+/// [`InitError::step`] where the container's group file has no such group.
+pub const FIND_GROUP: &str = "find the group";
+
 /// A failure in the child between clone and exec, as it crosses to the parent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("cannot {step}{}: {}", object.as_ref().map(|o| format!(" `{o}`")).unwrap_or_default(), message.clone().unwrap_or_else(|| std::io::Error::from_raw_os_error(*errno).to_string()))]

@@ -84,6 +84,10 @@ pub fn load(
         contents.docker_images()?
     } else if contents.has("index.json") {
         contents.oci_images()?
+    } else if contents.is_empty() {
+        return Err(fail("it is empty".to_owned()));
+    } else if !contents.complete {
+        return Err(fail("it ends too early".to_owned()));
     } else {
         return Err(fail(
             "it has neither `manifest.json` nor `index.json`, so it holds no image".to_owned(),
@@ -241,6 +245,8 @@ struct Contents<'a> {
     name: &'a str,
     files: HashMap<Vec<u8>, Piece>,
     links: HashMap<Vec<u8>, Vec<u8>>,
+    /// Its end is marked as such.
+    complete: bool,
 }
 
 impl<'a> Contents<'a> {
@@ -250,6 +256,7 @@ impl<'a> Contents<'a> {
             name,
             files: HashMap::new(),
             links: HashMap::new(),
+            complete: false,
         };
         contents.list().map_err(|e| contents.bad(&e.to_string()))?;
         Ok(contents)
@@ -285,7 +292,12 @@ impl<'a> Contents<'a> {
                 Kind::Directory | Kind::Character | Kind::Block | Kind::Fifo => {}
             }
         }
+        self.complete = archive.is_complete();
         Ok(())
+    }
+
+    fn is_empty(&self) -> bool {
+        !self.complete && self.files.is_empty() && self.links.is_empty()
     }
 
     fn bad(&self, reason: &str) -> ImageError {

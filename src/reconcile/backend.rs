@@ -43,6 +43,11 @@ impl BackendError {
             Self::Unreachable { .. } | Self::Volume { .. } => None,
         }
     }
+
+    /// What to do about it, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        self.failure().and_then(Failure::hint)
+    }
 }
 
 /// What a plan is made true with. Every operation is idempotent: what is

@@ -8,6 +8,10 @@ use serde_json::Value;
 /// The longest value shown; longer ones are cut.
 const SHOWN: usize = 60;
 
+/// Key of the digests of what configs and secrets contain. They are not shown:
+/// that the content is another is all they tell.
+pub const CONTENTS: &str = "contents";
+
 /// One place where two forms differ.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Difference {
@@ -19,8 +23,18 @@ pub struct Difference {
     pub to: Option<Value>,
 }
 
+impl Difference {
+    /// `configs.NAME`, where the content of one is what differs.
+    fn content_of(&self) -> Option<&str> {
+        self.path.strip_prefix(CONTENTS)?.strip_prefix('.')
+    }
+}
+
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(what) = self.content_of() {
+            return write!(f, "the content of {what} changed");
+        }
         write!(
             f,
             "{} {} -> {}",
@@ -43,10 +57,15 @@ fn shown(value: Option<&Value>) -> String {
 }
 
 /// All places where `from` and `to` differ, in the order of `from`, then what
-/// only `to` has. A null counts as absent, as it does in the canonical form.
+/// only `to` has. A null counts as absent, as it does in the canonical form. A
+/// content that only one side has is told by the reference to it.
 pub fn differences(from: &Value, to: &Value) -> Vec<Difference> {
     let mut found = Vec::new();
     walk(String::new(), Some(from), Some(to), &mut found);
+    found.retain(|one| {
+        let is_content = one.path == CONTENTS || one.path.starts_with("contents.");
+        !is_content || (one.from.is_some() && one.to.is_some())
+    });
     found
 }
 
@@ -118,6 +137,14 @@ mod tests {
             text(&from, &to),
             ["ports[1].target 81 -> 82", r#"command ["a"] -> ["a","b"]"#]
         );
+    }
+
+    #[test]
+    fn differences_of_contents_say_so_and_show_nothing() {
+        let from = json!({"contents": {"configs": {"a.b": "1", "gone": "2"}}});
+        let to = json!({"contents": {"configs": {"a.b": "3"}, "secrets": {"s": "4"}}});
+        assert_eq!(text(&from, &to), ["the content of configs.a.b changed"]);
+        assert!(text(&json!({}), &to).is_empty());
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::supervise::wire::{Condition, Failure, Reply, Request};
 
 use super::backend::{Backend, BackendError};
 use super::desired::VolumeSpec;
+use super::words::with_causes;
 
 /// One project's engine.
 #[derive(Debug)]
@@ -81,18 +82,6 @@ impl From<ClientError> for BackendError {
             },
         }
     }
-}
-
-/// An error's text and those of its causes.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 /// What is gone already needs no removal, no stop and no signal.

@@ -44,11 +44,20 @@ pub enum OnFailure {
 pub struct OpFailure {
     /// On what.
     pub resource: Resource,
+    /// The service, where it is a container of one.
+    pub service: Option<String>,
     /// What is told, in Docker's words where it has some.
     pub text: String,
     /// What the engine said; `None` where a deadline passed.
     #[source]
     pub source: Option<BackendError>,
+}
+
+impl OpFailure {
+    /// What to do about it, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        self.source.as_ref().and_then(BackendError::hint)
+    }
 }
 
 /// Why a plan was not walked to its end.
@@ -224,6 +233,7 @@ impl<B: Backend> Executor<'_, B> {
         });
         let failure = OpFailure {
             resource,
+            service: op.target().map(|target| target.service.clone()),
             text,
             source: failure,
         };

@@ -60,7 +60,7 @@ fn try_collect(layout: &Layout) -> io::Result<()> {
 }
 
 /// What the containers of all projects need.
-fn in_use(layout: &Layout) -> io::Result<InUse> {
+pub(super) fn in_use(layout: &Layout) -> io::Result<InUse> {
     let digest = |text: &str| Digest::parse(text).map_err(io::Error::other);
     let mut found = InUse::default();
     for project in inspect::projects(layout)? {

@@ -48,11 +48,11 @@ impl Needs {
 }
 
 /// Looks for the images of these services. `pull` overrules the services'
-/// own policies. Images that are not here and can be neither pulled nor built
-/// are refusals, told with all others.
+/// own policies. Names that are none, and images that are not here and can be
+/// neither pulled nor built, are refusals, told with all others.
 ///
 /// # Errors
-/// The store cannot be read, or a name is none.
+/// The store cannot be read.
 pub fn needs(
     session: &Session<'_>,
     store: &Store,
@@ -67,6 +67,11 @@ pub fn needs(
             continue;
         };
         let image = image_name(project, name, service);
+        if let Err(error) = Reference::parse(&image) {
+            let path = format!("services.{name}.image");
+            refused.push(project.diagnostic(&path, error.to_string()));
+            continue;
+        }
         let found = local(session, store, &image);
         let local = found.map_err(|source| image_error(name, &image, source))?;
         match decide(project, name, service, pull, local.as_ref()) {
@@ -202,7 +207,7 @@ fn unbuilt(project: &Project, name: &str, image: &str) -> Diagnostic {
             format!("skiff cannot build yet, and has no image `{image}`"),
         )
         .suggest(format!(
-            "build it elsewhere under that name and load it: `docker save {image} | skiff load`"
+            "build it elsewhere under that name and load it: `docker save {image} | sudo skiff load`"
         ))
 }
 

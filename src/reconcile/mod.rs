@@ -23,6 +23,7 @@ pub mod images;
 mod locking;
 pub mod observe;
 pub mod observed;
+mod place;
 pub mod plan;
 pub mod planner;
 mod prepare;
@@ -34,7 +35,8 @@ pub mod words;
 
 pub use cancel::{Cancel, CancelHandle, cancel_pair};
 pub use flows::{
-    PullChoices, down, kill, kill_now, pull, restart, run_prepare, start, stop, tell_of_groups, up,
+    ImageChoice, PullChoices, down, images_of, kill, kill_now, pull, remove_images, restart,
+    run_prepare, start, stop, tell_of_groups, up,
 };
 pub use planner::{DownChoices, Recreate, UpChoices};
 pub use session::{

@@ -289,6 +289,23 @@ impl Plan {
 }
 
 impl Op {
+    /// The container it is about; `None` for networks and volumes.
+    pub fn target(&self) -> Option<&Target> {
+        match self {
+            Self::EnsureNetwork(_)
+            | Self::RemoveNetwork { .. }
+            | Self::EnsureVolume(_)
+            | Self::RemoveVolume { .. } => None,
+            Self::CreateContainer { target, .. }
+            | Self::StartContainer { target }
+            | Self::StopContainer { target, .. }
+            | Self::RestartContainer { target, .. }
+            | Self::KillContainer { target, .. }
+            | Self::RemoveContainer { target, .. }
+            | Self::WaitCondition { target, .. } => Some(target),
+        }
+    }
+
     /// What the operation is about, for events.
     pub fn resource(&self) -> Resource {
         let (kind, name) = match self {

@@ -18,7 +18,9 @@ use crate::supervise::record::ContainerRecord;
 use super::observe::{self, Sight};
 use super::plan::{Op, Plan, Target};
 use super::session::{ReconcileError, Session};
+use super::translate::identity::Contents;
 use super::translate::oneoff::OneOff;
+use super::translate::project::image_name;
 use super::translate::{Context, Host, ImageFacts, Instance, Issue, Peer, Translated, translate};
 
 /// Which of the creations is a one-off, and its facts. Its service is the
@@ -35,6 +37,7 @@ pub(super) struct Preparation<'a> {
     pub(super) project: &'a Project,
     pub(super) sight: &'a Sight,
     pub(super) images: &'a BTreeMap<String, ImageFacts>,
+    pub(super) contents: &'a Contents,
     pub(super) oneoff: Option<NamedOneOff<'a>>,
 }
 
@@ -58,6 +61,7 @@ impl Preparation<'_> {
             project: self.project,
             peers: &peers,
             containers: &containers,
+            contents: self.contents,
             host: &Host,
             now: &now,
         };
@@ -221,8 +225,11 @@ impl Preparation<'_> {
 /// What translation has against these services, before there is an image of
 /// theirs, or an id of anything.
 pub(super) fn preview(project: &Project, services: &[&String]) -> Vec<Diagnostic> {
-    let stand_in = ImageFacts {
+    // Whatever a service leaves to its image, this one has.
+    let stand_in = |name: &str, service: &Service| ImageFacts {
+        reference: image_name(project, name, service),
         config: ImageConfig {
+            entrypoint: vec!["unknown".to_owned()],
             cmd: vec!["unknown".to_owned()],
             ..ImageConfig::default()
         },
@@ -249,6 +256,7 @@ pub(super) fn preview(project: &Project, services: &[&String]) -> Vec<Diagnostic
         project,
         peers: &peers,
         containers: &project.services.values().filter_map(named).collect(),
+        contents: &Contents::default(),
         host: &Host,
         now: "",
     };
@@ -264,7 +272,8 @@ pub(super) fn preview(project: &Project, services: &[&String]) -> Vec<Diagnostic
             oneoff: None,
             carried: &[],
         };
-        if let Err(issues) = translate(context, name, service, &stand_in, &instance) {
+        let image = stand_in(name, service);
+        if let Err(issues) = translate(context, name, service, &image, &instance) {
             found.extend(issues.iter().map(|issue| issue.diagnostic(project)));
         }
     }

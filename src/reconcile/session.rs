@@ -115,6 +115,12 @@ pub enum ReconcileError {
         /// Each with service, attribute and position.
         diagnostics: Vec<Diagnostic>,
     },
+    /// Something else went wrong for which an attribute of the file accounts.
+    #[error("{}", first_line(diagnostics))]
+    Placed {
+        /// Each with service, attribute and position, where it has one.
+        diagnostics: Vec<Diagnostic>,
+    },
     /// There is no way from what is to what is declared.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -176,24 +182,18 @@ impl ReconcileError {
 
     /// What to do about it, where that is known.
     pub fn hints(&self) -> Vec<String> {
-        let hint = |error: &BackendError| match error.failure() {
-            Some(failure) => failure.hint(),
-            None => None,
-        };
         let own = match self {
-            Self::Backend(error) => hint(error),
+            Self::Backend(error) => error.hint(),
             Self::Image { source, .. } => source.hint(),
             Self::Port { source, .. } => source.hint().map(str::to_owned),
             Self::Refused { .. }
+            | Self::Placed { .. }
             | Self::Plan(_)
             | Self::Execute(_)
             | Self::State { .. }
             | Self::Cancelled => None,
         };
-        let failed = self
-            .failures()
-            .iter()
-            .filter_map(|one| one.source.as_ref().and_then(hint));
+        let failed = self.failures().iter().filter_map(OpFailure::hint);
         let mut hints: Vec<String> = own.into_iter().chain(failed).collect();
         hints.dedup();
         hints
@@ -206,6 +206,7 @@ impl ReconcileError {
                 ExecuteError::Failed { failures } | ExecuteError::Cancelled { failures },
             ) => failures,
             Self::Refused { .. }
+            | Self::Placed { .. }
             | Self::Plan(_)
             | Self::Port { .. }
             | Self::Image { .. }

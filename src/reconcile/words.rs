@@ -67,6 +67,22 @@ pub(crate) fn container(name: &str) -> Resource {
     }
 }
 
+/// An error's text and those of its causes; one that is part of the text
+/// already is not repeated.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !text.contains(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        cause = error.source();
+    }
+    text
+}
+
 /// What is told of a failed operation.
 pub(crate) fn failure_text(
     op: &Op,
@@ -86,8 +102,11 @@ pub(crate) fn failure_text(
         if let BackendError::Unreachable { message } = error {
             return message.clone();
         }
-        let resource = op.resource();
-        return format!("{} {}: {error}", resource.kind, resource.name);
+        let (resource, text) = (op.resource(), error.to_string());
+        if text.contains(&resource.name) {
+            return text;
+        }
+        return format!("{} {}: {text}", resource.kind, resource.name);
     };
     let code = match error.failure() {
         Some(Failure::Condition { code, .. }) => *code,

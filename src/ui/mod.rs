@@ -86,7 +86,7 @@ impl Ui {
 
     /// Prints a line of information.
     pub fn note(self, message: &str) {
-        write_err(&format!("{message}\n"));
+        write_err(&format!("{}\n", printable(message)));
     }
 
     /// Prints the error that ends the command.
@@ -101,8 +101,20 @@ impl Ui {
 
     fn labelled(self, style: anstyle::Style, label: &str, message: &str) {
         let label = color::paint(self.color_err, style, label);
-        write_err(&format!("{label}: {message}\n"));
+        write_err(&format!("{label}: {}\n", printable(message)));
     }
+}
+
+/// A text without what would steer a terminal: messages repeat what is in files,
+/// images and answers of registries. Lines and tabs stay.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            '\n' | '\t' => c,
+            c if c.is_control() => char::REPLACEMENT_CHARACTER,
+            c => c,
+        })
+        .collect()
 }
 
 /// Writes text to standard error; a closed stream is nobody's loss.

@@ -334,3 +334,140 @@ fn two_ups_at_once_both_succeed() {
         project.down();
     });
 }
+
+/// What shows only when images are fetched and containers started: the service's
+/// lines, where the fault stands, and what else is said.
+const LATE_FAULTS: &[(&str, &str, &[&str])] = &[
+    (
+        "port",
+        "    image: test/busybox\n    ports:\n      - 18082:80\n      - \"18081:80\"\n",
+        &["compose.yaml:6:9", "18081", "services.a.ports[1]"],
+    ),
+    (
+        "registry",
+        "    image: 127.0.0.1:5999/busybox\n",
+        &["compose.yaml:3:5", "127.0.0.1:5999"],
+    ),
+    (
+        "malformed",
+        "    image: Bad/Name\n  b:\n    image: Worse/Name\n",
+        &[
+            "compose.yaml:3:5",
+            "Bad/Name",
+            "compose.yaml:5:5",
+            "Worse/Name",
+        ],
+    ),
+    (
+        "network",
+        "    image: test/busybox\n    networks: [back]\nnetworks:\n  back: {external: true, name: nosuchnet}\n",
+        &["compose.yaml:6:3", "nosuchnet"],
+    ),
+    (
+        "volume",
+        "    image: test/busybox\n    volumes: [\"vol:/v\"]\nvolumes:\n  vol: {external: true, name: nosuchvol}\n",
+        &["compose.yaml:6:3", "nosuchvol"],
+    ),
+    (
+        "name",
+        "    image: test/busybox\n    container_name: before-keep-1\n",
+        &["compose.yaml:4:5", "before-keep-1", "before"],
+    ),
+    (
+        "user",
+        "    image: test/busybox\n    user: nosuchuser\n",
+        &["compose.yaml:4:5", "nosuchuser", "/etc/passwd"],
+    ),
+    (
+        "group",
+        "    image: test/busybox\n    group_add: [extra, nosuchgroup]\n",
+        &["compose.yaml:4:24", "nosuchgroup", "/etc/group"],
+    ),
+    (
+        "program",
+        "    image: test/busybox\n    command: nosuchprogram\n",
+        &["compose.yaml:4:5", "nosuchprogram"],
+    ),
+];
+
+#[test]
+fn a_fault_that_shows_late_is_shown_with_its_place_and_once() {
+    isolated(|sandbox| {
+        let keep = before(sandbox);
+        let id = keep.container_field("keep", "ID");
+        let taken = raw_listener("0.0.0.0:18081");
+        let mut wrong = String::new();
+        for (name, service, parts) in LATE_FAULTS {
+            let project = sandbox.project(name, &format!("services:\n  a:\n{service}"));
+            let output = project.skiff(["up", "-d"]).run().ends_with(1);
+            for part in *parts {
+                if !output.stderr.contains(part) {
+                    writeln!(wrong, "{name}: no `{part}` in\n{output}").expect("memory");
+                }
+            }
+            let start = format!("cannot start container `{name}-a-1`");
+            if output.stderr.matches(&start).count() > 1 || output.stderr.contains("Error: ") {
+                writeln!(wrong, "{name}: told twice\n{output}").expect("memory");
+            }
+            project.down();
+        }
+        assert!(wrong.is_empty(), "{wrong}");
+        drop(taken);
+        unchanged(&keep, &id);
+        keep.down();
+    });
+}
+
+/// One node that an anchor brings into many services is one fault; what a file
+/// holds does not steer the terminal; a wrong volume name says what it was taken for.
+#[test]
+fn messages_say_a_thing_once_and_plainly() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let anchored = "x-base: &base\n  image: test/busybox\n  cgroup_parent: mine\nservices:\n  \
+                        a: {<<: *base}\n  b: {<<: *base}\n  c: {<<: *base}\n";
+        let project = sandbox.project("anchors", anchored);
+        let output = project.skiff(["up", "-d"]).run().fails();
+        assert_eq!(
+            output.stderr.matches("compose.yaml:3:3").count(),
+            1,
+            "{output}"
+        );
+
+        let steering = "services:\n  a:\n    image: x\n    \"prots\\e[31mX\\u009b31m\": 1\n";
+        let project = sandbox.project("steering", steering);
+        let output = project.skiff(["up", "-d"]).run().fails();
+        let steers = |c: char| c.is_control() && c != '\n';
+        assert!(!output.stderr.contains(steers), "{output}");
+
+        let drive =
+            "services:\n  a: {image: test/busybox, volumes: [\"v:/vro:ro\"]}\nvolumes: {v: {}}\n";
+        let project = sandbox.project("drive", drive);
+        let output = project.skiff(["up", "-d"]).run().fails();
+        output
+            .warns("Windows drive")
+            .warns("compose.yaml:2")
+            .whatever();
+
+        for (name, compose, part) in [
+            ("none", "services: {}\n", "no service selected"),
+            (
+                "off",
+                "services:\n  a: {image: x, profiles: [dbg]}\n",
+                "--profile",
+            ),
+        ] {
+            let project = sandbox.project(name, compose);
+            project
+                .skiff(["up", "-d"])
+                .run()
+                .ends_with(1)
+                .warns(part)
+                .whatever();
+        }
+        for command in [["up", "nosuch"], ["stop", "nosuch"], ["pull", "nosuch"]] {
+            let output = project.skiff(command).run().ends_with(1);
+            output.warns("no such service: nosuch").whatever();
+        }
+    });
+}

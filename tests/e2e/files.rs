@@ -211,3 +211,22 @@ fn the_examples_are_valid() {
         assert!(count >= 2, "{count} examples");
     });
 }
+
+/// `.env` belongs to the folder of the file, however the file was named.
+#[test]
+fn dotenv_is_read_beside_the_file_that_a_variable_names() {
+    isolated(|sandbox| {
+        let project = sandbox.project("beside", &file("web"));
+        project.write(".env", "TAG=beside\n");
+        project.write("sub/deep/.env", "UNUSED=1\n");
+        let deep = project.dir.join("sub/deep");
+        let config = |files: &str| {
+            let config = sandbox.skiff(["config"]).dir(&deep);
+            config.env("COMPOSE_FILE", files).run().succeeds()
+        };
+        config("../../compose.yaml").says("x:beside").whatever();
+        // What the current folder says comes first.
+        project.write("sub/deep/.env", "TAG=here\n");
+        config("../../compose.yaml").says("x:here").whatever();
+    });
+}

@@ -49,6 +49,11 @@ fn assert_self_test_failed(doctor: &Output, step: &str) {
 fn without_root_the_sudo_command_is_printed() {
     isolated(|sandbox| {
         let project = start(sandbox);
+        project.write(
+            "variables.yaml",
+            "services:\n  a:\n    image: \"x:${TAG:-1}\"\n    ports: [\"${PORT:-8080}:80\"]\n    \
+             environment: [TOKEN, HOME]\n    labels: {l: \"${UNSET:-}\"}\n",
+        );
         sandbox
             .shell("chmod 755 \"$HOME/..\"; chmod -R a+rX \"$HOME/../work\"")
             .run()
@@ -74,6 +79,21 @@ fn without_root_the_sudo_command_is_printed() {
         let line = refused.stderr.lines().find(|line| line.contains("sudo"));
         let line = line.unwrap_or_else(|| panic!("no sudo command\n{refused}"));
         assert!(line.contains("up -d"), "{refused}");
+        assert!(
+            !line.contains("PORT"),
+            "the file has no such variable\n{refused}"
+        );
+        let refused = as_nobody(&["-f", "variables.yaml", "up", "-d"])
+            .env("TOKEN", "t")
+            .env("COMPOSE_PROFILES", "p")
+            .run()
+            .fails();
+        let skiff = env!("CARGO_BIN_EXE_skiff");
+        let line = format!(
+            "type: sudo --preserve-env=COMPOSE_PROFILES,PORT,SKIFF_DATA_ROOT,SKIFF_RUN_ROOT,TOKEN \
+             {skiff} -f variables.yaml up -d"
+        );
+        assert!(refused.stderr.contains(&line), "{line}\n{refused}");
         for args in [["config", "-q"].as_slice(), ["version"].as_slice()] {
             as_nobody(args).run().succeeds().whatever();
         }
@@ -202,7 +222,40 @@ fn under_sudo_the_files_belong_to_the_caller() {
             .env("SUDO_GID", "1234")
             .env("HOME", "/root");
         up.run().succeeds().whatever();
-        for made in [project.dir.join("made"), home.join("home-made")] {
+        let unset = "services:\n  a: {image: test/busybox, command: [\"echo\", \"$GONE\"]}\n";
+        project.write("unset.yaml", unset);
+        project
+            .skiff(["-f", "unset.yaml", "config", "-q"])
+            .env("SUDO_USER", "ann")
+            .run()
+            .succeeds()
+            .warns("sudo --preserve-env=NAME")
+            .whatever();
+        let config = ["config", "-o", "made/out.yaml"];
+        let config = project.skiff(config).env("SUDO_UID", "1234");
+        config.run().succeeds().whatever();
+        // Somebody whom only another service of names knows.
+        let config = |home: Option<&str>| {
+            let config = project.skiff(["config"]).env("SUDO_UID", "4321");
+            let config = config.env("SUDO_GID", "4321").env("SUDO_USER", "bea");
+            let config = config.env("HOME", "/root");
+            let config = home
+                .into_iter()
+                .fold(config, |c, home| c.env("SUDO_HOME", home));
+            config.run().succeeds()
+        };
+        config(None)
+            .warns("SUDO_HOME")
+            .says("/root/home-made")
+            .whatever();
+        config(Some("/people/bea"))
+            .says("/people/bea/home-made")
+            .whatever();
+        for made in [
+            project.dir.join("made"),
+            home.join("home-made"),
+            project.dir.join("made/out.yaml"),
+        ] {
             let owner = fs_err::metadata(&made).expect("made").uid();
             assert_eq!(owner, 1234, "{}", made.display());
         }

@@ -50,12 +50,14 @@ fn both_kinds_of_archive_load_from_file_and_from_stdin() {
                 format!("{name}\n")
             );
         }
-        sandbox
-            .skiff(["load"])
-            .input("no archive at all")
-            .run()
-            .fails()
-            .whatever();
+        let load = |bytes: &[u8]| sandbox.skiff(["load"]).input(bytes).run().fails();
+        load(b"no archive at all").whatever();
+        load(b"").warns("it is empty").whatever();
+        let archive = image("cut\n").docker_archive("test/cut:1");
+        for share in [3, 2] {
+            let cut = load(&archive[..archive.len() / share]);
+            cut.warns("ends too early").whatever();
+        }
     });
 }
 
@@ -273,5 +275,31 @@ fn the_toolbox_image_needs_no_registry() {
             .prints("hi\n")
             .whatever();
         project.down();
+    });
+}
+
+/// `command: []` takes the image's command away, and its entrypoint stays.
+#[test]
+fn an_empty_command_leaves_the_images_entrypoint() {
+    isolated(|sandbox| {
+        let image = Image::busybox()
+            .config("Entrypoint", json!(["echo", "entry"]))
+            .config("Cmd", json!(["default"]));
+        sandbox.load(&image, "test/entry:latest");
+        for (name, command) in [("list", "[]"), ("text", "\"\"")] {
+            let compose = format!("services:\n  a: {{image: test/entry, command: {command}}}\n");
+            let project = sandbox.project(name, &compose);
+            project.up().whatever();
+            let logs = project.skiff(["logs", "-f", "--no-log-prefix"]).run();
+            logs.succeeds().prints("entry\n").whatever();
+            project.down();
+        }
+        let compose = "services:\n  a:\n    image: test/busybox\n    command: []\n";
+        sandbox.load_busybox();
+        let project = sandbox.project("nothing", compose);
+        let output = project.skiff(["up", "-d"]).run().fails();
+        for part in ["no command specified", "test/busybox", "compose.yaml:4:5"] {
+            assert!(output.stderr.contains(part), "{part}\n{output}");
+        }
     });
 }

@@ -13,6 +13,8 @@ mod exec;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
+mod flags;
+#[cfg(test)]
 mod garbage;
 #[cfg(test)]
 mod gates;
@@ -38,6 +40,8 @@ mod names;
 mod networks;
 #[cfg(test)]
 mod quickstart;
+#[cfg(test)]
+mod readme;
 #[cfg(test)]
 mod recreate;
 #[cfg(test)]

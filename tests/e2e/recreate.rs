@@ -206,3 +206,81 @@ fn a_dry_run_prints_the_plan_and_does_nothing() {
             .whatever();
     });
 }
+
+/// What a config or secret contains is part of the services that use it, and of
+/// no others; a secret is not shown.
+#[test]
+fn a_changed_config_or_secret_recreates_who_uses_it() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let compose = |text: &str| {
+            format!(
+                r#"
+services:
+  web:
+    image: test/busybox
+    command: ["sh", "-c", "trap 'exit 0' TERM; sleep 1000 & wait"]
+    configs: [text, file]
+  key:
+    image: test/busybox
+    command: ["sh", "-c", "trap 'exit 0' TERM; sleep 1000 & wait"]
+    secrets: [token]
+  db:
+    image: test/busybox
+    command: ["sh", "-c", "trap 'exit 0' TERM; sleep 1000 & wait"]
+configs:
+  text: {{content: {text}}}
+  file: {{file: ./file.conf}}
+secrets:
+  token: {{environment: TOKEN}}
+"#
+            )
+        };
+        let project = sandbox.project("contents", &compose("one"));
+        project.write("file.conf", "a\n");
+        let up = |token: &str| {
+            let up = project.skiff(["up", "-d"]).env("TOKEN", token).run();
+            up.succeeds()
+        };
+        let ids = || ["web", "key", "db"].map(|service| id(&project, service));
+        up("s3cret").whatever();
+        let first = ids();
+        up("s3cret").whatever();
+        assert_eq!(ids(), first, "nothing has changed");
+
+        project.write("compose.yaml", &compose("two"));
+        let output = up("s3cret");
+        output
+            .clone()
+            .warns("web recreated: the content of configs.text changed")
+            .whatever();
+        let second = ids();
+        assert_ne!(second[0], first[0], "{output}");
+        assert_eq!(second[1..], first[1..], "{output}");
+        assert_eq!(project.sh("web", "cat /text"), "two");
+
+        // As an editor does it: a new file under the old name.
+        project.write("file.new", "b\n");
+        sandbox
+            .shell("mv contents/file.new contents/file.conf")
+            .run()
+            .succeeds()
+            .whatever();
+        let output = up("s3cret");
+        output
+            .clone()
+            .warns("web recreated: the content of configs.file changed")
+            .whatever();
+        assert_eq!(project.sh("web", "cat /file"), "b\n");
+
+        let output = up("other");
+        output
+            .clone()
+            .warns("key recreated: the content of secrets.token changed")
+            .whatever();
+        assert!(!output.stderr.contains("s3cret"), "{output}");
+        assert_eq!(project.sh("key", "cat /run/secrets/token"), "other");
+        assert_eq!(ids()[2], first[2], "{output}");
+        project.down();
+    });
+}

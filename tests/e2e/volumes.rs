@@ -169,3 +169,36 @@ fn two_services_share_a_volume_and_external_ones_are_kept() {
         assert!(missing.stderr.contains("first_data"), "{missing}");
     });
 }
+
+/// `run -v NAME:/path` with a name that the file does not have: a volume of just
+/// that name, which the project does not take along when it goes.
+#[test]
+fn run_makes_a_volume_that_only_the_command_line_names() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let compose = format!(
+            "services:\n  a: {{image: test/busybox, {HOLD}, volumes: [\"data:/data\"]}}\nvolumes:\n  data:\n"
+        );
+        let project = sandbox.project("named", &compose);
+        let run = |volume: &str, script: &str| {
+            let args = ["run", "--rm", "-T", "-v", volume, "a", "sh", "-c", script];
+            project.skiff(args).run().succeeds()
+        };
+        run("extra:/x", "echo kept >/x/file").whatever();
+        run("data:/y", "echo own >/y/file").whatever();
+        run("extra:/z", "cat /z/file /data/file")
+            .prints("kept\nown\n")
+            .whatever();
+        project.down();
+        run("extra:/x", "cat /x/file; ls /data")
+            .prints("kept\n")
+            .whatever();
+        let down = project.skiff(["down", "-v"]).run().succeeds();
+        assert!(!down.stderr.contains("extra"), "{down}");
+        sandbox
+            .shell("cd ../data/volumes && rm -r extra .locks/extra")
+            .run()
+            .succeeds()
+            .whatever();
+    });
+}

@@ -1,14 +1,26 @@
 //! `skiff config`.
 
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::path::Path;
+
 use clap::{Args, ValueEnum};
 
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
-use crate::compose::Project;
+use crate::cli::sudo;
+use crate::compose::{LoadOptions, Project, Skip};
+use crate::reconcile::translate::Host;
+use crate::reconcile::translate::identity::{Contents, Identity};
+use crate::reconcile::translate::project::image_name;
 use crate::ui::write_out;
 
 /// Flags of `skiff config`.
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one field a flag of the command"
+)]
 pub struct ConfigArgs {
     /// Format of the output
     #[arg(long, value_enum, default_value_t)]
@@ -19,6 +31,33 @@ pub struct ConfigArgs {
     /// Print the services' names
     #[arg(long)]
     services: bool,
+    /// Print the volumes' names
+    #[arg(long, conflicts_with = "services")]
+    volumes: bool,
+    /// Print the networks' names
+    #[arg(long, conflicts_with_all = ["services", "volumes"])]
+    networks: bool,
+    /// Print the images' names, one a service
+    #[arg(long, conflicts_with_all = ["services", "volumes", "networks"])]
+    images: bool,
+    /// Print the profiles' names
+    #[arg(long, conflicts_with_all = ["services", "volumes", "networks", "images"])]
+    profiles: bool,
+    /// Print the services' config hashes, `*` for all
+    #[arg(long, value_name = "SERVICE[,SERVICE]")]
+    hash: Option<String>,
+    /// Do not check what refers to what
+    #[arg(long)]
+    no_consistency: bool,
+    /// Leave relative paths relative
+    #[arg(long)]
+    no_path_resolution: bool,
+    /// Leave out what the file only implies
+    #[arg(long)]
+    no_normalize: bool,
+    /// Print the variables that the file is interpolated with
+    #[arg(long)]
+    environment: bool,
     /// Write to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<std::path::PathBuf>,
@@ -42,26 +81,93 @@ enum ConfigFormat {
 /// # Errors
 /// What is wrong with the file, or with the output.
 pub fn run(context: &Context, args: &ConfigArgs) -> CliResult {
-    let project = context.load(&args.only)?;
+    let project = context.load_with(&LoadOptions {
+        skip: Skip {
+            consistency: args.no_consistency,
+            paths: args.no_path_resolution,
+            normalization: args.no_normalize,
+        },
+        ..context.load_options(&args.only)?
+    })?;
     context.check_known(&project, &args.only)?;
     if args.quiet {
         return Ok(());
     }
-    let text = if args.services {
-        project
-            .services
-            .keys()
-            .map(|name| format!("{name}\n"))
-            .collect()
-    } else {
-        document(&project, args.format)
+    let text = match list(context, &project, args)? {
+        Some(list) => list.iter().map(|line| format!("{line}\n")).collect(),
+        None => document(&project, args.format),
     };
     match &args.output {
-        Some(path) => fs_err::File::create(path)
-            .and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))
-            .map_err(|error| CliError::from_error(&error)),
+        Some(path) => write_file(path, &text).map_err(|error| CliError::from_error(&error)),
         None => Ok(write_out(&text)?),
     }
+}
+
+/// The lines of the flags that print a list; `None` where the model is wanted.
+fn list(
+    context: &Context,
+    project: &Project,
+    args: &ConfigArgs,
+) -> Result<Option<Vec<String>>, CliError> {
+    Ok(Some(if args.services {
+        project.services.keys().cloned().collect()
+    } else if args.volumes {
+        project.volumes.keys().cloned().collect()
+    } else if args.networks {
+        project.networks.keys().cloned().collect()
+    } else if args.images {
+        let services = project.services.iter();
+        services
+            .map(|(name, service)| image_name(project, name, service))
+            .collect()
+    } else if args.profiles {
+        let all = project
+            .services
+            .values()
+            .chain(project.disabled_services.values());
+        let names: BTreeSet<&String> = all.flat_map(|service| &service.profiles).collect();
+        names.into_iter().cloned().collect()
+    } else if let Some(wanted) = &args.hash {
+        return hashes(context, project, wanted).map(Some);
+    } else if args.environment {
+        let pairs = project.environment.iter();
+        let mut lines: Vec<String> = pairs
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        lines.sort();
+        lines
+    } else {
+        return Ok(None);
+    }))
+}
+
+/// `SERVICE HASH`, by name: what a container's label has where it is up to date.
+fn hashes(context: &Context, project: &Project, wanted: &str) -> Result<Vec<String>, CliError> {
+    let mut names: Vec<String> = if wanted == "*" {
+        project.services.keys().cloned().collect()
+    } else {
+        wanted.split(',').map(str::to_owned).collect()
+    };
+    context.check_known(project, &names)?;
+    names.sort();
+    let contents = Contents::read(project, &Host);
+    Ok(names
+        .iter()
+        .filter_map(|name| {
+            let service = project.services.get(name)?;
+            Some(format!("{name} {}", Identity::of(service, &contents).hash))
+        })
+        .collect())
+}
+
+/// Writes the output; a new file belongs to the user who called sudo.
+fn write_file(path: &Path, text: &str) -> std::io::Result<()> {
+    let is_new = !path.exists();
+    let mut file = fs_err::File::create(path)?;
+    if let Some(account) = sudo::invoking_user().filter(|_| is_new) {
+        std::os::unix::fs::fchown(file.file(), Some(account.uid), Some(account.gid))?;
+    }
+    file.write_all(text.as_bytes())
 }
 
 /// The model as text that is read back as the same model: a `$` is doubled, so

@@ -1,6 +1,6 @@
 //! `skiff down`.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::cli::context::Context;
 use crate::cli::error::CliResult;
@@ -8,7 +8,7 @@ use crate::cli::runtime;
 use crate::cli::session::{self, Work};
 use crate::cli::signals::Interrupts;
 use crate::reconcile::cancel::cancel_pair;
-use crate::reconcile::{self, DownChoices};
+use crate::reconcile::{self, DownChoices, ImageChoice};
 use crate::ui::write_out;
 
 /// Flags of `skiff down`.
@@ -20,12 +20,22 @@ pub struct DownArgs {
     /// Remove containers of services that the file does not have, and of `run`
     #[arg(long)]
     remove_orphans: bool,
+    /// Remove the services' images: `all`, or `local` for those without a name of their own
+    #[arg(long, value_enum, value_name = "all|local")]
+    rmi: Option<Rmi>,
     /// Seconds to wait for a container to stop
-    #[arg(short, long, value_name = "SECONDS")]
+    #[arg(short, long, value_name = "SECONDS", allow_negative_numbers = true)]
     timeout: Option<i64>,
     /// Only these services
     #[arg(value_name = "SERVICE")]
     services: Vec<String>,
+}
+
+/// What `--rmi` takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Rmi {
+    All,
+    Local,
 }
 
 /// Stops and removes a project's containers and networks.
@@ -37,6 +47,13 @@ pub fn run(context: &Context, args: DownArgs) -> CliResult {
     let target = context.target(&[])?;
     let views = context.containers(target.name())?;
     Context::check_services(&target, &views, &args.services)?;
+    let images = args.rmi.map(|rmi| {
+        let choice = match rmi {
+            Rmi::All => ImageChoice::All,
+            Rmi::Local => ImageChoice::Local,
+        };
+        reconcile::images_of(target.project(), &views, choice)
+    });
     runtime::block_on(async {
         let mut interrupts = Interrupts::new()?;
         let (handle, cancel) = cancel_pair();
@@ -54,6 +71,9 @@ pub fn run(context: &Context, args: DownArgs) -> CliResult {
             .map_err(|error| session::error(context, &error))?;
         if context.global.dry_run {
             write_out(&plan.to_string())?;
+        } else if let Some(images) = images {
+            reconcile::remove_images(&session, &images)
+                .map_err(|error| session::error(context, &error))?;
         }
         Ok(())
     })

@@ -14,7 +14,7 @@ use crate::reconcile::{self, ReconcileError, Session};
 #[derive(Debug, Args)]
 pub struct StopArgs {
     /// Seconds to wait for a container to stop
-    #[arg(short, long, value_name = "SECONDS")]
+    #[arg(short, long, value_name = "SECONDS", allow_negative_numbers = true)]
     timeout: Option<i64>,
     /// Only these services
     #[arg(value_name = "SERVICE")]
@@ -33,7 +33,7 @@ pub struct StartArgs {
 #[derive(Debug, Args)]
 pub struct RestartArgs {
     /// Seconds to wait for a container to stop
-    #[arg(short, long, value_name = "SECONDS")]
+    #[arg(short, long, value_name = "SECONDS", allow_negative_numbers = true)]
     timeout: Option<i64>,
     /// Do not restart services that depend on these
     #[arg(long)]

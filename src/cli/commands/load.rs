@@ -31,7 +31,7 @@ pub fn run(context: &Context, args: &LoadArgs) -> CliResult {
         Some(path) => LoadSource::File(path.clone()),
         None if std::io::stdin().is_terminal() => {
             return Err(CliError::new("there is no archive on standard input").hint(
-                "give a file: skiff load -i FILE, or a pipe: docker save IMAGE | skiff load",
+                "give a file: skiff load -i FILE, or a pipe: docker save IMAGE | sudo skiff load",
             ));
         }
         None => LoadSource::Stream("standard input".to_owned(), Box::new(std::io::stdin())),

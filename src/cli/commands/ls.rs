@@ -24,6 +24,9 @@ pub struct LsArgs {
     /// Format of the output
     #[arg(long, value_enum, default_value_t)]
     format: ListFormat,
+    /// Only projects for which this holds: `name=PART`, `^` and `$` for its ends
+    #[arg(long, value_name = "name=PART", value_parser = name_filter)]
+    filter: Vec<NameFilter>,
     /// Print names only
     #[arg(short, long)]
     quiet: bool,
@@ -35,12 +38,50 @@ struct Row {
     config_files: String,
 }
 
+/// `--filter name=PART`: part of a name, with `^` and `$` its beginning and end.
+#[derive(Debug, Clone)]
+struct NameFilter {
+    part: String,
+    at_start: bool,
+    at_end: bool,
+}
+
+impl NameFilter {
+    fn fits(&self, name: &str) -> bool {
+        let part = self.part.as_str();
+        match (self.at_start, self.at_end) {
+            (true, true) => name == part,
+            (true, false) => name.starts_with(part),
+            (false, true) => name.ends_with(part),
+            (false, false) => name.contains(part),
+        }
+    }
+}
+
+fn name_filter(text: &str) -> Result<NameFilter, String> {
+    let part = text
+        .strip_prefix("name=")
+        .ok_or_else(|| "the filter is `name=PART`".to_owned())?;
+    let (part, at_start) = part
+        .strip_prefix('^')
+        .map_or((part, false), |rest| (rest, true));
+    let (part, at_end) = part
+        .strip_suffix('$')
+        .map_or((part, false), |rest| (rest, true));
+    Ok(NameFilter {
+        part: part.to_owned(),
+        at_start,
+        at_end,
+    })
+}
+
 /// Lists the projects of this machine.
 ///
 /// # Errors
 /// The records cannot be read.
 pub fn run(context: &Context, args: &LsArgs) -> CliResult {
-    let rows = rows(context, args.all)?;
+    let mut rows = rows(context, args.all)?;
+    rows.retain(|row| args.filter.is_empty() || args.filter.iter().any(|one| one.fits(&row.name)));
     let text = if args.quiet {
         rows.iter().map(|row| format!("{}\n", row.name)).collect()
     } else if args.format == ListFormat::Json {

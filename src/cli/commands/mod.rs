@@ -5,6 +5,7 @@ pub mod doctor;
 pub mod down;
 pub mod exec;
 pub mod images;
+pub mod later;
 pub mod lifecycle;
 pub mod load;
 pub mod logs;

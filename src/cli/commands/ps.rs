@@ -1,13 +1,14 @@
 //! `skiff ps`.
 
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 use jiff::Timestamp;
 use serde_json::json;
 
 use crate::cli::context::Context;
 use crate::cli::describe;
-use crate::cli::error::{CliError, CliResult};
+use crate::cli::error::CliResult;
 use crate::cli::ports;
+use crate::cli::template;
 use crate::supervise::inspect::ContainerView;
 use crate::ui::table::{Table, ellipsis};
 use crate::ui::units::human_ago;
@@ -37,6 +38,13 @@ pub struct PsArgs {
     /// Only containers in this state
     #[arg(long = "status", value_enum)]
     status: Vec<State>,
+    /// Only containers for which this holds: `status=STATE`
+    #[arg(long, value_name = "status=STATE", value_parser = state_filter)]
+    filter: Vec<State>,
+    /// Containers of services that the file does not have, too
+    #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1,
+          default_missing_value = "true", require_equals = true, action = ArgAction::Set)]
+    orphans: bool,
     /// Only containers of these services
     #[arg(value_name = "SERVICE")]
     only: Vec<String>,
@@ -54,6 +62,14 @@ enum State {
     Exited,
 }
 
+/// `--filter status=running`; Docker knows `source`, too, which is always `docker`.
+fn state_filter(text: &str) -> Result<State, String> {
+    match text.split_once('=') {
+        Some(("status", state)) => State::from_str(state, true),
+        _ => Err("the filter is `status=STATE`".to_owned()),
+    }
+}
+
 /// Lists a project's containers.
 ///
 /// # Errors
@@ -64,6 +80,12 @@ pub fn run(context: &Context, args: &PsArgs) -> CliResult {
     let mut views = context.containers(target.name())?;
     Context::check_services(&target, &views, &args.only)?;
     views.retain(|view| wanted(args, view));
+    if let Some(project) = target.project().filter(|_| !args.orphans) {
+        let known = |name: &String| {
+            project.services.contains_key(name) || project.disabled_services.contains_key(name)
+        };
+        views.retain(|view| known(&view.record.service));
+    }
     if args.quiet {
         return Ok(write_out(
             &views
@@ -93,8 +115,11 @@ pub fn run(context: &Context, args: &PsArgs) -> CliResult {
             .map(|view| format!("{}\n", object(args, view, now)))
             .collect(),
         template => {
-            let template = template.strip_prefix("table ").unwrap_or(template);
-            lines(template, args, &views, now)?
+            let objects: Vec<_> = views.iter().map(|view| object(args, view, now)).collect();
+            match template.strip_prefix("table ") {
+                Some(template) => template::table(template, &heads(), &objects)?,
+                None => template::lines(template, &objects)?,
+            }
         }
     };
     Ok(write_out(&text)?)
@@ -102,10 +127,11 @@ pub fn run(context: &Context, args: &PsArgs) -> CliResult {
 
 fn wanted(args: &PsArgs, view: &ContainerView) -> bool {
     let state = describe::state(view);
-    let in_state = if args.status.is_empty() {
+    let mut states = args.status.iter().chain(&args.filter).peekable();
+    let in_state = if states.peek().is_none() {
         args.all || (matches!(state, "running" | "paused" | "restarting") && !view.record.oneoff)
     } else {
-        args.status.iter().any(|wanted| {
+        states.any(|wanted| {
             wanted
                 .to_possible_value()
                 .is_some_and(|value| value.get_name() == state)
@@ -193,18 +219,28 @@ fn publishers(lines: &[ports::PortLine]) -> Vec<serde_json::Value> {
         .collect()
 }
 
-/// Fills a template of `{{.Field}}` places, one line a container.
-fn lines(
-    template: &str,
-    args: &PsArgs,
-    views: &[ContainerView],
-    now: Timestamp,
-) -> Result<String, CliError> {
-    let mut text = String::new();
-    for view in views {
-        let object = object(args, view, now);
-        text.push_str(&crate::cli::template::fill(template, &object)?);
-        text.push('\n');
-    }
-    Ok(text)
+/// Heads of the columns that a template can ask for, in Docker's words.
+fn heads() -> serde_json::Value {
+    json!({
+        "Command": "COMMAND",
+        "CreatedAt": "CREATED AT",
+        "ExitCode": "EXIT CODE",
+        "Health": "HEALTH",
+        "ID": "CONTAINER ID",
+        "Image": "IMAGE",
+        "Labels": "LABELS",
+        "LocalVolumes": "LOCAL VOLUMES",
+        "Mounts": "MOUNTS",
+        "Name": "NAME",
+        "Names": "NAMES",
+        "Networks": "NETWORKS",
+        "Ports": "PORTS",
+        "Project": "PROJECT",
+        "Publishers": "PUBLISHERS",
+        "RunningFor": "CREATED",
+        "Service": "SERVICE",
+        "Size": "SIZE",
+        "State": "STATE",
+        "Status": "STATUS",
+    })
 }

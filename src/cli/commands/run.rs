@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::exec::exit;
+use crate::cli::commands::later;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
 use crate::cli::relay::{Input, Outputs, Streams};
 use crate::cli::session::{self, Work};
 use crate::cli::signals::Interrupts;
 use crate::cli::{interactive, parse, runtime};
-use crate::compose::{Project, mount_flag, parse_env_file, port_flag, split_words};
+use crate::compose::{LoadOptions, Project, mount_flag, parse_env_file, port_flag, split_words};
 use crate::reconcile::{self, Overrides, Prepared, RunOptions, UpChoices, cancel_pair};
 use crate::supervise::client::{Client, ClientError, Conversation};
 use crate::supervise::wire::{ChangeKind, Request};
@@ -92,6 +93,9 @@ pub struct RunArgs {
     remove_orphans: bool,
     /// Service
     service: String,
+    /// Build the image before (there is no builder yet)
+    #[arg(long, hide = true)]
+    build: bool,
     /// Command and arguments instead of the service's
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<String>,
@@ -103,8 +107,15 @@ pub struct RunArgs {
 /// The file is wrong, a dependency failed, the command cannot be executed, or
 /// its exit code.
 pub fn run(context: &Context, args: &RunArgs) -> CliResult {
+    if args.build {
+        return later::no_builder("--build");
+    }
     let services = [args.service.clone()];
-    let project = context.load(&services)?;
+    let project = context.load_with(&LoadOptions {
+        // `-v` may name a volume that no service uses.
+        all_resources: !args.volume.is_empty(),
+        ..context.load_options(&services)?
+    })?;
     context.check_known(&project, &services)?;
     let terminals = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let tty = terminals && !args.no_tty && !args.detach;

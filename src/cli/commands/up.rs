@@ -7,6 +7,7 @@ use clap::Args;
 use tokio::sync::mpsc;
 
 use crate::cli::attach::{Ended, News, Reporter, Screen, Style};
+use crate::cli::commands::later::LaterArgs;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
 use crate::cli::session::{self, Work};
@@ -62,7 +63,7 @@ pub struct UpArgs {
     #[arg(long)]
     quiet_pull: bool,
     /// Seconds to wait for a container to stop
-    #[arg(short, long, value_name = "SECONDS")]
+    #[arg(short, long, value_name = "SECONDS", allow_negative_numbers = true)]
     timeout: Option<i64>,
     /// Stop all containers when one ends
     #[arg(long, conflicts_with_all = ["detach", "wait"])]
@@ -94,6 +95,9 @@ pub struct UpArgs {
     /// Answer yes to every question
     #[arg(short = 'y', long)]
     yes: bool,
+    /// What is not there yet.
+    #[command(flatten)]
+    later: LaterArgs,
     /// Services to start (default: all)
     #[arg(value_name = "SERVICE")]
     services: Vec<String>,
@@ -105,6 +109,7 @@ pub struct UpArgs {
 /// The file is wrong, asks for what cannot be done, or an operation failed;
 /// with containers' exit codes where the flags say so.
 pub fn run(context: &Context, args: &UpArgs) -> CliResult {
+    args.later.check()?;
     let project = context.load(&args.services)?;
     context.check_known(&project, &args.services)?;
     let named = args.attach.iter().chain(&args.no_attach);

@@ -35,4 +35,4 @@ pub(crate) use project::Origin;
 pub use project::Project;
 pub(crate) use record::{Cx, Emit, Parse, field, raw_json, shown};
 pub use record::{Extensions, Form};
-pub use service::{PortText, Service};
+pub use service::{PortText, Service, canonical_hash};

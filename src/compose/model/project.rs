@@ -1,5 +1,6 @@
 //! A project: the model as a whole.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -40,6 +41,8 @@ pub struct Project {
     /// What variables were resolved with: the process' environment, then
     /// `.env`.
     pub environment: IndexMap<String, String>,
+    /// Names of the variables that the files ask for, set or not.
+    pub asked: BTreeSet<String>,
     /// `x-` attributes at the top level.
     pub extensions: Extensions,
     /// Where everything stands.

@@ -241,6 +241,18 @@ const NOT_HASHED: [&str; 7] = [
     "scale",
 ];
 
+/// SHA-256 over a canonical form, in hexadecimal; the order of keys is none of
+/// its concern.
+pub fn canonical_hash(mut json: Json) -> String {
+    use std::fmt::Write as _;
+    json.sort_all_objects();
+    let digest = Sha256::digest(json.to_string().as_bytes());
+    digest.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").ok(); // writing to a String cannot fail
+        text
+    })
+}
+
 impl Service {
     /// The service as `config --format json` prints it.
     pub fn canonical_json(&self) -> Json {
@@ -265,17 +277,9 @@ impl Service {
         json
     }
 
-    /// SHA-256 over [`Service::recreation_json`], in hexadecimal. A container
-    /// with another hash is recreated.
+    /// [`canonical_hash`] over [`Service::recreation_json`].
     pub fn config_hash(&self) -> String {
-        use std::fmt::Write as _;
-        let mut json = self.recreation_json();
-        json.sort_all_objects();
-        let digest = Sha256::digest(json.to_string().as_bytes());
-        digest.iter().fold(String::new(), |mut text, byte| {
-            write!(text, "{byte:02x}").ok(); // writing to a String cannot fail
-            text
-        })
+        canonical_hash(self.recreation_json())
     }
 
     /// How many containers: `scale`, else `deploy.replicas`, else one.

@@ -10,6 +10,7 @@ use rustix::process::{Gid, Uid};
 
 use super::error::{Step, StepResult, plain};
 use crate::engine::inroot::Root;
+use crate::engine::spec::{FIND_GROUP, FIND_USER};
 
 /// The highest id that Docker takes.
 const ID_LIMIT: u32 = i32::MAX as u32;
@@ -73,7 +74,7 @@ impl Accounts {
             None => (user, None),
         };
         let user = if user.is_empty() { "0" } else { user };
-        let number = parse_id("find the user", user)?;
+        let number = parse_id(FIND_USER, user)?;
         let entry = self
             .users
             .iter()
@@ -81,7 +82,7 @@ impl Accounts {
         let uid = entry
             .map(|entry| entry.uid)
             .or(number)
-            .ok_or_else(|| missing("find the user", user, "passwd"))?;
+            .ok_or_else(|| missing(FIND_USER, user, "passwd"))?;
         let mut groups = Vec::new();
         let gid = if let Some(group) = group {
             self.group(group)?
@@ -138,14 +139,14 @@ impl Accounts {
 
     /// A user's number alone.
     pub(crate) fn user(&self, name: &str) -> StepResult<u32> {
-        if let Some(number) = parse_id("find the user", name)? {
+        if let Some(number) = parse_id(FIND_USER, name)? {
             return Ok(number);
         }
         self.users
             .iter()
             .find(|entry| entry.name == name)
             .map(|entry| entry.uid)
-            .ok_or_else(|| missing("find the user", name, "passwd"))
+            .ok_or_else(|| missing(FIND_USER, name, "passwd"))
     }
 
     /// A group's number.
@@ -153,7 +154,7 @@ impl Accounts {
         if let Some(entry) = self.groups.iter().find(|entry| entry.name == name) {
             return Ok(entry.gid);
         }
-        parse_id("find the group", name)?.ok_or_else(|| missing("find the group", name, "group"))
+        parse_id(FIND_GROUP, name)?.ok_or_else(|| missing(FIND_GROUP, name, "group"))
     }
 
     fn home(&self, uid: u32) -> String {

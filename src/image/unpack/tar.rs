@@ -79,6 +79,8 @@ pub(crate) struct Archive<R, F> {
     content: u64,
     /// Padding after it.
     padding: u64,
+    /// The mark of the end was read.
+    complete: bool,
 }
 
 impl<R: BufRead, F: Frame> Archive<R, F> {
@@ -88,7 +90,13 @@ impl<R: BufRead, F: Frame> Archive<R, F> {
             frame,
             content: 0,
             padding: 0,
+            complete: false,
         }
+    }
+
+    /// Whether the stream's end was marked as one, and not just where it stopped.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.complete
     }
 
     /// The next entry; what was not read of the last one's content is skipped.
@@ -225,6 +233,7 @@ impl<R: BufRead, F: Frame> Archive<R, F> {
             return Ok(None);
         };
         if header.iter().all(|byte| *byte == 0) {
+            self.complete = true;
             return Ok(None);
         }
         let stated = number(slice(&header, 148, 8))?;

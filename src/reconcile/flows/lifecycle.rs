@@ -13,6 +13,7 @@ use super::super::executor::{Executor, OnFailure};
 use super::super::locking;
 use super::super::observe::{Look, observe};
 use super::super::observed::Observed;
+use super::super::place::placed;
 use super::super::plan::Plan;
 use super::super::planner::{PlanError, plan_kill, plan_restart, plan_start, plan_stop};
 use super::super::session::{ReconcileError, Session};
@@ -95,7 +96,12 @@ async fn walk(
     plan: impl FnOnce(Option<&Desired>, &Observed) -> Result<Plan, PlanError>,
 ) -> Result<Plan, ReconcileError> {
     let backend = Embedded::new(session.layout, session.project);
-    walk_over(&backend, session, project, on_failure, plan).await
+    walk_over(&backend, session, project, on_failure, plan)
+        .await
+        .map_err(|error| match project {
+            Some(project) => placed(project, error),
+            None => error,
+        })
 }
 
 pub(super) async fn walk_over<B: Backend>(

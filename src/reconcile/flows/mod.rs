@@ -9,6 +9,7 @@ mod force;
 mod lifecycle;
 mod preflight;
 mod pull;
+mod rmi;
 mod run;
 mod up;
 
@@ -19,6 +20,7 @@ pub use down::down;
 pub use force::kill_now;
 pub use lifecycle::{kill, restart, start, stop};
 pub use pull::{PullChoices, pull};
+pub use rmi::{ImageChoice, images_of, remove_images};
 pub use run::run_prepare;
 pub use up::up;
 
@@ -30,11 +32,12 @@ use crate::supervise::group;
 
 use super::desired::Desired;
 use super::plan::Plan;
+use super::translate::identity::Contents;
 use super::translate::project;
 
 /// What is declared, where images do not matter.
 fn desired_without_images(declared: Option<&Project>) -> Option<Desired> {
-    declared.map(|declared| project::desired(declared, &BTreeMap::new()))
+    declared.map(|declared| project::desired(declared, &BTreeMap::new(), &Contents::default()))
 }
 
 /// Tells, once, that systemd did not take the project. What was started says so

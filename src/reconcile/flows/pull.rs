@@ -14,8 +14,10 @@ use crate::image::{
 };
 
 use super::super::garbage;
+use super::super::place::placed;
 use super::super::planner::select;
 use super::super::session::{ReconcileError, Session};
+use super::super::translate::identity::Contents;
 use super::super::translate::project;
 
 /// What `pull` is told.
@@ -45,7 +47,17 @@ pub async fn pull(
     declared: &Project,
     choices: &PullChoices,
 ) -> Result<(), ReconcileError> {
-    let desired = project::desired(declared, &BTreeMap::new());
+    pull_all(session, declared, choices)
+        .await
+        .map_err(|error| placed(declared, error))
+}
+
+async fn pull_all(
+    session: &Session<'_>,
+    declared: &Project,
+    choices: &PullChoices,
+) -> Result<(), ReconcileError> {
+    let desired = project::desired(declared, &BTreeMap::new(), &Contents::default());
     select::check_names(
         &choices.services,
         declared.services.keys().map(String::as_str),

@@ -9,12 +9,14 @@ use super::super::backend::Backend;
 use super::super::embedded::Embedded;
 use super::super::executor::{Executor, OnFailure};
 use super::super::observe::{Look, observe};
+use super::super::place::placed;
 use super::super::plan::Target;
 use super::super::planner::{PlanError, plan_run, select};
 use super::super::prepare::{NamedOneOff, Preparation};
 use super::super::session::{Prepared, ReconcileError, RunOptions, Session, member};
+use super::super::translate::identity::Contents;
 use super::super::translate::oneoff::OneOff;
-use super::super::translate::{names, project};
+use super::super::translate::{Host, names, project};
 use super::super::{garbage, images, locking, record};
 use super::check::check;
 
@@ -30,7 +32,9 @@ pub async fn run_prepare(
     options: RunOptions,
 ) -> Result<Prepared, ReconcileError> {
     let backend = Embedded::new(session.layout, session.project);
-    run_prepare_over(&backend, session, project, service, &options).await
+    run_prepare_over(&backend, session, project, service, &options)
+        .await
+        .map_err(|error| placed(project, error))
 }
 
 pub(super) async fn run_prepare_over<B: Backend>(
@@ -62,7 +66,8 @@ pub(super) async fn run_prepare_over<B: Backend>(
         id: None,
     };
     let lock = locking::lock(session).await?;
-    let desired = project::desired(&changed, &ids);
+    let contents = Contents::read(&changed, &Host);
+    let desired = project::desired(&changed, &ids, &contents);
     let look = Look::Declared(&desired, &options.choices);
     let sight = observe(session.layout, session.project, look)?;
     let plan = plan_run(&desired, &sight.observed, &target, &options.choices)?;
@@ -71,6 +76,7 @@ pub(super) async fn run_prepare_over<B: Backend>(
         project: &changed,
         sight: &sight,
         images: &images,
+        contents: &contents,
         oneoff: Some(NamedOneOff {
             name: &target.name,
             oneoff: OneOff {
@@ -126,7 +132,11 @@ fn changed_project(
 
 /// The one-off's service and, unless they are left out, its dependencies.
 fn needed_services<'p>(project: &'p Project, name: &str, options: &RunOptions) -> Vec<&'p String> {
-    let mut edges = select::edges_of_desired(&project::desired(project, &BTreeMap::new()));
+    let mut edges = select::edges_of_desired(&project::desired(
+        project,
+        &BTreeMap::new(),
+        &Contents::default(),
+    ));
     if options.choices.no_deps {
         edges.values_mut().for_each(Vec::clear);
     }

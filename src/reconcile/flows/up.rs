@@ -1,6 +1,6 @@
 //! `up` and `create`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::compose::Project;
 use crate::image::Store;
@@ -11,13 +11,15 @@ use super::super::embedded::Embedded;
 use super::super::executor::{Executor, Observer, OnFailure};
 use super::super::locking;
 use super::super::observe::{Look, observe};
+use super::super::place::placed;
 use super::super::plan::{Op, Plan, Target};
 use super::super::planner::{plan_up, select};
 use super::super::prepare::Preparation;
 use super::super::session::{
     Member, ReconcileError, Session, UpOptions, UpOutcome, Watcher, member,
 };
-use super::super::translate::project;
+use super::super::translate::identity::Contents;
+use super::super::translate::{Host, project};
 use super::super::{garbage, images, record};
 use super::check::check;
 
@@ -32,7 +34,9 @@ pub async fn up(
     options: UpOptions<'_>,
 ) -> Result<UpOutcome, ReconcileError> {
     let backend = Embedded::new(session.layout, session.project);
-    up_over(&backend, session, project, &options).await
+    up_over(&backend, session, project, &options)
+        .await
+        .map_err(|error| placed(project, error))
 }
 
 pub(super) async fn up_over<B: Backend>(
@@ -42,6 +46,9 @@ pub(super) async fn up_over<B: Backend>(
     options: &UpOptions<'_>,
 ) -> Result<UpOutcome, ReconcileError> {
     let services = selected(declared, options)?;
+    if services.is_empty() {
+        return Err(nothing_to_run(declared));
+    }
     let store = Store::open(session.layout);
     let usage = if options.dry_run {
         None
@@ -56,8 +63,9 @@ pub(super) async fn up_over<B: Backend>(
         options.pull,
         &options.choices.scale,
     )?;
+    let contents = Contents::read(declared, &Host);
     if options.dry_run {
-        let desired = project::desired(declared, &needs.ids());
+        let desired = project::desired(declared, &needs.ids(), &contents);
         let look = Look::Declared(&desired, &options.choices);
         let sight = observe(session.layout, session.project, look)?;
         let mut plan = plan_up(&desired, &sight.observed, &options.choices)?;
@@ -74,7 +82,7 @@ pub(super) async fn up_over<B: Backend>(
         .collect();
 
     let lock = locking::lock(session).await?;
-    let desired = project::desired(declared, &ids);
+    let desired = project::desired(declared, &ids, &contents);
     let look = Look::Declared(&desired, &options.choices);
     let sight = observe(session.layout, session.project, look)?;
     let plan = plan_up(&desired, &sight.observed, &options.choices)?;
@@ -83,6 +91,7 @@ pub(super) async fn up_over<B: Backend>(
         project: declared,
         sight: &sight,
         images: &images,
+        contents: &contents,
         oneoff: None,
     }
     .records(&plan)?;
@@ -120,6 +129,27 @@ pub(super) async fn up_over<B: Backend>(
     Ok(UpOutcome { plan, containers })
 }
 
+/// A file without a service, or with switched off ones only.
+fn nothing_to_run(declared: &Project) -> ReconcileError {
+    let disabled = declared.disabled_services.values();
+    let profiles: BTreeSet<&str> = disabled
+        .flat_map(|service| &service.profiles)
+        .map(String::as_str)
+        .collect();
+    let message = "no service selected";
+    let mut diagnostic = declared.diagnostic("services", message);
+    if !profiles.is_empty() {
+        let list: Vec<&str> = profiles.into_iter().collect();
+        diagnostic = diagnostic.suggest(format!(
+            "every service has a profile: choose with `--profile` ({})",
+            list.join(", ")
+        ));
+    }
+    ReconcileError::Refused {
+        diagnostics: vec![diagnostic],
+    }
+}
+
 /// The services that are looked at: all active ones. Which of them the command
 /// is about, the planner decides; their images are needed for those only.
 fn selected<'p>(
@@ -137,7 +167,11 @@ fn selected<'p>(
     if choices.services.is_empty() || choices.no_deps {
         return Ok(declared.services.keys().filter(chosen).collect());
     }
-    let edges = select::edges_of_desired(&project::desired(declared, &BTreeMap::new()));
+    let edges = select::edges_of_desired(&project::desired(
+        declared,
+        &BTreeMap::new(),
+        &Contents::default(),
+    ));
     let wanted = select::with_dependencies(&choices.services, &edges);
     Ok(declared
         .services

@@ -122,7 +122,7 @@ pub(super) const ROWS: &[Row] = &[
     works("services.*.command", ""),
     works(
         "services.*.configs",
-        "`uid`, `gid` and `mode` have no effect on a `file:`",
+        "another content recreates the container; `uid`, `gid` and `mode` have no effect on a `file:`",
     ),
     works("services.*.container_name", ""),
     warned(
@@ -310,7 +310,7 @@ pub(super) const ROWS: &[Row] = &[
     works("services.*.scale", ""),
     works(
         "services.*.secrets",
-        "`uid`, `gid` and `mode` have no effect on a `file:`",
+        "another content recreates the container; `uid`, `gid` and `mode` have no effect on a `file:`",
     ),
     works(
         "services.*.security_opt",
@@ -327,7 +327,10 @@ pub(super) const ROWS: &[Row] = &[
     works("services.*.sysctls", "those that belong to a namespace"),
     works("services.*.tmpfs", ""),
     works("services.*.tty", ""),
-    works("services.*.ulimits", ""),
+    works(
+        "services.*.ulimits",
+        "`nofile` is 1048576 without it, soft and hard, or the host's hard limit where root may have no more",
+    ),
     refused(
         "services.*.use_api_socket",
         "there is no daemon whose socket could be given",

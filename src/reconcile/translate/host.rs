@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use oci_spec::runtime::{Capabilities, LinuxDevice, LinuxDeviceType};
 
+use sha2::{Digest as _, Sha256};
+
+use super::identity::hex;
 use crate::engine::caps::CapSet;
 
 /// What a path is, links followed.
@@ -41,6 +44,8 @@ pub trait HostFiles: Send + Sync {
     fn kind(&self, path: &Path) -> Option<FileKind>;
     /// A file's text.
     fn read(&self, path: &Path) -> io::Result<String>;
+    /// SHA-256 of a file's bytes, in hexadecimal.
+    fn digest(&self, path: &Path) -> io::Result<String>;
     /// What is in a folder.
     fn entries(&self, folder: &Path) -> Vec<PathBuf>;
     /// Every device node of the host, for `privileged`.
@@ -89,6 +94,13 @@ impl HostFiles for Host {
 
     fn read(&self, path: &Path) -> io::Result<String> {
         fs::read_to_string(path)
+    }
+
+    fn digest(&self, path: &Path) -> io::Result<String> {
+        let mut file = fs::File::open(path)?;
+        let mut hash = Sha256::new();
+        io::copy(&mut file, &mut hash)?;
+        Ok(hex(&hash.finalize()))
     }
 
     fn entries(&self, folder: &Path) -> Vec<PathBuf> {

@@ -6,6 +6,7 @@
 //! made) goes out as [`Translated::folders`]. Docker's rules of merging with an
 //! image's config, and the defaults that Docker Engine 28.5 gives.
 
+pub mod identity;
 pub mod names;
 pub mod oneoff;
 pub mod project;
@@ -29,6 +30,8 @@ use crate::image::{Image, ImageConfig};
 use crate::state::ContainerId;
 use crate::supervise::launch::{LaunchSpec, VolumeUse};
 use crate::supervise::record::{ContainerRecord, RECORD_VERSION};
+
+use identity::{Contents, Identity};
 
 pub use host::{FileKind, Host, HostFiles};
 
@@ -78,6 +81,8 @@ pub struct Context<'a> {
     pub peers: &'a BTreeMap<String, Vec<Peer>>,
     /// Ids of other containers by name or id, for `network_mode: container:x`.
     pub containers: &'a BTreeMap<String, ContainerId>,
+    /// What configs and secrets contain.
+    pub contents: &'a Contents,
     /// The host.
     pub host: &'a dyn HostFiles,
     /// The time, RFC 3339.
@@ -235,8 +240,7 @@ pub fn translate(
 
 impl Work<'_> {
     fn record(&self, launch: LaunchSpec) -> ContainerRecord {
-        let service = self.service;
-        let config_hash = service.config_hash();
+        let identity = Identity::of(self.service, self.context.contents);
         ContainerRecord {
             version: RECORD_VERSION,
             id: self.instance.id.clone(),
@@ -248,9 +252,9 @@ impl Work<'_> {
             created: self.context.now.to_owned(),
             image: self.image.reference.clone(),
             image_id: self.image.id.clone(),
-            labels: self.labels(&config_hash),
-            config_hash,
-            canonical: service.recreation_json(),
+            labels: self.labels(&identity.hash),
+            config_hash: identity.hash,
+            canonical: identity.canonical,
             launch,
         }
     }

@@ -44,10 +44,7 @@ impl Work<'_> {
             let attribute = format!("volumes[{index}]");
             let target = clean_target(&mount.target);
             if !target.starts_with('/') || target == "/" {
-                self.issues.error(
-                    &attribute,
-                    format!("`{}` is not an absolute path below `/`", mount.target),
-                );
+                self.issues.error(&attribute, not_below_root(mount));
                 continue;
             }
             taken.insert(target.clone());
@@ -291,6 +288,28 @@ impl Work<'_> {
             );
         }
         Some(bind(path, target, words(&["rbind", "rro", "rprivate"])))
+    }
+}
+
+/// Why a mount has no place. The short syntax takes a single letter before a
+/// colon for a Windows drive, as the reference implementation does.
+fn not_below_root(mount: &Mount) -> String {
+    let is_drive = |part: &str| {
+        part.len() == 2
+            && part.ends_with(':')
+            && part.starts_with(|c: char| c.is_ascii_alphabetic())
+    };
+    let texts = std::iter::once(mount.target.as_str()).chain(mount.source.as_deref());
+    match texts
+        .flat_map(|text| text.split('/'))
+        .find(|part| is_drive(part))
+    {
+        Some(_) => format!(
+            "`{}` is read as a path on a Windows drive, because one letter stands before the colon; \
+             give the volume a longer name, or write the mount with `type`, `source` and `target`",
+            mount.source.as_deref().unwrap_or(&mount.target)
+        ),
+        None => format!("`{}` is not an absolute path below `/`", mount.target),
     }
 }
 

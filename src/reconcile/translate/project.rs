@@ -9,6 +9,7 @@ use crate::net::spec::{NetworkSpec, PoolSpec};
 use super::super::desired::{
     Dependency, Desired, DesiredNetwork, DesiredService, DesiredVolume, Gate, VolumeSpec,
 };
+use super::identity::{Contents, Identity};
 use super::names;
 
 /// The image that a service runs: `image:`, or the name of what it builds.
@@ -20,15 +21,20 @@ pub fn image_name(project: &Project, name: &str, service: &Service) -> String {
 }
 
 /// Projects the model. `images` has the ids of the images that are here, by
-/// service.
-pub fn desired(project: &Project, images: &BTreeMap<String, String>) -> Desired {
+/// service; `contents` those of configs and secrets. Both may be empty where
+/// only names and edges matter.
+pub fn desired(
+    project: &Project,
+    images: &BTreeMap<String, String>,
+    contents: &Contents,
+) -> Desired {
     let services = project
         .services
         .iter()
         .map(|(name, service)| {
             (
                 name.clone(),
-                desired_service(project, name, service, images.get(name)),
+                desired_service(project, name, service, images.get(name), contents),
             )
         })
         .collect();
@@ -49,6 +55,7 @@ pub fn desired(project: &Project, images: &BTreeMap<String, String>) -> Desired 
             let external = volume.external;
             (spec.name.clone(), DesiredVolume { spec, external })
         })
+        .chain(undeclared_volumes(project))
         .collect();
     Desired {
         project: project.name.clone(),
@@ -64,7 +71,9 @@ fn desired_service(
     name: &str,
     service: &Service,
     image_id: Option<&String>,
+    contents: &Contents,
 ) -> DesiredService {
+    let identity = Identity::of(service, contents);
     let networks = if service.network_mode.is_some() {
         Vec::new()
     } else {
@@ -85,8 +94,8 @@ fn desired_service(
         name: name.to_owned(),
         replicas: service.replicas(),
         container_name: service.container_name.clone(),
-        config_hash: service.config_hash(),
-        canonical: service.recreation_json(),
+        config_hash: identity.hash,
+        canonical: identity.canonical,
         image: image_name(project, name, service),
         image_id: image_id.cloned(),
         depends_on: dependencies(service),
@@ -97,6 +106,25 @@ fn desired_service(
         networks,
         volumes,
     }
+}
+
+/// Volumes that only the command line names (`run -v NAME:/x`): made under just
+/// that name and without labels, so that no project takes them along when it goes.
+fn undeclared_volumes(project: &Project) -> impl Iterator<Item = (String, DesiredVolume)> {
+    let mounts = project.services.values().flat_map(|one| &one.volumes);
+    mounts
+        .filter(|mount| mount.kind == compose::MountKind::Volume)
+        .filter_map(|mount| mount.source.as_ref())
+        .filter(|key| !key.is_empty() && !project.volumes.contains_key(*key))
+        .map(|name| {
+            let spec = VolumeSpec {
+                name: name.clone(),
+                driver: "local".to_owned(),
+                ..VolumeSpec::default()
+            };
+            let external = false;
+            (name.clone(), DesiredVolume { spec, external })
+        })
 }
 
 /// `depends_on`, as its label has it.
@@ -146,7 +174,7 @@ pub(super) fn joined_service(service: &Service) -> Option<&str> {
 }
 
 /// Full name of one of the project's networks.
-pub(super) fn network_name(project: &Project, key: &str) -> String {
+pub(in super::super) fn network_name(project: &Project, key: &str) -> String {
     project
         .networks
         .get(key)
@@ -154,13 +182,15 @@ pub(super) fn network_name(project: &Project, key: &str) -> String {
         .unwrap_or_else(|| format!("{}_{key}", project.name))
 }
 
-/// Full name of one of the project's volumes.
-pub(super) fn volume_name(project: &Project, key: &str) -> String {
-    project
-        .volumes
-        .get(key)
-        .and_then(|volume| volume.name.clone())
-        .unwrap_or_else(|| format!("{}_{key}", project.name))
+/// Full name of a volume: the project's where it declares one, else as given.
+pub(in super::super) fn volume_name(project: &Project, key: &str) -> String {
+    match project.volumes.get(key) {
+        Some(volume) => volume
+            .name
+            .clone()
+            .unwrap_or_else(|| format!("{}_{key}", project.name)),
+        None => key.to_owned(),
+    }
 }
 
 fn network_spec(project: &Project, key: &str, network: &Network) -> NetworkSpec {

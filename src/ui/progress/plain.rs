@@ -28,9 +28,8 @@ impl EventSink for Plain {
             Event::Note { message } => self.ui.note(&message),
             Event::Started { resource, action } => line(resource.kind, &resource.name, action),
             Event::Done { resource, outcome } => line(resource.kind, &resource.name, outcome),
-            Event::Failed { resource, message } => {
-                line(resource.kind, &resource.name, &format!("Error: {message}"));
-            }
+            // Why is told once, at the end, with all that belongs to it.
+            Event::Failed { resource, .. } => line(resource.kind, &resource.name, "Error"),
             // A pipe has no use for bytes as they come.
             Event::Progress { .. } => {}
         }

@@ -157,9 +157,10 @@ impl EventSink for Tty {
                 let text = color::paint(self.ui.color_err, color::GOOD, outcome);
                 self.finish(&resource, &mark, &text);
             }
-            Event::Failed { resource, message } => {
+            // Why is told once, at the end, with all that belongs to it.
+            Event::Failed { resource, .. } => {
                 let mark = color::paint(self.ui.color_err, color::ERROR, "✘");
-                let text = color::paint(self.ui.color_err, color::ERROR, &message);
+                let text = color::paint(self.ui.color_err, color::ERROR, "Error");
                 self.finish(&resource, &mark, &text);
             }
             Event::Note { message } => self.above(&message),

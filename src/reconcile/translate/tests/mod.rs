@@ -64,6 +64,9 @@ impl HostFiles for FakeHost {
             _ => Err(io::ErrorKind::NotFound.into()),
         }
     }
+    fn digest(&self, path: &Path) -> io::Result<String> {
+        Ok(format!("digest of {}", path.display()))
+    }
     fn entries(&self, folder: &Path) -> Vec<PathBuf> {
         if folder == Path::new("/dev/snd") {
             vec!["/dev/snd/seq".into()]
@@ -163,6 +166,7 @@ fn run(
         project: &project,
         peers: &peers,
         containers: &containers,
+        contents: &identity::Contents::read(&project, &FakeHost),
         host: &FakeHost,
         now: "2026-01-02T03:04:05Z",
     };

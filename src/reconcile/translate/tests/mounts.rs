@@ -110,6 +110,7 @@ fn anonymous_volumes_are_carried_over_a_recreation() {
         project: &project,
         peers: &BTreeMap::new(),
         containers: &BTreeMap::new(),
+        contents: &identity::Contents::default(),
         host: &FakeHost,
         now: "",
     };

@@ -1,0 +1,194 @@
+//! Flags that scripts for `docker compose` use.
+
+use crate::support::{Image, isolated};
+
+const HOLD: &str = "command: [sh, -c, \"trap 'exit 0' TERM; sleep 1000 & wait\"]";
+
+#[test]
+fn what_waits_for_the_builder_is_refused_by_name() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let project = sandbox.project("later", "services:\n  a: {image: test/busybox}\n");
+        for args in [
+            ["up", "-d", "--build"].as_slice(),
+            &["up", "--watch"],
+            &["run", "--build", "a", "true"],
+        ] {
+            let refused = project.skiff(args).run().ends_with(1);
+            refused
+                .warns("no builder yet")
+                .warns("skiff load")
+                .whatever();
+        }
+        let up = project.skiff(["--verbose", "up", "-d", "--no-build"]).run();
+        up.succeeds().whatever();
+        project
+            .skiff(["stop", "-t", "-1"])
+            .run()
+            .succeeds()
+            .whatever();
+        project
+            .skiff(["--compatibility", "ps"])
+            .run()
+            .succeeds()
+            .warns("--compatibility")
+            .whatever();
+        project.down();
+    });
+}
+
+#[test]
+fn down_removes_the_images_that_nothing_else_needs() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        sandbox.load(
+            &Image::busybox().file("own", 0o644, "1"),
+            "rmi-built:latest",
+        );
+        let compose = format!(
+            "services:\n  a: {{image: test/busybox, {HOLD}}}\n  built: {{build: ., {HOLD}}}\n"
+        );
+        let other = sandbox.project(
+            "other",
+            &format!("services:\n  a: {{image: test/busybox, {HOLD}}}\n"),
+        );
+        let project = sandbox.project("rmi", &compose);
+        let layers = || {
+            let folder = sandbox.data().join("images/layers");
+            fs_err::read_dir(folder).expect("the layers").count()
+        };
+        other.up().whatever();
+        project.up().whatever();
+        let before = layers();
+        let down = project.skiff(["down", "--rmi", "local"]).run().succeeds();
+        down.warns("rmi-built Removed").whatever();
+        assert_eq!(layers(), before - 1);
+        project
+            .skiff(["up", "-d", "built"])
+            .run()
+            .fails()
+            .whatever();
+        project.skiff(["up", "-d", "a"]).run().succeeds().whatever();
+        let down = project.skiff(["down", "--rmi", "all"]).run().succeeds();
+        down.warns("test/busybox Resource is still in use")
+            .whatever();
+        other.sh("a", "true");
+        let down = other
+            .skiff(["down", "--rmi", "all", "-t", "2"])
+            .run()
+            .succeeds();
+        down.warns("test/busybox Removed").whatever();
+        assert_eq!(layers(), before - 2);
+        project.down();
+    });
+}
+
+#[test]
+fn ps_and_ls_choose_by_filters() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let both = format!(
+            "services:\n  a: {{image: test/busybox, {HOLD}}}\n  b: {{image: test/busybox, command: \"true\"}}\n"
+        );
+        let project = sandbox.project("filters", &both);
+        project.up().whatever();
+        project
+            .skiff(["logs", "-f", "b"])
+            .run()
+            .succeeds()
+            .whatever();
+        let services = |args: &[&str]| {
+            let all = [&["ps", "--services"], args].concat();
+            project.skiff(all).run().succeeds().stdout
+        };
+        assert_eq!(services(&["--filter", "status=exited"]), "b\n");
+        assert_eq!(services(&["--status", "running"]), "a\n");
+        project
+            .skiff(["ps", "--filter", "color=red"])
+            .run()
+            .fails()
+            .whatever();
+        project.write(
+            "compose.yaml",
+            &format!("services:\n  b: {{image: test/busybox, {HOLD}}}\n"),
+        );
+        assert_eq!(services(&[]), "a\n");
+        assert_eq!(services(&["--orphans=false"]), "");
+        let names = |filter: &str| {
+            let ls = sandbox.skiff(["ls", "-q", "--filter", filter]).run();
+            ls.succeeds().stdout
+        };
+        assert_eq!(names("name=^filt"), "filters\n");
+        assert_eq!(names("name=^ilt"), "");
+        project.down();
+    });
+}
+
+#[test]
+fn config_prints_lists() {
+    isolated(|sandbox| {
+        let compose = "name: lists\nservices:\n  b: {image: \"x:${TAG:-1}\", volumes: [\"vol:/v\"]}\n  a: {build: ., networks: [n]}\n  \
+                       p: {image: y, profiles: [dbg]}\nvolumes: {vol: {}}\nnetworks: {n: {}}\n";
+        let project = sandbox.project("lists", compose);
+        let config = |args: &[&str]| {
+            let config = project.skiff([&["config"], args].concat()).env("TAG", "2");
+            config.run().succeeds().stdout
+        };
+        let sorted = |text: String| {
+            let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            lines.sort();
+            lines
+        };
+        assert_eq!(sorted(config(&["--images"])), ["lists-a", "x:2"]);
+        assert_eq!(config(&["--volumes"]), "vol\n");
+        assert_eq!(sorted(config(&["--networks"])), ["default", "n"]);
+        assert_eq!(config(&["--profiles"]), "dbg\n");
+        assert!(config(&["--environment"]).contains("\nTAG=2\n"));
+        let hashes = config(&["--hash", "*"]);
+        let lines: Vec<Vec<&str>> = hashes
+            .lines()
+            .map(|line| line.split(' ').collect())
+            .collect();
+        assert_eq!(
+            (lines[0][0], lines[0][1].len(), lines[1][0]),
+            ("a", 64, "b")
+        );
+        assert_eq!(config(&["--hash", "b"]), format!("b {}\n", lines[1][1]));
+        assert!(!config(&["--no-normalize"]).contains("default"));
+        project.write("a.env", "FROM_FILE=1\n");
+        let loose = "services:\n  a: {image: x, env_file: a.env, networks: [nosuch], volumes: [\"./d:/d\"]}\n";
+        project.write("compose.yaml", loose);
+        project
+            .skiff(["config"])
+            .run()
+            .fails()
+            .warns("nosuch")
+            .whatever();
+        let shown = config(&["--no-consistency", "--no-path-resolution"]);
+        assert!(shown.contains("source: ./d\n"), "{shown}");
+        assert!(shown.contains("FROM_FILE: '1'\n"), "{shown}");
+    });
+}
+
+#[test]
+fn ps_prints_commands_and_tables_as_docker_does() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let compose = format!("services:\n  a: {{image: test/busybox, {HOLD}}}\n");
+        let project = sandbox.project("looks", &compose);
+        project.up().whatever();
+        project
+            .skiff(["ps"])
+            .run()
+            .succeeds()
+            .says("\"sh -c 'trap 'exit 0…\"")
+            .whatever();
+        project
+            .skiff(["ps", "--format", "table {{.Name}}\\t{{.State}}"])
+            .run()
+            .succeeds()
+            .prints("NAME        STATE\nlooks-a-1   running\n")
+            .whatever();
+        project.down();
+    });
+}
