@@ -37,6 +37,8 @@ mod quickstart;
 #[cfg(test)]
 mod recreate;
 #[cfg(test)]
+mod roots;
+#[cfg(test)]
 mod shell;
 #[cfg(test)]
 mod shop;
