@@ -5,6 +5,7 @@ use std::io;
 
 use fs_err as fs;
 
+use crate::net::Net;
 use crate::net::spec::{Endpoint, NetworkRecord};
 use crate::state::atomic::read_json;
 use crate::state::names::Names;
@@ -65,6 +66,12 @@ fn read(layout: &Layout, project: &str, look: Look<'_>) -> io::Result<Sight> {
                 observed
                     .networks
                     .extend(read_json(&path)?.map(|record| (name.clone(), record)));
+            }
+            // Records stay over a reboot, and bridges do not.
+            if !observed.networks.is_empty() {
+                observed.broken_networks = Net::open(layout, None)
+                    .and_then(|net| net.without_bridge(observed.networks.values()))
+                    .map_err(io::Error::other)?;
             }
             for name in desired.volumes.keys() {
                 let found = volume::find(layout, name)?;

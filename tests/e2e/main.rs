@@ -35,6 +35,8 @@ mod networks;
 #[cfg(test)]
 mod quickstart;
 #[cfg(test)]
+mod reboot;
+#[cfg(test)]
 mod recreate;
 #[cfg(test)]
 mod roots;

@@ -169,22 +169,27 @@ impl<'a> Emitter<'a> {
         self.removed.insert(container.name.clone(), step);
     }
 
-    /// Networks that are missing or changed.
+    /// Networks that are missing or changed, or that the kernel has lost.
     pub(super) fn networks(&mut self, selected: &BTreeSet<String>, changed: &[String]) {
         for name in networks_of(self.desired, selected) {
             let Some(wanted) = self.desired.networks.get(&name) else {
                 continue;
             };
-            let exists = self.observed.networks.contains_key(&name);
+            let existing = self.observed.networks.get(&name);
             let anew = changed.contains(&name);
-            if wanted.external || (exists && !anew) {
-                continue;
-            }
+            let broken = existing.filter(|_| self.observed.broken_networks.contains(&name));
+            let spec = match (existing, broken) {
+                // Whoever made it: it is brought back as it was.
+                (_, Some(broken)) if !anew => &broken.spec,
+                _ if wanted.external => continue,
+                (Some(_), _) if !anew => continue,
+                _ => &wanted.spec,
+            };
             let cause = if anew { Cause::Follows } else { Cause::Missing };
             let removal = anew.then(|| self.remove_network(&name));
             let step = self
                 .plan
-                .add(Op::EnsureNetwork(Box::new(wanted.spec.clone())), cause);
+                .add(Op::EnsureNetwork(Box::new(spec.clone())), cause);
             if let Some(removal) = removal {
                 self.plan.order(removal, step);
             }

@@ -17,8 +17,7 @@ use super::{Shared, records, streams};
 use crate::engine::process::ProcessIdentity;
 use crate::net::dns::DnsSockets;
 use crate::state::ContainerId;
-use crate::state::atomic::read_json;
-use crate::supervise::inspect::{self, EXIT_FILE, log_folder};
+use crate::supervise::inspect::{self, log_folder};
 use crate::supervise::keeper::ChildKind;
 use crate::supervise::logs::pump::Pump;
 use crate::supervise::record::{ContainerRecord, ExitRecord, RunRecord, RunState};
@@ -42,14 +41,10 @@ async fn one(shared: &Arc<Shared>, record: Arc<ContainerRecord>, inheritance: &m
         .records
         .run(id)
         .filter(|run| run.boot_id == shared.boot_id);
-    let exit: Option<ExitRecord> = read_json(
-        &shared
-            .host
-            .layout()
-            .container(&record.project, id)
-            .join(EXIT_FILE),
-    )
-    .unwrap_or_default();
+    let layout = shared.host.layout();
+    let exit = inspect::last_end(layout, &record.project, id, run_record.as_ref());
+    // Where even that cannot be told, it was never started.
+    let exit = exit.unwrap_or_default();
     let notes = shared.records.notes(id);
     let state = run_record.as_ref().map(|run| run.state);
     let process = match (&run_record, state) {
