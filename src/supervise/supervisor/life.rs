@@ -18,6 +18,7 @@ use super::link::Link;
 use super::records::Records;
 use super::{CHANGES_BEHIND, Shared, adopt, control};
 use crate::engine::process::boot_id;
+use crate::state::atomic::remove_temporary;
 use crate::state::lock::Lock;
 use crate::supervise::keeper::Identity;
 use crate::supervise::logs::thread::LogThread;
@@ -141,6 +142,7 @@ async fn begin(identity: &Identity, socket: OwnedFd) -> io::Result<(Arc<Shared>,
         upgrade: watch::Sender::new(None),
         containers: Mutex::default(),
         turns: Mutex::default(),
+        flaws: Mutex::default(),
     });
     adopt::all(&shared, inheritance).await?;
     let listener = listen(&layout.control_socket(&identity.project))?;
@@ -248,6 +250,8 @@ fn clean(identity: &Identity) {
     let layout = &identity.layout;
     let run = layout.run_project(&identity.project);
     fs::remove_file(layout.exit_journal(&identity.project)).ok();
+    // Nobody but this process writes there.
+    remove_temporary(&run.join("containers")).ok();
     // Only where they are empty.
     for folder in ["spool", "containers"] {
         fs::remove_dir(run.join(folder)).ok();
