@@ -59,6 +59,7 @@ mod yaml;
 pub use diag::{Diagnostic, Diagnostics, Excerpt, Position, Severity, Step, Style};
 pub use flags::{mount_flag, parse_env_file, port_flag, split_words};
 pub use model::*;
+pub use source::check_name;
 pub use source::{FileArg, FileSystem, Host, LoadOptions, Loaded};
 pub use units::{Bytes, FileMode, Period, PeriodOrZero};
 
