@@ -25,6 +25,8 @@ mod images;
 #[cfg(test)]
 mod inside;
 #[cfg(test)]
+mod killed;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod logs;
@@ -38,6 +40,8 @@ mod quickstart;
 mod reboot;
 #[cfg(test)]
 mod recreate;
+#[cfg(test)]
+mod removal;
 #[cfg(test)]
 mod roots;
 #[cfg(test)]

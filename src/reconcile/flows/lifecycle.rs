@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::compose::Project;
 use crate::event::Event;
+use crate::state::lock::Lock;
 
 use super::super::backend::Backend;
 use super::super::desired::Desired;
@@ -79,7 +80,9 @@ pub async fn kill(
     let plan = |desired: Option<&Desired>, observed: &Observed| {
         plan_kill(desired, observed, services, signal)
     };
-    let plan = walk(session, project, OnFailure::Continue, plan).await?;
+    // Without the lock: whoever holds it may be waiting for what is killed here.
+    let backend = Embedded::new(session.layout, session.project);
+    let plan = walk_over(&backend, session, project, OnFailure::Continue, None, plan).await?;
     if plan.is_empty() {
         session.sink.emit(Event::Note {
             message: "no container to kill".to_owned(),
@@ -95,7 +98,8 @@ async fn walk(
     plan: impl FnOnce(Option<&Desired>, &Observed) -> Result<Plan, PlanError>,
 ) -> Result<Plan, ReconcileError> {
     let backend = Embedded::new(session.layout, session.project);
-    walk_over(&backend, session, project, on_failure, plan).await
+    let lock = locking::lock(session).await?;
+    walk_over(&backend, session, project, on_failure, Some(lock), plan).await
 }
 
 pub(super) async fn walk_over<B: Backend>(
@@ -103,9 +107,9 @@ pub(super) async fn walk_over<B: Backend>(
     session: &Session<'_>,
     project: Option<&Project>,
     on_failure: OnFailure,
+    lock: Option<Lock>,
     plan: impl FnOnce(Option<&Desired>, &Observed) -> Result<Plan, PlanError>,
 ) -> Result<Plan, ReconcileError> {
-    let lock = locking::lock(session).await?;
     let sight = observe(session.layout, session.project, Look::Containers)?;
     let desired = super::desired_without_images(project);
     let plan = plan(desired.as_ref(), &sight.observed)?;
@@ -119,6 +123,7 @@ pub(super) async fn walk_over<B: Backend>(
         wait_timeout: None::<Duration>,
         observer: None,
     };
-    executor.run(&plan, Some(lock)).await?;
+    executor.run(&plan, lock).await?;
+    super::sweep_locks(session);
     Ok(plan)
 }

@@ -29,11 +29,18 @@ use crate::event::{Event, EventSink};
 
 use super::desired::Desired;
 use super::plan::Plan;
+use super::session::Session;
 use super::translate::project;
 
 /// What is declared, where images do not matter.
 fn desired_without_images(declared: Option<&Project>) -> Option<Desired> {
     declared.map(|declared| project::desired(declared, &BTreeMap::new()))
+}
+
+/// Removes the locks of a project of which nothing is left. What is in somebody
+/// else's hands just now is left to a later sweep.
+fn sweep_locks(session: &Session<'_>) {
+    crate::state::sweep::sweep_locks(session.layout, session.project).ok();
 }
 
 /// Tells a plan's notes and warnings.

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::compose::Project;
+use crate::event::Event;
 use crate::image::Store;
 use crate::state::ContainerId;
+use crate::supervise::inspect::ContainerView;
 
 use super::super::backend::Backend;
 use super::super::embedded::Embedded;
@@ -47,7 +49,8 @@ pub(super) async fn up_over<B: Backend>(
     if options.dry_run {
         let desired = project::desired(declared, &needs.ids());
         let look = Look::Declared(&desired, &options.choices);
-        let sight = observe(session.layout, session.project, look)?;
+        let mut sight = observe(session.layout, session.project, look)?;
+        sight.observed.lost_networks = backend.lost_networks(&sight.observed.networks).await?;
         let mut plan = plan_up(&desired, &sight.observed, &options.choices)?;
         plan.images = needs.to_pull();
         return Ok(UpOutcome {
@@ -64,7 +67,8 @@ pub(super) async fn up_over<B: Backend>(
     let lock = locking::lock(session).await?;
     let desired = project::desired(declared, &ids);
     let look = Look::Declared(&desired, &options.choices);
-    let sight = observe(session.layout, session.project, look)?;
+    let mut sight = observe(session.layout, session.project, look)?;
+    sight.observed.lost_networks = backend.lost_networks(&sight.observed.networks).await?;
     let plan = plan_up(&desired, &sight.observed, &options.choices)?;
     let records = Preparation {
         session,
@@ -77,6 +81,12 @@ pub(super) async fn up_over<B: Backend>(
     super::preflight::published_ports(session, &plan, &records, &sight)?;
     super::tell(session.sink, &plan);
     record::remember(session, declared)?;
+
+    if sight.views.iter().any(ContainerView::is_live) {
+        for message in backend.attend().await? {
+            session.sink.emit(Event::Note { message });
+        }
+    }
 
     let made = records
         .iter()

@@ -177,10 +177,10 @@ impl<'a> Emitter<'a> {
             };
             let existing = self.observed.networks.get(&name);
             let anew = changed.contains(&name);
-            let broken = existing.filter(|_| self.observed.broken_networks.contains(&name));
-            let spec = match (existing, broken) {
+            let lost = existing.filter(|_| self.observed.lost_networks.contains(&name));
+            let spec = match (existing, lost) {
                 // Whoever made it: it is brought back as it was.
-                (_, Some(broken)) if !anew => &broken.spec,
+                (_, Some(lost)) if !anew => &lost.spec,
                 _ if wanted.external => continue,
                 (Some(_), _) if !anew => continue,
                 _ => &wanted.spec,
@@ -367,7 +367,9 @@ impl<'a> Emitter<'a> {
                 .current
                 .and_then(|current| self.stopped.get(&current.name))
         });
-        for earlier in own.copied().into_iter().chain(gates) {
+        // Where one supervisor died in a recreation, two have the same name.
+        let namesake = self.removed.get(&replica.target.name).copied();
+        for earlier in own.copied().into_iter().chain(namesake).chain(gates) {
             self.plan.order(earlier, step);
         }
         self.started.insert(replica.target.name.clone(), step);

@@ -13,14 +13,16 @@ use super::link::{Inheritance, Link, Process};
 use super::machine::State;
 use super::run::{Run, RunTasks, take_down};
 use super::status::Status;
-use super::{Shared, records, streams};
+use super::{Shared, failure, records, regain, streams};
 use crate::engine::process::ProcessIdentity;
 use crate::net::dns::DnsSockets;
+use crate::net::spec::PublishedPort;
 use crate::state::ContainerId;
 use crate::supervise::inspect::{self, log_folder};
 use crate::supervise::keeper::ChildKind;
 use crate::supervise::logs::pump::Pump;
 use crate::supervise::record::{ContainerRecord, ExitRecord, RunRecord, RunState};
+use crate::supervise::wire::Failure;
 
 /// Enters all containers of the project.
 pub(super) async fn all(shared: &Arc<Shared>, inheritance: Inheritance) -> io::Result<()> {
@@ -53,7 +55,7 @@ async fn one(shared: &Arc<Shared>, record: Arc<ContainerRecord>, inheritance: &m
         }
         _ => None,
     };
-    let Some((process, run_record)) = process.zip(run_record.clone()) else {
+    let Some((process, mut run_record)) = process.zip(run_record.clone()) else {
         rest(shared, record, run_record, exit, notes).await;
         return;
     };
@@ -69,6 +71,12 @@ async fn one(shared: &Arc<Shared>, record: Arc<ContainerRecord>, inheritance: &m
             return;
         }
     };
+    if run.ports != run_record.ports {
+        run_record.ports.clone_from(&run.ports);
+        if let Err(error) = shared.records.write_run(id, &run_record) {
+            tracing::warn!(%error, name = record.name, "cannot write a record");
+        }
+    }
     let target = run.pidfd.clone().map(|pidfd| Target {
         pidfd,
         group: run.group.clone(),
@@ -147,26 +155,31 @@ fn resume(
     }
     held("in");
     let mut tasks = RunTasks::default();
-    if let (Some(udp), Some(tcp)) = (held("dns-udp"), held("dns-tcp")) {
-        tasks.serve_names(shared, record, DnsSockets { udp, tcp });
-    }
-    let targets = if run_record.ports.is_empty() {
-        Vec::new()
-    } else {
-        // Puts back what is missing of it, and says where proxies lead.
-        match shared.host.net.publish(&record.id, &run_record.ports) {
-            Ok(publication) => publication.targets,
-            Err(error) => {
-                tracing::warn!(%error, name = record.name, "ports are not published any longer");
-                Vec::new()
-            }
-        }
+    let mut flaws = Vec::new();
+    let sockets = match (held("dns-udp"), held("dns-tcp")) {
+        (Some(udp), Some(tcp)) => Ok(Some(DnsSockets { udp, tcp })),
+        _ => regain::resolver(shared, record),
     };
-    for (number, port) in run_record.ports.iter().enumerate() {
-        if let Some(socket) = held(&format!("port/{number}")) {
-            tasks.serve_port(port.clone(), socket, targets.get(number).copied().flatten());
-        }
+    match sockets {
+        Ok(Some(sockets)) => tasks.serve_names(shared, record, sockets),
+        Ok(None) => {}
+        Err(failure) => flaws.push(format!(
+            "container `{}` gets no answers about names: {failure}",
+            record.name
+        )),
     }
+    let published = regain::published(shared, record, &run_record.ports, held);
+    let served = published.map(|ports| {
+        flaws.extend(ports.lost);
+        ports.served
+    });
+    if let Err(failure) = served.and_then(|served| publish(shared, record, served, &mut tasks)) {
+        flaws.push(format!(
+            "the ports of container `{}` are not published any longer: {failure}",
+            record.name
+        ));
+    }
+    shared.set_flaws(&record.id, flaws);
     let group = shared.host.group(&record.id).map_err(io::Error::other)?;
     Ok(Run {
         pid: process.pid,
@@ -176,10 +189,30 @@ fn resume(
         started: started(run_record, notes),
         group,
         endpoints: run_record.endpoints.clone(),
-        ports: run_record.ports.clone(),
+        ports: tasks.ports.clone(),
         notes: Vec::new(),
         _tasks: tasks,
     })
+}
+
+/// Serves ports, and puts back what is missing of them in the firewall.
+fn publish(
+    shared: &Shared,
+    record: &ContainerRecord,
+    served: Vec<(PublishedPort, OwnedFd)>,
+    tasks: &mut RunTasks,
+) -> Result<(), Failure> {
+    if served.is_empty() {
+        return Ok(());
+    }
+    let ports: Vec<_> = served.iter().map(|(port, _)| port.clone()).collect();
+    // Says where proxies lead, too.
+    let publication = shared.host.net.publish(&record.id, &ports);
+    let targets = publication.map_err(failure::net)?.targets;
+    for ((port, socket), target) in served.into_iter().zip(targets) {
+        tasks.serve_port(port, socket, target);
+    }
+    Ok(())
 }
 
 fn started(run: &RunRecord, notes: &records::Notes) -> Timestamp {

@@ -102,6 +102,7 @@ impl Actor {
         self.answer_stops();
         // Told first: nobody waits for the teardown but the next start.
         drop(run);
+        self.shared.set_flaws(&self.record.id, Vec::new());
         self.gone = Some(take_down(&self.shared, &self.record).await);
         if again {
             self.arm_backoff();
