@@ -367,8 +367,12 @@ impl<'a> Emitter<'a> {
                 .current
                 .and_then(|current| self.stopped.get(&current.name))
         });
-        // Where one supervisor died in a recreation, two have the same name.
-        let namesake = self.removed.get(&replica.target.name).copied();
+        // Where a supervisor died in a recreation, two have the same name.
+        let name = &replica.target.name;
+        let namesake = match self.created.contains_key(name) {
+            true => None,
+            false => self.removed.get(name).copied(),
+        };
         for earlier in own.copied().into_iter().chain(namesake).chain(gates) {
             self.plan.order(earlier, step);
         }
