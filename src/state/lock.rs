@@ -77,7 +77,11 @@ fn open(path: &Path) -> io::Result<File> {
             (Ok(file), _) => return Ok(file.into_parts().0),
             // Its folder is made, again where a sweep removes it at this moment.
             (Err(error), Some(folder)) if error.kind() == io::ErrorKind::NotFound => {
-                fs::create_dir_all(folder)?;
+                match fs::create_dir_all(folder) {
+                    // It was there, and is gone again.
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                    made => made?,
+                }
             }
             (Err(error), _) => return Err(error),
         }

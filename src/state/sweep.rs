@@ -130,9 +130,17 @@ pub fn sweep_locks(layout: &Layout, project: &str) -> io::Result<bool> {
         remove_any(lock)?;
     }
     match fs::remove_dir(&folder) {
-        // Somebody has begun to make them anew.
-        Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => Err(error),
-        removed => Ok(removed.is_ok()),
+        Ok(()) => Ok(true),
+        // Somebody has begun to make them anew, or has swept these already.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound
+            ) =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -222,6 +230,7 @@ mod tests {
                 });
             }
         });
+        sweep_locks(&layout, "p").unwrap();
         assert!(!layout.run_project("p").exists());
     }
 

@@ -153,7 +153,7 @@ pub(crate) fn last_end(
     }))
 }
 
-/// When the machine was started: `btime` in proc_stat(5), whole seconds.
+/// When the machine was started: `btime` in `proc_stat(5)`, whole seconds.
 fn boot_time() -> io::Result<Timestamp> {
     let text = fs::read_to_string("/proc/stat")?;
     text.lines()

@@ -310,8 +310,8 @@ services:
         );
         drop(thief);
         project.skiff(["restart"]).run().succeeds().whatever();
+        let quiet = project.skiff(["up", "-d", "--wait"]).run().succeeds();
         page(18081, 0);
-        let quiet = project.up();
         assert!(!quiet.stderr.contains("taken"), "{quiet}");
         project.down();
     });

@@ -84,7 +84,7 @@ fn a_down_after_supervisors_that_died_in_an_up_leaves_nothing() {
             for process in processes() {
                 let words: Vec<&str> = process.command.split(' ').collect();
                 if words.iter().any(|word| word.contains("__supervisor"))
-                    && let Some(pid) = rustix::process::Pid::from_raw(process.pid as i32)
+                    && let Some(pid) = rustix::process::Pid::from_raw(process.pid.cast_signed())
                 {
                     rustix::process::kill_process(pid, Signal::KILL).ok();
                 }

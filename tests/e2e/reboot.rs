@@ -73,7 +73,7 @@ volumes:
 "#;
 
 /// Starts the project, writes into its volumes, and restarts the machine.
-fn rebooted<'a>(sandbox: &'a Sandbox) -> (Project<'a>, Reboot<'a>) {
+fn rebooted(sandbox: &Sandbox) -> (Project<'_>, Reboot<'_>) {
     sandbox.load_busybox();
     let project = sandbox.project("boot", COMPOSE);
     project.up().whatever();

@@ -68,7 +68,7 @@ volumes:
             .succeeds();
         assert!(found.lines().len() >= 3, "{found}");
         for path in found.lines() {
-            let tool = if path.ends_with(".log") { "cat" } else { path };
+            let tool = if path.contains("/log/") { "cat" } else { path };
             let refused = as_nobody(sandbox, &[tool, path]).fails();
             assert!(refused.stderr.contains("Permission denied"), "{refused}");
         }

@@ -369,10 +369,8 @@ impl<'a> Emitter<'a> {
         });
         // Where a supervisor died in a recreation, two have the same name.
         let name = &replica.target.name;
-        let namesake = match self.created.contains_key(name) {
-            true => None,
-            false => self.removed.get(name).copied(),
-        };
+        let namesake = self.removed.get(name).copied();
+        let namesake = namesake.filter(|_| !self.created.contains_key(name));
         for earlier in own.copied().into_iter().chain(namesake).chain(gates) {
             self.plan.order(earlier, step);
         }

@@ -124,14 +124,7 @@ async fn dispatch(
         Request::EnsureNetwork(spec) => create::ensure_network(shared, *spec).await,
         Request::RemoveNetwork { name } => create::remove_network(shared, name).await,
         Request::Create(record) => create::create(shared, *record).await,
-        Request::Start { id, stdio: false } => {
-            let stdio = None;
-            ask(shared, &id, |answer| Message::Start { stdio, answer }).await
-        }
-        Request::Start { id, stdio: true } => match pipes(true, fds) {
-            Ok(stdio) => ask(shared, &id, |answer| Message::Start { stdio, answer }).await,
-            Err(failure) => Err(failure),
-        },
+        Request::Start { id, stdio } => start(shared, &id, stdio, fds).await,
         Request::Stop { id, timeout } => {
             ask(shared, &id, |answer| Message::Stop { timeout, answer }).await
         }
@@ -185,6 +178,20 @@ fn pipes(wanted: bool, fds: Vec<OwnedFd>) -> Result<Option<[OwnedFd; 3]>, Failur
     } else {
         Err(failure::text("only pipes are handed to a container"))
     }
+}
+
+async fn start(
+    shared: &Shared,
+    id: &ContainerId,
+    streams: bool,
+    fds: Vec<OwnedFd>,
+) -> Result<Reply, Failure> {
+    let (stdio, _lock) = if streams {
+        (pipes(true, fds)?, Vec::new())
+    } else {
+        (None, fds)
+    };
+    ask(shared, id, |answer| Message::Start { stdio, answer }).await
 }
 
 pub(super) async fn ask(
