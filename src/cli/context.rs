@@ -86,15 +86,25 @@ impl Context {
     /// # Errors
     /// Neither a file nor a name, or the file is wrong.
     pub fn target(&self, services: &[String]) -> Result<Target, CliError> {
-        if let (Some(name), true) = (&self.global.project_name, self.global.files.is_empty()) {
-            return Ok(Target::Named(name.clone()));
+        let given = self.global.project_name.clone();
+        let given = given.filter(|name| !name.is_empty() && self.global.files.is_empty());
+        if let Some(name) = given {
+            return self.named(name, "-p");
         }
         match self.load(services) {
             Ok(project) => Ok(Target::Loaded(Box::new(project))),
             Err(error) => match env::read_string(env::COMPOSE_PROJECT_NAME) {
-                Some(name) => Ok(Target::Named(name)),
+                Some(name) => self.named(name, env::COMPOSE_PROJECT_NAME),
                 None => Err(error),
             },
+        }
+    }
+
+    /// A project by name, which becomes part of paths: nothing but a name will do.
+    fn named(&self, name: String, origin: &str) -> Result<Target, CliError> {
+        match compose::check_name(&name, origin) {
+            Ok(()) => Ok(Target::Named(name)),
+            Err(diagnostic) => Err(self.refusal(std::iter::once(&*diagnostic))),
         }
     }
 

@@ -28,9 +28,9 @@ use clap::error::ErrorKind;
 
 use args::{Cli, Command};
 use context::Context;
-use error::CliResult;
+use error::{CliError, CliResult};
 
-use crate::state::Layout;
+use crate::state::{Layout, close_roots};
 use crate::supervise;
 use crate::toolbox;
 use crate::ui::Ui;
@@ -92,6 +92,11 @@ fn dispatch(context: &Context, command: Command, arguments: Vec<OsString>) -> Cl
     );
     if needs_root {
         root::require(arguments, || context.asked_variables())?;
+        close_roots(&context.layout).map_err(|error| {
+            CliError::new(format!(
+                "cannot close skiff's folders to other users: {error}"
+            ))
+        })?;
     }
     match command {
         Command::Up(args) => commands::up::run(context, &args),

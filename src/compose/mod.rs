@@ -59,7 +59,7 @@ mod yaml;
 pub use diag::{Diagnostic, Diagnostics, Excerpt, Position, Severity, Step, Style, render_list};
 pub use flags::{mount_flag, parse_env_file, port_flag, split_words};
 pub use model::*;
-pub use source::{FileArg, FileSystem, Host, LoadOptions, Loaded, Skip};
+pub use source::{FileArg, FileSystem, Host, LoadOptions, Loaded, Skip, check_name};
 pub use units::{Bytes, FileMode, Period, PeriodOrZero};
 
 /// Loads a project.

@@ -388,15 +388,8 @@ impl Source<'_, '_> {
             let Some(name) = name.filter(|name| !name.is_empty()) else {
                 continue;
             };
-            let normal = normal_name(&name);
-            if normal != name {
-                let mut diagnostic =
-                    Diagnostic::error(format!("`{name}` ({origin}) is not a valid project name"))
-                        .expected("small letters, digits, `-` and `_`, a letter or digit first");
-                if !normal.is_empty() {
-                    diagnostic = diagnostic.suggest(format!("try `{normal}`"));
-                }
-                self.loader.report.push(diagnostic);
+            if let Err(diagnostic) = check_name(&name, origin) {
+                self.loader.report.push(*diagnostic);
                 return None;
             }
             return Some(name);
@@ -545,6 +538,26 @@ fn input(cwd: &Path, file: &FileArg) -> Input {
             text: Some(text.clone()),
         },
     }
+}
+
+/// Refuses what is no name of a project, in Docker's words. A name becomes part
+/// of paths and of kernel objects' names.
+///
+/// # Errors
+/// The diagnostic, with a name that would do.
+pub fn check_name(name: &str, origin: &str) -> Result<(), Box<Diagnostic>> {
+    let normal = normal_name(name);
+    if normal == name && !name.is_empty() {
+        return Ok(());
+    }
+    let mut diagnostic = Diagnostic::error(format!(
+        "invalid project name {name:?} ({origin}): must consist only of lowercase alphanumeric \
+         characters, hyphens, and underscores as well as start with a letter or number"
+    ));
+    if !normal.is_empty() {
+        diagnostic = diagnostic.suggest(format!("try `{normal}`"));
+    }
+    Err(Box::new(diagnostic))
 }
 
 /// A name as a project can have it: in small letters, without everything else.

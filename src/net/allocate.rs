@@ -78,6 +78,10 @@ impl Net {
             return Ok((address, pool.cidr.prefix()));
         }
         let holder = self.records.holder(&network.id, address);
+        // By a start of its own that was cut short.
+        if holder.as_ref() == Some(container) {
+            return Ok((address, pool.cidr.prefix()));
+        }
         let endpoint = match &holder {
             Some(holder) => self.records.endpoint(&network.id, holder)?,
             None => None,

@@ -109,6 +109,7 @@ impl Net {
         for endpoint in &withdrawn.endpoints {
             failures.extend(self.forget(endpoint).err());
         }
+        failures.extend(self.free_addresses(&withdrawn.containers).err());
         for container in &withdrawn.containers {
             let pin = self.layout.netns(container);
             let gone = namespace::unpin(&pin).map_err(NetError::record("remove", pin));
@@ -122,6 +123,22 @@ impl Net {
         });
         let gone = gone.collect();
         failures.into_iter().next().map_or(Ok(gone), Err)
+    }
+
+    /// Takes back every address that is given to these containers: one that was
+    /// given when a start was cut short has no endpoint record.
+    fn free_addresses(&self, containers: &[ContainerId]) -> Result<(), NetError> {
+        if containers.is_empty() {
+            return Ok(());
+        }
+        for network in self.records.run_networks()? {
+            for (address, holder) in self.records.addresses(&network)? {
+                if containers.contains(&holder) {
+                    self.records.free_address(&network, address)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// A network's record and its lock, where none but these containers is on it.

@@ -10,7 +10,7 @@ use super::error::NetError;
 use super::handle::{NamespaceError, Net};
 use super::labels::Owner;
 use super::netlink::{Connection, Request, route};
-use super::network::{OPT_ICC, OPT_PREFIX, mtu, no_network, option_on};
+use super::network::{OPT_PREFIX, mtu, no_network, port_options};
 use super::spec::{Endpoint, EndpointSpec, NetworkRecord};
 use super::{namespace, sysctl};
 use crate::state::ContainerId;
@@ -72,11 +72,15 @@ impl Net {
             self.detach(request.container)?;
         }
         let mut planned = Vec::new();
+        let mut notes = unused_options(request.endpoints);
         let result = self
             .plan(request, &mut planned)
             .and_then(|()| {
                 self.in_bridge_netns(|| {
                     let mut host = Self::route_socket()?;
+                    for planned in &planned {
+                        notes.extend(self.bring_back(&planned.network, &mut host)?);
+                    }
                     let watch =
                         route::LinkWatch::begin().map_err(NetError::kernel("watch", "links"))?;
                     let made = namespace::create(&pin, |netns| {
@@ -99,7 +103,7 @@ impl Net {
             Ok(netns) => Ok(Attached {
                 netns,
                 endpoints: endpoints.collect(),
-                notes: unused_options(request.endpoints),
+                notes,
             }),
             Err(error) => {
                 // The first error is the one to tell; a sweep finds the rest.
@@ -314,7 +318,6 @@ impl Net {
         host: &mut Connection,
         planned: &[Planned<'_>],
     ) -> Result<(), NetError> {
-        let filtered = bridges_are_filtered();
         let mut requests = Vec::new();
         for planned in planned {
             let network = &planned.network;
@@ -334,13 +337,7 @@ impl Net {
             }));
             let owner = Owner::Endpoint(container.clone(), network.id.clone());
             requests.push(route::set_alias(&name, &self.root.alias(&owner)));
-            let options = route::PortOptions {
-                // Where the firewall sees bridged frames, it rewrites a
-                // container's call of its own published port while still on the
-                // bridge, and the frame goes back to the port it came from.
-                hairpin: filtered,
-                isolated: !option_on(&network.spec, OPT_ICC),
-            };
+            let options = port_options(network);
             if options.hairpin || options.isolated {
                 requests.push(route::set_port(&name, options));
             }
@@ -393,16 +390,6 @@ fn container_of(planned: &[Planned<'_>]) -> String {
         .first()
         .map(|planned| planned.endpoint.container_name.clone())
         .unwrap_or_default()
-}
-
-/// True where bridged frames go through the firewall (`br_netfilter`).
-fn bridges_are_filtered() -> bool {
-    [
-        "bridge/bridge-nf-call-iptables",
-        "bridge/bridge-nf-call-ip6tables",
-    ]
-    .iter()
-    .any(|name| matches!(sysctl::read(name), Ok(Some(value)) if value == "1"))
 }
 
 fn unused_options(endpoints: &[EndpointSpec]) -> Vec<String> {

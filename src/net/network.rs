@@ -1,5 +1,6 @@
 //! Networks: made, found again, listed and removed.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 
@@ -56,33 +57,118 @@ impl Net {
                 None => (self.new_record(spec, &mut host)?, true),
             };
             let mut notes = unused_options(&record.spec);
-            let made = self.make_bridge(&record, &mut host)?;
-            let mut rest = || {
-                notes.extend(enable_forwarding(&record)?);
-                // Whoever writes the firewall anew reads the records.
-                if created {
-                    self.records.write_network(&record)?;
-                }
-                notes.extend(self.admit_network(&record)?);
-                Ok(())
-            };
-            if let Err(error) = rest() {
-                // The first error is the one to tell; a sweep finds the rest.
-                if made {
-                    let bridge = self.bridge_name(&record);
-                    host.run(&[route::delete_link(&bridge)]).ok();
-                }
-                if created {
-                    self.records.remove_network(&record).ok();
-                }
-                return Err(error);
-            }
+            notes.extend(self.realize(&record, created, &mut host)?);
             Ok(Ensured {
                 record,
                 created,
                 notes,
             })
         })
+    }
+
+    /// Makes what a network has in the kernel, where it is missing, and writes
+    /// the record of a new one. The lock of networks is held.
+    fn realize(
+        &self,
+        record: &NetworkRecord,
+        created: bool,
+        host: &mut Connection,
+    ) -> Result<Vec<String>, NetError> {
+        let made = self.make_bridge(record, host)?;
+        let rest = |host: &mut Connection| {
+            if made && !created {
+                self.plug_in(record, host)?;
+            }
+            let mut notes = enable_forwarding(record)?;
+            // Whoever writes the firewall anew reads the records.
+            if created {
+                self.records.write_network(record)?;
+            }
+            notes.extend(self.admit_network(record)?);
+            Ok(notes)
+        };
+        let result = rest(host);
+        if result.is_err() {
+            // The first error is the one to tell; a sweep finds the rest.
+            if made {
+                let bridge = self.bridge_name(record);
+                host.run(&[route::delete_link(&bridge)]).ok();
+            }
+            if created {
+                self.records.remove_network(record).ok();
+            }
+        }
+        result
+    }
+
+    /// Makes a network's bridge again where it is gone, as after a reboot or
+    /// by somebody's hand; in the bridges' namespace. What was changed on the
+    /// host beside is returned, one line each.
+    pub(super) fn bring_back(
+        &self,
+        record: &NetworkRecord,
+        host: &mut Connection,
+    ) -> Result<Vec<String>, NetError> {
+        if self.has_bridge(record, host)? {
+            return Ok(Vec::new());
+        }
+        let _lock = self.records.lock_networks()?;
+        let name = &record.spec.name;
+        let record = self.records.network(name)?;
+        let record = record.ok_or_else(|| no_network(name))?;
+        self.realize(&record, false, host)
+    }
+
+    /// Which of these networks have no bridge in the kernel, by name, as after
+    /// a reboot.
+    ///
+    /// # Errors
+    /// The kernel cannot be asked.
+    pub fn without_bridge<'r>(
+        &self,
+        records: impl IntoIterator<Item = &'r NetworkRecord, IntoIter: Send>,
+    ) -> Result<BTreeSet<String>, NetError> {
+        let mut records = records.into_iter().peekable();
+        if records.peek().is_none() {
+            return Ok(BTreeSet::new());
+        }
+        self.in_bridge_netns(|| {
+            let mut host = Self::route_socket()?;
+            let mut names = BTreeSet::new();
+            for record in records {
+                if !self.has_bridge(record, &mut host)? {
+                    names.insert(record.spec.name.clone());
+                }
+            }
+            Ok(names)
+        })
+    }
+
+    fn has_bridge(&self, record: &NetworkRecord, host: &mut Connection) -> Result<bool, NetError> {
+        let name = self.bridge_name(record);
+        let found = route::find_link(host, &name).map_err(NetError::kernel("look for", name))?;
+        Ok(found.is_some())
+    }
+
+    /// Puts the links of those who are on a network into its new bridge.
+    fn plug_in(&self, record: &NetworkRecord, host: &mut Connection) -> Result<(), NetError> {
+        let bridge = self.bridge_name(record);
+        let found = route::find_link(host, &bridge)
+            .and_then(|link| link.ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV)))
+            .map_err(NetError::kernel("find the bridge", bridge))?;
+        for endpoint in self.records.endpoints(&record.id)? {
+            let name = self.root.veth(&endpoint.container, &record.id);
+            let requests = [
+                route::set_master(&name, found.index),
+                route::set_port(&name, port_options(record)),
+            ];
+            match host.run(&requests) {
+                // It went with its container.
+                Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {}
+                other => other.map_err(NetError::kernel("connect the link", name))?,
+            }
+        }
+        Ok(())
     }
 
     /// Removes a network and everything of it.
@@ -264,6 +350,27 @@ impl Net {
         }
         Ok(true)
     }
+}
+
+/// How a network's bridge treats the links of containers.
+pub(super) fn port_options(record: &NetworkRecord) -> route::PortOptions {
+    route::PortOptions {
+        // Where the firewall sees bridged frames, it rewrites a container's
+        // call of its own published port while still on the bridge, and the
+        // frame goes back to the port it came from.
+        hairpin: bridges_are_filtered(),
+        isolated: !option_on(&record.spec, OPT_ICC),
+    }
+}
+
+/// True where bridged frames go through the firewall (`br_netfilter`).
+fn bridges_are_filtered() -> bool {
+    [
+        "bridge/bridge-nf-call-iptables",
+        "bridge/bridge-nf-call-ip6tables",
+    ]
+    .iter()
+    .any(|name| matches!(sysctl::read(name), Ok(Some(value)) if value == "1"))
 }
 
 /// MTU of a network's links, where it is not the kernel's default.

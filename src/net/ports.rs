@@ -88,6 +88,25 @@ pub fn bind(layout: &Layout, ports: &[PortSpec]) -> Result<Vec<Bound>, PortError
     Ok(bound)
 }
 
+/// Binds a port again as it was bound before.
+///
+/// # Errors
+/// Somebody else has it by now.
+pub fn bind_again(layout: &Layout, port: &PublishedPort) -> Result<OwnedFd, PortError> {
+    let spec = PortSpec {
+        host_ip: Some(port.host_ip),
+        host_port: port.host_port,
+        host_port_end: None,
+        container_port: port.container_port,
+        protocol: port.protocol,
+    };
+    let address = SocketAddr::new(port.host_ip, port.host_port);
+    let bound = bind_port(layout, &spec)?.into_iter().next();
+    bound
+        .map(|bound| bound.socket)
+        .ok_or_else(|| failure(&spec, address, Errno::ADDRNOTAVAIL))
+}
+
 fn bind_port(layout: &Layout, spec: &PortSpec) -> Result<Vec<Bound>, PortError> {
     let addresses = match spec.host_ip {
         Some(address) => vec![address],

@@ -120,6 +120,16 @@ impl Records {
         }
     }
 
+    /// Removes what a killed process had not renamed yet. The lock of networks
+    /// is held, so that nobody writes there.
+    pub(super) fn remove_temporary(&self) -> Result<(), NetError> {
+        let _firewall = self.lock_firewall()?;
+        for folder in [&self.networks, &self.published_folder()] {
+            atomic::remove_temporary(folder).map_err(NetError::record("sweep", folder))?;
+        }
+        Ok(())
+    }
+
     /// Ids of all networks that have run-time state.
     pub(super) fn run_networks(&self) -> Result<Vec<NetworkId>, NetError> {
         let names = file_names(&self.run)?;

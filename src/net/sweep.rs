@@ -30,6 +30,7 @@ impl Net {
         // Nobody makes or removes a network meanwhile, so that what has no
         // record now has none for good.
         let lock = self.records.lock_networks()?;
+        self.records.remove_temporary()?;
         let living = self.living_containers()?;
         let networks: HashSet<NetworkId> =
             self.records.networks()?.into_iter().map(|n| n.id).collect();
@@ -39,7 +40,6 @@ impl Net {
         let gone: Vec<ContainerId> = containers.iter().cloned().collect();
         let mut failures = Vec::new();
         failures.extend(self.detach_many(&gone).err());
-        failures.extend(self.free_addresses(&containers).err());
         for network in self.records.run_networks()? {
             if !networks.contains(&network) {
                 failures.extend(self.records.remove_run_state(&network).err());
@@ -121,17 +121,5 @@ impl Net {
         }
         found.retain(|container| !living.contains(container));
         Ok(found)
-    }
-
-    /// Takes back addresses that have no endpoint record.
-    fn free_addresses(&self, containers: &BTreeSet<ContainerId>) -> Result<(), NetError> {
-        for network in self.records.run_networks()? {
-            for (address, holder) in self.records.addresses(&network)? {
-                if containers.contains(&holder) {
-                    self.records.free_address(&network, address)?;
-                }
-            }
-        }
-        Ok(())
     }
 }

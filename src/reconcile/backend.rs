@@ -4,8 +4,11 @@
 //! implementation, the tests' fake is another. A method is added when a caller
 //! needs it, not before.
 
-use crate::net::spec::NetworkSpec;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::net::spec::{NetworkRecord, NetworkSpec};
 use crate::state::ContainerId;
+use crate::state::lock::Lock;
 use crate::supervise::record::ContainerRecord;
 use crate::supervise::wire::{Condition, Failure};
 
@@ -53,6 +56,23 @@ impl BackendError {
 /// What a plan is made true with. Every operation is idempotent: what is
 /// already so is success, and removing what is gone, too.
 pub trait Backend: Sync {
+    /// Takes the project's lock, to hold it until it is let go and whatever is
+    /// asked for until then has been done, even where this process dies first.
+    fn hold(&self, lock: Lock);
+
+    /// Lets the lock go.
+    fn let_go(&self);
+
+    /// Sees to it that what runs is served, where all who did were killed.
+    /// Returns what is worth telling.
+    fn attend(&self) -> impl Future<Output = Result<Vec<String>, BackendError>> + Send;
+
+    /// Which of these networks, by name, are lost and have to be ensured.
+    fn lost_networks(
+        &self,
+        known: &BTreeMap<String, NetworkRecord>,
+    ) -> impl Future<Output = Result<BTreeSet<String>, BackendError>> + Send;
+
     /// Makes a network, or finds it as it is. Returns what is worth telling, here
     /// and below: what was changed on the host beside, and what has no effect.
     fn ensure_network(
@@ -110,6 +130,15 @@ pub trait Backend: Sync {
         &self,
         id: &ContainerId,
         volumes: bool,
+    ) -> impl Future<Output = Result<(), BackendError>> + Send;
+
+    /// Removes a container for one that is created next and takes over its
+    /// volumes, none of which is without an owner at any moment.
+    fn replace(
+        &self,
+        id: &ContainerId,
+        volumes: bool,
+        successor: &ContainerRecord,
     ) -> impl Future<Output = Result<(), BackendError>> + Send;
 
     /// Resolves when the container is in this condition, fails when it can no

@@ -2,11 +2,16 @@
 //! which is started when something is first asked of it. Volumes are folders
 //! and are made here.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OnceCell;
 
-use crate::net::spec::NetworkSpec;
+use crate::net::Net;
+use crate::net::spec::{NetworkRecord, NetworkSpec};
+use crate::state::lock::Lock;
 use crate::state::volume::{self, VolumeRecord};
 use crate::state::{ContainerId, Layout};
 use crate::supervise::client::{Client, ClientError};
@@ -23,6 +28,7 @@ pub struct Embedded {
     layout: Layout,
     project: String,
     client: OnceCell<Client>,
+    lock: Mutex<Option<Arc<Lock>>>,
 }
 
 impl Embedded {
@@ -32,6 +38,7 @@ impl Embedded {
             layout: layout.clone(),
             project: project.to_owned(),
             client: OnceCell::new(),
+            lock: Mutex::new(None),
         }
     }
 
@@ -41,11 +48,25 @@ impl Embedded {
 
     /// As above, with what the supervisor has to tell.
     async fn ask_noting(&self, request: Request) -> Result<Vec<String>, BackendError> {
+        let lock = self.held().clone();
+        let fds: Vec<_> = lock.iter().map(|lock| lock.as_fd()).collect();
+        self.call(request, &fds).await
+    }
+
+    fn held(&self) -> MutexGuard<'_, Option<Arc<Lock>>> {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn call(
+        &self,
+        request: Request,
+        fds: &[BorrowedFd<'_>],
+    ) -> Result<Vec<String>, BackendError> {
         let client = self
             .client
             .get_or_try_init(|| Client::ensure(&self.layout, &self.project))
             .await?;
-        match client.call(request, &[]).await?.reply {
+        match client.call(request, fds).await?.reply {
             Reply::Done { notes } => Ok(notes),
             _ => Ok(Vec::new()),
         }
@@ -93,6 +114,41 @@ fn gone_is_fine(result: Result<(), BackendError>) -> Result<(), BackendError> {
 }
 
 impl Backend for Embedded {
+    fn hold(&self, lock: Lock) {
+        *self.held() = Some(Arc::new(lock));
+    }
+
+    fn let_go(&self) {
+        *self.held() = None;
+    }
+
+    async fn attend(&self) -> Result<Vec<String>, BackendError> {
+        let connect = async || match Client::connect(&self.layout, &self.project).await {
+            Ok(Some(client)) => Ok(client),
+            Ok(None) => Err(None),
+            Err(error) => Err(Some(error)),
+        };
+        match self.client.get_or_try_init(connect).await {
+            Ok(client) => Ok(client.notes().to_vec()),
+            Err(None) => Ok(Vec::new()),
+            Err(Some(error)) => Err(error.into()),
+        }
+    }
+
+    async fn lost_networks(
+        &self,
+        known: &BTreeMap<String, NetworkRecord>,
+    ) -> Result<BTreeSet<String>, BackendError> {
+        if known.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        Net::open(&self.layout, None)
+            .and_then(|net| net.without_bridge(known.values()))
+            .map_err(|error| BackendError::Unreachable {
+                message: with_causes(&error),
+            })
+    }
+
     async fn ensure_network(&self, spec: &NetworkSpec) -> Result<Vec<String>, BackendError> {
         self.ask_noting(Request::EnsureNetwork(Box::new(spec.clone())))
             .await
@@ -183,11 +239,25 @@ impl Backend for Embedded {
         )
     }
 
-    async fn wait(&self, id: &ContainerId, condition: Condition) -> Result<(), BackendError> {
-        self.ask(Request::Wait {
+    async fn replace(
+        &self,
+        id: &ContainerId,
+        volumes: bool,
+        successor: &ContainerRecord,
+    ) -> Result<(), BackendError> {
+        self.ask(Request::Replace {
             id: id.clone(),
-            condition,
+            volumes,
+            successor: Box::new(successor.clone()),
         })
         .await
+    }
+
+    async fn wait(&self, id: &ContainerId, condition: Condition) -> Result<(), BackendError> {
+        let id = id.clone();
+        // Changes nothing, and may take for ever: without the lock.
+        self.call(Request::Wait { id, condition }, &[])
+            .await
+            .map(drop)
     }
 }

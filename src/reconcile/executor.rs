@@ -18,7 +18,7 @@ use crate::supervise::record::ContainerRecord;
 
 use super::backend::{Backend, BackendError};
 use super::cancel::Cancel;
-use super::plan::{Op, Otherwise, Plan, StepId, Target};
+use super::plan::{Op, Otherwise, PartOf, Plan, StepId, Target};
 use super::words::{self, Words};
 
 /// Operations that change something, at the same time. Waits and stops, which
@@ -149,7 +149,10 @@ impl<B: Backend> Executor<'_, B> {
                 outcome: kept.state,
             });
         }
-        let mut lock = lock;
+        let locked = lock.is_some();
+        if let Some(lock) = lock {
+            self.backend.hold(lock);
+        }
         let mut walk = Walk::new(plan);
         let mut running: Running<'_> = FuturesUnordered::new();
         let mut patience: Option<Instant> = None;
@@ -165,7 +168,9 @@ impl<B: Backend> Executor<'_, B> {
                 if walk.waiting.is_empty() || cancelled || walk.stopped {
                     break;
                 }
-                lock = None;
+                if locked {
+                    self.backend.let_go();
+                }
             }
             tokio::select! {
                 biased;
@@ -179,7 +184,10 @@ impl<B: Backend> Executor<'_, B> {
                 }
             }
         }
-        drop(lock);
+        drop(running);
+        if locked {
+            self.backend.let_go();
+        }
         let failures = walk.failures;
         if self.cancel.is_cancelled() {
             return Err(ExecuteError::Cancelled { failures });
@@ -285,8 +293,19 @@ impl<B: Backend> Executor<'_, B> {
                 self.backend.kill(self.id_of(target)?, *signal).await?;
             }
             Op::RemoveContainer {
-                target, volumes, ..
-            } => self.backend.remove(self.id_of(target)?, *volumes).await?,
+                target,
+                volumes,
+                part_of,
+            } => {
+                let id = self.id_of(target)?;
+                match self
+                    .successor(target)
+                    .filter(|_| *part_of == PartOf::Recreation)
+                {
+                    Some(successor) => self.backend.replace(id, *volumes, successor).await?,
+                    None => self.backend.remove(id, *volumes).await?,
+                }
+            }
             Op::WaitCondition {
                 target, condition, ..
             } => {
@@ -306,6 +325,14 @@ impl<B: Backend> Executor<'_, B> {
         if let Some(observer) = self.observer {
             observer.started(id, target);
         }
+    }
+
+    /// The record of the container that takes the place of one that goes.
+    fn successor(&self, target: &Target) -> Option<&ContainerRecord> {
+        let same = |record: &&ContainerRecord| {
+            record.service == target.service && record.number == target.number && !record.oneoff
+        };
+        self.records.values().find(same)
     }
 
     fn record(&self, target: &Target) -> Result<&ContainerRecord, BackendError> {

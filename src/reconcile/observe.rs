@@ -76,12 +76,12 @@ fn read(layout: &Layout, project: &str, look: Look<'_>) -> io::Result<Sight> {
         }
         Look::Owned => {
             observed.networks = networks(layout)?;
-            let named = volume::list(layout)?
-                .into_iter()
-                .filter(|record| !record.anonymous);
-            observed.volumes = named
-                .map(|record| (record.name.clone(), spec(record)))
-                .collect();
+            for record in volume::list(layout)? {
+                // An anonymous volume goes with its container, while it has one.
+                if !record.anonymous || volume::users(layout, &record.name)?.is_empty() {
+                    observed.volumes.insert(record.name.clone(), spec(record));
+                }
+            }
         }
     }
     foreign_users(layout, project, &mut observed)?;
@@ -110,6 +110,26 @@ fn networks(layout: &Layout) -> io::Result<BTreeMap<String, NetworkRecord>> {
     for path in files(&layout.networks())? {
         if let Some(record) = read_json::<NetworkRecord>(&path)? {
             found.insert(record.spec.name.clone(), record);
+        }
+    }
+    Ok(found)
+}
+
+/// What projects have beside containers: by project, the number of networks and
+/// of volumes that carry its label.
+///
+/// # Errors
+/// Records that cannot be read.
+pub fn belongings(layout: &Layout) -> io::Result<BTreeMap<String, (usize, usize)>> {
+    let mut found: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    for record in networks(layout)?.into_values() {
+        if let Some(project) = record.spec.labels.get(names::LABEL_PROJECT) {
+            found.entry(project.clone()).or_default().0 += 1;
+        }
+    }
+    for record in volume::list(layout)? {
+        if let Some(project) = record.labels.get(names::LABEL_PROJECT) {
+            found.entry(project.clone()).or_default().1 += 1;
         }
     }
     Ok(found)

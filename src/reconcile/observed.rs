@@ -19,6 +19,8 @@ pub struct Observed {
     pub containers: Vec<ObservedContainer>,
     /// Networks by full name, as far as they were looked at.
     pub networks: BTreeMap<String, NetworkRecord>,
+    /// Those of them that the kernel has lost, as in a reboot; asked of the engine.
+    pub lost_networks: BTreeSet<String>,
     /// Named volumes by full name, as far as they were looked at.
     pub volumes: BTreeMap<String, VolumeSpec>,
     /// Containers of other projects on networks and volumes of this one, by the

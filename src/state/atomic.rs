@@ -7,6 +7,9 @@ use fs_err as fs;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+/// How the names of files begin that are not whole yet.
+pub(super) const TEMPORARY: &str = ".new-";
+
 /// Whether a write must survive a power cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
@@ -26,7 +29,7 @@ pub fn write(path: &Path, content: &[u8], durability: Durability) -> io::Result<
     let folder = path.parent().unwrap_or_else(|| Path::new("/"));
     fs::create_dir_all(folder)?;
     let mut file = tempfile::Builder::new()
-        .prefix(".new-")
+        .prefix(TEMPORARY)
         .tempfile_in(folder)
         .map_err(|error| with_path(&error, "cannot write in", folder))?;
     file.write_all(content)
@@ -42,6 +45,27 @@ pub fn write(path: &Path, content: &[u8], durability: Durability) -> io::Result<
         fs::File::open(folder)?.sync_all()?;
     }
     Ok(())
+}
+
+/// Removes what a killed process had not renamed yet, and says how many files
+/// that were. Nobody else may be writing in the folder.
+pub(crate) fn remove_temporary(folder: &Path) -> io::Result<usize> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(error),
+    };
+    let mut count = 0;
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+            match fs::remove_file(entry.path()) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => count += 1,
+            }
+        }
+    }
+    Ok(count)
 }
 
 /// Writes a value as JSON with [`write`].

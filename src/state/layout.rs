@@ -5,7 +5,7 @@
 //!   id                                      random root id, 8 hex digits
 //!   images/…                                owned by `image`
 //!   projects/<project>/project.json         the model as last applied
-//!   projects/<project>/containers/<id>/     config.json, exit.json, log/, upper/, work/
+//!   projects/<project>/containers/<id>/     config.json, exit.json, started, log/, upper/
 //!   networks/<name>.json                    owned by `net`
 //!   volumes/<name>/{volume.json,_data}
 //!   trash/                                  renamed here before removal

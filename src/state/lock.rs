@@ -38,11 +38,14 @@ impl Lock {
     /// # Errors
     /// The file cannot be made or opened.
     pub fn try_acquire(path: &Path) -> io::Result<Option<Self>> {
-        let file = open(path)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Self { file })),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-            Err(errno) => Err(errno.into()),
+        loop {
+            let file = open(path)?;
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) if is_at(&file, path) => return Ok(Some(Self { file })),
+                Ok(()) | Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+                Err(errno) => return Err(errno.into()),
+            }
         }
     }
 }
@@ -63,16 +66,26 @@ impl AsFd for Lock {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
+    loop {
+        let opened = fs::OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(path);
+        match (opened, path.parent()) {
+            (Ok(file), _) => return Ok(file.into_parts().0),
+            // Its folder is made, again where a sweep removes it at this moment.
+            (Err(error), Some(folder)) if error.kind() == io::ErrorKind::NotFound => {
+                match fs::create_dir_all(folder) {
+                    // It was there, and is gone again.
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                    made => made?,
+                }
+            }
+            (Err(error), _) => return Err(error),
+        }
     }
-    let file = fs::OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(path)?;
-    Ok(file.into_parts().0)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
-use super::atomic::{self, Durability};
+use super::atomic::{self, Durability, TEMPORARY};
 use super::lock::Lock;
 use super::{ContainerId, Layout};
 
@@ -127,6 +127,7 @@ impl Names {
     /// The index cannot be read or written.
     pub fn sweep(&self) -> Result<Vec<String>, NameError> {
         let _lock = self.lock()?;
+        atomic::remove_temporary(&self.layout.names()).map_err(NameError::Index)?;
         let mut gone = Vec::new();
         for entry in fs::read_dir(self.layout.names()).map_err(NameError::Index)? {
             let entry = entry.map_err(NameError::Index)?;
@@ -161,7 +162,7 @@ impl Names {
         let make = || {
             let folder = self.layout.names();
             let mut file = tempfile::Builder::new()
-                .prefix(".new-")
+                .prefix(TEMPORARY)
                 .tempfile_in(folder)?;
             let mut text = serde_json::to_vec(owner)?;
             text.push(b'\n');

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use fs_err as fs;
 
+use super::atomic;
 use super::lock::Lock;
 use super::volume::discard;
 use super::{ContainerId, Layout};
@@ -61,6 +62,9 @@ pub fn sweep_files(layout: &Layout, boot_id: &str) -> io::Result<SweptFiles> {
             sweep_project(layout, &project, boot_id, &mut swept)?;
         }
     }
+    for project in names_in(&layout.run_projects())? {
+        sweep_locks(layout, &project)?;
+    }
     Ok(swept)
 }
 
@@ -73,7 +77,7 @@ fn sweep_project(
     let folder = layout.project(project).join("containers");
     for id in container_ids(&folder)? {
         let container = layout.container(project, &id);
-        swept.temporary += remove_temporary(&container)?;
+        swept.temporary += atomic::remove_temporary(&container)?;
         if !container.join("config.json").exists() {
             discard(layout, &container)?;
             swept.containers.push(id.to_string());
@@ -98,6 +102,48 @@ fn sweep_project(
     Ok(())
 }
 
+/// Removes the run-time folder of a project of which nothing else is left: the
+/// locks. Whoever waits for one of them finds that its file is gone, and makes
+/// both anew. Returns whether it did.
+///
+/// # Errors
+/// The folder cannot be read or removed.
+pub fn sweep_locks(layout: &Layout, project: &str) -> io::Result<bool> {
+    let folder = layout.run_project(project);
+    if layout.project(project).exists() || !folder.exists() {
+        return Ok(false);
+    }
+    let locks = [layout.project_lock(project), layout.start_lock(project)];
+    let [Some(_lock), Some(_start)] =
+        [Lock::try_acquire(&locks[0])?, Lock::try_acquire(&locks[1])?]
+    else {
+        return Ok(false);
+    };
+    // Looked at with both held: nobody is at work on it, nor starts to be.
+    let only_locks = names_in(&folder)?
+        .iter()
+        .all(|name| locks.iter().any(|lock| lock.ends_with(name)));
+    if layout.project(project).exists() || !only_locks {
+        return Ok(false);
+    }
+    for lock in &locks {
+        remove_any(lock)?;
+    }
+    match fs::remove_dir(&folder) {
+        Ok(()) => Ok(true),
+        // Somebody has begun to make them anew, or has swept these already.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound
+            ) =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// Whether a run record is of this boot. One that is missing says nothing.
 fn is_of_boot(path: &Path, boot_id: &str) -> bool {
     let Ok(text) = fs::read(path) else {
@@ -106,19 +152,6 @@ fn is_of_boot(path: &Path, boot_id: &str) -> bool {
     serde_json::from_slice::<serde_json::Value>(&text)
         .ok()
         .is_some_and(|record| record.get("boot_id").and_then(|id| id.as_str()) == Some(boot_id))
-}
-
-/// Removes what [`super::atomic::write`] had not renamed yet.
-fn remove_temporary(folder: &Path) -> io::Result<usize> {
-    let mut count = 0;
-    for name in names_in(folder)?
-        .iter()
-        .filter(|name| name.starts_with(".new-"))
-    {
-        remove_any(&folder.join(name))?;
-        count += 1;
-    }
-    Ok(count)
 }
 
 fn remove_any(path: &Path) -> io::Result<()> {
@@ -157,6 +190,48 @@ mod tests {
     fn write(path: &Path, text: &str) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
+    }
+
+    #[test]
+    fn locks_go_with_the_project_and_stay_while_one_is_held() {
+        let root = tempfile::tempdir().unwrap();
+        let layout = Layout::new(root.path().join("data"), root.path().join("run"));
+        let held = Lock::acquire(&layout.project_lock("p")).unwrap();
+        assert!(!sweep_locks(&layout, "p").unwrap());
+        drop(held);
+        fs::create_dir_all(layout.project("p")).unwrap();
+        assert!(!sweep_locks(&layout, "p").unwrap());
+        fs::remove_dir(layout.project("p")).unwrap();
+        write(&layout.exit_journal("p"), "");
+        assert!(!sweep_locks(&layout, "p").unwrap());
+        fs::remove_file(layout.exit_journal("p")).unwrap();
+        assert!(sweep_locks(&layout, "p").unwrap());
+        assert!(!layout.run_project("p").exists());
+        assert!(!sweep_locks(&layout, "p").unwrap());
+    }
+
+    /// Those who take turns with a lock whose file is swept again and again.
+    #[test]
+    fn a_swept_lock_is_still_one_lock() {
+        let root = tempfile::tempdir().unwrap();
+        let layout = Layout::new(root.path().join("data"), root.path().join("run"));
+        let inside = std::sync::atomic::AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..300 {
+                        let lock = Lock::acquire(&layout.project_lock("p")).unwrap();
+                        let before = inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                        assert_eq!(before, 0);
+                        inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                        drop(lock);
+                        sweep_locks(&layout, "p").unwrap();
+                    }
+                });
+            }
+        });
+        sweep_locks(&layout, "p").unwrap();
+        assert!(!layout.run_project("p").exists());
     }
 
     #[test]

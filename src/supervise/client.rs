@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 
 use super::door::Door;
 use super::ready::watched;
-use super::wire::{Call, Change, Condition, Failure, Reply, Request, WIRE_VERSION};
+use super::wire::{Call, Change, Condition, Failure, Hello, Reply, Request, WIRE_VERSION};
 use super::{binary, frame, inspect, keeper};
 use crate::state::{ContainerId, Layout};
 
@@ -91,6 +91,7 @@ pub struct Answer {
 pub struct Client {
     door: Door,
     free: Mutex<Vec<UnixStream>>,
+    notes: Vec<String>,
     /// An open connection keeps the supervisor from ending.
     anchor: UnixStream,
 }
@@ -104,8 +105,8 @@ impl Client {
     /// Its socket is there and cannot be connected to.
     pub async fn connect(layout: &Layout, project: &str) -> Result<Option<Self>, ClientError> {
         let door = Door::new(layout, project, None);
-        if let Some(anchor) = door.knock().await? {
-            return Ok(Some(Self::new(door, anchor)));
+        if let Some((anchor, hello)) = door.knock().await? {
+            return Ok(Some(Self::new(door, anchor, hello)));
         }
         let lives = inspect::containers(layout, project)
             .is_ok_and(|views| views.iter().any(inspect::ContainerView::is_live));
@@ -138,16 +139,22 @@ impl Client {
     }
 
     async fn through(door: Door) -> Result<Self, ClientError> {
-        let anchor = door.open().await?;
-        Ok(Self::new(door, anchor))
+        let (anchor, hello) = door.open().await?;
+        Ok(Self::new(door, anchor, hello))
     }
 
-    fn new(door: Door, anchor: UnixStream) -> Self {
+    fn new(door: Door, anchor: UnixStream, hello: Hello) -> Self {
         Self {
             door,
             free: Mutex::new(Vec::new()),
+            notes: hello.notes,
             anchor,
         }
+    }
+
+    /// What is not as it should be since the supervisor took over.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Asks and waits for the one answer; events before it are dropped. Where
@@ -161,11 +168,7 @@ impl Client {
         request: Request,
         fds: &[BorrowedFd<'_>],
     ) -> Result<Answer, ClientError> {
-        let attempts = if fds.is_empty() && is_repeatable(&request) {
-            ATTEMPTS
-        } else {
-            1
-        };
+        let attempts = if is_repeatable(&request) { ATTEMPTS } else { 1 };
         let mut last = None;
         for _ in 0..attempts {
             match self.call_once(request.clone(), fds).await {
@@ -209,7 +212,7 @@ impl Client {
         };
         let stream = match free {
             Some(stream) => stream,
-            None => self.door.open().await?,
+            None => self.door.open().await?.0,
         };
         let call = Call {
             version: WIRE_VERSION,
@@ -331,15 +334,18 @@ fn is_repeatable(request: &Request) -> bool {
         Request::EnsureNetwork(_)
         | Request::RemoveNetwork { .. }
         | Request::Create(_)
-        | Request::Start { .. }
+        | Request::Replace { .. }
+        | Request::Start { stdio: false, .. }
         | Request::Stop { .. }
         | Request::Pause { .. }
         | Request::Unpause { .. }
         | Request::Wait { .. }
         | Request::Resize { .. } => true,
-        // A second restart would be one too many, a container that is removed
-        // is unknown, and the rest is no single question.
-        Request::Restart { .. }
+        // Streams are given away once, a second restart would be one too many,
+        // a container that is removed is unknown, and the rest is no single
+        // question.
+        Request::Start { stdio: true, .. }
+        | Request::Restart { .. }
         | Request::Kill { .. }
         | Request::Remove { .. }
         | Request::Exec { .. }

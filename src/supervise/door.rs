@@ -25,6 +25,9 @@ use crate::state::lock::Lock;
 /// How long the next supervisor of a living keeper is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A connection, and what the supervisor said on it first.
+pub(super) type Answered = (UnixStream, Hello);
+
 /// One project's.
 #[derive(Debug)]
 pub(super) struct Door {
@@ -54,7 +57,7 @@ impl Door {
 
     /// A connection; `None` where neither keeper nor supervisor runs. Where
     /// only the keeper does, its next supervisor is waited for.
-    pub(super) async fn knock(&self) -> Result<Option<UnixStream>, ClientError> {
+    pub(super) async fn knock(&self) -> Result<Option<Answered>, ClientError> {
         let connected = tokio::time::timeout(PATIENCE, self.connect()).await;
         let late = |_| io::Error::new(io::ErrorKind::TimedOut, "the next one does not come");
         connected
@@ -64,7 +67,7 @@ impl Door {
     }
 
     /// A connection; keeper and supervisor are started where none runs.
-    pub(super) async fn open(&self) -> Result<UnixStream, ClientError> {
+    pub(super) async fn open(&self) -> Result<Answered, ClientError> {
         if let Some(stream) = self.knock().await? {
             return Ok(stream);
         }
@@ -96,7 +99,7 @@ impl Door {
         }
     }
 
-    async fn connect(&self) -> io::Result<Option<UnixStream>> {
+    async fn connect(&self) -> io::Result<Option<Answered>> {
         if let Some(stream) = self.connect_now().await? {
             return Ok(Some(stream));
         }
@@ -118,7 +121,7 @@ impl Door {
 
     /// Connects; `None` where nobody answers: no socket, or one that a dead or
     /// dying supervisor left. A local connection is made, or refused, at once.
-    async fn connect_now(&self) -> io::Result<Option<UnixStream>> {
+    async fn connect_now(&self) -> io::Result<Option<Answered>> {
         let Some(stream) = self.dial()? else {
             return Ok(None);
         };
@@ -126,11 +129,12 @@ impl Door {
         let Ok(Some(hello)) = frame::receive(&stream).await else {
             return Ok(None);
         };
-        if hello.parse::<Hello>()?.version != WIRE_VERSION {
+        let hello = hello.parse::<Hello>()?;
+        if hello.version != WIRE_VERSION {
             self.upgrade(&stream).await?;
             return Ok(None);
         }
-        Ok(Some(stream))
+        Ok(Some((stream, hello)))
     }
 
     /// The process id of a supervisor that says nothing within `limit`.

@@ -5,9 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::launch::NetworkMode;
+use super::logs::line::format_time;
 use super::record::{ContainerRecord, ExitRecord, RECORD_VERSION, RunRecord, RunState};
 use crate::engine::process::ProcessIdentity;
 pub use crate::engine::process::boot_id;
@@ -18,6 +20,8 @@ use crate::state::{ContainerId, Layout};
 pub const CONFIG_FILE: &str = "config.json";
 /// Name of the record of its last end.
 pub const EXIT_FILE: &str = "exit.json";
+/// Name of the time (RFC 3339) at which its last run began.
+pub const START_FILE: &str = "started";
 /// Name of the folder of its logs.
 pub const LOG_FOLDER: &str = "log";
 
@@ -101,11 +105,9 @@ pub fn container(
     let Some(record) = record(layout, project, id)? else {
         return Ok(None);
     };
-    // One that a power cut left half-written says nothing.
-    let exit: Option<ExitRecord> =
-        read_json(&layout.container(project, id).join(EXIT_FILE)).unwrap_or_default();
     let run: Option<RunRecord> = read_json(&layout.run_record(project, id))?
         .filter(|run: &RunRecord| run.boot_id == boot_id);
+    let exit = last_end(layout, project, id, run.as_ref())?;
     let state = state(run.as_ref(), exit.as_ref());
     Ok(Some(ContainerView {
         record,
@@ -113,6 +115,52 @@ pub fn container(
         exit,
         state,
     }))
+}
+
+/// How a container's last run ended; `run` is what is known of this boot. A run
+/// that the machine's own end cut short was seen by nobody: its code is
+/// unknown, and it is over since the machine began anew.
+///
+/// # Errors
+/// The time of the boot cannot be read.
+pub(crate) fn last_end(
+    layout: &Layout,
+    project: &str,
+    id: &ContainerId,
+    run: Option<&RunRecord>,
+) -> io::Result<Option<ExitRecord>> {
+    let folder = layout.container(project, id);
+    // One that a power cut left half-written says nothing.
+    let exit: Option<ExitRecord> = read_json(&folder.join(EXIT_FILE)).unwrap_or_default();
+    if run.is_some() {
+        return Ok(exit);
+    }
+    let Ok(started) = fs::read_to_string(folder.join(START_FILE)) else {
+        return Ok(exit);
+    };
+    let time = |text: &str| text.parse::<Timestamp>().ok();
+    let seen = exit.as_ref().and_then(|exit| time(&exit.finished));
+    if time(&started).is_none() || seen >= time(&started) {
+        return Ok(exit);
+    }
+    Ok(Some(ExitRecord {
+        code: None,
+        started,
+        finished: format_time(boot_time()?),
+        oom_killed: false,
+        error: None,
+        stopped_by_user: false,
+    }))
+}
+
+/// When the machine was started: `btime` in `proc_stat(5)`, whole seconds.
+fn boot_time() -> io::Result<Timestamp> {
+    let text = fs::read_to_string("/proc/stat")?;
+    text.lines()
+        .find_map(|line| line.strip_prefix("btime "))
+        .and_then(|seconds| seconds.trim().parse().ok())
+        .and_then(|seconds| Timestamp::from_second(seconds).ok())
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no `btime` in `/proc/stat`"))
 }
 
 /// A container's durable record; `None` where it has none, or only the

@@ -24,10 +24,13 @@ pub const WIRE_VERSION: u32 = 3;
 pub const FRAME_LIMIT: u32 = 16 * 1024 * 1024;
 
 /// The first frame on a connection, from the supervisor: it lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
     /// [`WIRE_VERSION`] of the supervisor.
     pub version: u32,
+    /// What is not as it should be since it took over, one line each.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// A request and the version of who sends it.
@@ -39,7 +42,10 @@ pub struct Call {
     pub request: Request,
 }
 
-/// What the CLI can ask of a supervisor.
+/// What the CLI can ask of a supervisor. With what changes the project comes
+/// the descriptor of the project's lock: it is held until the request has been
+/// carried out, even where the CLI is killed meanwhile, so that the next
+/// command does not look around in the middle of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Request {
@@ -101,6 +107,17 @@ pub enum Request {
         force: bool,
         /// Remove its anonymous volumes too.
         volumes: bool,
+    },
+    /// Removes the container for a new one that takes its name and volumes. The
+    /// new record is written before the old container goes, so that anonymous
+    /// volumes belong to somebody at any moment.
+    Replace {
+        /// The old container; one that is gone already is no error.
+        id: ContainerId,
+        /// Remove those of its anonymous volumes that the new one does not take.
+        volumes: bool,
+        /// The new container, as for `Create`.
+        successor: Box<ContainerRecord>,
     },
     /// Runs a further process. Without `tty` three descriptors come along
     /// (pipes); with it, the answer [`Reply::ExecStarted`] brings the master.

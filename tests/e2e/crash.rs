@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use fs_err as fs;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{DEADLINE, Project, isolated, processes, wait_exit};
+use crate::support::{DEADLINE, Project, isolated, processes, raw_listener, wait_exit};
 
 /// One service that ends when it is told to.
 const QUIET: &str = r#"
@@ -43,6 +43,27 @@ fn raw_pid(pid: u32) -> Pid {
 fn kill_hard(pid: u32) {
     kill_process(raw_pid(pid), Signal::KILL).expect("killed");
     assert!(wait_exit(pid, Instant::now() + *DEADLINE));
+}
+
+/// Kills keeper and supervisor in the same instant: neither sees the other die.
+fn kill_both(project: &Project<'_>) {
+    let pids: Vec<u32> = ["keeper", "supervisor"]
+        .iter()
+        .flat_map(|kind| helpers(project, kind))
+        .collect();
+    assert!(pids.len() >= 2, "{:?}", processes());
+    for signal in [Signal::STOP, Signal::KILL] {
+        for pid in &pids {
+            let raw = i32::try_from(*pid)
+                .ok()
+                .and_then(Pid::from_raw)
+                .expect("a pid");
+            kill_process(raw, signal).ok();
+        }
+    }
+    for pid in pids {
+        assert!(wait_exit(pid, Instant::now() + *DEADLINE));
+    }
 }
 
 /// Kills the supervisor at work, and waits until the next one answers.
@@ -282,20 +303,73 @@ fn when_both_die_the_next_command_takes_over() {
         sandbox.load_busybox();
         let project = sandbox.project("both", QUIET);
         project.up().whatever();
-        let pids: Vec<u32> = ["keeper", "supervisor"]
-            .iter()
-            .flat_map(|kind| helpers(&project, kind))
-            .collect();
-        assert!(pids.len() >= 2, "{:?}", processes());
-        for pid in &pids {
-            kill_process(raw_pid(*pid), Signal::KILL).ok();
-        }
+        kill_both(&project);
         project
             .skiff(["up", "-d", "--wait"])
             .run()
             .succeeds()
             .whatever();
         assert_eq!(project.sh("count", "echo alive"), "alive\n");
+        project.down();
+    });
+}
+
+/// Listeners and resolvers go with the two, and come back with the next command.
+#[test]
+fn ports_and_names_come_back_after_both_died() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let compose = r#"
+services:
+  web:
+    image: test/busybox
+    init: true
+    command: ["sh", "-c", "mkdir /www; echo page >/www/index.html; exec httpd -f -p 80 -h /www"]
+    ports: ["18080:80", "127.0.0.1:18081:80"]
+    healthcheck: {test: ["CMD", "wget", "-qO-", "http://127.0.0.1/"], interval: 10s}
+"#;
+        let project = sandbox.project("sockets", compose);
+        let page = |port: u16, code: i32| {
+            let url = format!("http://127.0.0.1:{port}/");
+            let script = format!("busybox wget -qO- {url}");
+            let got = sandbox.shell(&script).run();
+            assert_eq!(got.code, code, "{got}");
+        };
+        project
+            .skiff(["up", "-d", "--wait"])
+            .run()
+            .succeeds()
+            .whatever();
+        kill_both(&project);
+        project.up().warns("Running").whatever();
+        page(18080, 0);
+        page(18081, 0);
+        project.sh("web", "nslookup web >/dev/null");
+        // Held by the new keeper, for the supervisor after this one.
+        for pid in helpers(&project, "supervisor") {
+            kill_hard(pid);
+        }
+        project.sh("web", "nslookup web >/dev/null");
+        page(18080, 0);
+
+        // Somebody else takes a port while nobody holds it.
+        kill_both(&project);
+        let thief = raw_listener("127.0.0.1:18081");
+        project
+            .up()
+            .warns("127.0.0.1:18081/tcp is taken")
+            .whatever();
+        page(18080, 0);
+        let ports = project.container_field("web", "Publishers");
+        assert!(
+            ports.contains("18080") && !ports.contains("18081"),
+            "{ports}"
+        );
+        drop(thief);
+        project.skiff(["restart"]).run().succeeds().whatever();
+        let quiet = project.skiff(["up", "-d", "--wait"]).run().succeeds();
+        page(18081, 0);
+        assert!(!quiet.stderr.contains("taken"), "{quiet}");
         project.down();
     });
 }

@@ -2,8 +2,9 @@
 //! `doctor` agrees. What needs another kernel is in `tests/vm`.
 
 use std::os::unix::fs::MetadataExt;
+use std::time::Instant;
 
-use crate::support::{Output, Project, Sandbox, isolated, program};
+use crate::support::{DEADLINE, Output, Project, Sandbox, isolated, processes, program, wait_exit};
 
 fn start(sandbox: &Sandbox) -> Project<'_> {
     let compose = "services:\n  a: {image: skiff/toolbox, command: [sleep, \"1000\"], ports: [\"18080:80\"]}\n";
@@ -146,7 +147,10 @@ fn where_overlay_cannot_be_mounted_the_data_root_is_named() {
         assert!(doctor.stdout.contains("overlay"), "{doctor}");
         assert_self_test_failed(&doctor, "Container doctor-trial-1 Starting");
         project.down();
-        // Under the feet of keeper and supervisor, if they are not gone yet.
+        // Keeper and supervisor end on their own, and use it until then.
+        for process in processes() {
+            assert!(wait_exit(process.pid, Instant::now() + *DEADLINE));
+        }
         sandbox
             .shell("umount -l \"$SKIFF_DATA_ROOT\"")
             .run()

@@ -31,6 +31,8 @@ mod inside;
 #[cfg(test)]
 mod interrupts;
 #[cfg(test)]
+mod killed;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod logs;
@@ -43,7 +45,13 @@ mod quickstart;
 #[cfg(test)]
 mod readme;
 #[cfg(test)]
+mod reboot;
+#[cfg(test)]
 mod recreate;
+#[cfg(test)]
+mod removal;
+#[cfg(test)]
+mod roots;
 #[cfg(test)]
 mod screen;
 #[cfg(test)]

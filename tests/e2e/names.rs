@@ -150,3 +150,46 @@ fn without_a_file_the_project_name_is_enough() {
         shop(&["ps", "-a", "-q"]).succeeds().prints("").whatever();
     });
 }
+
+/// A name is part of paths: what is none reaches nothing.
+#[test]
+fn what_is_no_project_name_is_refused_by_every_command() {
+    isolated(|sandbox| {
+        let compose = "services:\n  web: {image: test/busybox}\n";
+        let project = sandbox.project("plain", compose);
+        let bad = [
+            "../projects/names",
+            "../x",
+            "a/b",
+            "BadName",
+            "a b",
+            "-x",
+            ".",
+        ];
+        let commands: [&[&str]; 11] = [
+            &["ps"],
+            &["logs"],
+            &["stop"],
+            &["start"],
+            &["restart"],
+            &["kill"],
+            &["down"],
+            &["images"],
+            &["exec", "web", "true"],
+            &["run", "web", "true"],
+            &["up", "-d"],
+        ];
+        for name in bad {
+            let named = format!("--project-name={name}");
+            for command in commands {
+                let words = [&[named.as_str()], command].concat();
+                let refused = project.skiff(words).run().ends_with(1);
+                refused.warns("invalid project name").whatever();
+            }
+            let by_variable = sandbox.skiff(["down"]).env("COMPOSE_PROJECT_NAME", name);
+            by_variable.run().ends_with(1).whatever();
+        }
+        assert!(!sandbox.run_root().join("x").exists());
+        assert!(!sandbox.run_root().join("projects").exists());
+    });
+}

@@ -337,3 +337,41 @@ fn many_containers_attach_at_once() {
         assert!(machine.net.endpoints(&record.id).unwrap().is_empty());
     });
 }
+
+/// One that was given when a start was cut short has no endpoint, and goes with
+/// its container all the same.
+#[test]
+fn every_address_of_a_container_is_free_after_its_removal() {
+    on_machine(|machine| {
+        let network = machine.network(&spec("p_default"));
+        let web = machine.container("p-web-1", &[on("p_default")]);
+        let pool = machine.layout.run_networks().join(network.id.as_str());
+        let pool = pool.join("addresses");
+        let target = fs_err::read_link(pool.join(web.ip().to_string())).unwrap();
+        fs_err::os::unix::fs::symlink(target, pool.join("172.18.0.99")).unwrap();
+        machine.net.detach(&web.id).unwrap();
+        assert_eq!(fs_err::read_dir(&pool).unwrap().count(), 0);
+        machine.net.remove_network("p_default").unwrap();
+    });
+}
+
+/// Bridges do not outlive the machine, and networks do.
+#[test]
+fn a_lost_bridge_is_made_again_for_the_next_container() {
+    on_machine(|machine| {
+        let network = machine.network(&spec("p_default"));
+        let db = machine.container("p-db-1", &[on("p_default")]);
+        db.enter(|| serve_tcp("0.0.0.0:5432"));
+        let lost = || machine.net.without_bridge([&network]).unwrap().len();
+        assert_eq!(lost(), 0);
+        let links = run("ip", &["-o", "link", "show", "type", "bridge"]);
+        let bridge = links.split(": ").nth(1).unwrap().to_owned();
+        run("ip", &["link", "del", &bridge]);
+        assert_eq!(lost(), 1);
+        let web = machine.container("p-web-1", &[on("p_default")]);
+        // The one that was there before is on it again, too.
+        let seen = web.enter(|| call_tcp(&at(db.ip(), 5432)));
+        assert_eq!(seen, Some(web.ip().to_string()));
+        assert_eq!(lost(), 0);
+    });
+}

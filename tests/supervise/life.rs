@@ -325,15 +325,37 @@ fn a_container_is_removed_only_when_it_is_at_rest_or_by_force() {
 }
 
 #[test]
-fn a_services_new_container_takes_the_place_of_one_that_a_dead_command_left() {
+fn a_successor_takes_the_place_of_one_that_has_ended_and_of_no_other() {
     isolated(async |bench| {
         let client = bench.client().await;
-        let left = bench.shell("web", "sleep 100");
-        client.run(&left).await;
+        let old = bench.shell("web", "sleep 100");
+        client.run(&old).await;
         let next = bench.shell("web", "sleep 100");
-        assert_eq!(left.name, next.name);
+        assert_eq!(old.name, next.name);
+        let replace = || Request::Replace {
+            id: old.id.clone(),
+            volumes: false,
+            successor: Box::new(next.clone()),
+        };
+        let refused = client.call(replace(), &[]).await.unwrap_err();
+        assert!(
+            matches!(refused, ClientError::Refused(Failure::State { .. })),
+            "{refused}"
+        );
+        assert!(bench.view(&next.id).is_none());
+        assert_eq!(bench.view(&old.id).unwrap().state, RunState::Running);
+        client
+            .ask(Request::Kill {
+                id: old.id.clone(),
+                signal: libc::SIGKILL,
+            })
+            .await;
+        // Asked again, as after the death of a supervisor, it is no error.
+        client.ask(replace()).await;
+        client.ask(replace()).await;
+        assert!(bench.view(&old.id).is_none());
+        assert_eq!(bench.view(&next.id).unwrap().state, RunState::Created);
         client.run(&next).await;
-        assert!(bench.view(&left.id).is_none());
         assert_eq!(bench.view(&next.id).unwrap().state, RunState::Running);
     });
 }

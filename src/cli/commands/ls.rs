@@ -8,7 +8,8 @@ use serde_json::json;
 use crate::cli::args::ListFormat;
 use crate::cli::context::Context;
 use crate::cli::describe;
-use crate::cli::error::CliResult;
+use crate::cli::error::{CliError, CliResult};
+use crate::reconcile::observe::belongings;
 use crate::ui::table::Table;
 use crate::ui::write_out;
 
@@ -18,7 +19,7 @@ const COLUMN: usize = 20;
 /// Flags of `skiff ls`.
 #[derive(Debug, Args)]
 pub struct LsArgs {
-    /// Show stopped projects too
+    /// Show stopped projects too, and those that have networks or volumes only
     #[arg(short, long)]
     all: bool,
     /// Format of the output
@@ -100,7 +101,7 @@ pub fn run(context: &Context, args: &LsArgs) -> CliResult {
     Ok(write_out(&text)?)
 }
 
-fn rows(context: &Context, all: bool) -> Result<Vec<Row>, crate::cli::error::CliError> {
+fn rows(context: &Context, all: bool) -> Result<Vec<Row>, CliError> {
     let mut rows = Vec::new();
     for name in context.projects()? {
         let views = context.containers(&name)?;
@@ -136,5 +137,30 @@ fn rows(context: &Context, all: bool) -> Result<Vec<Row>, crate::cli::error::Cli
             config_files,
         });
     }
+    if all {
+        rows.extend(without_containers(context, &rows)?);
+        rows.sort_by(|a, b| a.name.cmp(&b.name));
+    }
     Ok(rows)
+}
+
+/// Projects of which networks or volumes are left: `volume(1)`.
+fn without_containers(context: &Context, listed: &[Row]) -> Result<Vec<Row>, CliError> {
+    let found = belongings(&context.layout).map_err(|error| CliError::from_error(&error))?;
+    let unlisted = found
+        .into_iter()
+        .filter(|(name, _)| listed.iter().all(|row| row.name != *name));
+    let rows = unlisted.map(|(name, (networks, volumes))| {
+        let status: Vec<String> = [("network", networks), ("volume", volumes)]
+            .into_iter()
+            .filter(|(_, count)| *count > 0)
+            .map(|(kind, count)| format!("{kind}({count})"))
+            .collect();
+        Row {
+            name,
+            status: status.join(", "),
+            config_files: String::new(),
+        }
+    });
+    Ok(rows.collect())
 }

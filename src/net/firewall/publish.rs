@@ -94,6 +94,14 @@ impl Net {
         })
     }
 
+    /// Takes back what [`Net::publish`] did.
+    ///
+    /// # Errors
+    /// A kernel that refuses.
+    pub fn unpublish(&self, container: &ContainerId) -> Result<(), NetError> {
+        self.unpublish_many(std::slice::from_ref(container))
+    }
+
     /// Takes back what [`Net::publish`] did, for many containers at once.
     pub(in crate::net) fn unpublish_many(
         &self,

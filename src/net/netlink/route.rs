@@ -142,6 +142,16 @@ pub(in crate::net) fn set_group(name: &str, group: u32) -> Request {
     request(RTM_NEWLINK, 0, &message)
 }
 
+/// Puts a link into a bridge, by name.
+pub(in crate::net) fn set_master(name: &str, bridge: u32) -> Request {
+    let mut message = LinkMessage::default();
+    message.attributes.extend([
+        LinkAttribute::IfName(name.to_owned()),
+        LinkAttribute::Controller(bridge),
+    ]);
+    request(RTM_NEWLINK, 0, &message)
+}
+
 /// How a bridge treats one of its ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::net) struct PortOptions {

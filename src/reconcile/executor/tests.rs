@@ -7,10 +7,10 @@ use proptest::prelude::*;
 use tokio::time::sleep;
 
 use super::*;
-use crate::net::spec::NetworkSpec;
+use crate::net::spec::{NetworkRecord, NetworkSpec};
 use crate::reconcile::cancel::cancel_pair;
 use crate::reconcile::desired::VolumeSpec;
-use crate::reconcile::plan::{Cause, PartOf};
+use crate::reconcile::plan::Cause;
 use crate::supervise::wire::{Condition, Failure};
 
 /// What the fake does for one object.
@@ -25,6 +25,7 @@ struct Fake {
     scripts: BTreeMap<String, Script>,
     log: Mutex<Vec<String>>,
     busy: Mutex<(usize, usize)>,
+    lock: Mutex<Option<Lock>>,
 }
 
 impl Fake {
@@ -57,6 +58,29 @@ impl Fake {
 }
 
 impl Backend for Fake {
+    fn hold(&self, lock: Lock) {
+        *self.lock.lock().unwrap() = Some(lock);
+    }
+    fn let_go(&self) {
+        *self.lock.lock().unwrap() = None;
+    }
+    async fn attend(&self) -> Result<Vec<String>, BackendError> {
+        Ok(Vec::new())
+    }
+    async fn lost_networks(
+        &self,
+        _known: &BTreeMap<String, NetworkRecord>,
+    ) -> Result<BTreeSet<String>, BackendError> {
+        Ok(BTreeSet::new())
+    }
+    async fn replace(
+        &self,
+        id: &ContainerId,
+        volumes: bool,
+        _successor: &ContainerRecord,
+    ) -> Result<(), BackendError> {
+        self.remove(id, volumes).await
+    }
     async fn ensure_network(&self, spec: &NetworkSpec) -> Result<Vec<String>, BackendError> {
         self.call("network", &spec.name).await.map(|()| Vec::new())
     }

@@ -62,9 +62,12 @@ pub(super) async fn down_over<B: Backend>(
     };
     // The lock outlives the walk: what is forgotten must not be made anew
     // in between.
-    executor.run(&plan, None).await?;
-    record::forget(session)?;
-    drop(lock);
+    backend.hold(lock);
+    let walked = executor.run(&plan, None).await;
+    let forgotten = walked.map(|()| record::forget(session));
+    backend.let_go();
+    forgotten??;
+    super::sweep_locks(session);
     garbage::collect_beside(session).await;
     Ok(plan)
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::compose::Project;
 use crate::event::Event;
+use crate::state::lock::Lock;
 
 use super::super::backend::Backend;
 use super::super::desired::Desired;
@@ -80,7 +81,9 @@ pub async fn kill(
     let plan = |desired: Option<&Desired>, observed: &Observed| {
         plan_kill(desired, observed, services, signal)
     };
-    let plan = walk(session, project, OnFailure::Continue, plan).await?;
+    // Without the lock: whoever holds it may be waiting for what is killed here.
+    let backend = Embedded::new(session.layout, session.project);
+    let plan = walk_over(&backend, session, project, OnFailure::Continue, None, plan).await?;
     if plan.is_empty() {
         session.sink.emit(Event::Note {
             message: "no container to kill".to_owned(),
@@ -96,7 +99,8 @@ async fn walk(
     plan: impl FnOnce(Option<&Desired>, &Observed) -> Result<Plan, PlanError>,
 ) -> Result<Plan, ReconcileError> {
     let backend = Embedded::new(session.layout, session.project);
-    walk_over(&backend, session, project, on_failure, plan)
+    let lock = locking::lock(session).await?;
+    walk_over(&backend, session, project, on_failure, Some(lock), plan)
         .await
         .map_err(|error| match project {
             Some(project) => placed(project, error),
@@ -109,9 +113,9 @@ pub(super) async fn walk_over<B: Backend>(
     session: &Session<'_>,
     project: Option<&Project>,
     on_failure: OnFailure,
+    lock: Option<Lock>,
     plan: impl FnOnce(Option<&Desired>, &Observed) -> Result<Plan, PlanError>,
 ) -> Result<Plan, ReconcileError> {
-    let lock = locking::lock(session).await?;
     let sight = observe(session.layout, session.project, Look::Containers)?;
     let desired = super::desired_without_images(project);
     let plan = plan(desired.as_ref(), &sight.observed)?;
@@ -125,8 +129,9 @@ pub(super) async fn walk_over<B: Backend>(
         wait_timeout: None::<Duration>,
         observer: None,
     };
-    let walked = executor.run(&plan, Some(lock)).await;
+    let walked = executor.run(&plan, lock).await;
     super::tell_of_groups(session.sink, session.layout, session.project);
     walked?;
+    super::sweep_locks(session);
     Ok(plan)
 }

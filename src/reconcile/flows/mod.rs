@@ -32,6 +32,7 @@ use crate::supervise::group;
 
 use super::desired::Desired;
 use super::plan::Plan;
+use super::session::Session;
 use super::translate::identity::Contents;
 use super::translate::project;
 
@@ -46,6 +47,12 @@ pub fn tell_of_groups(sink: &dyn EventSink, layout: &crate::state::Layout, proje
     if let Some(message) = group::untold_warning(layout, project) {
         sink.emit(Event::Warning { message });
     }
+}
+
+/// Removes the locks of a project of which nothing is left. What is in somebody
+/// else's hands just now is left to a later sweep.
+fn sweep_locks(session: &Session<'_>) {
+    crate::state::sweep::sweep_locks(session.layout, session.project).ok();
 }
 
 /// Tells a plan's notes and warnings.

@@ -69,7 +69,8 @@ pub(super) async fn run_prepare_over<B: Backend>(
     let contents = Contents::read(&changed, &Host);
     let desired = project::desired(&changed, &ids, &contents);
     let look = Look::Declared(&desired, &options.choices);
-    let sight = observe(session.layout, session.project, look)?;
+    let mut sight = observe(session.layout, session.project, look)?;
+    sight.observed.lost_networks = backend.lost_networks(&sight.observed.networks).await?;
     let plan = plan_run(&desired, &sight.observed, &target, &options.choices)?;
     let records = Preparation {
         session,

@@ -1,6 +1,7 @@
 //! The commands over an engine that only keeps records: what they leave on
 //! disk is what the next command sees.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -22,9 +23,10 @@ use crate::reconcile::cancel::Cancel;
 use crate::reconcile::desired::VolumeSpec;
 use crate::reconcile::executor::OnFailure;
 use crate::reconcile::planner::{DownChoices, plan_stop};
-use crate::reconcile::session::{Member, ReconcileError, RunOptions, Session, UpOptions, Watcher};
+use crate::reconcile::session::{Member, ReconcileError, RunOptions, UpOptions, Watcher};
 use crate::reconcile::translate::oneoff::Overrides;
 use crate::state::atomic::{Durability, write_json};
+use crate::state::lock::Lock;
 use crate::state::volume::{self, VolumeRecord};
 use crate::state::{ContainerId, Layout, NetworkId};
 use crate::supervise::inspect;
@@ -37,6 +39,7 @@ struct Engine {
     layout: Layout,
     project: String,
     calls: Mutex<Vec<String>>,
+    lock: Mutex<Option<Lock>>,
 }
 
 impl Engine {
@@ -82,6 +85,29 @@ impl Engine {
 }
 
 impl Backend for Engine {
+    fn hold(&self, lock: Lock) {
+        *self.lock.lock().unwrap() = Some(lock);
+    }
+    fn let_go(&self) {
+        *self.lock.lock().unwrap() = None;
+    }
+    async fn attend(&self) -> Result<Vec<String>, BackendError> {
+        Ok(Vec::new())
+    }
+    async fn lost_networks(
+        &self,
+        _known: &BTreeMap<String, NetworkRecord>,
+    ) -> Result<BTreeSet<String>, BackendError> {
+        Ok(BTreeSet::new())
+    }
+    async fn replace(
+        &self,
+        id: &ContainerId,
+        volumes: bool,
+        _successor: &ContainerRecord,
+    ) -> Result<(), BackendError> {
+        self.remove(id, volumes).await
+    }
     async fn ensure_network(&self, spec: &NetworkSpec) -> Result<Vec<String>, BackendError> {
         self.note(format!("network {}", spec.name));
         let record = NetworkRecord {
@@ -244,6 +270,7 @@ impl Machine {
                 layout,
                 project: "p".to_owned(),
                 calls: Mutex::default(),
+                lock: Mutex::default(),
             },
             root,
             sink: Recorder::default(),
@@ -483,6 +510,7 @@ async fn stop_works_without_a_file() {
         &machine.session(),
         None,
         OnFailure::Continue,
+        None,
         plan,
     )
     .await

@@ -3,14 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::compose::Project;
+use crate::event::Event;
 use crate::image::Store;
 use crate::state::ContainerId;
+use crate::supervise::inspect::ContainerView;
 
 use super::super::backend::Backend;
+use super::super::desired::Desired;
 use super::super::embedded::Embedded;
 use super::super::executor::{Executor, Observer, OnFailure};
 use super::super::locking;
-use super::super::observe::{Look, observe};
+use super::super::observe::{Look, Sight, observe};
 use super::super::place::placed;
 use super::super::plan::{Op, Plan, Target};
 use super::super::planner::{plan_up, select};
@@ -66,9 +69,7 @@ pub(super) async fn up_over<B: Backend>(
     let contents = Contents::read(declared, &Host);
     if options.dry_run {
         let desired = project::desired(declared, &needs.ids(), &contents);
-        let look = Look::Declared(&desired, &options.choices);
-        let sight = observe(session.layout, session.project, look)?;
-        let mut plan = plan_up(&desired, &sight.observed, &options.choices)?;
+        let (_, mut plan) = look_and_plan(backend, session, &desired, options).await?;
         plan.images = needs.to_pull();
         return Ok(UpOutcome {
             plan,
@@ -83,9 +84,7 @@ pub(super) async fn up_over<B: Backend>(
 
     let lock = locking::lock(session).await?;
     let desired = project::desired(declared, &ids, &contents);
-    let look = Look::Declared(&desired, &options.choices);
-    let sight = observe(session.layout, session.project, look)?;
-    let plan = plan_up(&desired, &sight.observed, &options.choices)?;
+    let (sight, plan) = look_and_plan(backend, session, &desired, options).await?;
     let records = Preparation {
         session,
         project: declared,
@@ -99,6 +98,7 @@ pub(super) async fn up_over<B: Backend>(
     super::tell(session.sink, &plan);
     record::remember(session, declared)?;
 
+    attend(backend, session, &sight).await?;
     let made = records
         .iter()
         .map(|(name, record)| (name.clone(), record.id.clone()))
@@ -127,6 +127,33 @@ pub(super) async fn up_over<B: Backend>(
     drop(usage);
     garbage::collect_beside(session).await;
     Ok(UpOutcome { plan, containers })
+}
+
+async fn look_and_plan<B: Backend>(
+    backend: &B,
+    session: &Session<'_>,
+    desired: &Desired,
+    options: &UpOptions<'_>,
+) -> Result<(Sight, Plan), ReconcileError> {
+    let look = Look::Declared(desired, &options.choices);
+    let mut sight = observe(session.layout, session.project, look)?;
+    sight.observed.lost_networks = backend.lost_networks(&sight.observed.networks).await?;
+    let plan = plan_up(desired, &sight.observed, &options.choices)?;
+    Ok((sight, plan))
+}
+
+/// Has a supervisor look after what runs, and tells what it cannot.
+async fn attend<B: Backend>(
+    backend: &B,
+    session: &Session<'_>,
+    sight: &Sight,
+) -> Result<(), ReconcileError> {
+    if sight.views.iter().any(ContainerView::is_live) {
+        for message in backend.attend().await? {
+            session.sink.emit(Event::Note { message });
+        }
+    }
+    Ok(())
 }
 
 /// A file without a service, or with switched off ones only.

@@ -169,22 +169,27 @@ impl<'a> Emitter<'a> {
         self.removed.insert(container.name.clone(), step);
     }
 
-    /// Networks that are missing or changed.
+    /// Networks that are missing or changed, or that the kernel has lost.
     pub(super) fn networks(&mut self, selected: &BTreeSet<String>, changed: &[String]) {
         for name in networks_of(self.desired, selected) {
             let Some(wanted) = self.desired.networks.get(&name) else {
                 continue;
             };
-            let exists = self.observed.networks.contains_key(&name);
+            let existing = self.observed.networks.get(&name);
             let anew = changed.contains(&name);
-            if wanted.external || (exists && !anew) {
-                continue;
-            }
+            let lost = existing.filter(|_| self.observed.lost_networks.contains(&name));
+            let spec = match (existing, lost) {
+                // Whoever made it: it is brought back as it was.
+                (_, Some(lost)) if !anew => &lost.spec,
+                _ if wanted.external => continue,
+                (Some(_), _) if !anew => continue,
+                _ => &wanted.spec,
+            };
             let cause = if anew { Cause::Follows } else { Cause::Missing };
             let removal = anew.then(|| self.remove_network(&name));
             let step = self
                 .plan
-                .add(Op::EnsureNetwork(Box::new(wanted.spec.clone())), cause);
+                .add(Op::EnsureNetwork(Box::new(spec.clone())), cause);
             if let Some(removal) = removal {
                 self.plan.order(removal, step);
             }
@@ -362,7 +367,11 @@ impl<'a> Emitter<'a> {
                 .current
                 .and_then(|current| self.stopped.get(&current.name))
         });
-        for earlier in own.copied().into_iter().chain(gates) {
+        // Where a supervisor died in a recreation, two have the same name.
+        let name = &replica.target.name;
+        let namesake = self.removed.get(name).copied();
+        let namesake = namesake.filter(|_| !self.created.contains_key(name));
+        for earlier in own.copied().into_iter().chain(namesake).chain(gates) {
             self.plan.order(earlier, step);
         }
         self.started.insert(replica.target.name.clone(), step);

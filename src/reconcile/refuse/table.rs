@@ -303,7 +303,10 @@ pub(super) const ROWS: &[Row] = &[
         "has no effect: say `pull_policy: every_DURATION`",
     ),
     works("services.*.read_only", ""),
-    works("services.*.restart", ""),
+    works(
+        "services.*.restart",
+        "while the machine runs; nothing starts at boot by itself, see [at-boot.md](at-boot.md)",
+    ),
     partly("services.*.runtime", "`runc`", |value| {
         one_of(value, &["runc"], "skiff is its own runtime")
     }),

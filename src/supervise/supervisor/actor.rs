@@ -296,6 +296,11 @@ impl Actor {
             .then_some(Health::Starting);
         self.status
             .send_modify(|status| status.started(target, health));
+        self.warn(
+            self.shared
+                .records
+                .write_start(&self.record.id, run.started),
+        );
         self.note(|_| ());
         self.write_run();
         self.tell(ChangeKind::Started);

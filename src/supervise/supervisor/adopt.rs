@@ -13,15 +13,16 @@ use super::link::{Inheritance, Link, Process};
 use super::machine::State;
 use super::run::{Run, RunTasks, mounts_of, take_down};
 use super::status::Status;
-use super::{Shared, records, streams};
+use super::{Shared, failure, records, regain, streams};
 use crate::engine::process::ProcessIdentity;
 use crate::net::dns::DnsSockets;
+use crate::net::spec::PublishedPort;
 use crate::state::ContainerId;
-use crate::state::atomic::read_json;
-use crate::supervise::inspect::{self, EXIT_FILE, log_folder};
+use crate::supervise::inspect::{self, log_folder};
 use crate::supervise::keeper::ChildKind;
 use crate::supervise::logs::pump::Pump;
 use crate::supervise::record::{ContainerRecord, ExitRecord, RunRecord, RunState};
+use crate::supervise::wire::Failure;
 
 /// Enters all containers of the project.
 pub(super) async fn all(shared: &Arc<Shared>, inheritance: Inheritance) -> io::Result<()> {
@@ -42,14 +43,10 @@ async fn one(shared: &Arc<Shared>, record: Arc<ContainerRecord>, inheritance: &m
         .records
         .run(id)
         .filter(|run| run.boot_id == shared.boot_id);
-    let exit: Option<ExitRecord> = read_json(
-        &shared
-            .host
-            .layout()
-            .container(&record.project, id)
-            .join(EXIT_FILE),
-    )
-    .unwrap_or_default();
+    let layout = shared.host.layout();
+    let exit = inspect::last_end(layout, &record.project, id, run_record.as_ref());
+    // Where even that cannot be told, it was never started.
+    let exit = exit.unwrap_or_default();
     let notes = shared.records.notes(id);
     let state = run_record.as_ref().map(|run| run.state);
     let process = match (&run_record, state) {
@@ -58,7 +55,7 @@ async fn one(shared: &Arc<Shared>, record: Arc<ContainerRecord>, inheritance: &m
         }
         _ => None,
     };
-    let Some((process, run_record)) = process.zip(run_record.clone()) else {
+    let Some((process, mut run_record)) = process.zip(run_record.clone()) else {
         rest(shared, record, run_record, exit, notes).await;
         return;
     };
@@ -74,6 +71,12 @@ async fn one(shared: &Arc<Shared>, record: Arc<ContainerRecord>, inheritance: &m
             return;
         }
     };
+    if run.ports != run_record.ports {
+        run_record.ports.clone_from(&run.ports);
+        if let Err(error) = shared.records.write_run(id, &run_record) {
+            tracing::warn!(%error, name = record.name, "cannot write a record");
+        }
+    }
     let target = run.pidfd.clone().map(|pidfd| Target {
         pidfd,
         group: run.group.clone(),
@@ -152,26 +155,31 @@ fn resume(
     }
     held("in");
     let mut tasks = RunTasks::default();
-    if let (Some(udp), Some(tcp)) = (held("dns-udp"), held("dns-tcp")) {
-        tasks.serve_names(shared, record, DnsSockets { udp, tcp });
-    }
-    let targets = if run_record.ports.is_empty() {
-        Vec::new()
-    } else {
-        // Puts back what is missing of it, and says where proxies lead.
-        match shared.host.net.publish(&record.id, &run_record.ports) {
-            Ok(publication) => publication.targets,
-            Err(error) => {
-                tracing::warn!(%error, name = record.name, "ports are not published any longer");
-                Vec::new()
-            }
-        }
+    let mut flaws = Vec::new();
+    let sockets = match (held("dns-udp"), held("dns-tcp")) {
+        (Some(udp), Some(tcp)) => Ok(Some(DnsSockets { udp, tcp })),
+        _ => regain::resolver(shared, record),
     };
-    for (number, port) in run_record.ports.iter().enumerate() {
-        if let Some(socket) = held(&format!("port/{number}")) {
-            tasks.serve_port(port.clone(), socket, targets.get(number).copied().flatten());
-        }
+    match sockets {
+        Ok(Some(sockets)) => tasks.serve_names(shared, record, sockets),
+        Ok(None) => {}
+        Err(failure) => flaws.push(format!(
+            "container `{}` gets no answers about names: {failure}",
+            record.name
+        )),
     }
+    let published = regain::published(shared, record, &run_record.ports, held);
+    let served = published.map(|ports| {
+        flaws.extend(ports.lost);
+        ports.served
+    });
+    if let Err(failure) = served.and_then(|served| publish(shared, record, served, &mut tasks)) {
+        flaws.push(format!(
+            "the ports of container `{}` are not published any longer: {failure}",
+            record.name
+        ));
+    }
+    shared.set_flaws(&record.id, flaws);
     let group = shared.host.groups.at(&run_record.cgroup);
     Ok(Run {
         mounts: mounts_of(process.pid, process.pidfd.as_ref()),
@@ -182,10 +190,30 @@ fn resume(
         started: started(run_record, notes),
         group,
         endpoints: run_record.endpoints.clone(),
-        ports: run_record.ports.clone(),
+        ports: tasks.ports.clone(),
         notes: Vec::new(),
         _tasks: tasks,
     })
+}
+
+/// Serves ports, and puts back what is missing of them in the firewall.
+fn publish(
+    shared: &Shared,
+    record: &ContainerRecord,
+    served: Vec<(PublishedPort, OwnedFd)>,
+    tasks: &mut RunTasks,
+) -> Result<(), Failure> {
+    if served.is_empty() {
+        return Ok(());
+    }
+    let ports: Vec<_> = served.iter().map(|(port, _)| port.clone()).collect();
+    // Says where proxies lead, too.
+    let publication = shared.host.net.publish(&record.id, &ports);
+    let targets = publication.map_err(failure::net)?.targets;
+    for ((port, socket), target) in served.into_iter().zip(targets) {
+        tasks.serve_port(port, socket, target);
+    }
+    Ok(())
 }
 
 fn started(run: &RunRecord, notes: &records::Notes) -> Timestamp {

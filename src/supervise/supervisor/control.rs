@@ -51,6 +51,7 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: UnixStream, busy: Busy) {
     }
     let hello = Hello {
         version: WIRE_VERSION,
+        notes: shared.flaws(),
     };
     if frame::send(&stream, &hello, &[]).await.is_err() {
         return;
@@ -111,7 +112,8 @@ async fn answer(shared: &Arc<Shared>, stream: &UnixStream, call: Frame) -> io::R
     frame::send(stream, &reply.unwrap_or_else(Reply::Failed), &[]).await
 }
 
-/// Answers a request; the outer error is the connection's.
+/// Answers a request; the outer error is the connection's. Descriptors that are
+/// no streams are the project's lock, held until the answer is known.
 async fn dispatch(
     shared: &Arc<Shared>,
     stream: &UnixStream,
@@ -122,10 +124,7 @@ async fn dispatch(
         Request::EnsureNetwork(spec) => create::ensure_network(shared, *spec).await,
         Request::RemoveNetwork { name } => create::remove_network(shared, name).await,
         Request::Create(record) => create::create(shared, *record).await,
-        Request::Start { id, stdio } => match pipes(stdio, fds) {
-            Ok(stdio) => ask(shared, &id, |answer| Message::Start { stdio, answer }).await,
-            Err(failure) => Err(failure),
-        },
+        Request::Start { id, stdio } => start(shared, &id, stdio, fds).await,
         Request::Stop { id, timeout } => {
             ask(shared, &id, |answer| Message::Stop { timeout, answer }).await
         }
@@ -145,6 +144,11 @@ async fn dispatch(
             })
             .await
         }
+        Request::Replace {
+            id,
+            volumes,
+            successor,
+        } => create::replace(shared, &id, volumes, *successor).await,
         Request::Resize { id, size } => {
             ask(shared, &id, |answer| Message::Resize { size, answer }).await
         }
@@ -182,7 +186,21 @@ fn pipes(wanted: bool, fds: Vec<OwnedFd>) -> Result<Option<[OwnedFd; 3]>, Failur
     }
 }
 
-async fn ask(
+async fn start(
+    shared: &Shared,
+    id: &ContainerId,
+    streams: bool,
+    fds: Vec<OwnedFd>,
+) -> Result<Reply, Failure> {
+    let (stdio, _lock) = if streams {
+        (pipes(true, fds)?, Vec::new())
+    } else {
+        (None, fds)
+    };
+    ask(shared, id, |answer| Message::Start { stdio, answer }).await
+}
+
+pub(super) async fn ask(
     shared: &Shared,
     id: &ContainerId,
     message: impl FnOnce(super::actor::Answer) -> Message,

@@ -5,17 +5,20 @@ use std::sync::Arc;
 
 use fs_err as fs;
 use jiff::Timestamp;
-use tokio::sync::oneshot;
 
 use super::actor::Message;
+use super::control::ask;
 use super::{Shared, failure, remove};
 use crate::net::spec::NetworkSpec;
-use crate::state::Layout;
 use crate::state::names::{NameError, NameOwner, Names};
 use crate::state::volume::{self, VolumeRecord, VolumeUser};
+use crate::state::{ContainerId, Layout};
 use crate::supervise::inspect::log_folder;
 use crate::supervise::record::{ContainerRecord, RECORD_VERSION};
 use crate::supervise::wire::{Failure, Reply};
+
+/// The label by which tools find what belongs to a project.
+const LABEL_PROJECT: &str = "com.docker.compose.project";
 
 /// Makes a network, or finds it.
 pub(super) async fn ensure_network(
@@ -43,6 +46,53 @@ pub(super) async fn create(
     shared: &Arc<Shared>,
     record: ContainerRecord,
 ) -> Result<Reply, Failure> {
+    check(shared, &record)?;
+    // One after the other where they are for the same name.
+    let turn = shared.turn(&record.name);
+    let _turn = turn.lock().await;
+    if shared.status(&record.id).is_ok() {
+        return Ok(Reply::Ok);
+    }
+    let record = Arc::new(record);
+    write(shared, &record).await?;
+    enter(shared, record).await
+}
+
+/// Removes a container and has another take its place. In between both exist,
+/// and where this process dies there, the next command removes one of them.
+pub(super) async fn replace(
+    shared: &Arc<Shared>,
+    old: &ContainerId,
+    volumes: bool,
+    successor: ContainerRecord,
+) -> Result<Reply, Failure> {
+    check(shared, &successor)?;
+    let record = Arc::new(successor);
+    let is_new = shared.status(&record.id).is_err();
+    if is_new {
+        write(shared, &record).await?;
+    }
+    let removed = ask(shared, old, |answer| Message::Remove {
+        force: false,
+        volumes,
+        answer,
+    });
+    match removed.await {
+        Ok(_) | Err(Failure::NoContainer { .. }) => {}
+        Err(failure) => {
+            if is_new {
+                discard(shared, &record).await;
+            }
+            return Err(failure);
+        }
+    }
+    if is_new {
+        return enter(shared, record).await;
+    }
+    Ok(Reply::Ok)
+}
+
+fn check(shared: &Shared, record: &ContainerRecord) -> Result<(), Failure> {
     if record.project != shared.host.identity.project {
         return Err(failure::text(format!(
             "container `{}` is of project `{}`, not `{}`",
@@ -55,60 +105,53 @@ pub(super) async fn create(
             record.version
         )));
     }
-    // One after the other where they are for the same name.
-    let turn = shared.turn(&record.name);
-    let _turn = turn.lock().await;
-    if shared.status(&record.id).is_ok() {
-        return Ok(Reply::Ok);
-    }
-    make_way(shared, &record).await;
-    let record = Arc::new(record);
-    let (worker, written) = (Arc::clone(shared), Arc::clone(&record));
-    tokio::task::spawn_blocking(move || write(&worker, &written))
-        .await
-        .map_err(|error| failure::other(&error))??;
-    shared.add_new(record);
-    Ok(Reply::Ok)
-}
-
-/// Removes a service's container of this project that has the new one's name.
-/// Whoever creates has the project to itself and would have removed it, had it
-/// been there when it looked: a command that was killed asked for it. One-offs
-/// have names that people give, and keep them.
-async fn make_way(shared: &Arc<Shared>, record: &ContainerRecord) {
-    let Some(old) = shared.named(&record.name) else {
-        return;
-    };
-    if old.oneoff || record.oneoff {
-        return;
-    }
-    let kept = |name: &str| record.launch.volumes.iter().any(|own| own.name == name);
-    let volumes = !old.launch.volumes.iter().any(|one| kept(&one.name));
-    let (answer, wait) = oneshot::channel();
-    let message = Message::Remove {
-        force: true,
-        volumes,
-        answer,
-    };
-    if shared.send(&old.id, message) {
-        // Where it fails, the name is still taken, and that is told.
-        wait.await.ok();
-    }
+    Ok(())
 }
 
 /// The record first, as names and volumes belong to containers that exist;
 /// what a kill leaves undone here, the start does.
-fn write(shared: &Shared, record: &ContainerRecord) -> Result<(), Failure> {
-    let layout = shared.host.layout();
-    let made = fs::create_dir_all(log_folder(layout, &record.project, &record.id))
-        .and_then(|()| shared.records.write_config(record))
-        .map_err(|error| failure::other(&error))
-        .and_then(|()| claim(layout, record));
-    if made.is_err() {
-        // The first error is the one to tell.
-        remove::discard(layout, record, true).ok();
+async fn write(shared: &Arc<Shared>, record: &Arc<ContainerRecord>) -> Result<(), Failure> {
+    let (worker, written) = (Arc::clone(shared), Arc::clone(record));
+    let done = on_disk(move || {
+        let layout = worker.host.layout();
+        fs::create_dir_all(log_folder(layout, &written.project, &written.id))
+            .and_then(|()| worker.records.write_config(&written))
+            .map_err(|error| failure::other(&error))?;
+        use_volumes(layout, &written)
+    });
+    let done = done.await;
+    if done.is_err() {
+        discard(shared, record).await;
     }
-    made
+    done
+}
+
+/// Gives a container that is written down its name, and an actor.
+async fn enter(shared: &Arc<Shared>, record: Arc<ContainerRecord>) -> Result<Reply, Failure> {
+    let (worker, written) = (Arc::clone(shared), Arc::clone(&record));
+    if let Err(failure) = on_disk(move || claim(worker.host.layout(), &written)).await {
+        discard(shared, &record).await;
+        return Err(failure);
+    }
+    shared.add_new(record);
+    Ok(Reply::Ok)
+}
+
+/// Removes what was written of a container that does not come to be. The first
+/// error is the one to tell.
+async fn discard(shared: &Arc<Shared>, record: &Arc<ContainerRecord>) {
+    let (worker, written) = (Arc::clone(shared), Arc::clone(record));
+    on_disk(move || remove::discard(worker.host.layout(), &written, true))
+        .await
+        .ok();
+}
+
+async fn on_disk(
+    work: impl FnOnce() -> Result<(), Failure> + Send + 'static,
+) -> Result<(), Failure> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| failure::other(&error))?
 }
 
 /// Gives a container its name and notes that it uses its volumes.
@@ -126,6 +169,11 @@ pub(super) fn claim(layout: &Layout, record: &ContainerRecord) -> Result<(), Fai
             },
             error @ (NameError::Invalid { .. } | NameError::Index(_)) => failure::other(&error),
         })?;
+    use_volumes(layout, record)
+}
+
+/// Notes that a container uses its volumes, and makes its anonymous ones.
+fn use_volumes(layout: &Layout, record: &ContainerRecord) -> Result<(), Failure> {
     let user = VolumeUser {
         project: record.project.clone(),
         id: record.id.clone(),
@@ -133,7 +181,7 @@ pub(super) fn claim(layout: &Layout, record: &ContainerRecord) -> Result<(), Fai
     for one in &record.launch.volumes {
         let noted = || {
             if one.anonymous {
-                volume::ensure(layout, &anonymous(&one.name))?;
+                volume::ensure(layout, &anonymous(&one.name, record))?;
             }
             volume::add_user(layout, &one.name, &user)
         };
@@ -142,12 +190,17 @@ pub(super) fn claim(layout: &Layout, record: &ContainerRecord) -> Result<(), Fai
     Ok(())
 }
 
-fn anonymous(name: &str) -> VolumeRecord {
+/// With its project's label, so that it can be found when its container is gone.
+fn anonymous(name: &str, record: &ContainerRecord) -> VolumeRecord {
+    let project = record.labels.get_key_value(LABEL_PROJECT);
     VolumeRecord {
         name: name.to_owned(),
         driver: "local".to_owned(),
         driver_opts: BTreeMap::new(),
-        labels: BTreeMap::new(),
+        labels: project
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .into_iter()
+            .collect(),
         anonymous: true,
         created: Timestamp::now().to_string(),
     }

@@ -14,7 +14,7 @@ use super::host::Host;
 use super::link::Process;
 use super::run::{Run, RunTasks, mounts_of};
 use super::streams::{self, Streams};
-use super::{Shared, create, failure, files};
+use super::{Shared, create, failure, files, regain};
 use crate::engine::cgroup::Group;
 use crate::engine::launch::{LaunchFds, PidNamespace, SyncMessage, receive};
 use crate::engine::prepare::{memfd_spec, sync_pair};
@@ -216,20 +216,7 @@ fn serve(
     let io = |error: std::io::Error| failure::other(&error);
     let mut tasks = RunTasks::default();
     if let Some(sockets) = dns {
-        shared
-            .link
-            .hold(
-                &format!("{key}/dns-udp"),
-                sockets.udp.try_clone().map_err(io)?,
-            )
-            .map_err(io)?;
-        shared
-            .link
-            .hold(
-                &format!("{key}/dns-tcp"),
-                sockets.tcp.try_clone().map_err(io)?,
-            )
-            .map_err(io)?;
+        regain::hold_resolver(&shared.link, key, &sockets)?;
         tasks.serve_names(shared, record, sockets);
     }
     for (number, bound) in bound.into_iter().enumerate() {

@@ -21,6 +21,7 @@ use super::records::Records;
 use super::{CHANGES_BEHIND, Shared, adopt, control};
 use crate::engine::process::boot_id;
 use crate::engine::systemd::STOP_SIGNAL;
+use crate::state::atomic::remove_temporary;
 use crate::state::lock::Lock;
 use crate::supervise::group;
 use crate::supervise::keeper::Identity;
@@ -150,6 +151,7 @@ async fn begin(identity: &Identity, socket: OwnedFd) -> io::Result<(Arc<Shared>,
         upgrade: watch::Sender::new(None),
         containers: Mutex::default(),
         turns: Mutex::default(),
+        flaws: Mutex::default(),
     });
     adopt::all(&shared, inheritance).await?;
     let listener = listen(&layout.control_socket(&identity.project))?;
@@ -260,6 +262,8 @@ fn clean(identity: &Identity) {
     let run = layout.run_project(&identity.project);
     fs::remove_file(layout.exit_journal(&identity.project)).ok();
     group::forget(layout, &identity.project);
+    // Nobody but this process writes there.
+    remove_temporary(&run.join("containers")).ok();
     // Only where they are empty.
     for folder in ["spool", "containers"] {
         fs::remove_dir(run.join(folder)).ok();

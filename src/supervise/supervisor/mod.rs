@@ -25,6 +25,7 @@ mod link;
 mod machine;
 mod orphan;
 mod records;
+mod regain;
 mod remove;
 mod restart;
 mod revive;
@@ -87,6 +88,7 @@ struct Shared {
     upgrade: watch::Sender<Option<Arc<OwnedFd>>>,
     containers: Mutex<BTreeMap<ContainerId, Handle>>,
     turns: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    flaws: Mutex<BTreeMap<ContainerId, Vec<String>>>,
 }
 
 /// One container's actor, from outside.
@@ -144,12 +146,21 @@ impl Shared {
         tokio::spawn(actor.live(inbox));
     }
 
-    /// The container of this name.
-    fn named(&self, name: &str) -> Option<Arc<ContainerRecord>> {
-        self.containers()
-            .values()
-            .find(|handle| handle.record.name == name)
-            .map(|handle| Arc::clone(&handle.record))
+    /// What is not as it should be, as long as the run lasts that it is about.
+    fn flaws(&self) -> Vec<String> {
+        let flaws = self.flaws.lock().unwrap_or_else(PoisonError::into_inner);
+        flaws.values().flatten().cloned().collect()
+    }
+
+    /// Notes what is not as it should be in a container's present run; nothing
+    /// where that has ended.
+    fn set_flaws(&self, id: &ContainerId, found: Vec<String>) {
+        let mut flaws = self.flaws.lock().unwrap_or_else(PoisonError::into_inner);
+        if found.is_empty() {
+            flaws.remove(id);
+        } else {
+            flaws.insert(id.clone(), found);
+        }
     }
 
     /// What those who create a container of this name take turns with.

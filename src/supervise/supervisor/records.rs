@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use crate::state::atomic::{Durability, read_json, write_json};
 use crate::state::{ContainerId, Layout};
-use crate::supervise::inspect::{CONFIG_FILE, EXIT_FILE};
+use crate::supervise::inspect::{CONFIG_FILE, EXIT_FILE, START_FILE};
 use crate::supervise::record::{ContainerRecord, ExitRecord, RunRecord};
 
 /// What the next supervisor needs to know of a run and nobody else does.
@@ -64,6 +64,14 @@ impl Records {
     /// Writes how a run ended.
     pub(super) fn write_exit(&self, id: &ContainerId, exit: &ExitRecord) -> io::Result<()> {
         self.write_lasting(id, EXIT_FILE, exit)
+    }
+
+    /// Notes that a run began, for after a reboot. Not synced: a power cut
+    /// within seconds of a start may make the container look as if it had
+    /// never been started.
+    pub(super) fn write_start(&self, id: &ContainerId, started: Timestamp) -> io::Result<()> {
+        let path = self.layout.container(&self.project, id).join(START_FILE);
+        fs::write(path, text(started))
     }
 
     /// Writes a container's state.

@@ -275,3 +275,35 @@ fn renamed_container_gives_its_old_name_up() {
          4 container new: start after 3",
     );
 }
+
+/// A supervisor died while one took the other's place.
+#[test]
+fn of_two_with_one_name_the_outdated_goes_before_the_other_is_started() {
+    let plan = plan_up(
+        &model("web net:- #2 env:1"),
+        &state("web-1 net:- exited env:0\nweb-1 net:- created #2 env:1"),
+        &UpChoices::default(),
+    )
+    .unwrap();
+    assert_plan(
+        &plan,
+        "1 container p-web-1: remove (more than 1)
+         2 container p-web-1: start (not running) after 1",
+    );
+}
+
+/// After a reboot, or by somebody's hand.
+#[test]
+fn a_network_that_the_kernel_lost_is_ensured_under_what_runs() {
+    let plan = plan_up(
+        &model("network:front\nweb net:front"),
+        &state("network:front lost\nweb-1 net:front"),
+        &UpChoices::default(),
+    )
+    .unwrap();
+    assert_plan(
+        &plan,
+        "container p-web-1: keep (running)
+         1 network p_front: create (missing)",
+    );
+}

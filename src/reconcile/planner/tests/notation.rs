@@ -191,6 +191,9 @@ pub(super) fn state(text: &str) -> Observed {
                 subnets: Vec::new(),
                 created: String::new(),
             };
+            if words.contains(&"lost") {
+                observed.lost_networks.insert(record.spec.name.clone());
+            }
             observed.networks.insert(record.spec.name.clone(), record);
         } else if let Some(key) = head.strip_prefix("volume:") {
             let spec = volume(key).0;

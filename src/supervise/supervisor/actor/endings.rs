@@ -105,6 +105,7 @@ impl Actor {
         // Told first: nobody waits for the teardown but the next start.
         let mounts = run.mounts.take();
         drop(run);
+        self.shared.set_flaws(&self.record.id, Vec::new());
         self.gone = Some(take_down(&self.shared, &self.record, mounts).await);
         if again {
             self.arm_backoff();

@@ -1,0 +1,103 @@
+//! What is left when projects are gone: nothing that README does not tell of.
+
+use fs_err as fs;
+
+use crate::support::{Sandbox, isolated};
+
+/// Names in a folder of the sandbox; none where it is missing.
+fn names(sandbox: &Sandbox, folder: &str) -> Vec<String> {
+    let path = sandbox.data().parent().expect("a sandbox").join(folder);
+    let Ok(entries) = fs::read_dir(path) else {
+        return Vec::new();
+    };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut names: Vec<String> = names.filter(|name| !name.starts_with('.')).collect();
+    names.sort();
+    names
+}
+
+const COMPOSE: &str = r#"
+services:
+  web:
+    image: test/busybox
+    init: true
+    command: sleep 1000
+    volumes: ["data:/data", "/anonymous"]
+volumes:
+  data:
+"#;
+
+/// The harness looks for processes, mounts, links, rules and control groups.
+#[test]
+fn the_complete_removal_of_the_readme_is_complete() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let list = || {
+            let list = sandbox.skiff(["ls", "-a", "-q"]).run().succeeds();
+            list.lines()
+                .into_iter()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        let one = sandbox.project("one", COMPOSE);
+        one.skiff(["run", "--rm", "web", "true"])
+            .run()
+            .succeeds()
+            .whatever();
+        let two = sandbox.project("two", COMPOSE);
+        two.up().whatever();
+        two.skiff(["down"]).run().succeeds().whatever();
+        let three = sandbox.project("three", COMPOSE);
+        three.up().whatever();
+        assert_eq!(list(), ["one", "three", "two"]);
+        let table = sandbox.skiff(["ls", "-a"]).run().succeeds();
+        table
+            .says("network(1), volume(1)")
+            .says("volume(2)")
+            .whatever();
+        let running = sandbox.skiff(["ls", "-q"]).run().succeeds();
+        running.prints("three\n").whatever();
+        for name in list() {
+            let down = sandbox.skiff(["-p", name.as_str(), "down", "-v"]);
+            down.run().succeeds().whatever();
+        }
+        assert!(list().is_empty());
+        assert!(names(sandbox, "data/volumes").is_empty());
+        sandbox
+            .shell("rm -r $SKIFF_DATA_ROOT $SKIFF_RUN_ROOT")
+            .run()
+            .succeeds()
+            .whatever();
+    });
+}
+
+#[test]
+fn anonymous_volumes_stay_after_down_and_go_with_a_later_one() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let project = sandbox.project("anon", COMPOSE);
+        project.up().whatever();
+        // Another's are nobody's business.
+        let other = sandbox.project("other", COMPOSE);
+        other.up().whatever();
+        other.skiff(["down"]).run().succeeds().whatever();
+        project.skiff(["down"]).run().succeeds().whatever();
+        assert_eq!(names(sandbox, "data/volumes").len(), 4);
+        let down = project.skiff(["down", "-v"]).run().succeeds();
+        down.warns("Volume anon_data  Removed").whatever();
+        assert_eq!(names(sandbox, "data/volumes").len(), 2);
+        other.down();
+        assert!(names(sandbox, "data/volumes").is_empty());
+    });
+}
+
+/// Commands on names of which there is nothing leave nothing.
+#[test]
+fn no_lock_is_left_of_a_project_that_is_not() {
+    isolated(|sandbox| {
+        for command in ["down", "stop", "kill", "ps", "logs"] {
+            sandbox.skiff(["-p", "nosuch", command]).run().whatever();
+            assert!(names(sandbox, "run/projects").is_empty(), "{command}");
+        }
+    });
+}
