@@ -8,6 +8,7 @@ use fs_err as fs;
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::keeper::{Ended, read_journal};
 use super::launch::NetworkMode;
 use super::logs::line::format_time;
 use super::record::{ContainerRecord, ExitRecord, RECORD_VERSION, RunRecord, RunState};
@@ -107,14 +108,69 @@ pub fn container(
     };
     let run: Option<RunRecord> = read_json(&layout.run_record(project, id))?
         .filter(|run: &RunRecord| run.boot_id == boot_id);
-    let exit = last_end(layout, project, id, run.as_ref())?;
-    let state = state(run.as_ref(), exit.as_ref());
+    let (state, exit) = present(layout, project, id, run.as_ref())?;
     Ok(Some(ContainerView {
         record,
         run,
         exit,
         state,
     }))
+}
+
+/// What a container is, and how its last run ended. Between the end of a process
+/// and its record the keeper's journal knows, and before that nobody has been
+/// told: a zombie still counts as running.
+fn present(
+    layout: &Layout,
+    project: &str,
+    id: &ContainerId,
+    run: Option<&RunRecord>,
+) -> io::Result<(RunState, Option<ExitRecord>)> {
+    let exit = last_end(layout, project, id, run)?;
+    let said_alive = |run: &&RunRecord| matches!(run.state, RunState::Running | RunState::Paused);
+    let Some(run) = run.filter(said_alive).filter(|run| !is_alive(run)) else {
+        return Ok((state(run, exit.as_ref()), exit));
+    };
+    let of_run = |exit: &ExitRecord| exit.started == run.started;
+    if exit.as_ref().is_some_and(of_run) {
+        return Ok((RunState::Exited, exit));
+    }
+    let journal = read_journal(&layout.exit_journal(project))?;
+    let entry = journal
+        .into_iter()
+        .find(|entry| entry.key == id.as_str() && entry.pid == run.pid);
+    if let Some(entry) = entry {
+        return Ok((RunState::Exited, Some(ended(run, entry.ended))));
+    }
+    // Read again: it may have gone from the journal into the record meanwhile.
+    let exit = last_end(layout, project, id, Some(run))?;
+    if exit.as_ref().is_some_and(of_run) {
+        return Ok((RunState::Exited, exit));
+    }
+    let is_zombie =
+        ProcessIdentity::of(run.pid).is_ok_and(|process| process.start_time == run.start_time);
+    if is_zombie {
+        return Ok((run.state, exit));
+    }
+    // Nobody saw it: keeper and supervisor are gone.
+    let unknown = ExitRecord {
+        finished: run.started.clone(),
+        ..ended(run, Ended { code: None, at: 0 })
+    };
+    Ok((RunState::Exited, Some(unknown)))
+}
+
+/// The record that an exit in the journal will be.
+fn ended(run: &RunRecord, ended: Ended) -> ExitRecord {
+    let finished = Timestamp::from_nanosecond(ended.at.into()).unwrap_or_default();
+    ExitRecord {
+        code: ended.code,
+        started: run.started.clone(),
+        finished: format_time(finished),
+        oom_killed: false,
+        error: None,
+        stopped_by_user: false,
+    }
 }
 
 /// How a container's last run ended; `run` is what is known of this boot. A run
@@ -286,6 +342,63 @@ mod tests {
         run.start_time += 1;
         assert_eq!(state(Some(&run), None), RunState::Exited);
         assert_eq!(state(None, None), RunState::Created);
+    }
+
+    #[test]
+    fn an_end_is_told_with_its_own_code_or_not_at_all() {
+        let root = tempfile::tempdir().unwrap();
+        let layout = Layout::new(root.path().join("data"), root.path().join("run"));
+        let id = ContainerId::random();
+        let mut child = std::process::Command::new("/bin/sh")
+            .args(["-c", "read wait; exit 3"])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let run = RunRecord {
+            boot_id: boot_id().unwrap(),
+            state: RunState::Running,
+            pid,
+            start_time: ProcessIdentity::of(pid).unwrap().start_time,
+            started: "2026-01-02T03:04:05.000000000Z".to_owned(),
+            health: None,
+            restarts: 0,
+            endpoints: Vec::new(),
+            ports: Vec::new(),
+            cgroup: String::new(),
+        };
+        let look = || {
+            let (state, exit) = present(&layout, "p", &id, Some(&run)).unwrap();
+            (state, exit.map(|exit| exit.code))
+        };
+        assert_eq!(look(), (RunState::Running, None));
+        drop(child.stdin.take());
+        // A zombie from here on: its end is with its parent.
+        rustix::process::waitid(
+            rustix::process::WaitId::Pid(rustix::process::Pid::from_raw(pid).unwrap()),
+            rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT,
+        )
+        .unwrap();
+        assert_eq!(look(), (RunState::Running, None));
+        child.wait().unwrap();
+        // A record of an earlier run says nothing about this one.
+        let write = |started: &str, code| {
+            let exit = ExitRecord {
+                code: Some(code),
+                started: started.to_owned(),
+                finished: run.started.clone(),
+                oom_killed: false,
+                error: None,
+                stopped_by_user: false,
+            };
+            let folder = layout.container("p", &id);
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join(EXIT_FILE), serde_json::to_vec(&exit).unwrap()).unwrap();
+        };
+        write("2026-01-01T00:00:00.000000000Z", 7);
+        assert_eq!(look(), (RunState::Exited, Some(None)));
+        write(&run.started, 3);
+        assert_eq!(look(), (RunState::Exited, Some(Some(3))));
     }
 
     #[test]
