@@ -36,7 +36,7 @@ pub mod words;
 pub use cancel::{Cancel, CancelHandle, cancel_pair};
 pub use flows::{
     ImageChoice, PullChoices, down, images_of, kill, kill_now, pull, remove_images, restart,
-    run_prepare, start, stop, tell_of_groups, up,
+    run_prepare, start, stop, stop_own, tell_of_groups, up,
 };
 pub use planner::{DownChoices, Recreate, UpChoices};
 pub use session::{

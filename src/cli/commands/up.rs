@@ -399,7 +399,7 @@ impl Attached<'_> {
         let session = work.uncancelled();
         let project = Some(self.up.project);
         let services = self.selected.clone();
-        let stop = reconcile::stop(&session, project, &services, self.up.args.timeout);
+        let stop = reconcile::stop_own(&session, project, &services, self.up.args.timeout);
         let mut stop = std::pin::pin!(stop);
         loop {
             tokio::select! {

@@ -35,6 +35,24 @@ pub async fn stop(
     walk(session, project, OnFailure::Continue, plan).await
 }
 
+/// Stops what the calling command itself has begun and given up. Beside the lock:
+/// what it had asked for last may hold it until it is done.
+///
+/// # Errors
+/// What could not be stopped, when all else is.
+pub async fn stop_own(
+    session: &Session<'_>,
+    project: Option<&Project>,
+    services: &[String],
+    timeout: Option<i64>,
+) -> Result<Plan, ReconcileError> {
+    let plan = |desired: Option<&Desired>, observed: &Observed| {
+        plan_stop(desired, observed, services, timeout)
+    };
+    let backend = Embedded::new(session.layout, session.project);
+    walk_over(&backend, session, project, OnFailure::Continue, None, plan).await
+}
+
 /// Starts the services' containers that exist and do not run.
 ///
 /// # Errors

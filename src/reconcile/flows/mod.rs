@@ -18,7 +18,7 @@ mod tests;
 
 pub use down::down;
 pub use force::kill_now;
-pub use lifecycle::{kill, restart, start, stop};
+pub use lifecycle::{kill, restart, start, stop, stop_own};
 pub use pull::{PullChoices, pull};
 pub use rmi::{ImageChoice, images_of, remove_images};
 pub use run::run_prepare;

@@ -148,10 +148,15 @@ async fn attend<B: Backend>(
     session: &Session<'_>,
     sight: &Sight,
 ) -> Result<(), ReconcileError> {
-    if sight.views.iter().any(ContainerView::is_live) {
-        for message in backend.attend().await? {
-            session.sink.emit(Event::Note { message });
-        }
+    if !sight.views.iter().any(ContainerView::is_live) {
+        return Ok(());
+    }
+    let messages = tokio::select! {
+        messages = backend.attend() => messages?,
+        () = session.cancel.cancelled() => return Err(ReconcileError::Cancelled),
+    };
+    for message in messages {
+        session.sink.emit(Event::Note { message });
     }
     Ok(())
 }
