@@ -12,7 +12,6 @@ use super::network::no_network;
 use super::spec::{Endpoint, NetworkRecord};
 use crate::state::ContainerId;
 use crate::state::id::random_hex;
-use crate::state::lock::Lock;
 
 /// Containers that nobody reaches any longer, and what the kernel and the
 /// address pools still have of them.
@@ -47,7 +46,7 @@ impl Net {
     /// The first failure; what can be removed beside is removed all the same.
     pub fn detach_many(&self, containers: &[ContainerId]) -> Result<(), NetError> {
         let (withdrawn, result) = self.withdraw(containers);
-        let cleared = self.clear(&withdrawn, &[]).map(drop);
+        let cleared = self.clear(&withdrawn, &[]);
         result.and(cleared)
     }
 
@@ -77,35 +76,39 @@ impl Net {
         (withdrawn, failures.into_iter().next().map_or(Ok(()), Err))
     }
 
-    /// Removes what is left of containers (links, connections, addresses, the
-    /// pins of their namespaces), and whole networks that nobody else is on.
+    /// Takes a network away from everybody: nobody finds or joins it any longer,
+    /// and its rules are gone. [`Self::clear`] has to follow. Containers that are
+    /// on their way out do not count as users.
+    ///
+    /// # Errors
+    /// [`NetError::NoNetwork`], and [`NetError::InUse`] while another container is
+    /// on it.
+    pub fn retire(&self, name: &str, leaving: &[ContainerId]) -> Result<NetworkRecord, NetError> {
+        let _all = self.records.lock_networks()?;
+        let record = self
+            .records
+            .network(name)?
+            .ok_or_else(|| no_network(name))?;
+        let _lock = self.records.lock_network(&record.id)?;
+        self.refuse_in_use(&record, leaving)?;
+        self.records.remove_network(&record)?;
+        self.in_bridge_netns(|| self.dismiss_network(&record))?;
+        Ok(record)
+    }
+
+    /// Removes what is left of withdrawn containers (links, connections,
+    /// addresses, the pins of their namespaces) and of retired networks (their
+    /// bridges).
     ///
     /// All at once cost hardly more than one, as the kernel waits for its
     /// readers once for all links.
     ///
     /// # Errors
-    /// The first failure of what belongs to containers; what can be removed
-    /// beside is removed all the same. What came of each network stands in the
-    /// list: [`NetError::NoNetwork`], or [`NetError::InUse`] while another
-    /// container is on it.
-    pub fn clear(
-        &self,
-        withdrawn: &Withdrawn,
-        networks: &[String],
-    ) -> Result<Vec<Result<(), NetError>>, NetError> {
-        // Nobody makes a network, or joins one of these, until they are gone.
-        let _all = match networks {
-            [] => None,
-            _ => Some(self.records.lock_networks()?),
-        };
-        let going: Vec<_> = networks
-            .iter()
-            .map(|name| self.going(name, &withdrawn.containers))
-            .collect();
-        let records: Vec<&NetworkRecord> =
-            going.iter().flatten().map(|(record, _)| record).collect();
-        let unlinked = self.in_bridge_netns(|| self.remove_links(withdrawn, &records));
+    /// The first failure; what can be removed beside is removed all the same.
+    pub fn clear(&self, withdrawn: &Withdrawn, retired: &[NetworkRecord]) -> Result<(), NetError> {
         let mut failures = Vec::new();
+        let unlinked = self.in_bridge_netns(|| self.remove_links(withdrawn, retired));
+        failures.extend(unlinked.err());
         for endpoint in &withdrawn.endpoints {
             failures.extend(self.forget(endpoint).err());
         }
@@ -115,14 +118,7 @@ impl Net {
             let gone = namespace::unpin(&pin).map_err(NetError::record("remove", pin));
             failures.extend(gone.err());
         }
-        unlinked?;
-        let gone = going.into_iter().map(|going| {
-            let (record, _lock) = going?;
-            self.records.remove_network(&record)?;
-            self.in_bridge_netns(|| self.dismiss_network(&record))
-        });
-        let gone = gone.collect();
-        failures.into_iter().next().map_or(Ok(gone), Err)
+        failures.into_iter().next().map_or(Ok(()), Err)
     }
 
     /// Takes back every address that is given to these containers: one that was
@@ -141,23 +137,12 @@ impl Net {
         Ok(())
     }
 
-    /// A network's record and its lock, where none but these containers is on it.
-    fn going(&self, name: &str, but: &[ContainerId]) -> Result<(NetworkRecord, Lock), NetError> {
-        let record = self
-            .records
-            .network(name)?
-            .ok_or_else(|| no_network(name))?;
-        let lock = self.records.lock_network(&record.id)?;
-        self.refuse_in_use(&record, but)?;
-        Ok((record, lock))
-    }
-
     /// Removes the links of containers, their tracked connections, and the
     /// bridges of networks; in the bridges' namespace.
     fn remove_links(
         &self,
         withdrawn: &Withdrawn,
-        networks: &[&NetworkRecord],
+        networks: &[NetworkRecord],
     ) -> Result<(), NetError> {
         let links = withdrawn
             .endpoints

@@ -176,9 +176,8 @@ impl Net {
     /// # Errors
     /// [`NetError::NoNetwork`], and [`NetError::InUse`] while a container is on it.
     pub fn remove_network(&self, name: &str) -> Result<(), NetError> {
-        let nobody = Withdrawn::default();
-        let gone = self.clear(&nobody, &[name.to_owned()])?;
-        gone.into_iter().collect()
+        let record = self.retire(name, &[])?;
+        self.clear(&Withdrawn::default(), &[record])
     }
 
     /// A network's record; `None` where there is no such network.

@@ -25,6 +25,11 @@ pub(super) async fn ensure_network(
     shared: &Arc<Shared>,
     spec: NetworkSpec,
 ) -> Result<Reply, Failure> {
+    shared
+        .host
+        .leavers
+        .settle_networks(shared.busy.take())
+        .await;
     let net = Arc::clone(&shared.host.net);
     let ensured = tokio::task::spawn_blocking(move || net.ensure_network(&spec))
         .await
@@ -37,7 +42,11 @@ pub(super) async fn ensure_network(
 
 /// Removes a network.
 pub(super) async fn remove_network(shared: &Arc<Shared>, name: String) -> Result<Reply, Failure> {
-    shared.host.leavers.network(name).await?;
+    shared
+        .host
+        .leavers
+        .network(name, shared.busy.take())
+        .await?;
     Ok(Reply::Ok)
 }
 

@@ -6,117 +6,152 @@
 //! waits for a link who does not have to, and what comes in while one removal
 //! is under way is removed together.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
 use super::busy::Busy;
 use super::failure;
+use crate::net::spec::NetworkRecord;
 use crate::net::{Net, NetError, Withdrawn};
+use crate::state::ContainerId;
 use crate::supervise::wire::Failure;
 
 /// Tells when a container's links and addresses are gone; at once where the
 /// queue has ended.
 pub(super) type Gone = oneshot::Receiver<()>;
 
-/// What waits to be removed.
+/// What waits to be removed. The token keeps the supervisor until it is done.
 #[derive(Debug)]
 enum Leaving {
-    /// The token keeps the supervisor until it is done.
     Container(Withdrawn, Busy, oneshot::Sender<()>),
-    Network(String, oneshot::Sender<Result<(), Failure>>),
+    Network(NetworkRecord, Busy),
 }
 
 /// The way into the queue.
 #[derive(Debug)]
 pub(super) struct Leavers {
+    net: Arc<Net>,
     queue: UnboundedSender<Leaving>,
+    present: Arc<Mutex<Present>>,
+}
+
+/// What is in the queue, or being removed.
+#[derive(Debug, Default)]
+struct Present {
+    containers: Vec<ContainerId>,
+    networks: usize,
 }
 
 impl Leavers {
     /// Begins to remove, in a runtime.
     pub(super) fn new(net: Arc<Net>) -> Self {
         let (queue, waiting) = unbounded_channel();
-        tokio::spawn(remove_together(net, waiting));
-        Self { queue }
+        let present = Arc::default();
+        tokio::spawn(remove_together(
+            Arc::clone(&net),
+            waiting,
+            Arc::clone(&present),
+        ));
+        Self {
+            net,
+            queue,
+            present,
+        }
     }
 
     /// Has the rest of a withdrawn container removed.
     pub(super) fn container(&self, withdrawn: Withdrawn, busy: Busy) -> Gone {
         let (done, gone) = oneshot::channel();
+        lock(&self.present)
+            .containers
+            .extend(withdrawn.containers.iter().cloned());
         self.queue
             .send(Leaving::Container(withdrawn, busy, done))
             .ok();
         gone
     }
 
-    /// Has a network removed, after the containers that were withdrawn before.
-    pub(super) async fn network(&self, name: String) -> Result<(), Failure> {
-        let (answer, wait) = oneshot::channel();
-        self.queue.send(Leaving::Network(name, answer)).ok();
-        wait.await.map_err(|error| failure::other(&error))?
+    /// Takes a network away; its bridge goes after this has returned.
+    pub(super) async fn network(&self, name: String, busy: Busy) -> Result<(), Failure> {
+        let leaving = lock(&self.present).containers.clone();
+        let net = Arc::clone(&self.net);
+        let retired = tokio::task::spawn_blocking(move || match net.retire(&name, &leaving) {
+            // By a container over which a supervisor was killed, perhaps.
+            Err(NetError::InUse { .. }) => {
+                net.sweep().and_then(|_swept| net.retire(&name, &leaving))
+            }
+            other => other,
+        });
+        let record = retired
+            .await
+            .map_err(|error| failure::other(&error))?
+            .map_err(failure::net)?;
+        lock(&self.present).networks += 1;
+        self.queue.send(Leaving::Network(record, busy)).ok();
+        Ok(())
     }
 
-    /// Waits until all that was withdrawn before has its addresses free.
+    /// Waits until all that was withdrawn before has its addresses free, and
+    /// bridges of before are gone.
     pub(super) async fn settle(&self, busy: Busy) {
         self.container(Withdrawn::default(), busy).await.ok();
     }
+
+    /// The same where bridges are on their way out, whose names and subnets a
+    /// new network may want.
+    pub(super) async fn settle_networks(&self, busy: Busy) {
+        let networks = lock(&self.present).networks;
+        if networks > 0 {
+            self.settle(busy).await;
+        }
+    }
 }
 
-async fn remove_together(net: Arc<Net>, mut queue: UnboundedReceiver<Leaving>) {
+async fn remove_together(
+    net: Arc<Net>,
+    mut queue: UnboundedReceiver<Leaving>,
+    present: Arc<Mutex<Present>>,
+) {
     let mut batch = Vec::new();
     while queue.recv_many(&mut batch, 256).await > 0 {
-        let mut withdrawn = Withdrawn::default();
-        let (mut names, mut done, mut answers) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut withdrawn, mut retired) = (Withdrawn::default(), Vec::new());
+        let (mut tokens, mut done) = (Vec::new(), Vec::new());
         for leaving in batch.drain(..) {
             match leaving {
                 Leaving::Container(container, busy, gone) => {
                     withdrawn.join(container);
-                    done.push((gone, busy));
+                    tokens.push(busy);
+                    done.push(gone);
                 }
-                Leaving::Network(name, answer) => {
-                    names.push(name);
-                    answers.push(answer);
+                Leaving::Network(record, busy) => {
+                    retired.push(record);
+                    tokens.push(busy);
                 }
             }
         }
+        let (containers, networks) = (withdrawn.containers.clone(), retired.len());
         let net = Arc::clone(&net);
-        let cleared = tokio::task::spawn_blocking(move || clear(&net, &withdrawn, &names));
-        let cleared = cleared.await.map_err(|error| failure::other(&error));
-        // Whoever asked may have given up, here and below.
-        match cleared.and_then(|cleared| cleared) {
-            Ok(networks) => {
-                for (answer, gone) in answers.into_iter().zip(networks) {
-                    answer.send(gone).ok();
-                }
-            }
-            Err(failure) => {
-                tracing::warn!(error = %failure, "cannot take containers off their networks");
-                for answer in answers {
-                    answer.send(Err(failure.clone())).ok();
-                }
-            }
+        let cleared = tokio::task::spawn_blocking(move || net.clear(&withdrawn, &retired)).await;
+        // What is left is found by a sweep.
+        match cleared {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "cannot remove links"),
+            Err(error) => tracing::warn!(%error, "cannot remove links"),
         }
-        for (gone, _busy) in done {
+        {
+            let mut present = lock(&present);
+            present.containers.retain(|id| !containers.contains(id));
+            present.networks -= networks;
+        }
+        for gone in done {
+            // Whoever asked may have given up.
             gone.send(()).ok();
         }
     }
 }
 
-fn clear(
-    net: &Net,
-    withdrawn: &Withdrawn,
-    networks: &[String],
-) -> Result<Vec<Result<(), Failure>>, Failure> {
-    let cleared = net.clear(withdrawn, networks).map_err(failure::net)?;
-    let again = |(gone, name): (Result<(), NetError>, &String)| {
-        match gone {
-            // By a container over which a supervisor was killed, perhaps.
-            Err(NetError::InUse { .. }) => net.sweep().and_then(|_swept| net.remove_network(name)),
-            gone => gone,
-        }
-        .map_err(failure::net)
-    };
-    Ok(cleared.into_iter().zip(networks).map(again).collect())
+fn lock(present: &Mutex<Present>) -> MutexGuard<'_, Present> {
+    present.lock().unwrap_or_else(PoisonError::into_inner)
 }
