@@ -52,8 +52,13 @@ fn publish(machine: &Machine, container: &Container, wanted: &[PortSpec]) -> Pub
 fn proxy(socket: OwnedFd, target: SocketAddr, protocol: Protocol) -> Background {
     in_background(move || async move {
         match protocol {
-            Protocol::Tcp => proxy::serve_tcp(socket, target).await,
-            Protocol::Udp => proxy::serve_udp(socket, target).await,
+            Protocol::Tcp => {
+                let closing = tokio::sync::watch::Sender::new(false);
+                proxy::serve_tcp(socket, target, closing.subscribe()).await
+            }
+            Protocol::Udp => proxy::serve_udp(socket, target)
+                .await
+                .map(|never| match never {}),
         }
     })
 }

@@ -1,6 +1,5 @@
 //! TCP: accepted connections are joined to the container's, in the kernel.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -9,6 +8,7 @@ use std::time::Duration;
 use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, splice};
 use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// Bytes moved at once: what a pipe holds.
@@ -18,18 +18,25 @@ const CHUNK: usize = 64 * 1024;
 const BACK_OFF: Duration = Duration::from_millis(100);
 
 /// Accepts connections and joins each to a new one to `target`; bytes are
-/// moved inside the kernel with splice(2). Runs until it is dropped, and its
-/// connections end with it.
+/// moved inside the kernel with splice(2). When `closing` becomes true, or its
+/// sender goes, the listener is closed, and it returns once the connections have
+/// ended, which may never be; where it is dropped, they end with it.
 ///
 /// # Errors
 /// The socket is no listener.
-pub async fn serve_tcp(listener: OwnedFd, target: SocketAddr) -> io::Result<Infallible> {
+pub async fn serve_tcp(
+    listener: OwnedFd,
+    target: SocketAddr,
+    mut closing: watch::Receiver<bool>,
+) -> io::Result<()> {
     let listener = std::net::TcpListener::from(listener);
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
+            biased;
+            () = is_closing(&mut closing) => break,
             accepted = listener.accept() => match accepted {
                 Ok((client, _)) => {
                     connections.spawn(serve_connection(client, target));
@@ -46,6 +53,14 @@ pub async fn serve_tcp(listener: OwnedFd, target: SocketAddr) -> io::Result<Infa
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
         }
     }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+    Ok(())
+}
+
+async fn is_closing(closing: &mut watch::Receiver<bool>) {
+    // Without a sender there is nobody left to serve for.
+    closing.wait_for(|closing| *closing).await.map(drop).ok();
 }
 
 async fn serve_connection(client: TcpStream, target: SocketAddr) {

@@ -192,7 +192,7 @@ fn resume(
         endpoints: run_record.endpoints.clone(),
         ports: tasks.ports.clone(),
         notes: Vec::new(),
-        _tasks: tasks,
+        tasks,
     })
 }
 

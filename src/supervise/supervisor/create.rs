@@ -25,11 +25,7 @@ pub(super) async fn ensure_network(
     shared: &Arc<Shared>,
     spec: NetworkSpec,
 ) -> Result<Reply, Failure> {
-    shared
-        .host
-        .leavers
-        .settle_networks(shared.busy.take())
-        .await;
+    shared.host.leavers.settle_networks().await;
     let net = Arc::clone(&shared.host.net);
     let ensured = tokio::task::spawn_blocking(move || net.ensure_network(&spec))
         .await

@@ -62,7 +62,7 @@ pub(super) async fn launch(
 ) -> Result<Run, Failure> {
     if has_static_address(&record.launch.network) {
         // Whoever had it before may have gone just now.
-        shared.host.leavers.settle(shared.busy.take()).await;
+        shared.host.leavers.settle().await;
     }
     let prepared = {
         let (shared, record) = (Arc::clone(&shared), Arc::clone(&record));
@@ -152,7 +152,7 @@ fn run(
         endpoints,
         ports: tasks.ports.clone(),
         notes,
-        _tasks: tasks,
+        tasks,
     }
 }
 

@@ -6,10 +6,10 @@
 //! waits for a link who does not have to, and what comes in while one removal
 //! is under way is removed together.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::busy::Busy;
 use super::failure;
@@ -34,7 +34,7 @@ enum Leaving {
 pub(super) struct Leavers {
     net: Arc<Net>,
     queue: UnboundedSender<Leaving>,
-    present: Arc<Mutex<Present>>,
+    present: Arc<watch::Sender<Present>>,
 }
 
 /// What is in the queue, or being removed.
@@ -48,7 +48,7 @@ impl Leavers {
     /// Begins to remove, in a runtime.
     pub(super) fn new(net: Arc<Net>) -> Self {
         let (queue, waiting) = unbounded_channel();
-        let present = Arc::default();
+        let present = Arc::new(watch::Sender::default());
         tokio::spawn(remove_together(
             Arc::clone(&net),
             waiting,
@@ -61,21 +61,34 @@ impl Leavers {
         }
     }
 
-    /// Has the rest of a withdrawn container removed.
-    pub(super) fn container(&self, withdrawn: Withdrawn, busy: Busy) -> Gone {
+    /// Has the rest of a withdrawn container removed, once its connections have
+    /// drained.
+    pub(super) fn container(
+        &self,
+        withdrawn: Withdrawn,
+        busy: Busy,
+        drained: Option<impl Future<Output = ()> + Send + 'static>,
+    ) -> Gone {
         let (done, gone) = oneshot::channel();
-        lock(&self.present)
-            .containers
-            .extend(withdrawn.containers.iter().cloned());
-        self.queue
-            .send(Leaving::Container(withdrawn, busy, done))
-            .ok();
+        self.present
+            .send_modify(|present| present.containers.extend(withdrawn.containers.clone()));
+        let leaving = Leaving::Container(withdrawn, busy, done);
+        match drained {
+            None => drop(self.queue.send(leaving)),
+            Some(drained) => {
+                let queue = self.queue.clone();
+                tokio::spawn(async move {
+                    drained.await;
+                    queue.send(leaving).ok();
+                });
+            }
+        }
         gone
     }
 
     /// Takes a network away; its bridge goes after this has returned.
     pub(super) async fn network(&self, name: String, busy: Busy) -> Result<(), Failure> {
-        let leaving = lock(&self.present).containers.clone();
+        let leaving = self.present.borrow().containers.clone();
         let net = Arc::clone(&self.net);
         let retired = tokio::task::spawn_blocking(move || match net.retire(&name, &leaving) {
             // By a container over which a supervisor was killed, perhaps.
@@ -88,31 +101,39 @@ impl Leavers {
             .await
             .map_err(|error| failure::other(&error))?
             .map_err(failure::net)?;
-        lock(&self.present).networks += 1;
+        self.present.send_modify(|present| present.networks += 1);
         self.queue.send(Leaving::Network(record, busy)).ok();
         Ok(())
     }
 
-    /// Waits until all that was withdrawn before has its addresses free, and
-    /// bridges of before are gone.
-    pub(super) async fn settle(&self, busy: Busy) {
-        self.container(Withdrawn::default(), busy).await.ok();
+    /// Waits until all that was withdrawn before has its addresses free.
+    pub(super) async fn settle(&self) {
+        let leaving = self.present.borrow().containers.clone();
+        self.wait(|present| !present.containers.iter().any(|id| leaving.contains(id)))
+            .await;
     }
 
-    /// The same where bridges are on their way out, whose names and subnets a
-    /// new network may want.
-    pub(super) async fn settle_networks(&self, busy: Busy) {
-        let networks = lock(&self.present).networks;
-        if networks > 0 {
-            self.settle(busy).await;
-        }
+    /// Waits until bridges that are on their way out are gone, whose names and
+    /// subnets a new network may want.
+    pub(super) async fn settle_networks(&self) {
+        self.wait(|present| present.networks == 0).await;
+    }
+
+    async fn wait(&self, mut until: impl FnMut(&Present) -> bool) {
+        let mut present = self.present.subscribe();
+        // The sender lives in `self`.
+        present
+            .wait_for(|present| until(present))
+            .await
+            .map(drop)
+            .ok();
     }
 }
 
 async fn remove_together(
     net: Arc<Net>,
     mut queue: UnboundedReceiver<Leaving>,
-    present: Arc<Mutex<Present>>,
+    present: Arc<watch::Sender<Present>>,
 ) {
     let mut batch = Vec::new();
     while queue.recv_many(&mut batch, 256).await > 0 {
@@ -140,18 +161,13 @@ async fn remove_together(
             Ok(Err(error)) => tracing::warn!(%error, "cannot remove links"),
             Err(error) => tracing::warn!(%error, "cannot remove links"),
         }
-        {
-            let mut present = lock(&present);
+        present.send_modify(|present| {
             present.containers.retain(|id| !containers.contains(id));
             present.networks -= networks;
-        }
+        });
         for gone in done {
             // Whoever asked may have given up.
             gone.send(()).ok();
         }
     }
-}
-
-fn lock(present: &Mutex<Present>) -> MutexGuard<'_, Present> {
-    present.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::oneshot;
-use tokio::task::AbortHandle;
+use tokio::sync::{oneshot, watch};
+use tokio::task::{AbortHandle, JoinHandle};
 
 use super::leaving::Gone;
 use super::{Shared, files};
@@ -38,13 +39,19 @@ pub(super) struct Run {
     /// What its start has to tell.
     pub(super) notes: Vec<String>,
     /// Held for what runs in it.
-    pub(super) _tasks: RunTasks,
+    pub(super) tasks: RunTasks,
 }
+
+/// What a program wrote just before its end is still in its sockets: so long may
+/// proxied connections take to deliver it, before the links go.
+const DRAIN_LIMIT: Duration = Duration::from_millis(500);
 
 /// Tasks that answer for a container; they end with this value.
 #[derive(Debug, Default)]
 pub(super) struct RunTasks {
     handles: Vec<AbortHandle>,
+    proxies: Vec<JoinHandle<()>>,
+    closing: watch::Sender<bool>,
     pub(super) ports: Vec<PublishedPort>,
 }
 
@@ -82,14 +89,43 @@ impl RunTasks {
         let Some(target) = target else {
             return;
         };
-        self.add(async move {
+        let closing = self.closing.subscribe();
+        let task = async move {
             let result = match protocol {
-                Protocol::Tcp => serve_tcp(socket, target).await,
-                Protocol::Udp => serve_udp(socket, target).await,
+                Protocol::Tcp => serve_tcp(socket, target, closing).await,
+                Protocol::Udp => serve_udp(socket, target).await.map(|never| match never {}),
             };
-            let Err(error) = result;
-            tracing::warn!(%error, %target, "a published port is not served any longer");
-        });
+            if let Err(error) = result {
+                tracing::warn!(%error, %target, "a published port is not served any longer");
+            }
+        };
+        match protocol {
+            Protocol::Tcp => self.proxies.push(tokio::spawn(task)),
+            Protocol::Udp => self.add(task),
+        }
+    }
+
+    /// Closes the proxies' listeners, and lets their connections end within
+    /// [`DRAIN_LIMIT`]; `None` where there is no proxy. All else ends at once.
+    pub(super) fn drain(mut self) -> Option<impl Future<Output = ()> + Send + 'static> {
+        let proxies = std::mem::take(&mut self.proxies);
+        self.closing.send_replace(true);
+        if proxies.is_empty() {
+            return None;
+        }
+        let aborts: Vec<AbortHandle> = proxies.iter().map(JoinHandle::abort_handle).collect();
+        Some(async move {
+            let all = async {
+                for proxy in proxies {
+                    proxy.await.ok();
+                }
+            };
+            if tokio::time::timeout(DRAIN_LIMIT, all).await.is_err() {
+                for abort in aborts {
+                    abort.abort();
+                }
+            }
+        })
     }
 
     /// Runs a task as long as this value lives.
@@ -102,6 +138,9 @@ impl Drop for RunTasks {
     fn drop(&mut self) {
         for handle in &self.handles {
             handle.abort();
+        }
+        for proxy in &self.proxies {
+            proxy.abort();
         }
     }
 }
@@ -120,9 +159,13 @@ pub(super) fn mounts_of(pid: i32, pidfd: Option<&Arc<OwnedFd>>) -> Option<OwnedF
 pub(super) async fn take_down(
     shared: &Arc<Shared>,
     record: &Arc<ContainerRecord>,
-    mounts: Option<OwnedFd>,
+    ended: Option<Run>,
 ) -> Gone {
     let busy = shared.busy.take();
+    let (mounts, drained) = match ended {
+        Some(run) => (run.mounts, run.tasks.drain()),
+        None => (None, None),
+    };
     shared.link.release(record.id.as_str());
     let (worker, record) = (Arc::clone(shared), Arc::clone(record));
     let withdrawn = tokio::task::spawn_blocking(move || {
@@ -151,5 +194,5 @@ pub(super) async fn take_down(
         tracing::warn!(%error, "cannot take a container down");
         Withdrawn::default()
     });
-    shared.host.leavers.container(withdrawn, busy)
+    shared.host.leavers.container(withdrawn, busy, drained)
 }

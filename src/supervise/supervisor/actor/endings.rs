@@ -63,7 +63,7 @@ impl Actor {
 
     /// The process ended.
     pub(super) async fn ended(&mut self, ended: Ended) {
-        let Some(mut run) = self.run.take() else {
+        let Some(run) = self.run.take() else {
             return;
         };
         self.grace_over = None;
@@ -103,10 +103,8 @@ impl Actor {
         });
         self.answer_stops();
         // Told first: nobody waits for the teardown but the next start.
-        let mounts = run.mounts.take();
-        drop(run);
         self.shared.set_flaws(&self.record.id, Vec::new());
-        self.gone = Some(take_down(&self.shared, &self.record, mounts).await);
+        self.gone = Some(take_down(&self.shared, &self.record, Some(run)).await);
         if again {
             self.arm_backoff();
             self.note(|_| ());
