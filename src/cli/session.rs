@@ -133,7 +133,8 @@ pub async fn interruptible<T>(
         _ = interrupts.next() => handle.cancel(),
     }
     sink.emit(Event::Note {
-        message: "Interrupted: nothing new is begun, containers are left as they are".to_owned(),
+        message: "Interrupted: nothing new is begun; what containers were asked already goes on"
+            .to_owned(),
     });
     tokio::select! {
         outcome = &mut flow => outcome,

@@ -85,7 +85,11 @@ pub fn resolv_conf(resolver: Resolver, declared: &ResolvConf, host: &ResolvConf)
         search.clear();
     }
     let embedded = resolver == Resolver::Embedded;
-    let mut ndots = "host";
+    let mut ndots = if declared.options.is_empty() {
+        "host"
+    } else {
+        "override"
+    };
     if embedded && !options.iter().any(|option| option.starts_with("ndots:")) {
         options.push("ndots:0".to_owned());
         ndots = "internal";

@@ -28,6 +28,7 @@ pub(super) fn check(
         .partition(|one| one.severity == Severity::Warning);
     errors.extend(preview(declared, services));
     errors.extend(refuse::crowded_ports(declared, services, scale));
+    errors.extend(refuse::doubled_ports(declared, services));
     let (needs, without_image) = images::needs(session, store, declared, services, pull)?;
     errors.extend(without_image);
     for warning in warnings {

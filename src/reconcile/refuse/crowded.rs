@@ -31,6 +31,52 @@ pub fn crowded_ports(
     found
 }
 
+/// Ports of the host that two entries of these services publish, or one service
+/// twice: the second to start would fail.
+pub fn doubled_ports(project: &Project, services: &[&String]) -> Vec<Diagnostic> {
+    let mut seen: Vec<(u16, &Port, String)> = Vec::new();
+    let mut found = Vec::new();
+    for (name, service) in &project.services {
+        if !services.contains(&name) {
+            continue;
+        }
+        for (index, port) in service.ports.iter().enumerate() {
+            // Of a range, another one is taken.
+            let Some((number, last)) = port.published_range() else {
+                continue;
+            };
+            if number == 0 || number != last {
+                continue;
+            }
+            let path = format!("services.{name}.ports[{index}]");
+            let clash = |(other, earlier, _): &&(u16, &Port, String)| {
+                *other == number && same_socket(earlier, port)
+            };
+            match seen.iter().find(clash) {
+                Some((_, _, earlier)) => {
+                    let message =
+                        format!("port {number} of the host is published by `{earlier}` already");
+                    found.push(project.diagnostic(&path, message));
+                }
+                None => seen.push((number, port, path)),
+            }
+        }
+    }
+    found
+}
+
+/// Whether one socket on the host excludes the other.
+fn same_socket(one: &Port, other: &Port) -> bool {
+    let address = |port: &Port| {
+        let text = port.host_ip.clone().unwrap_or_default();
+        text.parse::<std::net::IpAddr>()
+            .ok()
+            .filter(|address| !address.is_unspecified())
+    };
+    let (left, right) = (address(one), address(other));
+    one.protocol() == other.protocol() && (left.is_none() || right.is_none() || left == right)
+}
+
 /// How many containers can have one of the port's numbers; `None` where there
 /// is no end of them, or where it is no port at all, which is told elsewhere.
 fn room(port: &Port) -> Option<u32> {

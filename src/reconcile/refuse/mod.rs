@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::compose::{Diagnostic, Project, Severity};
 
-pub use crowded::crowded_ports;
+pub use crowded::{crowded_ports, doubled_ports};
 use table::{ROWS, Row, Standing, Verdict};
 
 /// Everything about these services, and what they use, that is refused

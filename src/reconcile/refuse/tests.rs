@@ -273,3 +273,29 @@ services:
         ]
     );
 }
+
+#[test]
+fn two_entries_cannot_have_one_port_of_the_host() {
+    let text = "
+name: p
+services:
+  web:
+    image: a
+    ports: [\"8080:80\", \"8080:81\", \"8080:80/udp\", \"127.0.0.1:9000:90\", \"127.0.0.2:9000:90\"]
+  other: {image: a, ports: [\"9000:90\", \"8080-8090:80\"]}
+";
+    let project = project(text);
+    let names: Vec<&String> = project.services.keys().collect();
+    let found: Vec<String> = doubled_ports(&project, &names)
+        .iter()
+        .map(|one| format!("{}: {}", one.path, one.message))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "services.web.ports[1]: port 8080 of the host is published by `services.web.ports[0]` already",
+            "services.other.ports[0]: port 9000 of the host is published by `services.web.ports[3]` already",
+        ]
+    );
+    assert!(doubled_ports(&project, &names[1..]).is_empty());
+}
