@@ -13,7 +13,8 @@ use crate::ui::{Ansi, Progress};
     name = "skiff",
     bin_name = "skiff",
     disable_version_flag = true,
-    max_term_width = 100
+    max_term_width = 100,
+    args_override_self = true
 )]
 pub struct Cli {
     /// Options of every command.
@@ -57,10 +58,10 @@ pub struct Global {
     /// Show more output (accepted, everything is shown)
     #[arg(long, hide = true)]
     pub verbose: bool,
-    /// Names as Compose 1 made them (refused: names are Compose 2's)
+    /// Names as Compose 1 made them (accepted with a warning: they are Compose 2's)
     #[arg(long, hide = true)]
     pub compatibility: bool,
-    /// Show what would be done and do nothing
+    /// Show what `up` or `down` would do and do nothing
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -104,6 +105,32 @@ pub enum Command {
     Doctor(commands::doctor::DoctorArgs),
 }
 
+impl Command {
+    /// True where `--dry-run` can be kept: the command plans before it acts, or
+    /// changes nothing anyway.
+    pub const fn can_be_dry(&self) -> bool {
+        match self {
+            Self::Up(_)
+            | Self::Down(_)
+            | Self::Ps(_)
+            | Self::Logs(_)
+            | Self::Images(_)
+            | Self::Ls(_)
+            | Self::Config(_)
+            | Self::Version(_)
+            | Self::Doctor(_) => true,
+            Self::Exec(_)
+            | Self::Run(_)
+            | Self::Pull(_)
+            | Self::Load(_)
+            | Self::Stop(_)
+            | Self::Start(_)
+            | Self::Restart(_)
+            | Self::Kill(_) => false,
+        }
+    }
+}
+
 /// `table` or `json`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum ListFormat {
@@ -112,4 +139,68 @@ pub enum ListFormat {
     Table,
     /// JSON.
     Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(line: &str) -> Command {
+        let words = ["skiff", "--dry-run"].into_iter().chain(line.split(' '));
+        let cli = Cli::try_parse_from(words).expect(line);
+        assert!(cli.global.dry_run, "{line}");
+        cli.command.expect(line)
+    }
+
+    #[test]
+    fn a_dry_run_is_for_what_plans_or_only_reads() {
+        use clap::CommandFactory as _;
+        let table = [
+            ("up", true),
+            ("down", true),
+            ("ps", true),
+            ("logs", true),
+            ("exec a true", false),
+            ("run a", false),
+            ("pull", false),
+            ("load -i x.tar", false),
+            ("images", true),
+            ("ls", true),
+            ("stop", false),
+            ("start", false),
+            ("restart", false),
+            ("kill", false),
+            ("config", true),
+            ("version", true),
+            ("doctor", true),
+        ];
+        for (line, dry) in table {
+            assert_eq!(command(line).can_be_dry(), dry, "{line}");
+        }
+        for known in Cli::command().get_subcommands() {
+            let name = known.get_name();
+            let listed = |(line, _): &(&str, bool)| line.split(' ').next() == Some(name);
+            assert!(table.iter().any(listed), "{name} is not in the table");
+        }
+    }
+
+    #[test]
+    fn a_switch_may_be_repeated() {
+        for line in [
+            "run --no-deps --no-deps a",
+            "up -d -d --timeout 1 --timeout 2",
+            "--progress plain --progress quiet down -v -v",
+        ] {
+            command(line);
+        }
+        let lists = Cli::try_parse_from(["skiff", "--profile", "a", "--profile", "b", "ls"]);
+        assert_eq!(lists.unwrap().global.profiles, ["a", "b"]);
+    }
+
+    #[test]
+    fn the_menu_is_known() {
+        for line in ["up --menu=false", "up --menu"] {
+            command(line);
+        }
+    }
 }

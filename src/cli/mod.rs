@@ -86,6 +86,9 @@ fn run(cli: Cli, arguments: Vec<OsString>) -> ExitCode {
 }
 
 fn dispatch(context: &Context, command: Command, arguments: Vec<OsString>) -> CliResult {
+    if context.global.dry_run && !command.can_be_dry() {
+        return Err(CliError::new("--dry-run is for up and down"));
+    }
     let needs_root = !matches!(
         command,
         Command::Config(_) | Command::Version(_) | Command::Doctor(_)

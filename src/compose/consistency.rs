@@ -29,6 +29,28 @@ pub(super) fn check(project: &Project, tree: &Node, report: &mut Report) {
     checker.cycles();
 }
 
+/// Checks what these services depend on.
+pub(super) fn check_dependencies(
+    project: &Project,
+    names: &[String],
+    tree: &Node,
+    report: &mut Report,
+) {
+    let mut checker = Checker {
+        project,
+        tree,
+        report,
+    };
+    for name in names {
+        let path = format!("services.{name}");
+        if let Some(service) = project.services.get(name)
+            && !checker.report.is_broken(&path)
+        {
+            checker.dependencies(&path, service);
+        }
+    }
+}
+
 struct Checker<'a> {
     project: &'a Project,
     tree: &'a Node,

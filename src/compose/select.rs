@@ -26,11 +26,17 @@ pub(super) fn by_profiles(project: &mut Project) {
 }
 
 /// Keeps the named services and what they depend on; names activate their
-/// profiles. Without names everything stays.
-pub(super) fn services(project: &mut Project, names: &[String], report: &mut Report) {
+/// profiles. Without names everything stays. Gives the services that became
+/// active only so: no check has seen them. What they depend on may be missing.
+pub(super) fn services(
+    project: &mut Project,
+    names: &[String],
+    report: &mut Report,
+) -> Vec<String> {
     if names.is_empty() {
-        return;
+        return Vec::new();
     }
+    let before: HashSet<String> = project.services.keys().cloned().collect();
     for name in names {
         if let Some(service) = project.disabled_services.get(name) {
             project.profiles.extend(service.profiles.iter().cloned());
@@ -60,13 +66,25 @@ pub(super) fn services(project: &mut Project, names: &[String], report: &mut Rep
         }
     }
     let all = std::mem::take(&mut project.services);
-    for (name, mut service) in all {
+    for (name, service) in all {
         if wanted.contains(&name) {
-            service.depends_on.retain(|name, _| wanted.contains(name));
             project.services.insert(name, service);
         } else {
             project.disabled_services.insert(name, service);
         }
+    }
+    let activated = project.services.keys();
+    activated
+        .filter(|name| !before.contains(*name))
+        .cloned()
+        .collect()
+}
+
+/// Drops what services say of dependencies that are not active.
+pub(super) fn own_dependencies(project: &mut Project) {
+    let active: HashSet<String> = project.services.keys().cloned().collect();
+    for service in project.services.values_mut() {
+        service.depends_on.retain(|name, _| active.contains(name));
     }
 }
 

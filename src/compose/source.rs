@@ -69,6 +69,9 @@ pub struct LoadOptions {
     /// Keep networks, volumes, configs, secrets and models that no active
     /// service uses.
     pub all_resources: bool,
+    /// The named services are meant alone: what they depend on may be in no
+    /// active profile.
+    pub no_deps: bool,
 }
 
 /// Stages of a load that `config` can leave out, to show the model without them.
@@ -456,11 +459,14 @@ impl Source<'_, '_> {
                 deploy.replicas = Some(scale);
             }
         }
-        select::services(
-            &mut project,
-            &self.options.services,
-            &mut self.loader.report,
-        );
+        let report = &mut self.loader.report;
+        let activated = select::services(&mut project, &self.options.services, report);
+        if !self.options.skip.consistency && !self.options.no_deps {
+            consistency::check_dependencies(&project, &activated, tree, report);
+        }
+        if !self.options.services.is_empty() {
+            select::own_dependencies(&mut project);
+        }
         if self.loader.report.error_count() > 0 {
             return None;
         }

@@ -17,6 +17,17 @@ pub struct LaterArgs {
     /// Watch the source and rebuild (there is no builder yet)
     #[arg(short = 'w', long, hide = true)]
     watch: bool,
+    /// The shortcuts of an attached `up` (there is no menu)
+    #[arg(
+        long,
+        hide = true,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = false,
+        default_missing_value = "true",
+        action = clap::ArgAction::Set
+    )]
+    menu: bool,
 }
 
 impl LaterArgs {
@@ -30,6 +41,9 @@ impl LaterArgs {
         }
         if self.watch {
             return no_builder("--watch");
+        }
+        if self.menu {
+            return Err(CliError::new("--menu: skiff has no menu of shortcuts"));
         }
         Ok(())
     }
