@@ -3,6 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
+use crate::reconcile::words::with_causes;
 use crate::ui::Ui;
 
 /// What ends a command.
@@ -46,7 +47,7 @@ impl CliError {
 
     /// A failure from an error and all its causes.
     pub fn from_error(error: &dyn std::error::Error) -> Self {
-        Self::new(chain(error))
+        Self::new(with_causes(error))
     }
 
     /// Adds advice.
@@ -96,22 +97,6 @@ impl From<io::Error> for CliError {
     }
 }
 
-/// An error and its causes in one line: `a: b: c`, leaving out a cause that
-/// the text before it repeats already.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let words = next.to_string();
-        if !text.contains(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        cause = next.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,9 +108,9 @@ mod tests {
     #[test]
     fn chain_lists_causes_once() {
         let error = Outer(io::Error::other("no space"));
-        assert_eq!(chain(&error), "cannot mount `x`: no space");
+        assert_eq!(with_causes(&error), "cannot mount `x`: no space");
         let repeated = Outer(io::Error::other("cannot mount `x`"));
-        assert_eq!(chain(&repeated), "cannot mount `x`");
+        assert_eq!(with_causes(&repeated), "cannot mount `x`");
     }
 
     #[test]

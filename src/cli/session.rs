@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::context::Context;
-use super::error::{CliError, chain};
+use super::error::CliError;
 use super::signals::Interrupts;
 use super::sudo;
 use crate::env;
 use crate::event::{Event, EventSink};
 use crate::image::{Access, AccessOptions};
+use crate::reconcile::words::with_causes;
 use crate::reconcile::{Cancel, CancelHandle, ReconcileError, Session};
 use crate::state::Layout;
 use crate::supervise::client::silent_supervisor;
@@ -151,7 +152,7 @@ pub fn error(context: &Context, error: &ReconcileError) -> CliError {
     {
         return context.refusal(diagnostics.iter());
     }
-    let mut failed = CliError::new(chain(error));
+    let mut failed = CliError::new(with_causes(error));
     for hint in error.hints() {
         failed = failed.hint(hint);
     }

@@ -139,8 +139,10 @@ fn present(
     let entry = journal
         .into_iter()
         .find(|entry| entry.key == id.as_str() && entry.pid == run.pid);
-    if let Some(entry) = entry {
-        return Ok((RunState::Exited, Some(ended(run, entry.ended))));
+    if let Some(Ended { code, at }) = entry.map(|entry| entry.ended) {
+        let finished = Timestamp::from_nanosecond(at.into()).unwrap_or_default();
+        let exit = end(code, &run.started, format_time(finished));
+        return Ok((RunState::Exited, Some(exit)));
     }
     // Read again: it may have gone from the journal into the record meanwhile.
     let exit = last_end(layout, project, id, Some(run))?;
@@ -153,20 +155,16 @@ fn present(
         return Ok((run.state, exit));
     }
     // Nobody saw it: keeper and supervisor are gone.
-    let unknown = ExitRecord {
-        finished: run.started.clone(),
-        ..ended(run, Ended { code: None, at: 0 })
-    };
+    let unknown = end(None, &run.started, run.started.clone());
     Ok((RunState::Exited, Some(unknown)))
 }
 
-/// The record that an exit in the journal will be.
-fn ended(run: &RunRecord, ended: Ended) -> ExitRecord {
-    let finished = Timestamp::from_nanosecond(ended.at.into()).unwrap_or_default();
+/// The record of an end of which no more than this is known.
+fn end(code: Option<i32>, started: &str, finished: String) -> ExitRecord {
     ExitRecord {
-        code: ended.code,
-        started: run.started.clone(),
-        finished: format_time(finished),
+        code,
+        started: started.to_owned(),
+        finished,
         oom_killed: false,
         error: None,
         stopped_by_user: false,
@@ -199,14 +197,7 @@ pub(crate) fn last_end(
     if time(&started).is_none() || seen >= time(&started) {
         return Ok(exit);
     }
-    Ok(Some(ExitRecord {
-        code: None,
-        started,
-        finished: format_time(boot_time()?),
-        oom_killed: false,
-        error: None,
-        stopped_by_user: false,
-    }))
+    Ok(Some(end(None, &started, format_time(boot_time()?))))
 }
 
 /// When the machine was started: `btime` in `proc_stat(5)`, whole seconds.

@@ -7,9 +7,10 @@ use std::path::Path;
 use clap::Args;
 
 use crate::cli::context::Context;
-use crate::cli::error::{CliError, CliResult, chain};
+use crate::cli::error::{CliError, CliResult};
 use crate::engine::{cgroup, probe as engine_probe, systemd};
 use crate::net;
+use crate::reconcile::words::with_causes;
 use crate::state::Layout;
 use crate::supervise::group;
 use crate::ui::{color, write_out};
@@ -196,7 +197,7 @@ fn scopes(host: &cgroup::Host, run: &Path, root: bool) -> Option<Check> {
                 let subject = format!("systemd {version}, a scope for each project");
                 return Some(Check::new(subject, Verdict::Good));
             }
-            Err(error) => aside(&chain(&error)),
+            Err(error) => aside(&with_causes(&error)),
         }
     } else {
         Verdict::NeedsRoot

@@ -5,12 +5,13 @@ use std::io::IsTerminal;
 use clap::Args;
 
 use crate::cli::context::Context;
-use crate::cli::error::{CliError, CliResult, chain};
+use crate::cli::error::{CliError, CliResult};
 use crate::cli::relay::{Input, Streams};
 use crate::cli::session;
 use crate::cli::signals::Interrupts;
 use crate::cli::{interactive, parse, runtime};
 use crate::reconcile::exec::{ExecOptions, exec_spec};
+use crate::reconcile::words::with_causes;
 use crate::supervise::client::{Client, ClientError};
 use crate::supervise::inspect::ContainerView;
 use crate::supervise::wire::{Failure, Reply, Request};
@@ -178,7 +179,7 @@ pub(super) fn exit(code: i32) -> CliResult {
 fn failure(error: &ClientError) -> CliError {
     match error.failure() {
         Some(Failure::Init { error, .. }) => CliError::Code {
-            message: chain(error),
+            message: with_causes(error),
             code: match error.exit_code {
                 126 => 126,
                 127 => 127,

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::cli::context::Context;
-use crate::cli::error::{CliError, CliResult, chain};
+use crate::cli::error::{CliError, CliResult};
 use crate::image::{self, LoadSource, Reference, Store};
 use crate::reconcile::garbage;
+use crate::reconcile::words::with_causes;
 use crate::ui::write_out;
 
 /// Flags of `skiff load`.
@@ -43,7 +44,7 @@ pub fn run(context: &Context, args: &LoadArgs) -> CliResult {
         context.sink()
     };
     let images = image::load(&store, source, &*sink).map_err(|error| {
-        let failed = CliError::new(chain(&error));
+        let failed = CliError::new(with_causes(&error));
         match error.hint() {
             Some(hint) => failed.hint(hint),
             None => failed,

@@ -46,11 +46,10 @@ pub async fn stop_own(
     services: &[String],
     timeout: Option<i64>,
 ) -> Result<Plan, ReconcileError> {
-    let plan = |desired: Option<&Desired>, observed: &Observed| {
+    walk_beside(session, project, |desired, observed| {
         plan_stop(desired, observed, services, timeout)
-    };
-    let backend = Embedded::new(session.layout, session.project);
-    walk_over(&backend, session, project, OnFailure::Continue, None, plan).await
+    })
+    .await
 }
 
 /// Starts the services' containers that exist and do not run.
@@ -96,18 +95,27 @@ pub async fn kill(
     services: &[String],
     signal: i32,
 ) -> Result<Plan, ReconcileError> {
-    let plan = |desired: Option<&Desired>, observed: &Observed| {
+    // Whoever holds the lock may be waiting for what is killed here.
+    let plan = walk_beside(session, project, |desired, observed| {
         plan_kill(desired, observed, services, signal)
-    };
-    // Without the lock: whoever holds it may be waiting for what is killed here.
-    let backend = Embedded::new(session.layout, session.project);
-    let plan = walk_over(&backend, session, project, OnFailure::Continue, None, plan).await?;
+    })
+    .await?;
     if plan.is_empty() {
         session.sink.emit(Event::Note {
             message: "no container to kill".to_owned(),
         });
     }
     Ok(plan)
+}
+
+/// A walk that does not wait for the project's lock.
+async fn walk_beside(
+    session: &Session<'_>,
+    project: Option<&Project>,
+    plan: impl FnOnce(Option<&Desired>, &Observed) -> Result<Plan, PlanError>,
+) -> Result<Plan, ReconcileError> {
+    let backend = Embedded::new(session.layout, session.project);
+    walk_over(&backend, session, project, OnFailure::Continue, None, plan).await
 }
 
 async fn walk(

@@ -39,7 +39,11 @@ pub(crate) fn plain(identity: &Identity) -> io::Result<String> {
 
 /// The leaf of keeper and supervisor there.
 pub(crate) fn leaf(identity: &Identity) -> io::Result<String> {
-    Ok(format!("{}/{LEAF}", plain(identity)?))
+    plain(identity).map(|path| leaf_below(&path))
+}
+
+fn leaf_below(path: &str) -> String {
+    format!("{path}/{LEAF}")
 }
 
 /// Whether the project's groups belong into a scope. Without systemd this costs
@@ -84,7 +88,8 @@ fn explained(error: &CgroupError) -> io::Error {
     io::Error::other(format!("{}{hint}", with_causes(error)))
 }
 
-fn with_causes(error: &dyn std::error::Error) -> String {
+/// An error's text and those of its causes.
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use super::{Grouping, LEAF, explained, plain, with_causes};
+use super::{Grouping, LEAF, explained, leaf_below, plain, with_causes};
 use crate::engine::cgroup::{CgroupError, Host, own_group, scope_of};
 use crate::engine::process::boot_id;
 use crate::engine::systemd::{Connection, LIMIT, SLICE, Scope, scope_name, start_scope};
@@ -14,7 +14,7 @@ use crate::supervise::keeper::Identity;
 pub(crate) fn known(identity: &Identity) -> Option<String> {
     let found = Grouping::read(&identity.layout, &identity.project).ok()??;
     let own = own_group()?;
-    (own == leaf(&found.path)).then_some(found.path)
+    (own == leaf_below(&found.path)).then_some(found.path)
 }
 
 /// Settles where the groups are, and has keeper and supervisor (the caller) be
@@ -65,18 +65,15 @@ pub(crate) fn settle(
     Ok(path)
 }
 
-fn leaf(path: &str) -> String {
-    format!("{path}/{LEAF}")
-}
-
 fn enter(host: &Host, path: &str, keeper: impl Fn() -> i32) -> Result<(), CgroupError> {
-    host.move_to_leaf(&leaf(path), &[0])?;
-    match host.move_to_leaf(&leaf(path), &[keeper()]) {
+    let leaf = leaf_below(path);
+    host.move_to_leaf(&leaf, &[0])?;
+    match host.move_to_leaf(&leaf, &[keeper()]) {
         // It died; the next one is a child of this process, and so is born here.
         Err(CgroupError::Write { source, .. }) if source.raw_os_error() == Some(libc::ESRCH) => {
             Ok(())
         }
-        other => other.map(drop),
+        other => other,
     }?;
     host.hand_down(path)
 }

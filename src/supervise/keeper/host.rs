@@ -64,7 +64,7 @@ impl Host for Processes {
             Ok(spawned) => Ok((spawned.pid.as_raw_nonzero().get(), spawned.pidfd)),
             Err(error) => {
                 self.lost = matches!(error, LaunchError::Return(_));
-                Err(chain(&error))
+                Err(group::with_causes(&error))
             }
         }
     }
@@ -179,15 +179,4 @@ pub(super) fn resume(socket: &OwnedFd, store: &mut Store) -> io::Result<Option<S
         }
     }
     Ok(supervisor)
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }

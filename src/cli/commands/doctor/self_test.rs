@@ -7,13 +7,14 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::{Check, Verdict};
-use crate::cli::error::{CliError, chain};
+use crate::cli::error::CliError;
 use crate::cli::runtime;
 use crate::cli::session;
 use crate::cli::signals::Interrupts;
 use crate::compose::{self, FileArg, Host, LoadOptions, Project};
 use crate::event::{Event, EventSink};
 use crate::image::{Access, AccessOptions};
+use crate::reconcile::words::with_causes;
 use crate::reconcile::{
     self, Cancel, DownChoices, ReconcileError, Session, UpChoices, UpOptions, cancel_pair,
 };
@@ -142,8 +143,8 @@ async fn up_and_down(layout: &Layout, project: &Project) -> Result<Verdict, CliE
 
 fn missing(step: Option<&str>, error: &ReconcileError) -> Verdict {
     let why = match step {
-        Some(step) => format!("failed at `{step}`: {}", chain(error)),
-        None => chain(error),
+        Some(step) => format!("failed at `{step}`: {}", with_causes(error)),
+        None => with_causes(error),
     };
     let hints = error.hints();
     let remedy = if hints.is_empty() {
