@@ -60,10 +60,6 @@ fn main() {
             let index = (turn + round) % sides.len();
             if let Some(side) = sides.get(index) {
                 measure_side(side, home.path(), &options.image, &mut series);
-                if let Some(image) = &options.large {
-                    let took = side.pull_anew(image);
-                    series.add(&side.name(), "pull of a large image", took);
-                }
             }
         }
         if let Some((program, root)) = &options.floor {
@@ -74,8 +70,22 @@ fn main() {
             );
         }
     }
+    if let Some(image) = &options.large {
+        measure_pulls(&sides, image, options.rounds, &mut series);
+    }
     println!("{}", measure::machine());
     println!("{}", series.table());
+}
+
+/// Pulls of a large image, after all else: what they write goes to the disk for
+/// a while, and whoever syncs a record then waits for it.
+fn measure_pulls(sides: &[Side], image: &str, rounds: usize, series: &mut Series) {
+    series.counting(true);
+    for _ in 0..rounds {
+        for side in sides {
+            series.add(&side.name(), "pull of a large image", side.pull_anew(image));
+        }
+    }
 }
 
 fn parse(mut words: impl Iterator<Item = String>) -> Options {

@@ -144,21 +144,25 @@ impl Net {
         withdrawn: &Withdrawn,
         networks: &[NetworkRecord],
     ) -> Result<(), NetError> {
-        let links = withdrawn
-            .endpoints
-            .iter()
-            .map(|endpoint| self.root.veth(&endpoint.container, &endpoint.network));
-        let bridges = networks.iter().map(|record| self.bridge_name(record));
-        let names: Vec<String> = links.chain(bridges).collect();
-        let addresses: Vec<IpAddr> = withdrawn
-            .endpoints
-            .iter()
-            .flat_map(|endpoint| endpoint.addresses.iter().map(|(address, _)| *address))
-            .collect();
+        let mut host = Self::route_socket()?;
+        let mut names = Vec::new();
+        let mut addresses: Vec<IpAddr> = Vec::new();
+        for endpoint in &withdrawn.endpoints {
+            let name = self.root.veth(&endpoint.container, &endpoint.network);
+            // Who never sent a packet, not even to say where it is, has no
+            // connections. To look for some takes milliseconds.
+            let link = route::find_link(&mut host, &name)
+                .map_err(NetError::kernel("find the link", &name))?;
+            if link.is_none_or(|link| link.has_received) {
+                addresses.extend(endpoint.addresses.iter().map(|(address, _)| *address));
+            }
+            names.push(name);
+        }
+        names.extend(networks.iter().map(|record| self.bridge_name(record)));
         if names.is_empty() {
             return Ok(());
         }
-        delete_links(&mut Self::route_socket()?, &names)
+        delete_links(&mut host, &names)
             .map_err(NetError::kernel("remove links", names.join(", ")))?;
         if addresses.is_empty() {
             return Ok(());

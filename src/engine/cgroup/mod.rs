@@ -22,6 +22,7 @@ mod tasks;
 mod v1;
 mod v2;
 
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +36,7 @@ pub use mounts::Controller;
 pub use stats::Stats;
 
 use crate::engine::launch::CgroupFds;
+use crate::engine::sys::{self, CloneFlags, Cloned};
 use crate::state::id::random_hex;
 
 /// The mounts of the calling process.
@@ -204,22 +206,42 @@ impl Host {
         Ok(())
     }
 
-    /// Moves the calling process, which has one thread, to the root of every
-    /// hierarchy, so that the group it was in can be removed.
+    /// Goes on in the root of every hierarchy, so that the group that the caller
+    /// was in can be removed; the caller has one thread.
+    ///
+    /// In the version 2 hierarchy that takes a new process, which is born there
+    /// and returns from here, while the caller ends: to move into it holds up
+    /// every fork and exit on the machine for a grace period.
     ///
     /// # Errors
     /// A root cannot be entered.
     pub fn leave(&self) -> Result<(), CgroupError> {
-        for root in self.all_roots() {
-            let tasks = root.join("tasks");
-            let file = if tasks.exists() {
-                tasks
-            } else {
-                root.join("cgroup.procs")
-            };
-            files::write(&file, "0")?;
+        let unified = match &*self.backend {
+            Backend::V1(v1) => {
+                for root in v1.version_1_roots() {
+                    files::write(&root.join("tasks"), "0")?;
+                }
+                v1.unified_root()
+            }
+            Backend::V2(v2) => Some(v2.root()),
+        };
+        let Some(root) = unified else {
+            return Ok(());
+        };
+        let folder = files::open_folder(root)?;
+        let flags = CloneFlags {
+            cgroup: Some(folder.as_fd()),
+            ..CloneFlags::default()
+        };
+        match sys::clone_process(flags) {
+            Ok(Cloned::Child) => Ok(()),
+            Ok(Cloned::Parent { .. }) => sys::exit_now(0),
+            Err(source) => Err(CgroupError::Write {
+                path: root.to_owned(),
+                value: "a new process".to_owned(),
+                source,
+            }),
         }
-        Ok(())
     }
 
     /// Gives the groups below this one the controllers that it has. It is done

@@ -76,6 +76,17 @@ impl Hierarchies {
         roots
     }
 
+    /// Roots of the version 1 hierarchies.
+    pub(super) fn version_1_roots(&self) -> impl Iterator<Item = &Path> {
+        let used = self.used.iter().map(|mount| mount.root.as_path());
+        used.chain(self.others.iter().map(PathBuf::as_path))
+    }
+
+    /// Root of the version 2 mount beside them.
+    pub(super) fn unified_root(&self) -> Option<&Path> {
+        self.unified.as_deref()
+    }
+
     /// The group's folder in a controller's hierarchy.
     pub(super) fn folder(&self, controller: Controller, path: &str) -> Option<PathBuf> {
         self.used
@@ -121,8 +132,7 @@ impl Hierarchies {
         for root in &self.others {
             make_below(root, path, false)?;
         }
-        let used = self.used.iter().map(|mount| mount.root.as_path());
-        self.open_all(used.chain(self.others.iter().map(PathBuf::as_path)), path)
+        self.open_all(self.version_1_roots(), path)
     }
 
     fn open_all<'a>(

@@ -43,6 +43,8 @@ pub(in crate::net) struct Link {
     pub(in crate::net) name: String,
     /// `ifalias`, where set.
     pub(in crate::net) alias: Option<String>,
+    /// Whether a packet has come in by it. True where the kernel does not say.
+    pub(in crate::net) has_received: bool,
 }
 
 /// A pair of veth links to be made.
@@ -61,6 +63,12 @@ pub(in crate::net) struct VethPair<'a> {
     /// Of both ends.
     pub(in crate::net) mtu: Option<u32>,
 }
+
+/// A veth pair uses one queue in each direction unless it is told otherwise. The
+/// kernel makes one for each processor all the same where no number is given, and
+/// waits for a grace period to take the others out of use.
+const ONE_QUEUE: [LinkAttribute; 2] =
+    [LinkAttribute::NumTxQueues(1), LinkAttribute::NumRxQueues(1)];
 
 fn request(kind: u16, flags: u16, message: &impl Emitable) -> Request {
     let mut body = vec![0; message.buffer_len()];
@@ -90,6 +98,7 @@ pub(in crate::net) fn new_veth(pair: &VethPair<'_>) -> Request {
         LinkAttribute::Address(pair.peer_mac.to_vec()),
         LinkAttribute::NetNsFd(pair.peer_namespace.as_raw_fd()),
     ]);
+    peer.attributes.extend(ONE_QUEUE);
     peer.attributes.extend(pair.mtu.map(LinkAttribute::Mtu));
     let mut message = LinkMessage::default();
     message.header.flags = LinkFlags::Up;
@@ -102,6 +111,7 @@ pub(in crate::net) fn new_veth(pair: &VethPair<'_>) -> Request {
             LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(peer))),
         ]),
     ]);
+    message.attributes.extend(ONE_QUEUE);
     message.attributes.extend(pair.mtu.map(LinkAttribute::Mtu));
     request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &message)
 }
@@ -368,10 +378,12 @@ fn family(v4: bool) -> AddressFamily {
     }
 }
 
-/// Reads index, name and alias alone: the crate's parser would go through
-/// statistics and counters of each link too.
+/// Reads little alone: the crate's parser would go through all statistics and
+/// settings of each link too.
 fn parse_link(body: &[u8]) -> io::Result<Link> {
     const IFLA_IFALIAS: u16 = 20;
+    /// `struct rtnl_link_stats64`, which begins with the packets received.
+    const IFLA_STATS64: u16 = 23;
 
     let short = || io::Error::new(io::ErrorKind::InvalidData, "a link without a name");
     let attributes = body.get(LINK_HEADER..).ok_or_else(short)?;
@@ -381,5 +393,8 @@ fn parse_link(body: &[u8]) -> io::Result<Link> {
             .map(super::attributes::as_text)
             .ok_or_else(short)?,
         alias: super::attributes::find(attributes, IFLA_IFALIAS).map(super::attributes::as_text),
+        has_received: super::attributes::find(attributes, IFLA_STATS64)
+            .and_then(|counters| counters.first_chunk::<8>())
+            .is_none_or(|packets| u64::from_ne_bytes(*packets) > 0),
     })
 }

@@ -63,7 +63,8 @@ pub(crate) fn make(identity: &Identity) -> io::Result<CgroupFds> {
         .map_err(|error| explained(&error))
 }
 
-/// A keeper at its end goes back to the root group and removes the project's.
+/// A keeper at its end goes on in the root group ([`Host::leave`]), and removes
+/// the project's.
 /// A scope it stays in: systemd removes that as soon as its last process is
 /// gone.
 pub(crate) fn leave(leaf: &str) {
