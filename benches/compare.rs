@@ -122,15 +122,19 @@ fn measure_side(side: &Side, home: &std::path::Path, image: &str, series: &mut S
     time("ps of 10", &["ps"], &ten);
     time("exec of true", &["exec", "-T", "s0", "true"], &ten);
     let memory = side.memory();
-    time("down of 10", &["down"], &ten);
+    let (returned, gone) = side.down(&ten);
+    series.add(&name, "down of 10", returned);
+    series.add(&name, "down of 10, to the end of its last process", gone);
+    // Each begins when the one before it is gone to its last process.
+    let mut alone = |what: &str, args: &[&str], dir: &std::path::Path| {
+        series.add(&name, what, side.compose(dir, args));
+        side.down(dir);
+    };
     let one = side::project(home, "benchone", &side::one(image));
-    time("run --rm of true", &["run", "--rm", "-T", "job"], &one);
-    side.compose(&one, &["down"]);
+    alone("run --rm of true", &["run", "--rm", "-T", "job"], &one);
     let chain = side::project(home, "benchchain", &side::chain(image));
-    time("three chained one-shots", &["up", "-d"], &chain);
-    side.compose(&chain, &["down"]);
+    alone("three chained one-shots", &["up", "-d"], &chain);
     let gate = side::project(home, "benchgate", &side::gate(image));
-    time("healthy gate, interval 10 s", &["up", "-d"], &gate);
-    side.compose(&gate, &["down"]);
+    alone("healthy gate, interval 10 s", &["up", "-d"], &gate);
     series.add_memory(&name, "memory beside 10 containers (PSS)", memory);
 }

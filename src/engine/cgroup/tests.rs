@@ -2,7 +2,7 @@
 //! random names, removed in the end. A host with version 2 alone is tested in
 //! a virtual machine by the end-to-end tests; here its device programs are.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command};
 use std::time::Instant;
