@@ -60,8 +60,12 @@ pub trait Backend: Sync {
     /// asked for until then has been done, even where this process dies first.
     fn hold(&self, lock: Lock);
 
-    /// Lets the lock go.
+    /// Lets the lock go, when all that was asked for has been done.
     fn let_go(&self);
+
+    /// Lets the lock go while containers are still being ended: whoever was
+    /// interrupted in waiting for that wants to do something about it.
+    fn give_up(&self);
 
     /// Sees to it that what runs is served, where all who did were killed.
     /// Returns what is worth telling.

@@ -122,6 +122,13 @@ impl Backend for Embedded {
         *self.held() = None;
     }
 
+    fn give_up(&self) {
+        // The supervisor has copies of it until the last container has ended.
+        if let Some(lock) = self.held().take() {
+            lock.release().ok();
+        }
+    }
+
     async fn attend(&self) -> Result<Vec<String>, BackendError> {
         let connect = async || match Client::connect(&self.layout, &self.project).await {
             Ok(Some(client)) => Ok(client),

@@ -159,6 +159,7 @@ impl<B: Backend> Executor<'_, B> {
         loop {
             let cancelled = self.cancel.is_cancelled();
             if cancelled && walk.only_ends() {
+                self.backend.give_up();
                 break;
             }
             if !cancelled && !walk.stopped {

@@ -50,6 +50,17 @@ impl Lock {
     }
 }
 
+impl Lock {
+    /// Lets the lock go even where copies of its descriptor are held elsewhere.
+    ///
+    /// # Errors
+    /// What flock(2) says.
+    pub fn release(&self) -> io::Result<()> {
+        flock(&self.file, FlockOperation::Unlock)?;
+        Ok(())
+    }
+}
+
 /// Whether this open file is the one that the path names now.
 fn is_at(file: &File, path: &Path) -> bool {
     match (rustix::fs::fstat(file), rustix::fs::stat(path)) {
@@ -99,6 +110,21 @@ mod tests {
         let lock = Lock::acquire(&path).unwrap();
         assert!(Lock::try_acquire(&path).unwrap().is_none());
         drop(lock);
+        assert!(Lock::try_acquire(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_copy_holds_a_lock_that_is_dropped_and_none_that_is_released() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let lock = Lock::acquire(&path).unwrap();
+        let copy = lock.as_fd().try_clone_to_owned().unwrap();
+        drop(lock);
+        assert!(Lock::try_acquire(&path).unwrap().is_none());
+        drop(copy);
+        let lock = Lock::acquire(&path).unwrap();
+        let _copy = lock.as_fd().try_clone_to_owned().unwrap();
+        lock.release().unwrap();
         assert!(Lock::try_acquire(&path).unwrap().is_some());
     }
 

@@ -128,6 +128,10 @@ fn ctrl_c_ends_a_command_that_waits_and_leaves_the_containers() {
         ] {
             let mut waiting = project.skiff([command]).spawn();
             waiting.wait_line(word);
+            if command == "down" {
+                // The engine has begun, and goes on for an hour.
+                logs.wait_line("no");
+            }
             waiting.signal(signal);
             let output = waiting.finish().ends_with(130);
             assert!(output.stderr.contains("Interrupted"), "{output}");

@@ -64,6 +64,9 @@ impl Backend for Fake {
     fn let_go(&self) {
         *self.lock.lock().unwrap() = None;
     }
+    fn give_up(&self) {
+        self.let_go();
+    }
     async fn attend(&self) -> Result<Vec<String>, BackendError> {
         Ok(Vec::new())
     }
