@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::ports::{self, PortLine};
 use crate::supervise::inspect::ContainerView;
+use crate::supervise::launch::NetworkMode;
 use crate::supervise::record::{Health, RunState};
 use crate::ui::table::ellipsis;
 use crate::ui::units::{human_ago, human_duration};
@@ -126,11 +127,17 @@ fn go_quote(text: &str) -> String {
     quoted
 }
 
-/// Published and exposed ports; none while it does not run.
+/// Published and exposed ports; none while it does not run, and of exposed ones
+/// none without networks of its own.
 pub fn port_lines(view: &ContainerView) -> Vec<PortLine> {
     match (&view.run, view.state) {
         (Some(run), RunState::Running | RunState::Paused) => {
-            ports::lines(&run.ports, &view.record.launch.exposed)
+            let launch = &view.record.launch;
+            let exposed: &[_] = match launch.network {
+                NetworkMode::Networks(_) => &launch.exposed,
+                NetworkMode::Host | NetworkMode::None | NetworkMode::Container(_) => &[],
+            };
+            ports::lines(&run.ports, exposed)
         }
         _ => Vec::new(),
     }

@@ -183,7 +183,7 @@ impl Net {
                 .records
                 .network(&spec.network)?
                 .ok_or_else(|| no_network(&spec.network))?;
-            let interface = interface_name(spec, &network, place, &mut interfaces)?;
+            let interface = interface_name(spec, &network, &mut interfaces)?;
             planned.push(self.plan_endpoint(request, spec, network, (place, interface))?);
         }
         Ok(())
@@ -455,7 +455,6 @@ fn set_sysctls(planned: &Planned<'_>) -> io::Result<()> {
 fn interface_name(
     spec: &EndpointSpec,
     network: &NetworkRecord,
-    place: usize,
     used: &mut BTreeSet<String>,
 ) -> Result<String, NetError> {
     let prefix = network
@@ -467,7 +466,7 @@ fn interface_name(
     let name = match asked.or_else(|| spec.driver_opts.get(OPT_IFNAME)) {
         Some(name) => name.clone(),
         // One more number than names are used is always enough.
-        None => (place..=place + used.len())
+        None => (0..=used.len())
             .map(|number| format!("{prefix}{number}"))
             .find(|name| !used.contains(name))
             .unwrap_or_default(),

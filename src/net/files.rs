@@ -161,11 +161,13 @@ pub fn hosts_file(file: &HostsFile<'_>) -> String {
             .iter()
             .map(|(name, address)| format!("{address}\t{name}")),
     );
-    let own = match file.domainname {
-        Some(domain) if !domain.is_empty() => {
-            format!("{}.{domain} {}", file.hostname, file.hostname)
-        }
+    let full = match file.domainname {
+        Some(domain) if !domain.is_empty() => format!("{}.{domain}", file.hostname),
         _ => file.hostname.to_owned(),
+    };
+    let own = match full.split_once('.') {
+        Some((first, _)) => format!("{full} {first}"),
+        None => full,
     };
     for endpoint in file.endpoints {
         let addresses = endpoint.addresses.iter().map(|(address, _)| *address);

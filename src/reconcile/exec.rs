@@ -34,12 +34,13 @@ pub fn exec_spec(
     let launch = &record.launch;
     let mut process = launch.oci.process().clone().unwrap_or_default();
     let mut environment = process.env().clone().unwrap_or_default();
+    let declared = environment.iter().any(|entry| entry.starts_with("TERM="));
     let mut put = |key: &str, value: &str| {
         let prefix = format!("{key}=");
         environment.retain(|entry| !entry.starts_with(&prefix));
         environment.push(format!("{key}={value}"));
     };
-    if options.tty && !launch.tty {
+    if options.tty && !declared {
         put("TERM", "xterm");
     }
     for (key, value) in &options.environment {

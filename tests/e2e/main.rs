@@ -5,6 +5,8 @@
 //! the machine alone; `support` fails a test that leaves anything behind.
 
 #[cfg(test)]
+mod as_docker;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod errors;

@@ -47,6 +47,27 @@ fn exec_has_a_terminal_when_the_caller_has_one() {
 }
 
 #[test]
+fn a_declared_term_is_that_of_an_exec_too() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let compose = r#"
+services:
+  web:
+    image: test/busybox
+    environment: {TERM: vt52}
+    command: ["sh", "-c", "trap 'exit 0' TERM; sleep 1000 & wait"]
+"#;
+        let project = sandbox.project("term", compose);
+        project.up().whatever();
+        let mut terminal =
+            Terminal::start(&project.skiff(["exec", "web", "sh", "-c", "echo $TERM."]));
+        terminal.wait_text("vt52.");
+        assert_eq!(terminal.finish().0, 0);
+        project.down();
+    });
+}
+
+#[test]
 fn run_is_interactive_and_returns_the_exit_code() {
     isolated(|sandbox| {
         sandbox.load_busybox();

@@ -53,6 +53,9 @@ pub struct ExecArgs {
     command: Vec<String>,
 }
 
+/// Exit code for a working directory that is no absolute path, as runc has it.
+const RELATIVE_FOLDER: u8 = 128;
+
 /// Runs a command in a service's running container and ends with its exit code.
 ///
 /// # Errors
@@ -62,6 +65,12 @@ pub fn run(context: &Context, args: &ExecArgs) -> CliResult {
     let views = context.containers(target.name())?;
     Context::check_services(&target, &views, std::slice::from_ref(&args.service))?;
     let view = choose(&views, args)?;
+    if let Some(folder) = args.workdir.as_deref().filter(|dir| !dir.starts_with('/')) {
+        return Err(CliError::Code {
+            message: format!("the working directory `{folder}` must be an absolute path"),
+            code: RELATIVE_FOLDER,
+        });
+    }
     let tty = !args.no_tty && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let options = ExecOptions {
         command: args.command.clone(),

@@ -202,12 +202,10 @@ fn object(args: &PsArgs, view: &ContainerView, now: Timestamp) -> serde_json::Va
     })
 }
 
-/// Published ports first, as Docker lists them, then exposed ones.
+/// Published and exposed ports by their numbers inside, as Docker lists them.
 fn publishers(lines: &[ports::PortLine]) -> Vec<serde_json::Value> {
-    let (published, exposed): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line.ip.is_some());
-    published
-        .into_iter()
-        .chain(exposed)
+    lines
+        .iter()
         .map(|line| {
             json!({
                 "URL": line.ip.map(|ip| ip.to_string()).unwrap_or_default(),

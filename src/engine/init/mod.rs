@@ -83,6 +83,8 @@ fn finish(
 ) -> StepResult<Infallible> {
     terminal::give_streams(identity.uid, terminal)?;
     let mut env = process.env().clone().unwrap_or_default();
+    // An empty one counts as missing, as runc has it.
+    env.retain(|entry| entry != "HOME=");
     if !env.iter().any(|entry| entry.starts_with("HOME=")) {
         env.push(format!("HOME={}", identity.home));
     }

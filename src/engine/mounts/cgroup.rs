@@ -27,7 +27,7 @@ pub(super) fn mount(root: &Root, target: &Path, options: &Options) -> StepResult
     let shown = target.display();
     if hierarchies.is_empty() {
         let mount = options
-            .file_system("cgroup2", "cgroup")
+            .file_system("cgroup2", "cgroup", None)
             .map_err(|error| from_fs(STEP, &shown, &error))?;
         return helpers::attach_mount(mount.as_fd(), folder.as_fd()).on(STEP, shown);
     }
@@ -75,7 +75,7 @@ fn hierarchy(
     if controllers.starts_with("name=") {
         options.add_parameter("none");
     }
-    options.file_system("cgroup", "cgroup")
+    options.file_system("cgroup", "cgroup", None)
 }
 
 #[cfg(test)]

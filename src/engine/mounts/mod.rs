@@ -164,8 +164,9 @@ impl Entry<'_> {
     fn mount(&self, root: &Root, volumes: &[OwnedFd]) -> StepResult<Option<OwnedFd>> {
         match &self.what {
             What::FileSystem(kind, source, options) => {
+                let mode = (*kind == "tmpfs").then(|| self.mode(root)).flatten();
                 let mount = options
-                    .file_system(kind, source)
+                    .file_system(kind, source, mode.as_deref())
                     .map_err(|error| from_fs(STEP, self.target.display(), &error))?;
                 self.attach(root, &mount)?;
                 options.spread(&mount).on(STEP, self.target.display())?;
@@ -193,6 +194,13 @@ impl Entry<'_> {
                 Ok(None)
             }
         }
+    }
+
+    /// The mode of the folder that is there already, in octal digits: a tmpfs
+    /// over it has the same, as runc has it.
+    fn mode(&self, root: &Root) -> Option<String> {
+        let status = fstat(root.open(self.target).ok()?).ok()?;
+        Some(format!("{:o}", status.st_mode & 0o7777))
     }
 
     fn attach(&self, root: &Root, mount: &OwnedFd) -> StepResult<()> {

@@ -111,10 +111,19 @@ impl Options {
         });
     }
 
-    /// A new file system with these options.
-    pub(super) fn file_system(&self, kind: &str, source: &str) -> Result<OwnedFd, FsError> {
+    /// A new file system with these options; `mode`, in octal digits, where
+    /// they have none.
+    pub(super) fn file_system(
+        &self,
+        kind: &str,
+        source: &str,
+        mode: Option<&str>,
+    ) -> Result<OwnedFd, FsError> {
         let source = ("source", Some(source));
+        // The last of several counts (tmpfs(5)).
+        let mode = mode.map(|mode| ("mode", Some(mode)));
         let parameters: Vec<Parameter<'_>> = std::iter::once(source)
+            .chain(mode)
             .chain(
                 self.parameters
                     .iter()

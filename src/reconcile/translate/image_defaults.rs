@@ -8,6 +8,7 @@ use crate::net::spec::Protocol;
 use crate::supervise::launch::HealthCheck;
 
 use super::Work;
+use super::mounts::clean_target;
 use super::values::parse_signal;
 
 /// Docker's defaults of a health probe.
@@ -51,10 +52,13 @@ impl Work<'_> {
     /// them what Docker gives every container. A variable without a value takes
     /// the image's away.
     pub(super) fn environment(&self, hostname: &str) -> Vec<String> {
-        let mut list: Vec<(String, String)> = vec![
-            split(crate::engine::oci_default::DEFAULT_PATH),
-            ("HOSTNAME".to_owned(), hostname.to_owned()),
-        ];
+        let mut list = vec![split(crate::engine::oci_default::DEFAULT_PATH)];
+        // Whose names are another's, learns them at its start.
+        let joins = ["service:", "container:"];
+        let mode = self.service.network_mode.as_deref().unwrap_or_default();
+        if !joins.iter().any(|prefix| mode.starts_with(prefix)) {
+            list.push(("HOSTNAME".to_owned(), hostname.to_owned()));
+        }
         if self.service.tty {
             list.push(("TERM".to_owned(), "xterm".to_owned()));
         }
@@ -95,13 +99,9 @@ impl Work<'_> {
                     format!("the working directory `{folder}` must be an absolute path"),
                 );
             }
-            return folder.to_owned();
+            return clean_target(folder);
         }
-        match self.image.config.working_dir.as_str() {
-            "" => "/".to_owned(),
-            folder if folder.starts_with('/') => folder.to_owned(),
-            relative => format!("/{relative}"),
-        }
+        clean_target(&format!("/{}", self.image.config.working_dir))
     }
 
     pub(super) fn stop_signal(&mut self) -> i32 {

@@ -37,8 +37,9 @@ impl Work<'_> {
     /// Fills `mounts`; gives what is mounted otherwise.
     pub(super) fn mounts(&mut self, spec: &mut Spec) -> Mounts {
         let mut mounts = Mounts::default();
-        let mut list = spec.mounts().clone().unwrap_or_default();
-        self.shared_memory(&mut list);
+        let mut defaults = spec.mounts().clone().unwrap_or_default();
+        self.shared_memory(&mut defaults);
+        let mut list = Vec::new();
         let mut taken = BTreeSet::new();
         for (index, mount) in self.service.volumes.iter().enumerate() {
             let attribute = format!("volumes[{index}]");
@@ -72,7 +73,12 @@ impl Work<'_> {
                 mounts.volumes.push(self.anonymous(target));
             }
         }
-        spec.set_mounts(Some(list));
+        // What the file mounts at /dev/shm is there instead, not on top.
+        defaults.retain(|mount| {
+            let target = mount.destination().to_string_lossy();
+            !(target.starts_with("/dev/") && taken.contains(&*target))
+        });
+        spec.set_mounts(Some([defaults, list].concat()));
         mounts
     }
 
@@ -376,8 +382,8 @@ fn file_target(reference: &FileReference, key: &str, folder: &str) -> String {
     }
 }
 
-/// A path without doubled slashes, `.` parts and slashes at its end.
-fn clean_target(path: &str) -> String {
+/// A path without doubled slashes, `.` and `..` parts and slashes at its end.
+pub(super) fn clean_target(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
         match part {

@@ -8,11 +8,12 @@ use fs_err as fs;
 
 use super::launch::child_verdict;
 use super::link::Process;
-use super::{Shared, failure};
+use super::{Shared, failure, files};
 use crate::engine::cgroup::Group;
 use crate::engine::launch::{LaunchFds, PidNamespace};
 use crate::engine::prepare::{memfd_spec, sync_pair};
 use crate::engine::spec::ExecSpec;
+use crate::state::Layout;
 use crate::state::id::random_hex;
 use crate::supervise::keeper::ChildKind;
 use crate::supervise::record::ContainerRecord;
@@ -97,7 +98,7 @@ fn prepare(
 ) -> Result<(LaunchFds, OwnedFd), Failure> {
     let io = |error: std::io::Error| failure::other(&error);
     let mut spec = spec;
-    complete(&mut spec, record);
+    complete(shared.host.layout(), &mut spec, record);
     spec.process.set_terminal(Some(stdio.is_none()));
     let filter = shared.host.filter(&spec.seccomp, Some(&spec.process))?;
     let (sync, theirs) = sync_pair().map_err(io)?;
@@ -118,16 +119,17 @@ fn prepare(
 }
 
 /// An exec that names no environment has the container's.
-fn complete(spec: &mut ExecSpec, record: &ContainerRecord) {
+fn complete(layout: &Layout, spec: &mut ExecSpec, record: &ContainerRecord) {
     let own = record
         .launch
         .oci
         .process()
         .as_ref()
         .and_then(|process| process.env().clone());
-    if spec.process.env().as_ref().is_none_or(Vec::is_empty) {
-        spec.process.set_env(own);
-    }
+    let asked = spec.process.env().clone().filter(|env| !env.is_empty());
+    let mut env = asked.or(own).unwrap_or_default();
+    files::name_environment(layout, record, &mut env);
+    spec.process.set_env(Some(env));
 }
 
 /// What a health probe runs: as the container's own program, as its user.

@@ -45,8 +45,8 @@ pub(super) fn write(
     let (folder, hostname) = match &record.launch.network {
         NetworkMode::Container(id) => {
             let folder = find(layout, id)?;
-            let name = fs::read_to_string(folder.join("hostname"))?;
-            (folder, name.trim_end().to_owned())
+            let name = read_name(&folder)?;
+            (folder, name)
         }
         NetworkMode::Host | NetworkMode::None | NetworkMode::Networks(_) => {
             let folder = layout.run_container(&record.project, &record.id);
@@ -58,11 +58,32 @@ pub(super) fn write(
             (folder, name)
         }
     };
-    let mounts = FILES.map(|(name, destination)| bind(&folder.join(name), destination));
+    let root = record.launch.oci.root().as_ref();
+    let read_only = root.and_then(runtime::Root::readonly).unwrap_or(false);
+    let mounts = FILES.map(|(name, destination)| bind(&folder.join(name), destination, read_only));
     Ok(Generated {
         mounts: mounts.into(),
         hostname,
     })
+}
+
+/// The host name in the environment of whoever shares another container's
+/// network, and so its name. Where that is gone, there is none.
+pub(super) fn name_environment(layout: &Layout, record: &ContainerRecord, env: &mut Vec<String>) {
+    let NetworkMode::Container(id) = &record.launch.network else {
+        return;
+    };
+    if env.iter().any(|entry| entry.starts_with("HOSTNAME=")) {
+        return;
+    }
+    if let Ok(name) = find(layout, id).and_then(|folder| read_name(&folder)) {
+        env.push(format!("HOSTNAME={name}"));
+    }
+}
+
+fn read_name(folder: &Path) -> io::Result<String> {
+    let name = fs::read_to_string(folder.join("hostname"))?;
+    Ok(name.trim_end().to_owned())
 }
 
 /// Removes them.
@@ -165,7 +186,8 @@ fn write_file(path: &Path, text: &str) -> io::Result<()> {
     Ok(())
 }
 
-fn bind(source: &Path, destination: &str) -> runtime::Mount {
-    let options = vec!["rbind".to_owned(), "rprivate".to_owned()];
+fn bind(source: &Path, destination: &str, read_only: bool) -> runtime::Mount {
+    let access = if read_only { "ro" } else { "rw" };
+    let options = ["rbind", "rprivate", access].map(str::to_owned).into();
     oci_default::mount(destination, "bind", &source.to_string_lossy(), options)
 }

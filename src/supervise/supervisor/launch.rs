@@ -390,6 +390,9 @@ fn init_spec(
     }
     if let Some(process) = oci.process_mut() {
         process.set_terminal(Some(launch.tty));
+        let mut env = process.env().clone().unwrap_or_default();
+        files::name_environment(host.layout(), record, &mut env);
+        process.set_env(Some(env));
     }
     Ok(InitSpec {
         id: record.id.to_string(),

@@ -157,6 +157,19 @@ impl Image {
         })
     }
 
+    /// Adds a named pipe that everyone may use.
+    pub(crate) fn fifo(self, path: &str) -> Self {
+        let (path, kind) = (path.to_owned(), EntryType::Fifo);
+        self.item(Item {
+            path,
+            kind,
+            mode: 0o666,
+            owner: (0, 0),
+            content: Vec::new(),
+            link: String::new(),
+        })
+    }
+
     /// Hides a path of the layers below.
     pub(crate) fn whiteout(self, folder: &str, name: &str) -> Self {
         self.file(&format!("{folder}/.wh.{name}"), 0o644, "")
