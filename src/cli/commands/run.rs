@@ -114,7 +114,6 @@ pub fn run(context: &Context, args: &RunArgs) -> CliResult {
     let project = context.load_with(&LoadOptions {
         // `-v` may name a volume that no service uses.
         all_resources: !args.volume.is_empty(),
-        no_deps: args.no_deps,
         ..context.load_options(&services)?
     })?;
     context.check_known(&project, &services)?;
