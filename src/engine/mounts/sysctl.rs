@@ -80,8 +80,9 @@ pub(super) fn apply(proc: Option<&OwnedFd>, list: &HashMap<String, String>) -> S
     Ok(())
 }
 
-/// `net.ipv4.ip_forward`, or with slashes where a part has a dot.
-fn path_of(key: &str) -> String {
+/// Where `net.ipv4.ip_forward` is in a procfs; it is written with slashes where
+/// a part has a dot.
+pub(crate) fn path_of(key: &str) -> String {
     let with_dots = key
         .find(['.', '/'])
         .is_none_or(|at| key[at..].starts_with('.'));

@@ -137,6 +137,18 @@ secrets:
     );
 }
 
+/// Translation leaves it out, so that it is told once.
+#[test]
+fn a_protocol_that_cannot_be_published_is_refused() {
+    let text = "name: p\nservices:\n  a: {image: x, ports: ['80:80/sctp']}\n";
+    let refused =
+        "3 services.a.ports[0].protocol: `sctp` cannot be honoured: can only be `tcp` or `udp`";
+    assert_eq!(found(text, Severity::Error), [refused]);
+    let project = project(text);
+    let name = "a".to_owned();
+    assert!(super::super::prepare::preview(&project, &[&name]).is_empty());
+}
+
 #[test]
 fn only_the_services_at_hand_are_looked_at() {
     let project = project("name: p\nservices:\n  a: {image: x, gpus: all}\n  ab: {image: x}\n");

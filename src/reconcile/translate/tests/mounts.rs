@@ -80,6 +80,13 @@ fn mounts_have_their_effect() {
             "volumes[0]",
             "offers no Docker API",
         ),
+        ("tmpfs: rel", "tmpfs[0]", "`rel` is not an absolute path"),
+        (
+            "tmpfs: ['/t', 'rel:size=1m']",
+            "tmpfs[1]",
+            "`rel` is not an absolute path",
+        ),
+        ("tmpfs: /", "tmpfs[0]", "`/` is not an absolute path below"),
     ]);
     let made = run("volumes: ['./new/dir:/d']", &plain(), |_| {}).unwrap();
     assert_eq!(made.folders, [PathBuf::from("/p/new/dir")]);
