@@ -41,6 +41,8 @@ mod names;
 #[cfg(test)]
 mod networks;
 #[cfg(test)]
+mod places;
+#[cfg(test)]
 mod ports;
 #[cfg(test)]
 mod quickstart;

@@ -9,9 +9,9 @@ use rustix::mount::MountAttrFlags;
 
 use crate::engine::init::error::{Step, StepResult, from_fs, plain};
 use crate::engine::init::namespaces::lists;
+use crate::engine::spec::SET_SYSCTL as STEP;
 use crate::engine::sys::helpers;
 
-const STEP: &str = "set the sysctl";
 /// Where they are in a procfs.
 const TOP: &str = "sys/";
 
