@@ -60,6 +60,26 @@ impl Sources {
     }
 }
 
+impl Sources {
+    /// A plain number as it is written at a mark (`0x10`, `1e3`), which may not
+    /// be how it is read.
+    pub(crate) fn number(&self, mark: Mark) -> Option<String> {
+        let file = self.file(mark)?;
+        let line = usize::try_from(mark.line).ok()?.checked_sub(1)?;
+        let start = usize::try_from(mark.column).ok()?.checked_sub(1)?;
+        let rest: Vec<char> = file.text.lines().nth(line)?.chars().skip(start).collect();
+        let begins = |c: &char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.');
+        let length = rest
+            .iter()
+            .position(|c| c.is_whitespace() || matches!(c, ',' | ']' | '}'));
+        let token = rest.get(..length.unwrap_or(rest.len()))?;
+        token
+            .first()
+            .is_some_and(begins)
+            .then(|| token.iter().collect())
+    }
+}
+
 /// Longest excerpt shown, in characters.
 const EXCERPT_WIDTH: usize = 120;
 
