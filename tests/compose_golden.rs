@@ -3,7 +3,7 @@
 //! diagnostics. `UPDATE_GOLDEN=1` writes what came out; look at the difference.
 //!
 //! `case.json`, where there is one, holds `files`, `profiles`, `services`,
-//! `env`, `env_files`, `project_name`, `project_directory` and `no_deps`.
+//! `env`, `env_files`, `project_name` and `project_directory`.
 
 #[cfg(test)]
 mod tests {
@@ -63,7 +63,6 @@ mod tests {
             skip: skiff::compose::Skip::default(),
             services: strings("services"),
             all_resources: description["all_resources"].as_bool().unwrap_or(false),
-            no_deps: description["no_deps"].as_bool().unwrap_or(false),
         }
     }
 

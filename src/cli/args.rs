@@ -62,7 +62,7 @@ pub struct Global {
     #[arg(long, hide = true)]
     pub compatibility: bool,
     /// Show what `up` or `down` would do and do nothing
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub dry_run: bool,
 }
 

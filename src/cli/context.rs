@@ -145,7 +145,6 @@ impl Context {
             services: services.to_vec(),
             skip: Skip::default(),
             all_resources: false,
-            no_deps: false,
         })
     }
 

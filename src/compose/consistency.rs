@@ -4,23 +4,29 @@
 //! Services of profiles that are not active are not looked at, as in the
 //! reference.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::diag::{Diagnostic, Report};
 use super::model::{Mount, MountKind, Project, Service, WatchAction};
 use super::schema::similar;
 use super::tree::{Mark, Node};
 
-/// Checks all active services.
-pub(super) fn check(project: &Project, tree: &Node, report: &mut Report) {
+/// Checks these services of the active ones, and what they have in common.
+pub(super) fn check(
+    project: &Project,
+    services: &HashSet<String>,
+    tree: &Node,
+    report: &mut Report,
+) {
     let mut checker = Checker {
         project,
+        services,
         tree,
         report,
     };
     for (name, service) in &project.services {
         let path = format!("services.{name}");
-        if !checker.report.is_broken(&path) {
+        if services.contains(name) && !checker.report.is_broken(&path) {
             checker.service(&path, service);
         }
     }
@@ -29,30 +35,10 @@ pub(super) fn check(project: &Project, tree: &Node, report: &mut Report) {
     checker.cycles();
 }
 
-/// Checks what these services depend on.
-pub(super) fn check_dependencies(
-    project: &Project,
-    names: &[String],
-    tree: &Node,
-    report: &mut Report,
-) {
-    let mut checker = Checker {
-        project,
-        tree,
-        report,
-    };
-    for name in names {
-        let path = format!("services.{name}");
-        if let Some(service) = project.services.get(name)
-            && !checker.report.is_broken(&path)
-        {
-            checker.dependencies(&path, service);
-        }
-    }
-}
-
 struct Checker<'a> {
     project: &'a Project,
+    /// Those that are looked at.
+    services: &'a HashSet<String>,
     tree: &'a Node,
     report: &'a mut Report,
 }
@@ -382,6 +368,9 @@ impl Checker<'_> {
     fn container_names(&mut self) {
         let mut known: HashMap<&str, &String> = HashMap::new();
         for (name, service) in &self.project.services {
+            if !self.services.contains(name) {
+                continue;
+            }
             let Some(container) = service.container_name.as_deref() else {
                 continue;
             };
@@ -397,7 +386,8 @@ impl Checker<'_> {
     fn cycles(&mut self) {
         let mut done: HashMap<&str, bool> = HashMap::new();
         let mut found = Vec::new();
-        for name in self.project.services.keys() {
+        let names = self.project.services.keys();
+        for name in names.filter(|name| self.services.contains(*name)) {
             let mut way = Way {
                 project: self.project,
                 done: &mut done,

@@ -25,24 +25,22 @@ pub(super) fn by_profiles(project: &mut Project) {
     }
 }
 
-/// Keeps the named services and what they depend on; names activate their
-/// profiles. Without names everything stays. Gives the services that became
-/// active only so: no check has seen them. What they depend on may be missing.
-pub(super) fn services(
-    project: &mut Project,
-    names: &[String],
-    report: &mut Report,
-) -> Vec<String> {
-    if names.is_empty() {
-        return Vec::new();
-    }
-    let before: HashSet<String> = project.services.keys().cloned().collect();
+/// Activates the profiles of the services that are named.
+pub(super) fn activate(project: &mut Project, names: &[String]) {
     for name in names {
         if let Some(service) = project.disabled_services.get(name) {
             project.profiles.extend(service.profiles.iter().cloned());
         }
     }
     by_profiles(project);
+}
+
+/// The named services and what they depend on, as far as that is active; all
+/// active ones without a name.
+pub(super) fn wanted(project: &Project, names: &[String], report: &mut Report) -> HashSet<String> {
+    if names.is_empty() {
+        return project.services.keys().cloned().collect();
+    }
     let mut wanted: HashSet<String> = HashSet::new();
     let mut open: Vec<String> = Vec::new();
     for name in names {
@@ -65,6 +63,11 @@ pub(super) fn services(
             open.extend(service.depends_on.keys().cloned());
         }
     }
+    wanted
+}
+
+/// Disables all others.
+pub(super) fn only(project: &mut Project, wanted: &HashSet<String>) {
     let all = std::mem::take(&mut project.services);
     for (name, service) in all {
         if wanted.contains(&name) {
@@ -73,11 +76,6 @@ pub(super) fn services(
             project.disabled_services.insert(name, service);
         }
     }
-    let activated = project.services.keys();
-    activated
-        .filter(|name| !before.contains(*name))
-        .cloned()
-        .collect()
 }
 
 /// Drops what services say of dependencies that are not active.

@@ -4,6 +4,7 @@
 //! Discovery, `COMPOSE_*` variables and `.env` files are the reference
 //! implementation's conventions, which the specification leaves to the tool.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -69,9 +70,6 @@ pub struct LoadOptions {
     /// Keep networks, volumes, configs, secrets and models that no active
     /// service uses.
     pub all_resources: bool,
-    /// The named services are meant alone: what they depend on may be in no
-    /// active profile.
-    pub no_deps: bool,
 }
 
 /// Stages of a load that `config` can leave out, to show the model without them.
@@ -451,20 +449,25 @@ impl Source<'_, '_> {
         };
         fill(&mut project, tree, &mut cx);
         select::by_profiles(&mut project);
+        let active: HashSet<String> = project.services.keys().cloned().collect();
         if !self.options.skip.consistency {
-            consistency::check(&project, tree, &mut self.loader.report);
+            consistency::check(&project, &active, tree, &mut self.loader.report);
         }
         for service in project.services.values_mut() {
             if let (Some(scale), Some(deploy)) = (service.scale, &mut service.deploy) {
                 deploy.replicas = Some(scale);
             }
         }
-        let report = &mut self.loader.report;
-        let activated = select::services(&mut project, &self.options.services, report);
-        if !self.options.skip.consistency && !self.options.no_deps {
-            consistency::check_dependencies(&project, &activated, tree, report);
-        }
-        if !self.options.services.is_empty() {
+        let names = &self.options.services;
+        if !names.is_empty() {
+            let report = &mut self.loader.report;
+            select::activate(&mut project, names);
+            let wanted = select::wanted(&project, names, report);
+            if !self.options.skip.consistency {
+                // Nobody has looked at those that are active by their names only.
+                consistency::check(&project, &wanted, tree, report);
+            }
+            select::only(&mut project, &wanted);
             select::own_dependencies(&mut project);
         }
         if self.loader.report.error_count() > 0 {

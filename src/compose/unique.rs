@@ -173,6 +173,9 @@ fn target(
     if let Some(target) = item.get("target") {
         return target.as_str().map(str::to_owned);
     }
+    if report.is_broken(trail.as_str()) {
+        return None; // where it was taken out, that is what was told
+    }
     let mut diagnostic = report
         .at(item.mark, trail.as_str(), message)
         .expected("`target:`, a path in the container");
@@ -187,10 +190,13 @@ fn port_name(item: &Node, report: &mut Report, trail: &Trail) -> Option<String> 
         Value::Str(text) => Some(text.clone()),
         Value::Map(_) => {
             let Some(target) = item.get("target") else {
-                let diagnostic = report
-                    .at(item.mark, trail.as_str(), "the port has no target")
-                    .expected("`target:`, the port in the container");
-                report.push(diagnostic);
+                // Where it was taken out, that is what was told.
+                if !report.is_broken(trail.as_str()) {
+                    let diagnostic = report
+                        .at(item.mark, trail.as_str(), "the port has no target")
+                        .expected("`target:`, the port in the container");
+                    report.push(diagnostic);
+                }
                 return None;
             };
             // A published number and the same as a string are two to the

@@ -123,6 +123,23 @@ pub const FIND_USER: &str = "find the user";
 /// [`InitError::step`] where the container's group file has no such group.
 pub const FIND_GROUP: &str = "find the group";
 
+/// [`InitError::step`] where a kernel parameter, `KEY` or `KEY=VALUE`, is refused.
+pub const SET_SYSCTL: &str = "set the sysctl";
+/// [`InitError::step`] where a limit, `RLIMIT_NOFILE`, is refused.
+pub const SET_LIMIT: &str = "set the resource limit";
+/// [`InitError::step`] where a volume's folder, or a path in it, is not there.
+pub const OPEN_VOLUME: &str = "open the volume";
+/// [`InitError::step`] where a bind's source cannot be taken.
+pub const OPEN_SOURCE: &str = "open the mount's source";
+/// [`InitError::step`] where nothing could be mounted on a place in the container.
+pub const MOUNT: &str = "mount";
+/// [`InitError::step`] where that place could not be made.
+pub const MAKE_TARGET: &str = "make the mount target";
+/// [`InitError::step`] where a volume could not be given the image's content.
+pub const COPY_UP: &str = "copy the image's content into the volume";
+/// [`InitError::step`] where the working directory cannot be entered.
+pub const ENTER_FOLDER: &str = "change to the working directory";
+
 /// A failure in the child between clone and exec, as it crosses to the parent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("cannot {step}{}: {}", object.as_ref().map(|o| format!(" `{o}`")).unwrap_or_default(), message.clone().unwrap_or_else(|| std::io::Error::from_raw_os_error(*errno).to_string()))]

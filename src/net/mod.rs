@@ -42,4 +42,5 @@ pub use firewall::publish::Publication;
 pub use handle::Net;
 pub use network::Ensured;
 pub use probe::{Capability, probe};
+pub use subnets::declared as declared_subnets;
 pub use sweep::Swept;

@@ -39,18 +39,10 @@ pub(super) fn choose(
     ula: impl Iterator<Item = [u8; 8]>,
 ) -> Result<Vec<Subnet>, NetError> {
     let mut subnets = Vec::new();
-    for pool in &spec.pools {
-        if let Some(text) = &pool.subnet {
-            let cidr: Cidr = text
-                .parse()
-                .map_err(|error| problem(spec, format!("`ipam.config.subnet`: {error}")))?;
-            let wanted = if cidr.is_ipv4() { spec.ipv4 } else { spec.ipv6 };
-            if !wanted {
-                continue;
-            }
-            refuse_overlap(spec, cidr, taken)?;
-            subnets.push(explicit(spec, pool, cidr)?);
-        }
+    for (_, declared) in declared(spec) {
+        let (cidr, subnet) = declared.map_err(|text| problem(spec, text))?;
+        refuse_overlap(spec, cidr, taken)?;
+        subnets.push(subnet);
     }
     let free = |cidr: &Cidr| !taken.iter().any(|taken| taken.cidr.overlaps(cidr));
     let no_subnet = || NetError::NoSubnet {
@@ -67,7 +59,8 @@ pub(super) fn choose(
             reserved: Vec::new(),
         };
         let pool = spec.pools.iter().find(|pool| pool.subnet.is_none());
-        subnets.insert(0, explicit(spec, pool.unwrap_or(&empty), cidr)?);
+        let subnet = explicit(pool.unwrap_or(&empty), cidr);
+        subnets.insert(0, subnet.map_err(|text| problem(spec, text))?);
     }
     if spec.ipv6 && !has(&subnets, false) {
         let cidr = ula
@@ -88,6 +81,24 @@ pub(super) fn choose(
     Ok(subnets)
 }
 
+/// The subnets that a network's pools name, of the families that it has, by the
+/// pool's index; or what is wrong with one.
+pub fn declared(
+    spec: &NetworkSpec,
+) -> impl Iterator<Item = (usize, Result<(Cidr, Subnet), String>)> {
+    let named = |pool: &PoolSpec| {
+        let text = pool.subnet.as_deref()?;
+        let cidr: Cidr = match text.parse() {
+            Ok(cidr) => cidr,
+            Err(error) => return Some(Err(format!("`ipam.config.subnet`: {error}"))),
+        };
+        let wanted = if cidr.is_ipv4() { spec.ipv4 } else { spec.ipv6 };
+        wanted.then(|| Ok((cidr, explicit(pool, cidr)?)))
+    };
+    let pools = spec.pools.iter().enumerate();
+    pools.filter_map(move |(index, pool)| Some((index, named(pool)?)))
+}
+
 fn refuse_overlap(spec: &NetworkSpec, cidr: Cidr, taken: &[Taken]) -> Result<(), NetError> {
     match taken.iter().find(|t| t.strict && t.cidr.overlaps(&cidr)) {
         None => Ok(()),
@@ -99,22 +110,24 @@ fn refuse_overlap(spec: &NetworkSpec, cidr: Cidr, taken: &[Taken]) -> Result<(),
     }
 }
 
-fn explicit(spec: &NetworkSpec, pool: &PoolSpec, cidr: Cidr) -> Result<Subnet, NetError> {
+fn explicit(pool: &PoolSpec, cidr: Cidr) -> Result<Subnet, String> {
     let range = pool
         .ip_range
         .as_deref()
         .map(str::parse::<Cidr>)
         .transpose()
-        .map_err(|error| problem(spec, format!("`ipam.config.ip_range`: {error}")))?;
+        .map_err(|error| format!("`ipam.config.ip_range`: {error}"))?;
     let inside = |range: Cidr| cidr.contains(range.first()) && cidr.contains(range.last());
     if let Some(range) = range.filter(|range| !inside(*range)) {
-        let text = format!("`ipam.config.ip_range` {range} is not inside subnet {cidr}");
-        return Err(problem(spec, text));
+        return Err(format!(
+            "`ipam.config.ip_range` {range} is not inside subnet {cidr}"
+        ));
     }
     let gateway = pool.gateway.unwrap_or_else(|| first_host(cidr));
     if !cidr.contains(gateway) {
-        let text = format!("`ipam.config.gateway` {gateway} is not inside subnet {cidr}");
-        return Err(problem(spec, text));
+        return Err(format!(
+            "`ipam.config.gateway` {gateway} is not inside subnet {cidr}"
+        ));
     }
     Ok(Subnet {
         cidr: cidr.to_string(),

@@ -38,6 +38,7 @@ pub use flows::{
     ImageChoice, PullChoices, down, images_of, kill, kill_now, pull, remove_images, restart,
     run_prepare, start, stop, stop_own, tell_of_groups, up,
 };
+pub use place::start_failure;
 pub use planner::{DownChoices, Recreate, UpChoices};
 pub use session::{
     Member, Prepared, ReconcileError, RunOptions, Session, UpOptions, UpOutcome, Watcher,

@@ -18,7 +18,7 @@ use crate::state::ContainerId;
 /// Raised when a message changes its meaning. A supervisor answers a call of
 /// another version with [`Failure::Version`], and the CLI then asks the keeper
 /// to take up the newer binary.
-pub const WIRE_VERSION: u32 = 3;
+pub const WIRE_VERSION: u32 = 4;
 
 /// The longest frame, bytes.
 pub const FRAME_LIMIT: u32 = 16 * 1024 * 1024;
@@ -301,6 +301,16 @@ pub enum Failure {
         /// Whose it is.
         project: String,
     },
+    /// A static address cannot be had.
+    #[error("{message}")]
+    Address {
+        /// The address.
+        address: std::net::IpAddr,
+        /// Why, with network and holder.
+        message: String,
+        /// What to do, where known.
+        hint: Option<String>,
+    },
     /// The program could not be executed or the root not be set up.
     #[error("cannot start container `{name}`: {error}")]
     Init {
@@ -324,7 +334,7 @@ impl Failure {
     /// What to do about it, where that is known.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Other { hint, .. } => hint.clone(),
+            Self::Address { hint, .. } | Self::Other { hint, .. } => hint.clone(),
             Self::Init { error, .. } => {
                 let says = |word| {
                     error

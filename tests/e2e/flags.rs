@@ -38,6 +38,83 @@ fn what_waits_for_the_builder_is_refused_by_name() {
 }
 
 #[test]
+fn a_dry_run_is_refused_where_nothing_would_heed_it() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let compose = format!("services:\n  a: {{image: test/busybox, {HOLD}}}\n");
+        let project = sandbox.project("dry", &compose);
+        project.up().whatever();
+        let looks = || {
+            let ps = project.skiff(["ps", "-a", "--format", "json"]).run();
+            let start = project.sh("a", "cut -d' ' -f 22 /proc/1/stat");
+            let images = project.skiff(["images"]).run();
+            (
+                project.container_field("a", "ID"),
+                start,
+                ps.stdout.lines().count(),
+                images.stdout,
+            )
+        };
+        let before = looks();
+        for args in [
+            ["exec", "-T", "a", "touch", "/made"].as_slice(),
+            &["run", "--rm", "-T", "a", "true"],
+            &["pull"],
+            &["load", "-i", "nosuch.tar"],
+            &["stop"],
+            &["start"],
+            &["restart"],
+            &["kill"],
+        ] {
+            let refused = project.skiff([&["--dry-run"], args].concat()).run();
+            let refused = refused.ends_with(1);
+            assert_eq!(
+                refused.stderr, "error: --dry-run is for up and down\n",
+                "{refused}"
+            );
+            assert_eq!(looks(), before, "{args:?}");
+        }
+        assert_eq!(project.sh("a", "ls /made 2>/dev/null | wc -l"), "0\n");
+        // It may stand behind the command, too, but not behind what is to be run.
+        let stop = project.skiff(["stop", "--dry-run"]).run().ends_with(1);
+        stop.warns("--dry-run is for up and down").whatever();
+        let echo = ["exec", "-T", "a", "echo", "--dry-run"];
+        let echo = project.skiff(echo).run().succeeds();
+        echo.prints("--dry-run\n").whatever();
+        for args in [["--dry-run", "down"], ["down", "--dry-run"]] {
+            let down = project.skiff(args).run().succeeds();
+            assert!(down.stdout.contains("dry-a-1"), "{down}");
+        }
+        assert_eq!(looks(), before);
+        project.down();
+    });
+}
+
+#[test]
+fn the_menu_is_known_and_is_not_there() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let compose = "services:\n  a: {image: test/busybox, command: [echo, shown]}\n";
+        let project = sandbox.project("menu", compose);
+        for flag in ["--menu", "--menu=true"] {
+            let refused = project.skiff(["up", flag]).run().ends_with(1);
+            refused
+                .warns("--menu: skiff has no menu of shortcuts")
+                .whatever();
+        }
+        project
+            .skiff(["ps", "-a", "-q"])
+            .run()
+            .succeeds()
+            .prints("")
+            .whatever();
+        let up = project.skiff(["up", "--menu=false"]).run().succeeds();
+        up.says("a-1  | shown\n").whatever();
+        project.down();
+    });
+}
+
+#[test]
 fn down_removes_the_images_that_nothing_else_needs() {
     isolated(|sandbox| {
         sandbox.load_busybox();

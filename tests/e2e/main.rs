@@ -43,6 +43,10 @@ mod names;
 #[cfg(test)]
 mod networks;
 #[cfg(test)]
+mod places;
+#[cfg(test)]
+mod ports;
+#[cfg(test)]
 mod quickstart;
 #[cfg(test)]
 mod readme;

@@ -187,8 +187,8 @@ pub(super) fn exit(code: i32) -> CliResult {
 /// else, as `docker exec` has it.
 fn failure(error: &ClientError) -> CliError {
     match error.failure() {
-        Some(Failure::Init { error, .. }) => CliError::Code {
-            message: with_causes(error),
+        Some(Failure::Init { name, error }) => CliError::Code {
+            message: format!("container `{name}`: {}", with_causes(error)),
             code: match error.exit_code {
                 126 => 126,
                 127 => 127,

@@ -7,7 +7,6 @@ use crate::cli::error::CliResult;
 use crate::cli::session::{self, Work};
 use crate::cli::signals::Interrupts;
 use crate::cli::{parse, runtime};
-use crate::compose::LoadOptions;
 use crate::reconcile::cancel::cancel_pair;
 use crate::reconcile::{self, PullChoices};
 
@@ -39,10 +38,7 @@ pub struct PullArgs {
 /// # Errors
 /// The file is wrong, a named service is unknown, or an image cannot be had.
 pub fn run(context: &Context, args: PullArgs) -> CliResult {
-    let project = context.load_with(&LoadOptions {
-        no_deps: !args.include_deps,
-        ..context.load_options(&args.services)?
-    })?;
+    let project = context.load(&args.services)?;
     context.check_known(&project, &args.services)?;
     let choices = PullChoices {
         services: args.services,

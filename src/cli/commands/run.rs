@@ -114,7 +114,6 @@ pub fn run(context: &Context, args: &RunArgs) -> CliResult {
     let project = context.load_with(&LoadOptions {
         // `-v` may name a volume that no service uses.
         all_resources: !args.volume.is_empty(),
-        no_deps: args.no_deps,
         ..context.load_options(&services)?
     })?;
     context.check_known(&project, &services)?;
@@ -140,6 +139,7 @@ pub fn run(context: &Context, args: &RunArgs) -> CliResult {
             args.quiet || args.quiet_pull,
         );
         let session = work.session();
+        let overrides = options.overrides.clone();
         let prepare = reconcile::run_prepare(&session, &project, &args.service, options);
         let prepared = session::interruptible(&*work.console(), prepare, &handle, &mut interrupts)
             .await
@@ -153,8 +153,9 @@ pub fn run(context: &Context, args: &RunArgs) -> CliResult {
         let client = client.map_err(|error| CliError::from_error(&error))?;
         let oneoff = OneOff {
             context,
-            project: &project.name,
+            project: &project,
             client: &client,
+            overrides: &overrides,
             prepared: &prepared,
             removed_at_end: args.rm,
         };
@@ -163,7 +164,7 @@ pub fn run(context: &Context, args: &RunArgs) -> CliResult {
                 started = oneoff.start(&[]) => started,
                 _ = interrupts.next() => return Err(CliError::Interrupted),
             };
-            started.map_err(|error| CliError::from_error(&error))?;
+            started.map_err(|error| oneoff.error(&error))?;
             return Ok(write_out(&format!("{}\n", prepared.container.id))?);
         } else if tty {
             tokio::select! {
@@ -174,7 +175,7 @@ pub fn run(context: &Context, args: &RunArgs) -> CliResult {
         } else {
             oneoff.on_pipes(&mut interrupts).await
         };
-        exit(code.map_err(|error| CliError::from_error(&error))?)
+        exit(code.map_err(|error| oneoff.error(&error))?)
     })
 }
 
@@ -237,8 +238,9 @@ const INTERRUPTED: i32 = 130;
 /// A one-off that was created and is to be started here.
 struct OneOff<'a> {
     context: &'a Context,
-    project: &'a str,
+    project: &'a Project,
     client: &'a Client,
+    overrides: &'a Overrides,
     prepared: &'a Prepared,
     /// `--rm`
     removed_at_end: bool,
@@ -253,8 +255,24 @@ impl OneOff<'_> {
         };
         self.client.call(request, fds).await?;
         let layout = &self.context.layout;
-        reconcile::tell_of_groups(&*self.context.sink(), layout, self.project);
+        reconcile::tell_of_groups(&*self.context.sink(), layout, &self.project.name);
         Ok(())
+    }
+
+    /// Why it could not be started, with the place in the file that accounts
+    /// for it, as `up` tells it.
+    fn error(&self, error: &ClientError) -> CliError {
+        let Some(failure) = error.failure() else {
+            return CliError::from_error(error);
+        };
+        let service = &self.prepared.container.service;
+        match reconcile::start_failure(self.project, service, self.overrides, failure) {
+            Some(diagnostic) => self.context.refusal(std::iter::once(&diagnostic)),
+            None => failure
+                .hint()
+                .into_iter()
+                .fold(CliError::from_error(error), CliError::hint),
+        }
     }
 
     async fn on_terminal(&self) -> Result<i32, ClientError> {

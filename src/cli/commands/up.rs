@@ -13,7 +13,7 @@ use crate::cli::error::{CliError, CliResult};
 use crate::cli::session::{self, Work};
 use crate::cli::signals::Interrupts;
 use crate::cli::{parse, runtime};
-use crate::compose::{LoadOptions, Project};
+use crate::compose::Project;
 use crate::image::PullPolicy;
 use crate::reconcile::{self, CancelHandle, Member, Recreate, UpChoices, UpOptions, cancel_pair};
 use crate::supervise::logs::project::Wanted;
@@ -110,10 +110,7 @@ pub struct UpArgs {
 /// with containers' exit codes where the flags say so.
 pub fn run(context: &Context, args: &UpArgs) -> CliResult {
     args.later.check()?;
-    let project = context.load_with(&LoadOptions {
-        no_deps: args.no_deps,
-        ..context.load_options(&args.services)?
-    })?;
+    let project = context.load(&args.services)?;
     context.check_known(&project, &args.services)?;
     let named = args.attach.iter().chain(&args.no_attach);
     let named: Vec<String> = named.chain(&args.exit_code_from).cloned().collect();

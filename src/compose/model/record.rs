@@ -270,7 +270,11 @@ impl Parse for String {
         match &node.value {
             Value::Str(text) => Some(text.clone()),
             Value::Int(value) => Some(value.to_string()),
-            _ => cx.fail(node, format!("is {}", node.kind()), "a string"),
+            _ => cx.fail(
+                node,
+                shown(node, &format!("is {}", node.kind())),
+                "a string",
+            ),
         }
     }
 

@@ -56,7 +56,8 @@ impl Checker<'_> {
             },
             Shape::Range(low, high) => match whole(node) {
                 Some(value) if (*low..=*high).contains(&value) => true,
-                _ => self.wrong_type(node, shape),
+                Some(_) => self.out_of_range(node, shape),
+                None => self.wrong_type(node, shape),
             },
             Shape::List(items) => self.list(node, shape, items, false),
             Shape::Set(items) => self.list(node, shape, items, true),
@@ -70,16 +71,49 @@ impl Checker<'_> {
     }
 
     fn wrong_type(&mut self, node: &Node, shape: &Shape) -> bool {
-        let message = match &node.value {
-            Value::Time(text) => format!("`{text}` is read as a date"),
-            Value::Null => "has no value".to_owned(),
-            _ => super::model::shown(node, &format!("is {}", node.kind())),
+        let written = self.written(node);
+        let message = match (&node.value, &written) {
+            (Value::Time(text), _) => format!("`{text}` is read as a date"),
+            (Value::Null, _) => "has no value".to_owned(),
+            (_, None) => format!("is {}", node.kind()),
+            // As a number without a fraction it would be a whole one.
+            (Value::Float(number), Some(text))
+                if number.fract() == 0.0 && whole(node).is_none() =>
+            {
+                format!("`{text}` is too large a number")
+            }
+            (_, Some(text)) => format!("`{text}` is {}", node.kind()),
         };
         let mut diagnostic = self
             .report
             .at(node.mark, self.trail.as_str(), message)
             .expected(shape.describe());
-        diagnostic.suggestion = suggest::value(node, shape, self.trail.as_str());
+        let written = written.unwrap_or_default();
+        diagnostic.suggestion = suggest::value(node, &written, shape, self.trail.as_str());
+        self.report.push(diagnostic);
+        self.sound = false;
+        false
+    }
+
+    /// A scalar as the file has it.
+    fn written(&self, node: &Node) -> Option<String> {
+        let number = match node.value {
+            Value::Int(_) | Value::Float(_) => self.report.sources.number(node.mark),
+            _ => None,
+        };
+        number.or_else(|| node.scalar_text())
+    }
+
+    fn out_of_range(&mut self, node: &Node, shape: &Shape) -> bool {
+        let text = self.written(node).unwrap_or_default();
+        let diagnostic = self
+            .report
+            .at(
+                node.mark,
+                self.trail.as_str(),
+                format!("`{text}` is out of range"),
+            )
+            .expected(shape.describe());
         self.report.push(diagnostic);
         self.sound = false;
         false
@@ -145,7 +179,15 @@ impl Checker<'_> {
                 continue;
             };
             let before = self.trail.index(index);
-            let message = super::model::shown(item, "is in this list twice");
+            // What was taken out of two may have been all that told them apart.
+            if self.report.is_broken(self.trail.as_str()) {
+                self.trail.leave(before);
+                continue;
+            }
+            let message = match item.scalar_text() {
+                Some(text) => format!("`{text}` is in this list twice"),
+                None => "is in this list twice".to_owned(),
+            };
             let mut diagnostic = self.report.at(item.mark, self.trail.as_str(), message);
             if earlier.mark.file != item.mark.file {
                 diagnostic = diagnostic.suggest(

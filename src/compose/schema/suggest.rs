@@ -47,10 +47,11 @@ const DURATIONS: [&str; 8] = [
     "window",
 ];
 
-/// What to do about a value of the wrong type.
-pub(super) fn value(node: &Node, shape: &Shape, path: &str) -> Option<String> {
-    let text = node.scalar_text()?;
-    let text_would_do = fits(&Node::str("", node.mark), shape);
+/// What to do about a value of the wrong type; `text` is how it is written.
+pub(super) fn value(node: &Node, text: &str, shape: &Shape, path: &str) -> Option<String> {
+    // Where a whole number would do as well, a text is read as one.
+    let number_would_do = fits(&Node::new(Value::Int(1), node.mark), shape);
+    let text_would_do = fits(&Node::str("", node.mark), shape) && !number_would_do;
     let attribute = path.rsplit('.').next().unwrap_or_default();
     match &node.value {
         Value::Time(_) => Some(format!("put it in quotes: \"{text}\"")),
@@ -58,7 +59,7 @@ pub(super) fn value(node: &Node, shape: &Shape, path: &str) -> Option<String> {
             Some(format!("write `{}`", *number != 0))
         }
         Value::Int(_) | Value::Float(_) if DURATIONS.contains(&attribute) => {
-            Some(format!("give it a unit: {text}s"))
+            Some(format!("give it a unit: {}s", node.scalar_text()?))
         }
         Value::Int(_) | Value::Float(_) | Value::Bool(_) if text_would_do => {
             Some(format!("put it in quotes: \"{text}\""))

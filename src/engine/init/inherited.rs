@@ -10,6 +10,7 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 
 use super::error::{Step, StepResult};
 use crate::engine::oci_default::{RlimitValue, default_rlimits};
+use crate::engine::spec::SET_LIMIT;
 use crate::engine::sys;
 
 const NR_OPEN: &str = "/proc/sys/fs/nr_open";
@@ -69,7 +70,7 @@ pub(super) fn reset_rlimits() -> StepResult<()> {
             }
             other => other,
         };
-        result.on("set the resource limit", format!("{resource:?}"))?;
+        result.on(SET_LIMIT, format!("{resource:?}"))?;
     }
     Ok(())
 }
@@ -81,7 +82,7 @@ pub(super) fn apply_rlimits(listed: &[PosixRlimit]) -> StepResult<()> {
             current: finite(one.soft()),
             maximum: finite(one.hard()),
         };
-        setrlimit(resource_of(one.typ()), limit).on("set the resource limit", one.typ())?;
+        setrlimit(resource_of(one.typ()), limit).on(SET_LIMIT, one.typ())?;
     }
     Ok(())
 }

@@ -32,7 +32,7 @@ use self::error::{NOT_EXECUTABLE, NOT_FOUND, SETUP_FAILED, Step, StepResult, pla
 use self::identity::Identity;
 use self::program::Program;
 use super::launch::LaunchFds;
-use super::spec::InitError;
+use super::spec::{ENTER_FOLDER, InitError};
 use super::sys::{self, helpers};
 
 /// Docker's umask.
@@ -113,7 +113,7 @@ fn finish(
 }
 
 fn change_folder(folder: &Path) -> StepResult<()> {
-    let step = "change to the working directory";
+    let step = ENTER_FOLDER;
     let folder = if folder.as_os_str().is_empty() {
         Path::new("/")
     } else {

@@ -11,9 +11,9 @@ use rustix::mount::MountAttrFlags;
 use super::options::Options;
 use crate::engine::init::error::{Step, StepResult, from_fs};
 use crate::engine::inroot::Root;
+use crate::engine::spec::{MAKE_TARGET, MOUNT as STEP};
 use crate::engine::sys::helpers;
 
-const STEP: &str = "mount";
 const OWN_GROUPS: &str = "/proc/self/cgroup";
 
 /// Mounts cgroup v2, or on v1 and hybrid hosts a tmpfs with the hierarchies
@@ -21,9 +21,7 @@ const OWN_GROUPS: &str = "/proc/self/cgroup";
 pub(super) fn mount(root: &Root, target: &Path, options: &Options) -> StepResult<()> {
     let text = fs::read_to_string(OWN_GROUPS).on("read", OWN_GROUPS)?;
     let hierarchies = hierarchies(&text);
-    let folder = root
-        .make_folder(target)
-        .on("make the mount target", target.display())?;
+    let folder = root.make_folder(target).on(MAKE_TARGET, target.display())?;
     let shown = target.display();
     if hierarchies.is_empty() {
         let mount = options

@@ -16,8 +16,8 @@ use rustix::io::Errno;
 
 use crate::engine::init::error::{Step, StepResult};
 use crate::engine::inroot::Root;
+use crate::engine::spec::COPY_UP as STEP;
 
-const STEP: &str = "copy the image's content into the volume";
 /// On the volume's folder while a copy is under way: one that was cut off is
 /// begun anew. File systems without such attributes go without.
 const UNFINISHED: &CStr = c"trusted.skiff.copy";

@@ -26,11 +26,13 @@ use self::options::Options;
 use super::init::error::{Step, StepResult, from_fs, plain};
 use super::init::identity::Accounts;
 use super::inroot::Root;
-use super::spec::{InitError, InitSpec, InlineFile, VolumeMount};
+use super::spec::{
+    InitError, InitSpec, InlineFile, MAKE_TARGET, MOUNT as STEP, OPEN_SOURCE, OPEN_VOLUME,
+    VolumeMount,
+};
 use super::sys::helpers::{self, Depth};
 use super::sys::{self, MountChange};
 
-const STEP: &str = "mount";
 /// Mode of files that are made to be mounted over.
 const TARGET_MODE: Mode = Mode::from_raw_mode(0o644);
 /// The only paths in `/proc` that may be mounted over: what emulators of
@@ -227,7 +229,7 @@ impl Entry<'_> {
                     "the source is a file and the target is a folder",
                 ));
             }
-            other => other.on("make the mount target", self.target.display())?,
+            other => other.on(MAKE_TARGET, self.target.display())?,
         };
         // A link of the image may lead there as well.
         let kind = fstatfs(&target).on(STEP, self.target.display())?.f_type;
@@ -264,7 +266,7 @@ fn prepare(mount: &Mount) -> StepResult<What<'_>> {
             Depth::Single
         };
         return helpers::clone_host_mount(source, depth)
-            .on("open the mount's source", source.display())
+            .on(OPEN_SOURCE, source.display())
             .map(|mount| What::Bind(mount, options));
     }
     if kind == "cgroup" || kind == "cgroup2" {
@@ -275,7 +277,7 @@ fn prepare(mount: &Mount) -> StepResult<What<'_>> {
 }
 
 fn open_volume(volume: &VolumeMount) -> StepResult<OwnedFd> {
-    let step = "open the volume";
+    let step = OPEN_VOLUME;
     let Some(subpath) = &volume.subpath else {
         return helpers::clone_host_mount(&volume.source, Depth::Recursive)
             .on(step, volume.source.display());

@@ -9,9 +9,9 @@ use rustix::mount::MountAttrFlags;
 
 use crate::engine::init::error::{Step, StepResult, from_fs, plain};
 use crate::engine::init::namespaces::lists;
+use crate::engine::spec::SET_SYSCTL as STEP;
 use crate::engine::sys::helpers;
 
-const STEP: &str = "set the sysctl";
 /// Where they are in a procfs.
 const TOP: &str = "sys/";
 
@@ -80,8 +80,9 @@ pub(super) fn apply(proc: Option<&OwnedFd>, list: &HashMap<String, String>) -> S
     Ok(())
 }
 
-/// `net.ipv4.ip_forward`, or with slashes where a part has a dot.
-fn path_of(key: &str) -> String {
+/// Where `net.ipv4.ip_forward` is in a procfs; it is written with slashes where
+/// a part has a dot.
+pub(crate) fn path_of(key: &str) -> String {
     let with_dots = key
         .find(['.', '/'])
         .is_none_or(|at| key[at..].starts_with('.'));

@@ -29,6 +29,7 @@ pub(super) fn check(
     errors.extend(preview(declared, services));
     errors.extend(refuse::crowded_ports(declared, services, scale));
     errors.extend(refuse::doubled_ports(declared, services));
+    errors.extend(refuse::wrong_addresses(declared, services, scale));
     let (needs, without_image) = images::needs(session, store, declared, services, pull)?;
     errors.extend(without_image);
     for warning in warnings {

@@ -5,6 +5,7 @@
 //! It is what refusals are made from, and what `docs/compose-support.md` prints,
 //! so that the two cannot differ.
 
+mod addresses;
 mod crowded;
 mod table;
 
@@ -12,6 +13,7 @@ use serde_json::Value;
 
 use crate::compose::{Diagnostic, Project, Severity};
 
+pub use addresses::wrong_addresses;
 pub use crowded::{crowded_ports, doubled_ports};
 use table::{ROWS, Row, Standing, Verdict};
 

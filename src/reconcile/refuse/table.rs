@@ -218,7 +218,10 @@ pub(super) const ROWS: &[Row] = &[
     refused("services.*.gpus", "GPUs are not supported yet"),
     works("services.*.group_add", ""),
     works("services.*.healthcheck", ""),
-    works("services.*.hostname", ""),
+    works(
+        "services.*.hostname",
+        "not with `uts: host`, nor with the network of another container",
+    ),
     works("services.*.image", ""),
     works("services.*.init", ""),
     partly(
@@ -272,7 +275,10 @@ pub(super) const ROWS: &[Row] = &[
             )),
         },
     ),
-    works("services.*.networks", ""),
+    works(
+        "services.*.networks",
+        "a static address is one of a `subnet` that the file names",
+    ),
     works("services.*.oom_kill_disable", "needs cgroup version 1"),
     works("services.*.oom_score_adj", ""),
     partly("services.*.pid", "`host`", |value| {

@@ -137,6 +137,18 @@ secrets:
     );
 }
 
+/// Translation leaves it out, so that it is told once.
+#[test]
+fn a_protocol_that_cannot_be_published_is_refused() {
+    let text = "name: p\nservices:\n  a: {image: x, ports: ['80:80/sctp']}\n";
+    let refused =
+        "3 services.a.ports[0].protocol: `sctp` cannot be honoured: can only be `tcp` or `udp`";
+    assert_eq!(found(text, Severity::Error), [refused]);
+    let project = project(text);
+    let name = "a".to_owned();
+    assert!(super::super::prepare::preview(&project, &[&name]).is_empty());
+}
+
 #[test]
 fn only_the_services_at_hand_are_looked_at() {
     let project = project("name: p\nservices:\n  a: {image: x, gpus: all}\n  ab: {image: x}\n");
@@ -298,4 +310,63 @@ services:
         ]
     );
     assert!(doubled_ports(&project, &names[1..]).is_empty());
+}
+
+#[test]
+fn addresses_that_cannot_be_are_refused_with_their_places() {
+    let text = "
+name: p
+services:
+  outside: {image: a, networks: {m: {ipv4_address: 10.9.9.9}}}
+  good: {image: a, networks: {m: {ipv4_address: 10.8.0.5}, v6: {ipv6_address: 'fd00::5'}}}
+  twice: {image: a, networks: {m: {ipv4_address: 10.8.0.5}}}
+  gateway: {image: a, networks: {m: {ipv4_address: 10.8.0.1}}}
+  many: {image: a, scale: 2, networks: {m: {ipv4_address: 10.8.0.6}}}
+  none: {image: a, networks: {plain: {ipv4_address: 10.8.0.5, ipv6_address: 'fd00::5'}, o: }}
+  elsewhere: {image: a, networks: {ext: {ipv4_address: 10.8.0.7}, broken: , text: }}
+networks:
+  m: {ipam: {config: [{subnet: 10.8.0.0/24}]}}
+  o: {ipam: {config: [{subnet: 10.8.0.128/25}]}}
+  v6: {enable_ipv6: true, ipam: {config: [{subnet: 'fd00::/64'}]}}
+  plain: {}
+  ext: {external: true}
+  unused: {ipam: {config: [{subnet: nonsense}]}}
+  broken: {ipam: {config: [{subnet: 10.9.0.0/24, gateway: 10.7.0.1}]}}
+  text: {ipam: {config: [{subnet: 10.10.0.1/24, gateway: abc}]}}
+";
+    let project = project(text);
+    let names: Vec<&String> = project.services.keys().collect();
+    let found = |names: &[&String], scale: &[(&str, u32)]| -> Vec<String> {
+        let scale = scale.iter().map(|(name, n)| ((*name).to_owned(), *n));
+        wrong_addresses(&project, names, &scale.collect())
+            .iter()
+            .map(|one| {
+                let line = one.position.as_ref().map_or(0, |at| at.line);
+                format!("{line} {}: {}", one.path, one.message)
+            })
+            .collect()
+    };
+    assert_eq!(
+        found(&names, &[]),
+        [
+            "13 networks.o.ipam.config[0].subnet: `10.8.0.128/25` overlaps `10.8.0.0/24` of `networks.m.ipam.config[0]`",
+            "18 networks.broken.ipam.config[0]: `ipam.config.gateway` 10.7.0.1 is not inside subnet 10.9.0.0/24",
+            "19 networks.text.ipam.config[0].gateway: `abc` is not an address",
+            "19 networks.text.ipam.config[0]: `ipam.config.subnet`: `10.10.0.1/24` is an address inside a subnet, which would be `10.10.0.0/24`",
+            "4 services.outside.networks.m.ipv4_address: 10.9.9.9 is not in the subnet of the network `m`",
+            "6 services.twice.networks.m.ipv4_address: 10.8.0.5 is given by `services.good.networks.m.ipv4_address` already",
+            "7 services.gateway.networks.m.ipv4_address: 10.8.0.1 is the gateway of the network `m`",
+            "8 services.many.networks.m.ipv4_address: 2 replicas cannot share the address 10.8.0.6",
+            "9 services.none.networks.plain.ipv4_address: the network `plain` has no IPv4 subnet that the file names",
+            "9 services.none.networks.plain.ipv6_address: the network `plain` has no IPv6 subnet that the file names",
+        ]
+    );
+    let scaled = found(&[names[1], names[4]], &[("good", 2), ("many", 1)]);
+    assert_eq!(
+        scaled,
+        [
+            "5 services.good.networks.m.ipv4_address: 2 replicas cannot share the address 10.8.0.5",
+            "5 services.good.networks.v6.ipv6_address: 2 replicas cannot share the address fd00::5",
+        ]
+    );
 }

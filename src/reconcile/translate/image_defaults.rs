@@ -210,13 +210,28 @@ impl Work<'_> {
 
     /// Ports that image and service name without publishing them.
     pub(super) fn exposed(&mut self) -> Vec<(u16, Protocol)> {
-        let image = self.image.config.exposed_ports.iter().map(String::as_str);
-        let own = self.service.expose.iter().map(|port| &**port);
+        let image = self.image.config.exposed_ports.iter();
         let mut found: Vec<(u16, Protocol)> = image
-            .chain(own)
-            .filter_map(parse_exposed)
+            .filter_map(|text| parse_exposed(text))
             .flatten()
             .collect();
+        for (index, text) in self.service.expose.iter().enumerate() {
+            let attribute = format!("expose[{index}]");
+            match parse_exposed(text) {
+                Some(ports) => found.extend(ports),
+                None if is_sctp(text) => self.issues.warn(
+                    &attribute,
+                    "has no effect: ports of the protocol `sctp` are not shown",
+                ),
+                None => self.issues.error(
+                    &attribute,
+                    format!(
+                        "`{}` is not a port as `80`, `53/udp` or `8000-8010` are",
+                        &**text
+                    ),
+                ),
+            }
+        }
         found.sort_by_key(|(port, protocol)| (*port, protocol.as_str()));
         found.dedup();
         found
@@ -226,14 +241,20 @@ impl Work<'_> {
 /// `80`, `80/udp`, `8000-8010/tcp`; nothing for what is no port.
 fn parse_exposed(text: &str) -> Option<Vec<(u16, Protocol)>> {
     let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-    let protocol = match protocol {
+    let protocol = match protocol.to_ascii_lowercase().as_str() {
         "tcp" => Protocol::Tcp,
         "udp" => Protocol::Udp,
         _ => return None,
     };
     let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
     let (first, last) = (first.parse::<u16>().ok()?, last.parse::<u16>().ok()?);
-    Some((first..=last).map(|port| (port, protocol)).collect())
+    (first <= last).then(|| (first..=last).map(|port| (port, protocol)).collect())
+}
+
+/// True for a port of the one protocol that can be named and is not known here.
+fn is_sctp(text: &str) -> bool {
+    let port = text.strip_suffix("/sctp");
+    port.is_some_and(|port| parse_exposed(port).is_some())
 }
 
 fn split(entry: &str) -> (String, String) {

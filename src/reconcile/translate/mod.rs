@@ -20,7 +20,7 @@ mod resources;
 mod security;
 #[cfg(test)]
 mod tests;
-mod values;
+pub(super) mod values;
 
 use std::collections::BTreeMap;
 

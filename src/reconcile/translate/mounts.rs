@@ -44,7 +44,7 @@ impl Work<'_> {
         for (index, mount) in self.service.volumes.iter().enumerate() {
             let attribute = format!("volumes[{index}]");
             let target = clean_target(&mount.target);
-            if !target.starts_with('/') || target == "/" {
+            if !is_below_root(&target) {
                 self.issues.error(&attribute, not_below_root(mount));
                 continue;
             }
@@ -59,9 +59,14 @@ impl Work<'_> {
                 MountKind::Cluster | MountKind::Npipe | MountKind::Image => {}
             }
         }
-        for text in &self.service.tmpfs {
-            let (target, options) = text.split_once(':').unwrap_or((text, ""));
-            let target = clean_target(target);
+        for (index, text) in self.service.tmpfs.iter().enumerate() {
+            let (written, options) = text.split_once(':').unwrap_or((text, ""));
+            let target = clean_target(written);
+            if !is_below_root(&target) {
+                let message = format!("`{written}` is not an absolute path below `/`");
+                self.issues.error(&format!("tmpfs[{index}]"), message);
+                continue;
+            }
             list.push(tmpfs_with(&target, options));
             taken.insert(target);
         }
@@ -295,6 +300,11 @@ impl Work<'_> {
         }
         Some(bind(path, target, words(&["rbind", "rro", "rprivate"])))
     }
+}
+
+/// True for a cleaned path where something can be mounted.
+fn is_below_root(target: &str) -> bool {
+    target.starts_with('/') && target != "/"
 }
 
 /// Why a mount has no place. The short syntax takes a single letter before a

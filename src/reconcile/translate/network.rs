@@ -101,23 +101,24 @@ impl Work<'_> {
         place: ServiceNetwork,
         links: BTreeMap<String, String>,
     ) -> EndpointSpec {
-        let mut address = |name: &str, text: Option<&String>| {
-            let text = text.filter(|text| !text.is_empty())?;
-            let parsed = parse_address(text);
-            if parsed.is_none() {
+        let mut address = |name: &str, text: &str, what: &str, fits: fn(&IpAddr) -> bool| {
+            let parsed = parse_address(text).filter(fits);
+            if parsed.is_none() && !text.is_empty() {
                 self.issues.error(
                     &format!("networks.{key}.{name}"),
-                    format!("`{text}` is not an address"),
+                    format!("`{text}` is not an {what}"),
                 );
             }
             parsed
         };
-        let ipv4 = address("ipv4_address", place.ipv4_address.as_ref());
-        let ipv6 = address("ipv6_address", place.ipv6_address.as_ref());
+        let own = place.ipv4_address.as_deref().unwrap_or_default();
+        let ipv4 = address("ipv4_address", own, "IPv4 address", IpAddr::is_ipv4);
+        let own = place.ipv6_address.as_deref().unwrap_or_default();
+        let ipv6 = address("ipv6_address", own, "IPv6 address", IpAddr::is_ipv6);
         let link_local: Vec<IpAddr> = place
             .link_local_ips
             .iter()
-            .filter_map(|text| address("link_local_ips", Some(text)))
+            .filter_map(|text| address("link_local_ips", text, "address", |_| true))
             .collect();
         EndpointSpec {
             network: network_name(self.context.project, key),
@@ -203,7 +204,13 @@ impl Work<'_> {
         }
         let mut ports: Vec<PortSpec> = Vec::new();
         for (index, port) in self.service.ports.iter().enumerate() {
-            match port_spec(port) {
+            let protocol = match port.protocol() {
+                "tcp" => Protocol::Tcp,
+                "udp" => Protocol::Udp,
+                // Refused before; see `refuse`.
+                _ => continue,
+            };
+            match port_spec(port, protocol) {
                 Ok(spec) if ports.contains(&spec) => {}
                 Ok(spec) => ports.push(spec),
                 Err(message) => self.issues.error(&format!("ports[{index}]"), message),
@@ -250,16 +257,7 @@ impl Work<'_> {
     }
 }
 
-fn port_spec(port: &Port) -> Result<PortSpec, String> {
-    let protocol = match port.protocol() {
-        "tcp" => Protocol::Tcp,
-        "udp" => Protocol::Udp,
-        other => {
-            return Err(format!(
-                "the protocol `{other}` cannot be published; tcp and udp can"
-            ));
-        }
-    };
+fn port_spec(port: &Port, protocol: Protocol) -> Result<PortSpec, String> {
     let container_port = u16::try_from(port.target)
         .ok()
         .filter(|target| *target > 0)

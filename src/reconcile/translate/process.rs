@@ -1,6 +1,6 @@
 //! The process: program, environment, limits, restarts, logs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{PosixRlimit, PosixRlimitBuilder, PosixRlimitType, Spec};
 
@@ -49,13 +49,18 @@ impl Work<'_> {
 
     /// The name inside: as declared, else the short id; on the host's network
     /// the host's, as Docker has it.
-    fn hostname(&self) -> String {
-        if let Some(name) = self
-            .service
-            .hostname
-            .as_deref()
-            .filter(|name| !name.is_empty())
-        {
+    fn hostname(&mut self) -> String {
+        let service = self.service;
+        if let Some(name) = service.hostname.as_deref().filter(|name| !name.is_empty()) {
+            let mode = service.network_mode.as_deref().unwrap_or_default();
+            if self.on_host("uts") {
+                let message = "cannot be set with `uts: host`: the name is the host's";
+                self.issues.error("hostname", message);
+            } else if mode.starts_with("service:") || mode.starts_with("container:") {
+                let message =
+                    format!("cannot be set with `network_mode: {mode}`: the name comes with it");
+                self.issues.error("hostname", message);
+            }
             return name.to_owned();
         }
         if self.service.network_mode.as_deref() == Some("host") || self.on_host("uts") {
@@ -85,6 +90,14 @@ impl Work<'_> {
                     format!("the soft limit {soft} is above the hard limit {hard}"),
                 );
             }
+            if kind == PosixRlimitType::RlimitNofile
+                && let Some(most) = self.most_open_files().filter(|most| hard > *most)
+            {
+                self.issues.error(
+                    &format!("ulimits.{name}"),
+                    format!("this kernel allows no more than {most} open files (fs.nr_open)"),
+                );
+            }
             // A builder with every field set does not fail.
             limits.extend(
                 PosixRlimitBuilder::default()
@@ -95,6 +108,12 @@ impl Work<'_> {
             );
         }
         limits
+    }
+
+    /// The kernel's ceiling, which binds root as well (getrlimit(2)).
+    fn most_open_files(&self) -> Option<u64> {
+        let text = self.context.host.read(Path::new("/proc/sys/fs/nr_open"));
+        text.ok()?.trim().parse().ok()
     }
 
     /// `deploy.restart_policy` overrules `restart`.

@@ -193,7 +193,12 @@ pub(in super::super) fn volume_name(project: &Project, key: &str) -> String {
     }
 }
 
-fn network_spec(project: &Project, key: &str, network: &Network) -> NetworkSpec {
+/// A network as `net` wants it.
+pub(in super::super) fn network_spec(
+    project: &Project,
+    key: &str,
+    network: &Network,
+) -> NetworkSpec {
     let address = |text: &String| text.parse::<IpAddr>().ok();
     let pools = network
         .ipam

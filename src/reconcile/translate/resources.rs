@@ -10,6 +10,7 @@ use oci_spec::runtime::{
 };
 
 use crate::compose::{Bytes, Device, Resource, ThrottleDevice};
+use crate::engine::mounts::sysctl;
 use crate::engine::oci_default;
 
 use super::Work;
@@ -208,29 +209,47 @@ impl Work<'_> {
             HashMap::new()
         };
         for (key, value) in self.service.sysctls.iter() {
-            let attribute = format!("sysctls.{key}");
-            if key.starts_with("net.") && !own_network {
-                self.issues.error(
-                    &attribute,
-                    format!(
-                        "cannot be set with `network_mode: {mode}`: the network is not its own"
-                    ),
-                );
-            }
-            if is_ipc_sysctl(key) && self.on_host("ipc") {
-                self.issues
-                    .error(&attribute, "cannot be set with `ipc: host`");
-            }
-            if !key.starts_with("net.") && !is_ipc_sysctl(key) && !is_uts_sysctl(key) {
-                self.issues.error(
-                    &attribute,
-                    "belongs to the whole host; a container may set net.*, fs.mqueue.*, \
-                     kernel.msg*, kernel.sem and kernel.shm*",
-                );
+            if let Some(message) = self.sysctl_refusal(key, own_network) {
+                self.issues.error(&format!("sysctls.{key}"), message);
             }
             sysctls.insert(key.clone(), value.clone());
         }
         sysctls
+    }
+
+    /// Why a container cannot set this parameter.
+    fn sysctl_refusal(&self, key: &str, own_network: bool) -> Option<String> {
+        let is_net = key.starts_with("net.");
+        if !is_net && !is_ipc_sysctl(key) && !is_uts_sysctl(key) {
+            let message = "belongs to the whole host; a container may set net.*, fs.mqueue.*, \
+                           kernel.msg*, kernel.sem and kernel.shm*";
+            return Some(message.to_owned());
+        }
+        if is_net && !own_network {
+            let mode = self.service.network_mode.as_deref().unwrap_or_default();
+            return Some(format!(
+                "cannot be set with `network_mode: {mode}`: the network is not its own"
+            ));
+        }
+        for (namespace, is_of_it) in [("ipc", is_ipc_sysctl(key)), ("uts", is_uts_sysctl(key))] {
+            if is_of_it && self.on_host(namespace) {
+                return Some(format!("cannot be set with `{namespace}: host`"));
+            }
+        }
+        self.is_unknown_sysctl(key)
+            .then(|| "this kernel has no such parameter".to_owned())
+    }
+
+    /// True where the kernel surely lacks a parameter. One whose folder is
+    /// missing, too, may come with a module or with the container's own links.
+    fn is_unknown_sysctl(&self, key: &str) -> bool {
+        // Connection tracking is loaded with the first network's rules.
+        if key.starts_with("net.netfilter.") {
+            return false;
+        }
+        let path = Path::new("/proc").join(sysctl::path_of(key));
+        let folder = path.parent().and_then(|path| self.context.host.kind(path));
+        folder == Some(FileKind::Folder) && self.context.host.kind(&path).is_none()
     }
 
     /// Fills `linux.devices` and the rules for them.

@@ -76,7 +76,7 @@ pub(super) fn parse_log_size(text: &str) -> Option<u64> {
 }
 
 /// Reads an address, IPv6 with or without brackets.
-pub(super) fn parse_address(text: &str) -> Option<IpAddr> {
+pub(crate) fn parse_address(text: &str) -> Option<IpAddr> {
     let bare = text
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'))

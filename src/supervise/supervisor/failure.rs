@@ -30,9 +30,16 @@ pub(super) fn text(message: impl Into<String>) -> Failure {
     reason = "called by `map_err`, which has it by value"
 )]
 pub(super) fn net(error: NetError) -> Failure {
-    Failure::Other {
-        message: chain(&error),
-        hint: error.hint(),
+    let (message, hint) = (chain(&error), error.hint());
+    match error {
+        NetError::AddressTaken { address, .. } | NetError::AddressOutside { address, .. } => {
+            Failure::Address {
+                address,
+                message,
+                hint,
+            }
+        }
+        _ => Failure::Other { message, hint },
     }
 }
 

@@ -197,6 +197,26 @@ fn limits_have_their_effect() {
             "network is not its own",
         ),
         (
+            "sysctls: {kernel.foo: 1}",
+            "sysctls.kernel.foo",
+            "whole host",
+        ),
+        (
+            "sysctls: {net.nosuch: 1}",
+            "sysctls.net.nosuch",
+            "this kernel has no such parameter",
+        ),
+        (
+            "ipc: host\nsysctls: {kernel.shmmax: 1}",
+            "sysctls.kernel.shmmax",
+            "`ipc: host`",
+        ),
+        (
+            "uts: host\nsysctls: {kernel.domainname: a}",
+            "sysctls.kernel.domainname",
+            "`uts: host`",
+        ),
+        (
             "blkio_config: {weight_device: [{path: /dev/none, weight: 10}]}",
             "blkio_config.weight_device",
             "not a device",

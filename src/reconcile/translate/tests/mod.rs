@@ -49,7 +49,7 @@ impl HostFiles for FakeHost {
             gid: 6,
         };
         match path.to_str()? {
-            "/srv" | "/dev/snd" => Some(FileKind::Folder),
+            "/srv" | "/dev/snd" | "/proc/sys/net" => Some(FileKind::Folder),
             "/p/conf" | "/p/secret" => Some(FileKind::File),
             "/dev/fuse" => Some(device(LinuxDeviceType::C, 10, 229)),
             "/dev/sda" => Some(device(LinuxDeviceType::B, 8, 0)),
@@ -61,6 +61,7 @@ impl HostFiles for FakeHost {
         match path.to_str() {
             Some("/p/profile.json") => Ok(r#"{"defaultAction": "SCMP_ACT_ALLOW"}"#.to_owned()),
             Some("/p/broken.json") => Ok("{".to_owned()),
+            Some("/proc/sys/fs/nr_open") => Ok("2000000\n".to_owned()),
             _ => Err(io::ErrorKind::NotFound.into()),
         }
     }

@@ -86,6 +86,19 @@ fn mounts_have_their_effect() {
 }
 
 #[test]
+fn a_tmpfs_is_below_the_root() {
+    check_refused(&[
+        ("tmpfs: rel", "tmpfs[0]", "`rel` is not an absolute path"),
+        (
+            "tmpfs: ['/t', 'rel:size=1m']",
+            "tmpfs[1]",
+            "`rel` is not an absolute path",
+        ),
+        ("tmpfs: /", "tmpfs[0]", "`/` is not an absolute path below"),
+    ]);
+}
+
+#[test]
 fn anonymous_volumes_are_carried_over_a_recreation() {
     let carried = [VolumeUse {
         name: "old".to_owned(),

@@ -87,7 +87,17 @@ fn networks_have_their_effect() {
         (
             "networks: {front: {ipv4_address: abc}}",
             "networks.front.ipv4_address",
-            "not an address",
+            "not an IPv4 address",
+        ),
+        (
+            "networks: {front: {ipv4_address: 'fd00::3'}}",
+            "networks.front.ipv4_address",
+            "not an IPv4 address",
+        ),
+        (
+            "networks: {front: {ipv6_address: 10.1.2.3}}",
+            "networks.front.ipv6_address",
+            "not an IPv6 address",
         ),
         ("dns: [abc]", "dns[0]", "not an address"),
     ]);

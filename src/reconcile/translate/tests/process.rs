@@ -229,6 +229,30 @@ fn process_attributes_have_their_effect() {
             "above the hard limit",
         ),
         (
+            "ulimits: {nofile: 2000001}",
+            "ulimits.nofile",
+            "no more than 2000000 open files",
+        ),
+        (
+            "ulimits: {nofile: -1}",
+            "ulimits.nofile",
+            "no more than 2000000 open files",
+        ),
+        ("uts: host\nhostname: other", "hostname", "`uts: host`"),
+        (
+            "network_mode: 'service:db'\nhostname: other",
+            "hostname",
+            "`network_mode: service:db`",
+        ),
+        ("expose: [x]", "expose[0]", "`x` is not a port"),
+        (
+            "expose: ['80', '90-81', '80/tpc', '99999']",
+            "expose[1]",
+            "`90-81` is not a port",
+        ),
+        ("expose: ['80/tpc']", "expose[0]", "`80/tpc` is not a port"),
+        ("expose: ['99999']", "expose[0]", "`99999` is not a port"),
+        (
             "logging: {options: {max-size: lots}}",
             "logging.options.max-size",
             "not a size",

@@ -104,6 +104,7 @@ fn what_has_no_effect_is_a_warning_by_attribute() {
             "deploy.restart_policy",
         ),
         ("ports: ['80:80']\nnetwork_mode: none", "ports"),
+        ("expose: ['132/sctp']", "expose[0]"),
     ] {
         let warnings = run(service, &plain(), |_| {}).unwrap().warnings;
         let found = warnings

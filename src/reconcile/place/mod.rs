@@ -2,19 +2,23 @@
 //! file, line and column, whenever the fault shows only while the plan is made
 //! or walked.
 
-use crate::compose::{Diagnostic, FileReference, Project, Service};
-use crate::engine::spec::{FIND_GROUP, FIND_USER, InitError};
+mod setup;
+
+use std::net::IpAddr;
+
+use crate::compose::{Diagnostic, Project, Service};
+use crate::event::ResourceKind;
 use crate::net::ports::PortError;
 use crate::supervise::wire::Failure;
 
+use super::backend::BackendError;
 use super::executor::{ExecuteError, OpFailure};
 use super::planner::PlanError;
 use super::session::ReconcileError;
+use super::translate::oneoff::Overrides;
 use super::translate::project::{network_name, volume_name};
+use super::translate::values::parse_address;
 use super::words::with_causes;
-
-/// Exit codes of a program that cannot be executed, or is not there.
-const PROGRAM_FAILED: [i32; 2] = [126, 127];
 
 /// The error with its place where it has one in this project's files, else as
 /// it was.
@@ -55,6 +59,33 @@ fn failures_of(project: &Project, failures: &[OpFailure]) -> Vec<Diagnostic> {
         }
     }
     list
+}
+
+/// Why a one-off of a service could not be started, at its place in the file;
+/// `None` where only the command line accounts for it.
+pub fn start_failure(
+    project: &Project,
+    name: &str,
+    overrides: &Overrides,
+    failure: &Failure,
+) -> Option<Diagnostic> {
+    let service = project.services.get(name)?;
+    let path = match failure {
+        Failure::PortTaken { address, .. } => {
+            format!("services.{name}.{}", port_attribute(service, address)?)
+        }
+        Failure::Init { error, .. } => {
+            let is_own = overrides.command.is_empty()
+                && overrides.entrypoint.is_none()
+                && overrides.user.is_none();
+            let of_image = || (is_own && setup::is_of_image(error)).then(|| "image".to_owned());
+            let attribute = setup::attribute(service, error).or_else(of_image)?;
+            format!("services.{name}.{attribute}")
+        }
+        other => reported_path(name, service, other)?,
+    };
+    let diagnostic = project.diagnostic(&path, failure.to_string());
+    Some(with_hints(diagnostic, failure.hint()))
 }
 
 fn with_hints(diagnostic: Diagnostic, hints: impl IntoIterator<Item = String>) -> Diagnostic {
@@ -111,96 +142,87 @@ fn plan_path(project: &Project, error: &PlanError) -> Option<String> {
 }
 
 fn failure_path(project: &Project, failure: &OpFailure) -> Option<String> {
-    let name = failure.service.as_deref()?;
-    let service = project.services.get(name)?;
-    match failure.source.as_ref()?.failure()? {
-        Failure::PortTaken { address, .. } => port_path(project, name, address),
+    let source = failure.source.as_ref()?;
+    let Some(name) = failure.service.as_deref() else {
+        return resource_path(project, failure, source);
+    };
+    reported_path(name, project.services.get(name)?, source.failure()?)
+}
+
+/// A network or volume of the project that could not be made.
+fn resource_path(project: &Project, failure: &OpFailure, source: &BackendError) -> Option<String> {
+    let full = &failure.resource.name;
+    match (failure.resource.kind, source) {
+        (ResourceKind::Network, BackendError::Refused(Failure::Other { .. })) => {
+            let mut keys = project.networks.keys();
+            let key = keys.find(|key| network_name(project, key) == *full)?;
+            Some(format!("networks.{key}"))
+        }
+        (ResourceKind::Volume, BackendError::Volume { .. }) => {
+            let mut keys = project.volumes.keys();
+            let key = keys.find(|key| volume_name(project, key) == *full)?;
+            Some(format!("volumes.{key}"))
+        }
+        _ => None,
+    }
+}
+
+/// What the supervisor reports of a service's container.
+fn reported_path(name: &str, service: &Service, failure: &Failure) -> Option<String> {
+    let attribute = match failure {
+        Failure::PortTaken { address, .. } => {
+            port_attribute(service, address).unwrap_or_else(|| "ports".to_owned())
+        }
+        Failure::Address { address, .. } => address_attribute(service, *address)?,
         Failure::NameTaken { .. } => {
             service.container_name.as_ref()?;
-            Some(format!("services.{name}.container_name"))
+            "container_name".to_owned()
         }
         Failure::Init { error, .. } => {
-            let attribute = attribute_of(service, error)?;
-            Some(format!("services.{name}.{attribute}"))
+            let of_image = || setup::is_of_image(error).then(|| "image".to_owned());
+            setup::attribute(service, error).or_else(of_image)?
         }
         Failure::Version { .. }
         | Failure::NoContainer { .. }
         | Failure::State { .. }
         | Failure::Condition { .. }
-        | Failure::Other { .. } => None,
-    }
+        | Failure::Other { .. } => return None,
+    };
+    Some(format!("services.{name}.{attribute}"))
+}
+
+/// The static address of a service that is this one.
+fn address_attribute(service: &Service, address: IpAddr) -> Option<String> {
+    service.networks.iter().find_map(|(key, place)| {
+        let place = place.as_ref()?;
+        let attributes = [
+            ("ipv4_address", &place.ipv4_address),
+            ("ipv6_address", &place.ipv6_address),
+        ];
+        let is_it =
+            |text: &Option<String>| text.as_deref().and_then(parse_address) == Some(address);
+        let (attribute, _) = attributes.into_iter().find(|(_, text)| is_it(text))?;
+        Some(format!("networks.{key}.{attribute}"))
+    })
+}
+
+fn port_path(project: &Project, name: &str, address: &str) -> Option<String> {
+    let attribute = port_attribute(project.services.get(name)?, address);
+    let attribute = attribute.unwrap_or_else(|| "ports".to_owned());
+    Some(format!("services.{name}.{attribute}"))
 }
 
 /// The entry of `ports` that asks for this port: `0.0.0.0:8080/tcp`,
 /// `[::]:8080-8090/udp`.
-fn port_path(project: &Project, name: &str, address: &str) -> Option<String> {
+fn port_attribute(service: &Service, address: &str) -> Option<String> {
     let (address, protocol) = address.rsplit_once('/')?;
     let (_, port) = address.rsplit_once(':')?;
     let first: u16 = port.split('-').next()?.parse().ok()?;
-    let ports = &project.services.get(name)?.ports;
-    let index = ports.iter().position(|port| {
+    let index = service.ports.iter().position(|port| {
         port.protocol() == protocol
             && port
                 .published_range()
                 .is_some_and(|(low, high)| (low..=high).contains(&first))
-    });
-    Some(match index {
-        Some(index) => format!("services.{name}.ports[{index}]"),
-        None => format!("services.{name}.ports"),
-    })
-}
-
-/// The attribute that names what the child could not find or execute; what the
-/// service does not name comes from its image.
-fn attribute_of(service: &Service, error: &InitError) -> Option<String> {
-    let object = error.object.as_deref().unwrap_or_default();
-    let found = match error.step.as_str() {
-        FIND_USER => user_attribute(service, object),
-        FIND_GROUP => group_attribute(service, object),
-        _ if PROGRAM_FAILED.contains(&error.exit_code) => program_attribute(service, error),
-        _ => return None,
-    };
-    Some(found.unwrap_or_else(|| "image".to_owned()))
-}
-
-fn user_attribute(service: &Service, user: &str) -> Option<String> {
-    let own = service.user.as_deref().unwrap_or_default();
-    if own.split(':').next() == Some(user) {
-        return Some("user".to_owned());
-    }
-    owner_attribute(service, |file| file.uid.as_deref() == Some(user))
-}
-
-fn group_attribute(service: &Service, group: &str) -> Option<String> {
-    if let Some(index) = service.group_add.iter().position(|name| name == group) {
-        return Some(format!("group_add[{index}]"));
-    }
-    let own = service.user.as_deref().unwrap_or_default();
-    if own.split_once(':').is_some_and(|(_, name)| name == group) {
-        return Some("user".to_owned());
-    }
-    owner_attribute(service, |file| file.gid.as_deref() == Some(group))
-}
-
-/// The config or secret that is to belong to somebody.
-fn owner_attribute(service: &Service, owns: impl Fn(&FileReference) -> bool) -> Option<String> {
-    let lists = [("configs", &service.configs), ("secrets", &service.secrets)];
-    lists.into_iter().find_map(|(section, list)| {
-        let index = list.iter().position(&owns)?;
-        Some(format!("{section}[{index}]"))
-    })
-}
-
-/// The program's name is in the message, quoted, as in Docker's.
-fn program_attribute(service: &Service, error: &InitError) -> Option<String> {
-    let message = error.message.as_deref().unwrap_or_default();
-    let lists = [
-        ("entrypoint", &service.entrypoint),
-        ("command", &service.command),
-    ];
-    let named = lists.into_iter().find(|(_, words)| {
-        let program = words.as_deref().and_then(<[String]>::first);
-        program.is_some_and(|program| message.contains(&format!("\"{program}\"")))
-    });
-    named.map(|(attribute, _)| attribute.to_owned())
+    })?;
+    Some(format!("ports[{index}]"))
 }

@@ -1,0 +1,157 @@
+//! Diagnostics of the loader: what is wrong, where, what was expected and how
+//! to mend it. [`render`] makes text of it, [`report`] collects it from the
+//! stages, [`sources`] has the files that it points into.
+
+mod render;
+mod report;
+mod sources;
+
+use std::fmt;
+use std::path::PathBuf;
+
+pub use render::{Style, render_list};
+pub(crate) use report::Report;
+pub(crate) use sources::Sources;
+
+/// A place in a file, for messages: `compose.yaml:3:7`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// The file as it was named, or `-` for standard input.
+    pub file: PathBuf,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column, from 1, in characters.
+    pub column: u32,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file.display(), self.line, self.column)
+    }
+}
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Loading goes on.
+    Warning,
+    /// Loading fails.
+    Error,
+}
+
+/// The line a diagnostic is about and the part of it to point at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excerpt {
+    /// The whole line, without its end.
+    pub text: String,
+    /// First character to underline, from 0.
+    pub start: usize,
+    /// How many characters to underline, at least 1.
+    pub length: usize,
+}
+
+/// A step of the way to the error: `included by`, `extended by`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What was done there, as in: extended by service `web`.
+    pub what: String,
+    /// Where.
+    pub position: Option<Position>,
+}
+
+/// One thing that is wrong, or ought to be known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Error or warning.
+    pub severity: Severity,
+    /// Where, if it is in a file.
+    pub position: Option<Position>,
+    /// The source line, if it is in a file.
+    pub excerpt: Option<Excerpt>,
+    /// Key path, `services.web.ports[1].target`; empty for the file as a whole.
+    pub path: String,
+    /// What is wrong: lower case, no final period.
+    pub message: String,
+    /// What would have been right.
+    pub expected: Option<String>,
+    /// What to do: `did you mean `image`?`.
+    pub suggestion: Option<String>,
+    /// How the loader got there, the nearest first.
+    pub chain: Vec<Step>,
+}
+
+impl Diagnostic {
+    /// An error that has no place in a file.
+    pub fn error(message: impl Into<String>) -> Self {
+        Self::new(Severity::Error, message)
+    }
+
+    /// A warning that has no place in a file.
+    pub fn warning(message: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, message)
+    }
+
+    fn new(severity: Severity, message: impl Into<String>) -> Self {
+        Self {
+            severity,
+            position: None,
+            excerpt: None,
+            path: String::new(),
+            message: message.into(),
+            expected: None,
+            suggestion: None,
+            chain: Vec::new(),
+        }
+    }
+
+    /// Says what would have been right.
+    #[must_use]
+    pub fn expected(mut self, text: impl Into<String>) -> Self {
+        self.expected = Some(text.into());
+        self
+    }
+
+    /// Says what to do.
+    #[must_use]
+    pub fn suggest(mut self, text: impl Into<String>) -> Self {
+        self.suggestion = Some(text.into());
+        self
+    }
+
+    /// Says which attribute it is about.
+    #[must_use]
+    pub fn path(mut self, path: impl Into<String>) -> Self {
+        self.path = path.into();
+        self
+    }
+}
+
+/// Everything that stood against loading a project; at least one error, and
+/// the warnings that came before it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Diagnostics {
+    /// In the order in which they were found.
+    pub list: Vec<Diagnostic>,
+}
+
+impl Diagnostics {
+    /// The errors alone.
+    pub fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.list.iter().filter(|d| d.severity == Severity::Error)
+    }
+
+    /// The warnings alone.
+    pub fn warnings(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.list.iter().filter(|d| d.severity == Severity::Warning)
+    }
+}
+
+impl From<Diagnostic> for Diagnostics {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self {
+            list: vec![diagnostic],
+        }
+    }
+}
+
+impl std::error::Error for Diagnostics {}
