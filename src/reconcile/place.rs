@@ -11,7 +11,7 @@ use super::executor::{ExecuteError, OpFailure};
 use super::planner::PlanError;
 use super::session::ReconcileError;
 use super::translate::project::{network_name, volume_name};
-use super::words::with_causes;
+use crate::causes::with_causes;
 
 /// Exit codes of a program that cannot be executed, or is not there.
 const PROGRAM_FAILED: [i32; 2] = [126, 127];
