@@ -29,7 +29,17 @@ impl Net {
     pub fn sweep(&self) -> Result<Swept, NetError> {
         // Nobody makes or removes a network meanwhile, so that what has no
         // record now has none for good.
-        let lock = self.records.lock_networks()?;
+        let lock = match self.records.lock_made_networks()? {
+            Some(lock) => lock,
+            // There may have been containers without a network.
+            None if self
+                .orphaned_records(&self.living_containers()?)?
+                .is_empty() =>
+            {
+                return Ok(Swept::default());
+            }
+            None => self.records.lock_networks()?,
+        };
         self.records.remove_temporary()?;
         let living = self.living_containers()?;
         let networks: HashSet<NetworkId> =

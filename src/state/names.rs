@@ -121,12 +121,16 @@ impl Names {
         Ok(Self::read(&path)?.filter(|found| self.exists(found, name)))
     }
 
-    /// Removes names of containers that no longer exist.
+    /// Removes names of containers that no longer exist; makes nothing where
+    /// there is no index.
     ///
     /// # Errors
     /// The index cannot be read or written.
     pub fn sweep(&self) -> Result<Vec<String>, NameError> {
-        let _lock = self.lock()?;
+        let lock = self.layout.names().join(LOCK);
+        let Some(_lock) = Lock::acquire_existing(&lock).map_err(NameError::Index)? else {
+            return Ok(Vec::new());
+        };
         atomic::remove_temporary(&self.layout.names()).map_err(NameError::Index)?;
         let mut gone = Vec::new();
         for entry in fs::read_dir(self.layout.names()).map_err(NameError::Index)? {

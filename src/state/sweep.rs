@@ -11,7 +11,7 @@ use std::path::Path;
 use fs_err as fs;
 
 use super::atomic;
-use super::lock::Lock;
+use super::lock::{Lock, Tried};
 use super::volume::discard;
 use super::{ContainerId, Layout};
 
@@ -58,7 +58,8 @@ pub fn sweep_files(layout: &Layout, boot_id: &str) -> io::Result<SweptFiles> {
     }
     for project in names_in(&layout.projects())? {
         // Held by a command: it is not dead, and what it does not dead either.
-        if let Some(_lock) = Lock::try_acquire(&layout.project_lock(&project))? {
+        // Without a lock nobody has worked on it since the boot.
+        if let Tried::Taken(_lock) = Lock::try_acquire_existing(&layout.project_lock(&project))? {
             sweep_project(layout, &project, boot_id, &mut swept)?;
         }
     }
@@ -114,19 +115,23 @@ pub fn sweep_locks(layout: &Layout, project: &str) -> io::Result<bool> {
         return Ok(false);
     }
     let locks = [layout.project_lock(project), layout.start_lock(project)];
-    let [Some(_lock), Some(_start)] =
-        [Lock::try_acquire(&locks[0])?, Lock::try_acquire(&locks[1])?]
-    else {
-        return Ok(false);
-    };
-    // Looked at with both held: nobody is at work on it, nor starts to be.
+    let mut held = Vec::new();
+    for lock in &locks {
+        match Lock::try_acquire_existing(lock)? {
+            Tried::Taken(taken) => held.push((taken, lock)),
+            Tried::Held => return Ok(false),
+            // Whoever makes it now keeps the folder by it.
+            Tried::Missing => {}
+        }
+    }
+    // Looked at with all held: nobody is at work on it, nor starts to be.
     let only_locks = names_in(&folder)?
         .iter()
         .all(|name| locks.iter().any(|lock| lock.ends_with(name)));
     if layout.project(project).exists() || !only_locks {
         return Ok(false);
     }
-    for lock in &locks {
+    for (_, lock) in &held {
         remove_any(lock)?;
     }
     match fs::remove_dir(&folder) {

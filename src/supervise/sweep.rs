@@ -8,7 +8,7 @@ use crate::engine::cgroup;
 use crate::engine::process::boot_id;
 use crate::engine::systemd::{SLICE, scope_project};
 use crate::net::Net;
-use crate::state::lock::Lock;
+use crate::state::lock::{Lock, Tried};
 use crate::state::names::Names;
 use crate::state::sweep::{living_containers, sweep_files};
 use crate::state::{ContainerId, Layout};
@@ -72,7 +72,8 @@ fn sweep_groups(
     let living = living_containers(layout)?;
     for (project, place) in places(&host, root_id) {
         // A command that changes the project may be about to use its groups.
-        let Some(_lock) = Lock::try_acquire(&layout.project_lock(&project))? else {
+        let path = layout.project_lock(&project);
+        let Tried::Taken(_lock) = Lock::try_acquire_existing(&path)? else {
             continue;
         };
         for name in host.children(&place) {

@@ -61,6 +61,9 @@ fn what_a_dead_command_left_is_swept_when_the_project_ends() {
         let client = bench.client().await;
         let id = client.run(&bench.shell("job", "sleep 0.1")).await;
         let gone = skiff::state::ContainerId::random();
+        // Which had the project's lock.
+        let path = bench.layout.project_lock("other");
+        drop(skiff::state::lock::Lock::acquire(&path).unwrap());
         let half = bench.layout.container("other", &gone);
         fs_err::create_dir_all(half.join("upper")).unwrap();
         let owner = skiff::state::names::NameOwner {
