@@ -11,9 +11,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fs_err as fs;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
-use crate::support::{DEADLINE, Project, isolated, processes, raw_listener, wait_exit};
+use crate::support::{
+    DEADLINE, Project, helpers, isolated, kill_hard, processes, raw_listener, send, wait_exit,
+};
 
 /// One service that ends when it is told to.
 const QUIET: &str = r#"
@@ -22,28 +24,6 @@ services:
     image: test/busybox
     command: ["sh", "-c", "trap 'exit 0' TERM; sleep 1000 & wait"]
 "#;
-
-/// Process ids of the project's helper of this kind (`keeper`, `supervisor`).
-fn helpers(project: &Project<'_>, kind: &str) -> Vec<u32> {
-    processes()
-        .into_iter()
-        .filter(|process| {
-            let words: Vec<&str> = process.command.split(' ').collect();
-            words.iter().any(|word| word.contains(kind)) && words.contains(&project.name.as_str())
-        })
-        .map(|process| process.pid)
-        .collect()
-}
-
-fn raw_pid(pid: u32) -> Pid {
-    let raw = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    raw.expect("a pid")
-}
-
-fn kill_hard(pid: u32) {
-    kill_process(raw_pid(pid), Signal::KILL).expect("killed");
-    assert!(wait_exit(pid, Instant::now() + *DEADLINE));
-}
 
 /// Kills keeper and supervisor in the same instant: neither sees the other die.
 fn kill_both(project: &Project<'_>) {
@@ -54,11 +34,7 @@ fn kill_both(project: &Project<'_>) {
     assert!(pids.len() >= 2, "{:?}", processes());
     for signal in [Signal::STOP, Signal::KILL] {
         for pid in &pids {
-            let raw = i32::try_from(*pid)
-                .ok()
-                .and_then(Pid::from_raw)
-                .expect("a pid");
-            kill_process(raw, signal).ok();
+            send(*pid, signal);
         }
     }
     for pid in pids {
