@@ -42,17 +42,8 @@ fn kill_both(project: &Project<'_>) {
     }
 }
 
-/// Kills the supervisor at work, and waits until the next one answers.
-fn kill_supervisor(project: &Project<'_>) {
-    let running = helpers(project, "supervisor");
-    assert_eq!(running.len(), 1, "{:?}", processes());
-    kill_hard(running[0]);
-    let end = Instant::now() + *DEADLINE;
-    // Whether the first question is answered is another test's matter.
-    while project.skiff(["exec", "-T", "count", "true"]).run().code != 0 {
-        assert!(Instant::now() < end, "no new supervisor: {:?}", processes());
-    }
-}
+/// How long the death of a supervisor may keep names unanswered.
+const NAMES_ANSWER_AGAIN: Duration = Duration::from_millis(200);
 
 /// A service that asks for names without end and writes, for each answer, a
 /// line that starts with `/proc/uptime` (in steps of 10 ms).
@@ -84,14 +75,16 @@ impl Asker {
         Duration::from_secs_f64(seconds.parse().expect("seconds"))
     }
 
-    /// The longest time without an answer until the first one from now on.
+    /// The longest time without an answer from the last one on, to the second
+    /// from now on: the first may have been given before, and be told late.
     fn longest_gap(&mut self) -> Duration {
         let now = Self::now();
-        let mut longest = Duration::ZERO;
-        while self.last <= now {
+        let (mut longest, mut later) = (Duration::ZERO, 0);
+        while later < 2 {
             let answer = self.answers.recv_timeout(*DEADLINE).expect("an answer");
             longest = longest.max(answer.saturating_sub(self.last));
             self.last = answer;
+            later += u32::from(answer > now);
         }
         longest
     }
@@ -120,6 +113,7 @@ services:
     command: ["sh", "-c", "while nslookup web >/dev/null; do read up idle </proc/uptime; echo $$up; done >/go/pipe"]
     stop_grace_period: 0s
     volumes: ["./go:/go"]
+    depends_on: [web]
 "#;
         let project = sandbox.project("crash", compose);
         project.write("go/readme", "");
@@ -138,7 +132,7 @@ services:
         let stop = Arc::clone(&over);
         let clients = thread::spawn(move || {
             let mut answers = 0_u32;
-            while !stop.load(Ordering::Relaxed) {
+            while answers < 50 || !stop.load(Ordering::Relaxed) {
                 let mut stream = TcpStream::connect("127.0.0.1:18080").expect("never refused");
                 stream.write_all(b"GET / HTTP/1.0\r\n\r\n").expect("sent");
                 stream.set_read_timeout(Some(*DEADLINE)).expect("a timeout");
@@ -148,24 +142,21 @@ services:
                     answers += 1;
                 }
             }
-            answers
         });
         asker.longest_gap();
-        let mut gaps: Vec<Duration> = (0..50)
+        let gaps: Vec<Duration> = (0..50)
             .map(|_| {
-                kill_supervisor(&project);
+                let running = helpers(&project, "supervisor");
+                assert_eq!(running.len(), 1, "{:?}", processes());
+                kill_hard(running[0]);
                 asker.longest_gap()
             })
             .collect();
-        gaps.sort();
-        let (median, longest) = (gaps[25], gaps[49]);
-        let figures = format!("names: {median:?} in the median, at most {longest:?}\n{gaps:?}");
-        assert!(median < Duration::from_millis(200), "{figures}");
-        // A question that got lost, or a pause that grows, would take longer.
-        assert!(longest < Duration::from_secs(2), "{figures}");
+        // A question that got lost, or a pause that grows, would take seconds.
+        let late = gaps.iter().filter(|gap| **gap >= NAMES_ANSWER_AGAIN);
+        assert_eq!(late.count(), 0, "names did not answer for {gaps:?}");
         over.store(true, Ordering::Relaxed);
-        let answers = clients.join().expect("the clients");
-        assert!(answers >= 50, "{answers} answers");
+        clients.join().expect("the clients");
         project.skiff(["stop", "count"]).run().succeeds().whatever();
         let logs = project
             .skiff(["logs", "--no-log-prefix", "count"])
