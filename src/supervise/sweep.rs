@@ -10,8 +10,9 @@ use crate::engine::systemd::{SLICE, scope_project};
 use crate::net::Net;
 use crate::state::lock::{Lock, Tried};
 use crate::state::names::Names;
-use crate::state::sweep::{living_containers, sweep_files};
+use crate::state::sweep::sweep_files;
 use crate::state::{ContainerId, Layout};
+use crate::supervise::inspect::CONFIG_FILE;
 
 /// What was removed, one line each.
 #[derive(Debug, Default)]
@@ -69,7 +70,6 @@ fn sweep_groups(
     removed: &mut Vec<String>,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     let host = cgroup::Host::detect()?;
-    let living = living_containers(layout)?;
     for (project, place) in places(&host, root_id) {
         // A command that changes the project may be about to use its groups.
         let path = layout.project_lock(&project);
@@ -77,7 +77,8 @@ fn sweep_groups(
             continue;
         };
         for name in host.children(&place) {
-            let gone = ContainerId::parse(&name).is_some_and(|id| !living.contains(&id));
+            // Looked for with the lock held: before, it may have been about to start.
+            let gone = ContainerId::parse(&name).is_some_and(|id| !exists(layout, &project, &id));
             if gone {
                 let group = host.open(&format!("{place}/{name}"));
                 group.kill_all()?;
@@ -87,6 +88,11 @@ fn sweep_groups(
         }
     }
     Ok(())
+}
+
+/// Whether a container has a record.
+fn exists(layout: &Layout, project: &str, id: &ContainerId) -> bool {
+    layout.container(project, id).join(CONFIG_FILE).exists()
 }
 
 /// Projects of this root that have control groups, and where: in the file

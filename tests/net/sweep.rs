@@ -1,6 +1,9 @@
 //! What crashes leave, and what a sweep takes and leaves alone.
 
 use skiff::net::Net;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
 use skiff::state::{ContainerId, Layout, make_root_id};
 
 use crate::harness::{on, on_machine, request, run, spec};
@@ -65,4 +68,33 @@ fn sweep_leaves_other_roots_alone() {
 
 fn table(net: &Net) -> String {
     format!("skiff-{}", net.root_id())
+}
+
+/// Other projects start containers while one project's end sweeps.
+#[test]
+fn sweep_leaves_what_is_being_attached() {
+    on_machine(|machine| {
+        machine.network(&spec("p_default"));
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let sweeper = scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    let swept = machine.net.sweep().unwrap();
+                    let nothing = swept.links.is_empty() && swept.containers.is_empty();
+                    assert!(nothing, "{swept:?}");
+                }
+            });
+            for _ in 0..100 {
+                let new = machine.container("p-web-1", &[on("p_default")]);
+                machine
+                    .net
+                    .detach_many(std::slice::from_ref(&new.id))
+                    .unwrap();
+                if sweeper.is_finished() {
+                    break;
+                }
+            }
+            over.store(true, Ordering::Relaxed);
+        });
+    });
 }

@@ -25,6 +25,7 @@ use crate::state::atomic::remove_temporary;
 use crate::state::lock::Lock;
 use crate::state::root_id;
 use crate::supervise::group;
+use crate::supervise::inspect::container_ids;
 use crate::supervise::keeper::Identity;
 use crate::supervise::logs::thread::LogThread;
 use crate::supervise::streams_to_null;
@@ -274,9 +275,11 @@ fn clean(identity: &Identity) {
     let run = layout.run_project(&identity.project);
     fs::remove_file(layout.exit_journal(&identity.project)).ok();
     group::forget(layout, &identity.project);
-    // Nobody but this process writes there any more; a keeper does at its start,
-    // and may have been killed over it.
-    for folder in [run.clone(), run.join("containers")] {
+    // Nobody but this process writes there any more; it, or a keeper at its
+    // start, may have been killed over it.
+    let ids = container_ids(layout, &identity.project).unwrap_or_default();
+    let containers = ids.iter().map(|id| layout.container(&identity.project, id));
+    for folder in containers.chain([run.clone(), run.join("containers")]) {
         remove_temporary(&folder).ok();
     }
     // Only where they are empty.
