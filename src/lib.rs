@@ -4,7 +4,7 @@
 //! The modules form layers, and uses point downwards only:
 //!
 //! ```text
-//! cli -> ui, reconcile -> supervise -> engine, image, net -> state -> event, env
+//! cli -> ui, reconcile -> supervise -> engine, image, net -> state -> event, env, causes
 //! ```
 //!
 //! `compose` stands alone: text in, [`compose`] model out, no engine and no
@@ -12,6 +12,7 @@
 //! applets of the built-in image. `ARCHITECTURE.md` tells the story of an `up`
 //! through these layers.
 
+mod causes;
 pub mod cli;
 pub mod compose;
 pub mod engine;

@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use crate::reconcile::words::with_causes;
+use crate::causes::with_causes;
 use crate::ui::Ui;
 
 /// What ends a command.
@@ -100,18 +100,6 @@ impl From<io::Error> for CliError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[derive(Debug, thiserror::Error)]
-    #[error("cannot mount `x`")]
-    struct Outer(#[source] io::Error);
-
-    #[test]
-    fn chain_lists_causes_once() {
-        let error = Outer(io::Error::other("no space"));
-        assert_eq!(with_causes(&error), "cannot mount `x`: no space");
-        let repeated = Outer(io::Error::other("cannot mount `x`"));
-        assert_eq!(with_causes(&repeated), "cannot mount `x`");
-    }
 
     #[test]
     fn a_broken_pipe_is_no_failure() {

@@ -53,11 +53,6 @@ impl Streams {
         })
     }
 
-    /// The three descriptors, to be sent.
-    pub fn borrowed(&self) -> [BorrowedFd<'_>; 3] {
-        self.ends.each_ref().map(AsFd::as_fd)
-    }
-
     /// Closes this side's copies of the ends and returns what is to be waited
     /// for, so that the last output is not lost.
     pub fn into_parts(self) -> ([OwnedFd; 3], Outputs) {

@@ -7,18 +7,19 @@ use super::context::Context;
 use super::error::CliError;
 use super::signals::Interrupts;
 use super::sudo;
+use crate::causes::with_causes;
 use crate::env;
 use crate::event::{Event, EventSink};
 use crate::image::{Access, AccessOptions};
-use crate::reconcile::words::with_causes;
 use crate::reconcile::{Cancel, CancelHandle, ReconcileError, Session};
 use crate::state::Layout;
-use crate::supervise::client::silent_supervisor;
+use crate::supervise::client::{self, Silent};
 use crate::toolbox;
 use crate::ui;
 use crate::ui::progress::Console;
 
-/// How long a command takes before its supervisor is asked whether it lives.
+/// How long a command takes before supervisor and keeper are asked whether they
+/// live.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How long that answer may take.
@@ -99,21 +100,40 @@ impl Drop for Watch {
 }
 
 /// Says what a command waits for that takes long because the project's
-/// supervisor does not answer (it is stopped, or hangs).
+/// supervisor or keeper does not answer (it is stopped, or hangs).
 pub fn watch(layout: &Layout, project: &str, console: Arc<dyn Console>) -> Watch {
     let (layout, project) = (layout.clone(), project.to_owned());
     let task = tokio::spawn(async move {
         tokio::time::sleep(PATIENCE).await;
-        if let Some(pid) = silent_supervisor(&layout, &project, ANSWER).await {
+        if let Some(Silent { what, pid }) = client::silent(&layout, &project, ANSWER).await {
             console.emit(Event::Warning {
                 message: format!(
-                    "waiting for the supervisor of project `{project}`, process {pid}, which does \
-                     not answer"
+                    "waiting for the {what} of project `{project}`, process {pid}, which does not \
+                     answer"
                 ),
             });
         }
     });
     Watch(task.abort_handle())
+}
+
+/// Ends when it turns out that supervisor or keeper does not answer, so that
+/// nothing can be asked of them; never where both do.
+pub async fn unanswered(layout: &Layout, project: &str) -> Silent {
+    match client::silent(layout, project, ANSWER).await {
+        Some(silent) => silent,
+        None => std::future::pending().await,
+    }
+}
+
+/// What is told by who gives up, as nobody can be asked what became of a kill.
+pub fn left_alone(project: &str, Silent { what, pid }: &Silent) -> Event {
+    Event::Warning {
+        message: format!(
+            "the {what} of project `{project}`, process {pid}, does not answer: its containers \
+             may still run"
+        ),
+    }
 }
 
 /// Runs a flow and asks it to stop at the first signal; it then ends in a

@@ -185,12 +185,6 @@ impl CapSet {
         Self(self.0 & !other.0)
     }
 
-    /// What both have.
-    #[must_use]
-    pub const fn intersect(self, other: Self) -> Self {
-        Self(self.0 & other.0)
-    }
-
     /// As the kernel has it: bit N is capability N.
     pub const fn bits(self) -> u64 {
         self.0
@@ -247,19 +241,6 @@ pub struct Sets {
 }
 
 impl Sets {
-    /// What Docker gives for a list: root has it in full, any other user only
-    /// as its bound, and nothing is inheritable or ambient.
-    pub fn for_user(list: CapSet, uid: u32) -> Self {
-        let active = if uid == 0 { list } else { CapSet::EMPTY };
-        Self {
-            bounding: list,
-            effective: active,
-            permitted: active,
-            inheritable: CapSet::EMPTY,
-            ambient: CapSet::EMPTY,
-        }
-    }
-
     /// From the OCI runtime spec's form; an absent set is empty.
     pub fn from_oci(spec: &runtime::LinuxCapabilities) -> Self {
         let set = |set: &Option<runtime::Capabilities>| {
@@ -273,19 +254,6 @@ impl Sets {
             ambient: set(spec.ambient()),
         }
     }
-}
-
-/// Everything the running kernel has, in the OCI runtime spec's form: what a
-/// privileged container and a privileged `exec` get.
-pub fn all_of_this_kernel() -> runtime::LinuxCapabilities {
-    let all = CapSet::all().to_oci();
-    let mut sets = runtime::LinuxCapabilities::default();
-    sets.set_bounding(Some(all.clone()))
-        .set_effective(Some(all.clone()))
-        .set_permitted(Some(all))
-        .set_inheritable(None)
-        .set_ambient(None);
-    sets
 }
 
 /// Drops everything but `keep` from the calling thread's bounding set. Needs
@@ -423,18 +391,6 @@ mod tests {
         assert_eq!(CapSet::from_oci(&default.to_oci()), default);
     }
 
-    #[test]
-    fn only_root_has_its_list_in_force() {
-        let list = CapSet::docker_default();
-        assert_eq!(Sets::for_user(list, 0).effective, list);
-        let user = Sets::for_user(list, 1000);
-        assert_eq!(
-            (user.permitted, user.effective),
-            (CapSet::EMPTY, CapSet::EMPTY)
-        );
-        assert_eq!(user.bounding, list);
-    }
-
     /// Capabilities belong to a thread, so one made for the purpose is enough.
     #[test]
     fn apply_sets_what_the_kernel_then_reports() {
@@ -442,7 +398,13 @@ mod tests {
         let status = std::thread::spawn(|| {
             let list = CapSet::docker_default();
             limit_bounding(list).unwrap();
-            apply(&Sets::for_user(list, 0)).unwrap();
+            apply(&Sets {
+                bounding: list,
+                effective: list,
+                permitted: list,
+                ..Sets::default()
+            })
+            .unwrap();
             fs::read_to_string("/proc/thread-self/status").unwrap()
         })
         .join()

@@ -21,6 +21,9 @@ use super::sys::{self, CloneFlags, Cloned, helpers};
 /// What the message says that brings a terminal's master.
 pub(super) const CONSOLE_MESSAGE: &[u8] = b"console";
 
+/// What a child says once all is set up, right before its program may run.
+pub(super) const READY_MESSAGE: &[u8] = b"ready";
+
 /// The longest message on `sync`, bytes.
 const MESSAGE_LIMIT: usize = 64 * 1024;
 
@@ -341,6 +344,9 @@ fn in_target_pid_namespace(
 pub enum SyncMessage {
     /// The master of its terminal.
     Console(OwnedFd),
+    /// A container's first process is set up: from here on its program may run.
+    /// Where this never comes, it never did.
+    Ready,
     /// It failed and ends; nothing follows.
     Failed(InitError),
     /// End of file: its program runs, or it failed before and said so, or it
@@ -372,6 +378,9 @@ pub fn receive(sync: BorrowedFd<'_>, flags: RecvFlags) -> io::Result<SyncMessage
             .next()
             .map(SyncMessage::Console)
             .ok_or_else(bad);
+    }
+    if message == READY_MESSAGE {
+        return Ok(SyncMessage::Ready);
     }
     serde_json::from_slice(message)
         .map(SyncMessage::Failed)

@@ -27,13 +27,13 @@ pub struct Net {
 }
 
 impl Net {
-    /// Opens networking for these roots; the root id is made where it is missing.
+    /// Opens networking for these roots, which have a root id.
     ///
     /// Bridges and firewall live in `bridge_netns`, or where it is `None` in the
     /// namespace of the calling threads, which has to be one and the same.
     ///
     /// # Errors
-    /// The root id cannot be read or written.
+    /// The root id cannot be read.
     pub fn open(layout: &Layout, bridge_netns: Option<OwnedFd>) -> Result<Self, NetError> {
         let root = root_id(layout)?;
         Ok(Self {
@@ -119,10 +119,10 @@ impl From<NamespaceError> for NetError {
     }
 }
 
-/// The root id of this data root, made where there is none.
+/// The root id of this data root.
 fn root_id(layout: &Layout) -> Result<RootId, NetError> {
     let path = layout.root_id();
-    let text = crate::state::root_id(layout).map_err(NetError::record("read or make", &path))?;
+    let text = crate::state::root_id(layout).map_err(NetError::record("read", &path))?;
     RootId::parse(&text)
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not 8 hexadecimal digits"))
         .map_err(NetError::record("read", &path))

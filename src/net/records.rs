@@ -70,7 +70,17 @@ impl Records {
 
     /// The lock of making and removing networks.
     pub(super) fn lock_networks(&self) -> Result<Lock, NetError> {
-        lock(&self.networks.join(".lock"))
+        lock(&self.networks_lock())
+    }
+
+    /// The same lock; `None` where no network was ever made.
+    pub(super) fn lock_made_networks(&self) -> Result<Option<Lock>, NetError> {
+        let path = self.networks_lock();
+        Lock::acquire_existing(&path).map_err(NetError::record("lock", &path))
+    }
+
+    fn networks_lock(&self) -> PathBuf {
+        self.networks.join(".lock")
     }
 
     /// The lock of one network's addresses.

@@ -29,14 +29,18 @@ impl Net {
     pub fn sweep(&self) -> Result<Swept, NetError> {
         // Nobody makes or removes a network meanwhile, so that what has no
         // record now has none for good.
-        let lock = self.records.lock_networks()?;
+        let lock = match self.records.lock_made_networks()? {
+            Some(lock) => lock,
+            // There may have been containers without a network.
+            None if self.orphaned_records()?.is_empty() => return Ok(Swept::default()),
+            None => self.records.lock_networks()?,
+        };
         self.records.remove_temporary()?;
-        let living = self.living_containers()?;
         let networks: HashSet<NetworkId> =
             self.records.networks()?.into_iter().map(|n| n.id).collect();
-        let (links, owners) = self.in_bridge_netns(|| self.orphaned_links(&networks, &living))?;
+        let (links, owners) = self.in_bridge_netns(|| self.orphaned_links(&networks))?;
         let mut containers = owners;
-        containers.extend(self.orphaned_records(&living)?);
+        containers.extend(self.orphaned_records()?);
         let gone: Vec<ContainerId> = containers.iter().cloned().collect();
         let mut failures = Vec::new();
         failures.extend(self.detach_many(&gone).err());
@@ -63,7 +67,9 @@ impl Net {
         }
     }
 
-    /// Ids of all containers that some project has.
+    /// Ids of all containers that some project has. Asked for after whatever is
+    /// compared with it was listed: a container has its folder before anything
+    /// else, and others may be about to start.
     fn living_containers(&self) -> Result<HashSet<ContainerId>, NetError> {
         let mut living = HashSet::new();
         for project in file_names(&self.layout.projects())? {
@@ -79,10 +85,10 @@ impl Net {
     fn orphaned_links(
         &self,
         networks: &HashSet<NetworkId>,
-        living: &HashSet<ContainerId>,
     ) -> Result<(Vec<String>, BTreeSet<ContainerId>), NetError> {
         let mut host = Self::route_socket()?;
         let all = route::links(&mut host).map_err(NetError::kernel("list", "links"))?;
+        let living = self.living_containers()?;
         let mut names = Vec::new();
         let mut dead = BTreeSet::new();
         for link in all {
@@ -106,10 +112,7 @@ impl Net {
     }
 
     /// Dead containers that have a pin, an endpoint, an address or ports.
-    fn orphaned_records(
-        &self,
-        living: &HashSet<ContainerId>,
-    ) -> Result<BTreeSet<ContainerId>, NetError> {
+    fn orphaned_records(&self) -> Result<BTreeSet<ContainerId>, NetError> {
         let mut found = BTreeSet::new();
         let pins = file_names(&self.layout.run().join("netns"))?;
         found.extend(pins.iter().filter_map(|name| ContainerId::parse(name)));
@@ -119,6 +122,7 @@ impl Net {
             let addresses = self.records.addresses(&network)?;
             found.extend(addresses.into_iter().map(|(_, holder)| holder));
         }
+        let living = self.living_containers()?;
         found.retain(|container| !living.contains(container));
         Ok(found)
     }

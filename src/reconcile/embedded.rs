@@ -20,7 +20,7 @@ use crate::supervise::wire::{Condition, Failure, Reply, Request};
 
 use super::backend::{Backend, BackendError};
 use super::desired::VolumeSpec;
-use super::words::with_causes;
+use crate::causes::with_causes;
 
 /// One project's engine.
 #[derive(Debug)]

@@ -30,6 +30,8 @@ mod prepare;
 mod record;
 pub mod refuse;
 pub mod session;
+#[cfg(test)]
+mod testing;
 pub mod translate;
 pub mod words;
 

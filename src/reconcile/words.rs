@@ -67,22 +67,6 @@ pub(crate) fn container(name: &str) -> Resource {
     }
 }
 
-/// An error's text and those of its causes; one that is part of the text
-/// already is not repeated.
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let words = error.to_string();
-        if !text.contains(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        cause = error.source();
-    }
-    text
-}
-
 /// What is told of a failed operation.
 pub(crate) fn failure_text(
     op: &Op,

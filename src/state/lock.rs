@@ -33,6 +33,43 @@ impl Lock {
         }
     }
 
+    /// Waits for the lock at `path`, and makes nothing: `None` where the file is
+    /// missing, or was removed while it was waited for. For what runs in the
+    /// background, which may outlive the roots.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn acquire_existing(path: &Path) -> io::Result<Option<Self>> {
+        loop {
+            let Some(file) = open_existing(path)? else {
+                return Ok(None);
+            };
+            match flock(&file, FlockOperation::LockExclusive) {
+                Ok(()) if is_at(&file, path) => return Ok(Some(Self { file })),
+                Ok(()) | Err(rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+
+    /// Takes the lock if it is there and free, and makes nothing.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn try_acquire_existing(path: &Path) -> io::Result<Tried> {
+        loop {
+            let Some(file) = open_existing(path)? else {
+                return Ok(Tried::Missing);
+            };
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) if is_at(&file, path) => return Ok(Tried::Taken(Self { file })),
+                Ok(()) | Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::WOULDBLOCK) => return Ok(Tried::Held),
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+
     /// Takes the lock if it is free; `None` where another holds it.
     ///
     /// # Errors
@@ -48,9 +85,7 @@ impl Lock {
             }
         }
     }
-}
 
-impl Lock {
     /// Lets the lock go even where copies of its descriptor are held elsewhere.
     ///
     /// # Errors
@@ -59,6 +94,17 @@ impl Lock {
         flock(&self.file, FlockOperation::Unlock)?;
         Ok(())
     }
+}
+
+/// What came of a try to take a lock without making its file.
+#[derive(Debug)]
+pub enum Tried {
+    /// It was free.
+    Taken(Lock),
+    /// Another holds it.
+    Held,
+    /// There is no such file: nobody has anything to lock.
+    Missing,
 }
 
 /// Whether this open file is the one that the path names now.
@@ -73,6 +119,14 @@ impl AsFd for Lock {
     /// The descriptor that holds the lock; a copy of it holds it too.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
+    }
+}
+
+fn open_existing(path: &Path) -> io::Result<Option<File>> {
+    match fs::File::open(path) {
+        Ok(file) => Ok(Some(file.into_parts().0)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -126,6 +180,27 @@ mod tests {
         let _copy = lock.as_fd().try_clone_to_owned().unwrap();
         lock.release().unwrap();
         assert!(Lock::try_acquire(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_lock_that_must_be_there_is_not_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sub/lock");
+        assert!(Lock::acquire_existing(&path).unwrap().is_none());
+        let tried = Lock::try_acquire_existing(&path).unwrap();
+        assert!(matches!(tried, Tried::Missing));
+        assert!(!folder.path().join("sub").exists());
+        let lock = Lock::acquire(&path).unwrap();
+        let tried = Lock::try_acquire_existing(&path).unwrap();
+        assert!(matches!(tried, Tried::Held));
+        // Removed while it is waited for.
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| Lock::acquire_existing(&path).unwrap());
+            fs::remove_dir_all(folder.path().join("sub")).unwrap();
+            drop(lock);
+            assert!(waiting.join().unwrap().is_none());
+        });
+        assert!(!folder.path().join("sub").exists());
     }
 
     #[test]

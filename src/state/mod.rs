@@ -15,4 +15,4 @@ pub mod volume;
 
 pub use id::{ContainerId, NetworkId};
 pub use layout::Layout;
-pub use root::{close_roots, root_id};
+pub use root::{close_roots, make_root_id, root_id};

@@ -81,11 +81,12 @@ impl Names {
     pub fn reserve(&self, name: &str, owner: &NameOwner) -> Result<(), NameError> {
         let path = self.path(name)?;
         self.complete()?;
+        // So that a sweep takes no half-written name away, and two who find a
+        // stale one agree.
+        let _lock = self.lock()?;
         if self.create(&path, owner)? {
             return Ok(());
         }
-        // Under the lock, so that two who find a stale name agree on one.
-        let _lock = self.lock()?;
         match Self::read(&path)? {
             Some(found) if found == *owner => Ok(()),
             Some(found) if self.exists(&found, name) => Err(NameError::Taken {
@@ -121,12 +122,16 @@ impl Names {
         Ok(Self::read(&path)?.filter(|found| self.exists(found, name)))
     }
 
-    /// Removes names of containers that no longer exist.
+    /// Removes names of containers that no longer exist; makes nothing where
+    /// there is no index.
     ///
     /// # Errors
     /// The index cannot be read or written.
     pub fn sweep(&self) -> Result<Vec<String>, NameError> {
-        let _lock = self.lock()?;
+        let lock = self.layout.names().join(LOCK);
+        let Some(_lock) = Lock::acquire_existing(&lock).map_err(NameError::Index)? else {
+            return Ok(Vec::new());
+        };
         atomic::remove_temporary(&self.layout.names()).map_err(NameError::Index)?;
         let mut gone = Vec::new();
         for entry in fs::read_dir(self.layout.names()).map_err(NameError::Index)? {
@@ -314,6 +319,28 @@ mod tests {
         names.reserve("stale", &gone).unwrap();
         assert_eq!(names.sweep().unwrap(), ["stale"]);
         assert_eq!(names.find("web").unwrap(), Some(next));
+    }
+
+    /// Other projects take names while one project's end sweeps.
+    #[test]
+    fn a_sweep_spares_names_that_are_being_taken() {
+        let bench = Bench::new();
+        let names = Names::new(&bench.layout);
+        let over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let sweeper = scope.spawn(|| {
+                while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                    assert_eq!(names.sweep().unwrap(), Vec::<String>::new());
+                }
+            });
+            let taken = (0..500).try_for_each(|number| {
+                let name = format!("web-{number}");
+                names.reserve(&name, &bench.container("a", &name))
+            });
+            over.store(true, std::sync::atomic::Ordering::Relaxed);
+            taken.unwrap();
+            sweeper.join().unwrap();
+        });
     }
 
     #[test]

@@ -66,14 +66,25 @@ fn close(root: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads the root id; makes one where there is none, once even if several
-/// processes do so at the same time.
+/// Reads the root id.
+///
+/// # Errors
+/// There is none: no command has made one, or the data root was removed.
 pub fn root_id(layout: &Layout) -> io::Result<String> {
+    fs::read_to_string(layout.root_id()).map(|text| text.trim().to_owned())
+}
+
+/// Reads the root id; makes one where there is none, once even if several
+/// processes do so at the same time. For commands: what runs in the background
+/// may outlive a data root that is removed, and must not make it anew.
+///
+/// # Errors
+/// The data root cannot be made or written.
+pub fn make_root_id(layout: &Layout) -> io::Result<String> {
     let path = layout.root_id();
-    match fs::read_to_string(&path) {
-        Ok(text) => return Ok(text.trim().to_owned()),
+    match root_id(layout) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
+        read => return read,
     }
     close(layout.data())?;
     let mut file = tempfile::Builder::new()
@@ -86,7 +97,7 @@ pub fn root_id(layout: &Layout) -> io::Result<String> {
         Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error.error),
     }
-    fs::read_to_string(&path).map(|text| text.trim().to_owned())
+    root_id(layout)
 }
 
 #[cfg(test)]
@@ -105,6 +116,20 @@ mod tests {
         close_roots(&layout).unwrap();
         assert_eq!((mode(layout.data()), mode(layout.run())), (0o700, 0o700));
         assert_ne!(mode(&folder.path().join("a")), 0o700);
+    }
+
+    #[test]
+    fn a_root_id_is_made_once_and_by_nobody_who_reads() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::new(folder.path().join("data"), folder.path().join("run"));
+        let error = root_id(&layout).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert!(!layout.data().exists());
+        let made = make_root_id(&layout).unwrap();
+        assert_eq!(made.len(), 8);
+        assert_eq!(make_root_id(&layout).unwrap(), made);
+        assert_eq!(root_id(&layout).unwrap(), made);
+        assert_eq!(mode(layout.data()), 0o700);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use super::door::Door;
 use super::ready::watched;
 use super::wire::{Call, Change, Condition, Failure, Hello, Reply, Request, WIRE_VERSION};
-use super::{binary, frame, inspect, keeper};
+use super::{frame, inspect, keeper};
 use crate::state::{ContainerId, Layout};
 
 /// How often a question is asked whose supervisor died.
@@ -239,20 +239,11 @@ impl Client {
         self.call(request, &[]).await.map(drop)
     }
 
-    /// Has keeper and supervisor go on as the running binary, for a supervisor
-    /// that answers [`Failure::Version`]. Returns when the new one is there.
+    /// Has keeper and supervisor go on as this binary. Returns when the new one
+    /// is there.
     ///
     /// # Errors
     /// They cannot be talked to any more.
-    pub async fn upgrade(self) -> Result<Self, ClientError> {
-        let program = binary::own().map_err(|error| self.lost(error))?;
-        self.upgrade_to(program).await
-    }
-
-    /// As [`Client::upgrade`], to this binary.
-    ///
-    /// # Errors
-    /// As there.
     pub async fn upgrade_to(self, program: OwnedFd) -> Result<Self, ClientError> {
         self.call(Request::Upgrade, &[program.as_fd()]).await?;
         // The old one ends, and with it this connection.
@@ -321,11 +312,19 @@ impl Conversation {
     }
 }
 
-/// The process id of a project's supervisor that takes connections, or whose
-/// kernel does for it, and says nothing within `limit`. `None` where it answers,
-/// or where there is none.
-pub async fn silent_supervisor(layout: &Layout, project: &str, limit: Duration) -> Option<i32> {
+/// The supervisor of a project, or its keeper, where it says nothing within
+/// `limit`. `None` where both answer, or where there is none.
+pub async fn silent(layout: &Layout, project: &str, limit: Duration) -> Option<Silent> {
     Door::new(layout, project, None).silent(limit).await
+}
+
+/// A process that is there and does not answer: it is stopped, or hangs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Silent {
+    /// `supervisor` or `keeper`.
+    pub what: &'static str,
+    /// Its process id.
+    pub pid: i32,
 }
 
 /// Whether a request may be carried out twice.
@@ -351,6 +350,7 @@ fn is_repeatable(request: &Request) -> bool {
         | Request::Exec { .. }
         | Request::Attach { .. }
         | Request::Subscribe
+        | Request::Ping
         | Request::Upgrade => false,
     }
 }

@@ -13,7 +13,7 @@ use fs_err as fs;
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
-use super::client::ClientError;
+use super::client::{ClientError, Silent};
 use super::keeper::{self, Identity, Stage};
 use super::ready::watched;
 use super::watch::FolderWatch;
@@ -21,6 +21,7 @@ use super::wire::{Call, Hello, Request, WIRE_VERSION};
 use super::{binary, frame};
 use crate::state::Layout;
 use crate::state::lock::Lock;
+use crate::state::make_root_id;
 
 /// How long the next supervisor of a living keeper is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -137,13 +138,29 @@ impl Door {
         Ok(Some((stream, hello)))
     }
 
-    /// The process id of a supervisor that says nothing within `limit`.
-    pub(super) async fn silent(&self, limit: Duration) -> Option<i32> {
+    /// The supervisor, or else the keeper, where it says nothing within `limit`.
+    pub(super) async fn silent(&self, limit: Duration) -> Option<Silent> {
         let stream = self.dial().ok().flatten()?;
-        let hello = tokio::time::timeout(limit, frame::receive(&stream)).await;
-        // Whoever listened; the kernel tells without asking it.
-        let pid = stream.peer_cred().ok()?.pid()?;
-        hello.is_err().then_some(pid)
+        let Ok(hello) = tokio::time::timeout(limit, frame::receive(&stream)).await else {
+            // Whoever listened; the kernel tells without asking it.
+            let pid = stream.peer_cred().ok()?.pid()?;
+            let what = "supervisor";
+            return Some(Silent { what, pid });
+        };
+        let hello = hello.ok()??.parse::<Hello>().ok()?;
+        if hello.version != WIRE_VERSION {
+            return None;
+        }
+        let ping = Call {
+            version: WIRE_VERSION,
+            request: Request::Ping,
+        };
+        frame::send(&stream, &ping, &[]).await.ok()?;
+        let answer = tokio::time::timeout(limit, frame::receive(&stream)).await;
+        let (layout, project) = (&self.identity.layout, self.project());
+        let pid = keeper::present(layout, project)?.pid;
+        let what = "keeper";
+        answer.is_err().then_some(Silent { what, pid })
     }
 
     /// A connection to whoever listens, if anybody does.
@@ -195,6 +212,8 @@ fn is_absence(error: &io::Error) -> bool {
 /// Starts keeper and supervisor and waits until they can be talked to, or have
 /// failed; returns what they said of a failure.
 fn start(identity: &Identity, program: &OwnedFd, lock: Lock) -> io::Result<String> {
+    // They read it, and make none.
+    make_root_id(&identity.layout)?;
     let (mut ready, writer) = io::pipe()?;
     let mut command = binary::command(program, keeper::COMMAND);
     command

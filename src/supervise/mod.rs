@@ -18,6 +18,7 @@ pub mod keeper;
 pub mod launch;
 pub mod logs;
 pub(crate) mod packet;
+mod pauses;
 mod ready;
 pub mod record;
 pub mod supervisor;

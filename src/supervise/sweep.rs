@@ -8,10 +8,11 @@ use crate::engine::cgroup;
 use crate::engine::process::boot_id;
 use crate::engine::systemd::{SLICE, scope_project};
 use crate::net::Net;
-use crate::state::lock::Lock;
+use crate::state::lock::{Lock, Tried};
 use crate::state::names::Names;
-use crate::state::sweep::{living_containers, sweep_files};
+use crate::state::sweep::sweep_files;
 use crate::state::{ContainerId, Layout};
+use crate::supervise::inspect::CONFIG_FILE;
 
 /// What was removed, one line each.
 #[derive(Debug, Default)]
@@ -69,14 +70,15 @@ fn sweep_groups(
     removed: &mut Vec<String>,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     let host = cgroup::Host::detect()?;
-    let living = living_containers(layout)?;
     for (project, place) in places(&host, root_id) {
         // A command that changes the project may be about to use its groups.
-        let Some(_lock) = Lock::try_acquire(&layout.project_lock(&project))? else {
+        let path = layout.project_lock(&project);
+        let Tried::Taken(_lock) = Lock::try_acquire_existing(&path)? else {
             continue;
         };
         for name in host.children(&place) {
-            let gone = ContainerId::parse(&name).is_some_and(|id| !living.contains(&id));
+            // Looked for with the lock held: before, it may have been about to start.
+            let gone = ContainerId::parse(&name).is_some_and(|id| !exists(layout, &project, &id));
             if gone {
                 let group = host.open(&format!("{place}/{name}"));
                 group.kill_all()?;
@@ -86,6 +88,11 @@ fn sweep_groups(
         }
     }
     Ok(())
+}
+
+/// Whether a container has a record.
+fn exists(layout: &Layout, project: &str, id: &ContainerId) -> bool {
+    layout.container(project, id).join(CONFIG_FILE).exists()
 }
 
 /// Projects of this root that have control groups, and where: in the file

@@ -160,6 +160,8 @@ pub enum Request {
         /// Columns and rows.
         size: (u16, u16),
     },
+    /// Whether the keeper lives. Answer: `Ok`, as soon as it has said so.
+    Ping,
     /// Has keeper and supervisor go on as the binary that comes along as a
     /// descriptor. The one request that is understood whatever its version.
     Upgrade,

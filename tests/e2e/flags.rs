@@ -1,8 +1,6 @@
 //! Flags that scripts for `docker compose` use.
 
-use crate::support::{Image, isolated};
-
-const HOLD: &str = "command: [sh, -c, \"trap 'exit 0' TERM; sleep 1000 & wait\"]";
+use crate::support::{Image, SLEEPER, isolated};
 
 #[test]
 fn what_waits_for_the_builder_is_refused_by_name() {
@@ -41,7 +39,7 @@ fn what_waits_for_the_builder_is_refused_by_name() {
 fn a_dry_run_is_refused_where_nothing_would_heed_it() {
     isolated(|sandbox| {
         sandbox.load_busybox();
-        let compose = format!("services:\n  a: {{image: test/busybox, {HOLD}}}\n");
+        let compose = format!("services:\n  a: {{image: test/busybox, {SLEEPER}}}\n");
         let project = sandbox.project("dry", &compose);
         project.up().whatever();
         let looks = || {
@@ -123,11 +121,11 @@ fn down_removes_the_images_that_nothing_else_needs() {
             "rmi-built:latest",
         );
         let compose = format!(
-            "services:\n  a: {{image: test/busybox, {HOLD}}}\n  built: {{build: ., {HOLD}}}\n"
+            "services:\n  a: {{image: test/busybox, {SLEEPER}}}\n  built: {{build: ., {SLEEPER}}}\n"
         );
         let other = sandbox.project(
             "other",
-            &format!("services:\n  a: {{image: test/busybox, {HOLD}}}\n"),
+            &format!("services:\n  a: {{image: test/busybox, {SLEEPER}}}\n"),
         );
         let project = sandbox.project("rmi", &compose);
         let layers = || {
@@ -165,7 +163,7 @@ fn ps_and_ls_choose_by_filters() {
     isolated(|sandbox| {
         sandbox.load_busybox();
         let both = format!(
-            "services:\n  a: {{image: test/busybox, {HOLD}}}\n  b: {{image: test/busybox, command: \"true\"}}\n"
+            "services:\n  a: {{image: test/busybox, {SLEEPER}}}\n  b: {{image: test/busybox, command: \"true\"}}\n"
         );
         let project = sandbox.project("filters", &both);
         project.up().whatever();
@@ -187,7 +185,7 @@ fn ps_and_ls_choose_by_filters() {
             .whatever();
         project.write(
             "compose.yaml",
-            &format!("services:\n  b: {{image: test/busybox, {HOLD}}}\n"),
+            &format!("services:\n  b: {{image: test/busybox, {SLEEPER}}}\n"),
         );
         assert_eq!(services(&[]), "a\n");
         assert_eq!(services(&["--orphans=false"]), "");
@@ -251,7 +249,7 @@ fn config_prints_lists() {
 fn ps_prints_commands_and_tables_as_docker_does() {
     isolated(|sandbox| {
         sandbox.load_busybox();
-        let compose = format!("services:\n  a: {{image: test/busybox, {HOLD}}}\n");
+        let compose = format!("services:\n  a: {{image: test/busybox, {SLEEPER}}}\n");
         let project = sandbox.project("looks", &compose);
         project.up().whatever();
         project

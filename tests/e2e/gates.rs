@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::isolated;
-
-const HOLD: &str = "command: [sh, -c, \"trap 'exit 0' TERM; sleep 1000 & wait\"]";
+use crate::support::{SLEEPER, isolated};
 
 #[test]
 fn each_condition_holds_back_its_dependents() {
@@ -58,7 +56,7 @@ fn a_failed_job_stops_what_waits_for_it() {
     isolated(|sandbox| {
         sandbox.load_busybox();
         let compose = format!(
-            "services:\n  web: {{image: test/busybox, {HOLD}, depends_on: {{job: {{condition: service_completed_successfully}}}}}}\n  \
+            "services:\n  web: {{image: test/busybox, {SLEEPER}, depends_on: {{job: {{condition: service_completed_successfully}}}}}}\n  \
              job: {{image: test/busybox, command: [sh, -c, \"exit 4\"]}}\n"
         );
         let project = sandbox.project("fail", &compose);
@@ -75,8 +73,8 @@ fn an_unhealthy_or_ended_dependency_is_an_error_at_once() {
     isolated(|sandbox| {
         sandbox.load_busybox();
         let compose = format!(
-            "services:\n  web: {{image: test/busybox, {HOLD}, depends_on: {{db: {{condition: service_healthy}}}}}}\n  \
-             db: {{image: test/busybox, {HOLD}, healthcheck: {{test: \"false\", interval: 100ms, retries: 2}}}}\n"
+            "services:\n  web: {{image: test/busybox, {SLEEPER}, depends_on: {{db: {{condition: service_healthy}}}}}}\n  \
+             db: {{image: test/busybox, {SLEEPER}, healthcheck: {{test: \"false\", interval: 100ms, retries: 2}}}}\n"
         );
         let project = sandbox.project("sick", &compose);
         let up = project.skiff(["up", "-d"]).run().ends_with(1);
@@ -84,7 +82,7 @@ fn an_unhealthy_or_ended_dependency_is_an_error_at_once() {
         assert_eq!(project.container_field("db", "Health"), "unhealthy");
         project.down();
         let compose = compose
-            .replace(HOLD, "command: \"true\"")
+            .replace(SLEEPER, "command: \"true\"")
             .replace("interval: 100ms", "interval: 1h");
         let ended = sandbox.project("ended", &compose);
         let up = ended.skiff(["up", "-d"]).run().ends_with(1);
@@ -98,7 +96,7 @@ fn wait_returns_when_all_is_well_and_fails_when_it_cannot_be() {
     isolated(|sandbox| {
         sandbox.load_busybox();
         let compose = format!(
-            "services:\n  db: {{image: test/busybox, {HOLD}, healthcheck: {{test: [CMD, \"true\"], interval: 10s}}}}\n"
+            "services:\n  db: {{image: test/busybox, {SLEEPER}, healthcheck: {{test: [CMD, \"true\"], interval: 10s}}}}\n"
         );
         let project = sandbox.project("wait", &compose);
         project

@@ -2,17 +2,7 @@
 
 use rustix::process::Signal;
 
-use crate::support::{isolated, processes};
-
-/// A service that says that it was asked to end, and does not.
-const DEAF: &str = r#"
-services:
-  deaf:
-    image: test/busybox
-    environment: {A: "${A:-1}"}
-    stop_grace_period: 1h
-    command: ["sh", "-c", "trap 'echo no' TERM; echo ready; while :; do sleep 1000 & wait; done"]
-"#;
+use crate::support::{DEAF, Project, deaf, helpers, isolated, send};
 
 /// `web` needs `db`; `other` has nothing to do with them.
 const THREE: &str = r#"
@@ -26,15 +16,13 @@ services:
     command: ["sh", "-c", "trap 'exit 0' TERM; echo db ready; sleep 1000 & wait"]
   other:
     image: test/busybox
-    stop_grace_period: 1h
-    command: ["sh", "-c", "trap 'echo no' TERM; echo ready; while :; do sleep 1000 & wait; done"]
 "#;
 
 #[test]
 fn ctrl_c_stops_what_this_up_was_about_and_nothing_else() {
     isolated(|sandbox| {
         sandbox.load_busybox();
-        let project = sandbox.project("three", THREE);
+        let project = sandbox.project("three", &format!("{THREE}    {DEAF}\n"));
         project
             .skiff(["up", "-d", "other"])
             .run()
@@ -72,7 +60,7 @@ fn ctrl_c_stops_what_this_up_was_about_and_nothing_else() {
 fn a_second_ctrl_c_kills_only_what_this_up_was_about() {
     isolated(|sandbox| {
         sandbox.load_busybox();
-        let compose = DEAF.to_owned() + &DEAF.replace("services:\n", "").replace("deaf:", "two:");
+        let compose = deaf("deaf") + &deaf("two").replace("services:\n", "");
         let project = sandbox.project("deaf", &compose);
         project
             .skiff(["up", "-d", "two"])
@@ -96,7 +84,7 @@ fn a_second_ctrl_c_kills_only_what_this_up_was_about() {
 fn a_second_ctrl_c_kills_during_a_recreation_too() {
     isolated(|sandbox| {
         sandbox.load_busybox();
-        let project = sandbox.project("deaf", DEAF);
+        let project = sandbox.project("deaf", &deaf("deaf"));
         project.up().whatever();
         let mut logs = project.skiff(["logs", "-f"]).spawn();
         logs.wait_line("ready");
@@ -117,7 +105,7 @@ fn a_second_ctrl_c_kills_during_a_recreation_too() {
 fn ctrl_c_ends_a_command_that_waits_and_leaves_the_containers() {
     isolated(|sandbox| {
         sandbox.load_busybox();
-        let project = sandbox.project("deaf", DEAF);
+        let project = sandbox.project("deaf", &deaf("deaf"));
         project.up().whatever();
         let mut logs = project.skiff(["logs", "-f"]).spawn();
         logs.wait_line("ready");
@@ -171,7 +159,7 @@ fn ctrl_c_ends_a_pull_and_a_run_that_prepares() {
 fn logs_and_exec_end_with_130() {
     isolated(|sandbox| {
         sandbox.load_busybox();
-        let project = sandbox.project("deaf", DEAF);
+        let project = sandbox.project("deaf", &deaf("deaf"));
         project.up().whatever();
         for signal in [Signal::INT, Signal::TERM] {
             let mut logs = project.skiff(["logs", "-f"]).spawn();
@@ -195,35 +183,70 @@ fn logs_and_exec_end_with_130() {
 fn a_supervisor_that_does_not_answer_is_named_and_ctrl_c_ends_the_wait() {
     isolated(|sandbox| {
         sandbox.load_busybox();
-        let project = sandbox.project("deaf", DEAF);
+        let project = sandbox.project("deaf", &deaf("deaf"));
         project.up().whatever();
-        let supervisor = processes()
-            .into_iter()
-            .find(|process| process.command.contains("__supervisor"))
-            .expect("a supervisor");
-        let send = |signal| {
-            let pid = i32::try_from(supervisor.pid).ok();
-            let pid = pid.and_then(rustix::process::Pid::from_raw).expect("a pid");
-            rustix::process::kill_process(pid, signal).expect("a living supervisor");
-        };
-        send(Signal::STOP);
-        let commands: [&[&str]; 4] = [
-            &["stop"],
+        let supervisor = freeze(&project, "supervisor");
+        for command in [
+            &["stop"][..],
             &["exec", "-T", "deaf", "true"],
             &["run", "--rm", "-T", "deaf", "true"],
             &["up", "-d", "--force-recreate"],
-        ];
-        for command in commands {
-            let mut waiting = project.skiff(command).spawn();
-            let line = waiting.wait_line("does not answer");
-            assert!(
-                line.contains(&format!("process {}", supervisor.pid)),
-                "{line}"
-            );
-            waiting.signal(Signal::INT);
-            waiting.finish().ends_with(130).whatever();
+        ] {
+            waits_until_ctrl_c(&project, command, "supervisor", supervisor);
         }
-        send(Signal::CONT);
+        second_ctrl_c_leaves(&project, "supervisor", supervisor);
+        send(supervisor, Signal::CONT);
         project.down();
     });
+}
+
+/// The supervisor answers, and gets no answer itself.
+#[test]
+fn a_keeper_that_does_not_answer_is_named_and_ctrl_c_ends_the_wait() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let project = sandbox.project("deaf", &deaf("deaf"));
+        project.up().whatever();
+        let keeper = freeze(&project, "keeper");
+        for command in [
+            // Whatever has pipes of the caller's would hold them on.
+            &["exec", "-d", "deaf", "true"][..],
+            &["up", "-d", "--scale", "deaf=2"],
+            &["stop", "-t", "0"],
+            &["up", "-d", "--force-recreate", "-t", "0"],
+        ] {
+            waits_until_ctrl_c(&project, command, "keeper", keeper);
+        }
+        second_ctrl_c_leaves(&project, "keeper", keeper);
+        send(keeper, Signal::CONT);
+        project.down();
+    });
+}
+
+/// Stops the project's helper of this kind.
+fn freeze(project: &Project<'_>, kind: &str) -> u32 {
+    let found = helpers(project, kind);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(send(found[0], Signal::STOP));
+    found[0]
+}
+
+fn waits_until_ctrl_c(project: &Project<'_>, command: &[&str], kind: &str, pid: u32) {
+    let mut waiting = project.skiff(command).spawn();
+    let line = waiting.wait_line("does not answer");
+    let named = format!("waiting for the {kind} of project `deaf`, process {pid}");
+    assert!(line.contains(&named), "{line}");
+    waiting.signal(Signal::INT);
+    waiting.finish().ends_with(130).whatever();
+}
+
+fn second_ctrl_c_leaves(project: &Project<'_>, kind: &str, pid: u32) {
+    let mut up = project.skiff(["up"]).env("A", "2").spawn();
+    up.wait_line("does not answer");
+    up.signal(Signal::INT);
+    up.wait_line("Gracefully Stopping");
+    up.signal(Signal::INT);
+    let output = up.finish().ends_with(130);
+    let told = format!("the {kind} of project `deaf`, process {pid}, does not answer");
+    assert!(output.stderr.contains(&told), "{output}");
 }

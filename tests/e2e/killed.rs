@@ -7,7 +7,7 @@ use std::time::Duration;
 use fs_err as fs;
 use rustix::process::Signal;
 
-use crate::support::{Project, Sandbox, isolated, processes, wait_exit};
+use crate::support::{Project, Sandbox, helpers, isolated, send, wait_exit};
 
 /// Names of all volumes on disk.
 fn volumes(sandbox: &Sandbox) -> BTreeSet<String> {
@@ -61,33 +61,66 @@ fn an_address_of_a_start_that_was_cut_short_goes_with_its_container() {
     });
 }
 
+/// Six services, with which there is always a start under way.
+fn six() -> String {
+    let service = |name: &str| {
+        format!("  {name}: {{image: test/busybox, init: true, command: sleep 1000}}\n")
+    };
+    let services: String = ["a", "b", "c", "d", "e", "f"]
+        .into_iter()
+        .map(service)
+        .collect();
+    format!("services:\n{services}")
+}
+
+/// The keeper, not a child that it has just cloned; 0 where there is none yet.
+fn keeper(sandbox: &Sandbox, project: &Project<'_>) -> u32 {
+    let sign = format!("projects/{}/keeper.json", project.name);
+    let Ok(text) = fs::read_to_string(sandbox.run_root().join(sign)) else {
+        return 0;
+    };
+    let sign: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    u32::try_from(sign["pid"].as_u64().expect("a pid")).expect("a pid")
+}
+
+/// The keeper dies while an `up` is under way, which the next one completes.
+#[test]
+fn an_up_whose_keeper_died_succeeds() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let project = sandbox.project("died", &six());
+        let mut killed = 0;
+        for step in 1..24 {
+            let up = project.skiff(["up", "-d"]).spawn();
+            let end = std::time::Instant::now() + Duration::from_millis(step * 6);
+            wait_exit(up.pid(), end);
+            let keeper = keeper(sandbox, &project);
+            if keeper > 0 && send(keeper, Signal::KILL) {
+                killed += 1;
+            }
+            up.finish().succeeds().whatever();
+            assert_eq!(running(&project), 6, "step {step}");
+            project.skiff(["down"]).run().succeeds().whatever();
+        }
+        assert!(killed > 10, "{killed} keepers");
+    });
+}
+
 /// Supervisors die while an `up` is under way; `up` itself goes on, and
 /// whatever came of it, one `down` is enough.
 #[test]
 fn a_down_after_supervisors_that_died_in_an_up_leaves_nothing() {
     isolated(|sandbox| {
         sandbox.load_busybox();
-        let service = |name: &str| {
-            format!("  {name}: {{image: test/busybox, init: true, command: sleep 1000}}\n")
-        };
-        let services: String = ["a", "b", "c", "d", "e", "f"]
-            .into_iter()
-            .map(service)
-            .collect();
-        let project = sandbox.project("died", &format!("services:\n{services}"));
+        let project = sandbox.project("died", &six());
         for step in 1..16 {
             let up = project.skiff(["up", "-d"]).spawn();
             wait_exit(
                 up.pid(),
                 std::time::Instant::now() + Duration::from_millis(step * 9),
             );
-            for process in processes() {
-                let words: Vec<&str> = process.command.split(' ').collect();
-                if words.iter().any(|word| word.contains("__supervisor"))
-                    && let Some(pid) = rustix::process::Pid::from_raw(process.pid.cast_signed())
-                {
-                    rustix::process::kill_process(pid, Signal::KILL).ok();
-                }
+            for pid in helpers(&project, "__supervisor") {
+                send(pid, Signal::KILL);
             }
             up.finish().whatever();
             project.skiff(["down"]).run().succeeds().whatever();

@@ -3,7 +3,7 @@
 
 use rustix::process::Signal;
 
-use crate::support::{Project, isolated};
+use crate::support::{Project, deaf, isolated};
 
 /// Two services that end at once on SIGTERM, and a job that has ended.
 const THREE: &str = r#"
@@ -142,14 +142,7 @@ fn sigterm_on_up_ends_with_130_too() {
 fn a_second_ctrl_c_kills() {
     isolated(|sandbox| {
         sandbox.load_busybox();
-        let compose = r#"
-services:
-  deaf:
-    image: test/busybox
-    stop_grace_period: 1h
-    command: ["sh", "-c", "trap 'echo no' TERM; echo ready; while :; do sleep 1000 & wait; done"]
-"#;
-        let project = sandbox.project("deaf", compose);
+        let project = sandbox.project("deaf", &deaf("deaf"));
         let mut up = project.skiff(["up"]).spawn();
         up.wait_line("ready");
         up.signal(Signal::INT);

@@ -3,9 +3,7 @@
 
 use std::fmt::Write as _;
 
-use crate::support::isolated;
-
-const HOLD: &str = "command: [sh, -c, \"trap 'exit 0' TERM; sleep 1000 & wait\"]";
+use crate::support::{SLEEPER, isolated};
 
 /// What is on line 4 of a service, what stands beside the services, where the
 /// fault is, and what is said of it.
@@ -14,7 +12,7 @@ type Fault = (&'static str, &'static str, &'static str, &'static str);
 /// The rest of the file is the same: a first service without a fault.
 fn file(line: &str, beside: &str) -> String {
     format!(
-        "services:\n  bad:\n    image: test/busybox\n    {line}\n  good: {{image: test/busybox, {HOLD}}}\n{beside}"
+        "services:\n  bad:\n    image: test/busybox\n    {line}\n  good: {{image: test/busybox, {SLEEPER}}}\n{beside}"
     )
 }
 
@@ -139,7 +137,7 @@ fn what_another_project_has_is_told_with_its_place() {
         sandbox.load_busybox();
         let own = "networks: {n: {ipam: {config: [{subnet: 10.66.0.0/24}]}}}\n";
         let service = |line: &str| {
-            format!("services:\n  a:\n    image: test/busybox\n    {HOLD}\n    {line}\n")
+            format!("services:\n  a:\n    image: test/busybox\n    {SLEEPER}\n    {line}\n")
         };
         let fixed = service("networks: {n: {ipv4_address: 10.66.0.9}}");
         let first = sandbox.project("first", &format!("{fixed}{own}"));
@@ -174,7 +172,7 @@ fn a_one_offs_start_is_told_as_the_services_is() {
     isolated(|sandbox| {
         sandbox.load_busybox();
         let lines = format!(
-            "{HOLD}\n    ports: [\"127.0.0.1:18080:80\"]\n  prog:\n    image: test/busybox\n    command: nosuchprogram"
+            "{SLEEPER}\n    ports: [\"127.0.0.1:18080:80\"]\n  prog:\n    image: test/busybox\n    command: nosuchprogram"
         );
         let project = sandbox.project("once", &file(&lines, ""));
         project

@@ -1,8 +1,10 @@
 //! What is left when projects are gone: nothing that README does not tell of.
 
+use std::time::Instant;
+
 use fs_err as fs;
 
-use crate::support::{Sandbox, isolated};
+use crate::support::{DEADLINE, Sandbox, isolated, processes, wait_exit};
 
 /// Names in a folder of the sandbox; none where it is missing.
 fn names(sandbox: &Sandbox, folder: &str) -> Vec<String> {
@@ -98,6 +100,34 @@ fn no_lock_is_left_of_a_project_that_is_not() {
         for command in ["down", "stop", "kill", "ps", "logs"] {
             sandbox.skiff(["-p", "nosuch", command]).run().whatever();
             assert!(names(sandbox, "run/projects").is_empty(), "{command}");
+        }
+    });
+}
+
+/// A supervisor ends a moment after the command that took the last container.
+#[test]
+fn a_supervisor_that_ends_late_makes_no_root_anew() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        // Without a network of its own nothing of it is mounted for a moment more.
+        let compose = COMPOSE.replace("init: true", "init: true\n    network_mode: host");
+        let project = sandbox.project("late", &compose);
+        project.up().whatever();
+        // Without this lock it cannot end.
+        let path = sandbox.run_root().join("projects/late/start.lock");
+        let lock = fs::File::open(path).expect("the lock of a project that runs");
+        lock.file().lock().expect("nobody starts or ends");
+        project.down();
+        let roots = [sandbox.data(), sandbox.run_root()];
+        for root in &roots {
+            fs::remove_dir_all(root).expect("nothing is mounted there");
+        }
+        drop(lock);
+        for helper in processes() {
+            assert!(wait_exit(helper.pid, Instant::now() + *DEADLINE));
+        }
+        for root in roots {
+            assert!(!root.exists(), "{}", root.display());
         }
     });
 }

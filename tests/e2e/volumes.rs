@@ -2,16 +2,14 @@
 
 use serde_json::json;
 
-use crate::support::{Image, isolated};
-
-const HOLD: &str = "command: [sh, -c, \"trap 'exit 0' TERM; sleep 1000 & wait\"]";
+use crate::support::{Image, SLEEPER, isolated};
 
 #[test]
 fn a_named_volume_survives_down_and_goes_with_v() {
     isolated(|sandbox| {
         sandbox.load_busybox();
         let compose = format!(
-            "services:\n  a: {{image: test/busybox, {HOLD}, volumes: [\"data:/data\"]}}\nvolumes:\n  data:\n"
+            "services:\n  a: {{image: test/busybox, {SLEEPER}, volumes: [\"data:/data\"]}}\nvolumes:\n  data:\n"
         );
         let project = sandbox.project("vol", &compose);
         project.up().whatever();
@@ -38,9 +36,9 @@ fn a_fresh_volume_receives_the_images_content() {
             .config("Volumes", json!({"/vol": {}}));
         sandbox.load(&image, "test/vol:1");
         let compose = format!(
-            "services:\n  a: {{image: \"test/vol:1\", {HOLD}, volumes: [\"data:/vol\"]}}\n  \
-             anon: {{image: \"test/vol:1\", {HOLD}}}\n  \
-             nocopy:\n    image: test/vol:1\n    {HOLD}\n    volumes:\n      - {{type: volume, source: empty, target: /vol, volume: {{nocopy: true}}}}\n\
+            "services:\n  a: {{image: \"test/vol:1\", {SLEEPER}, volumes: [\"data:/vol\"]}}\n  \
+             anon: {{image: \"test/vol:1\", {SLEEPER}}}\n  \
+             nocopy:\n    image: test/vol:1\n    {SLEEPER}\n    volumes:\n      - {{type: volume, source: empty, target: /vol, volume: {{nocopy: true}}}}\n\
              volumes:\n  data:\n  empty:\n"
         );
         let project = sandbox.project("copy", &compose);
@@ -72,7 +70,7 @@ fn bind_mounts_show_the_hosts_files() {
     isolated(|sandbox| {
         sandbox.load_busybox();
         let compose = format!(
-            "services:\n  a:\n    image: test/busybox\n    {HOLD}\n    volumes: [\"./src:/src\", \"./src:/ro:ro\", \"./made:/made\", \"./one.txt:/one.txt\"]\n"
+            "services:\n  a:\n    image: test/busybox\n    {SLEEPER}\n    volumes: [\"./src:/src\", \"./src:/ro:ro\", \"./made:/made\", \"./one.txt:/one.txt\"]\n"
         );
         let project = sandbox.project("bind", &compose);
         project.write("src/file", "host\n");
@@ -124,7 +122,7 @@ fn the_long_form_does_not_create_a_source() {
     isolated(|sandbox| {
         sandbox.load_busybox();
         let compose = format!(
-            "services:\n  a:\n    image: test/busybox\n    {HOLD}\n    volumes:\n      - {{type: bind, source: ./nosuch, target: /x, bind: {{create_host_path: false}}}}\n"
+            "services:\n  a:\n    image: test/busybox\n    {SLEEPER}\n    volumes:\n      - {{type: bind, source: ./nosuch, target: /x, bind: {{create_host_path: false}}}}\n"
         );
         let project = sandbox.project("long", &compose);
         let refused = project.skiff(["up", "-d"]).run().fails();
@@ -139,8 +137,8 @@ fn two_services_share_a_volume_and_external_ones_are_kept() {
     isolated(|sandbox| {
         sandbox.load_busybox();
         let compose = format!(
-            "services:\n  a: {{image: test/busybox, {HOLD}, volumes: [\"data:/d\"]}}\n  \
-             b: {{image: test/busybox, {HOLD}, volumes: [\"data:/d:ro\"]}}\nvolumes:\n  data:\n"
+            "services:\n  a: {{image: test/busybox, {SLEEPER}, volumes: [\"data:/d\"]}}\n  \
+             b: {{image: test/busybox, {SLEEPER}, volumes: [\"data:/d:ro\"]}}\nvolumes:\n  data:\n"
         );
         let first = sandbox.project("first", &compose);
         first.up().whatever();
@@ -152,7 +150,7 @@ fn two_services_share_a_volume_and_external_ones_are_kept() {
             .fails()
             .whatever();
         let compose = format!(
-            "services:\n  c: {{image: test/busybox, {HOLD}, volumes: [\"data:/d\"]}}\n\
+            "services:\n  c: {{image: test/busybox, {SLEEPER}, volumes: [\"data:/d\"]}}\n\
              volumes:\n  data: {{external: true, name: first_data}}\n"
         );
         let second = sandbox.project("second", &compose);
@@ -177,7 +175,7 @@ fn run_makes_a_volume_that_only_the_command_line_names() {
     isolated(|sandbox| {
         sandbox.load_busybox();
         let compose = format!(
-            "services:\n  a: {{image: test/busybox, {HOLD}, volumes: [\"data:/data\"]}}\nvolumes:\n  data:\n"
+            "services:\n  a: {{image: test/busybox, {SLEEPER}, volumes: [\"data:/data\"]}}\nvolumes:\n  data:\n"
         );
         let project = sandbox.project("named", &compose);
         let run = |volume: &str, script: &str| {

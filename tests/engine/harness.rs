@@ -97,6 +97,7 @@ impl Running {
         loop {
             match receive(self.sync.as_fd(), RecvFlags::empty()).unwrap() {
                 SyncMessage::Console(master) => self.console = Some(master),
+                SyncMessage::Ready => {}
                 SyncMessage::Failed(failure) => self.error = Some(failure),
                 SyncMessage::Closed => return self,
             }

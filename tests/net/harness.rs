@@ -14,7 +14,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 use skiff::net::spec::{EndpointSpec, NetworkRecord, NetworkSpec};
 use skiff::net::{AttachRequest, Attached, Net};
-use skiff::state::{ContainerId, Layout};
+use skiff::state::{ContainerId, Layout, make_root_id};
 
 /// No answer within this time counts as none.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(800);
@@ -35,6 +35,7 @@ pub(crate) fn on_machine(test: impl FnOnce(&Machine) + Send) {
             let folder = tempfile::tempdir().unwrap();
             let root = folder.path();
             let layout = Layout::new(root.join("data"), root.join("run"));
+            make_root_id(&layout).unwrap();
             let machine = Machine {
                 net: Net::open(&layout, None).unwrap(),
                 layout,

@@ -1,7 +1,10 @@
 //! What crashes leave, and what a sweep takes and leaves alone.
 
 use skiff::net::Net;
-use skiff::state::{ContainerId, Layout};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use skiff::state::{ContainerId, Layout, make_root_id};
 
 use crate::harness::{on, on_machine, request, run, spec};
 
@@ -50,6 +53,7 @@ fn sweep_leaves_other_roots_alone() {
     on_machine(|machine| {
         let folder = tempfile::tempdir().unwrap();
         let layout = Layout::new(folder.path().join("data"), folder.path().join("run"));
+        make_root_id(&layout).unwrap();
         let other = Net::open(&layout, None).unwrap();
         other.ensure_network(&spec("q_default")).unwrap();
         machine.network(&spec("p_default"));
@@ -62,16 +66,35 @@ fn sweep_leaves_other_roots_alone() {
     });
 }
 
-#[test]
-fn root_id_is_made_once() {
-    on_machine(|machine| {
-        let again = Net::open(&machine.layout, None).unwrap();
-        assert_eq!(again.root_id(), machine.net.root_id());
-        let text = fs_err::read_to_string(machine.layout.root_id()).unwrap();
-        assert_eq!(text.trim(), again.root_id());
-    });
-}
-
 fn table(net: &Net) -> String {
     format!("skiff-{}", net.root_id())
+}
+
+/// Other projects start containers while one project's end sweeps.
+#[test]
+fn sweep_leaves_what_is_being_attached() {
+    on_machine(|machine| {
+        machine.network(&spec("p_default"));
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let sweeper = scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    let swept = machine.net.sweep().unwrap();
+                    let nothing = swept.links.is_empty() && swept.containers.is_empty();
+                    assert!(nothing, "{swept:?}");
+                }
+            });
+            for _ in 0..100 {
+                let new = machine.container("p-web-1", &[on("p_default")]);
+                machine
+                    .net
+                    .detach_many(std::slice::from_ref(&new.id))
+                    .unwrap();
+                if sweeper.is_finished() {
+                    break;
+                }
+            }
+            over.store(true, Ordering::Relaxed);
+        });
+    });
 }

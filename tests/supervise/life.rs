@@ -2,8 +2,10 @@
 
 use oci_spec::runtime::LinuxResources;
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use skiff::state::lock::Lock;
 use skiff::supervise::client::ClientError;
 use skiff::supervise::launch::RestartPolicy;
 use skiff::supervise::record::{Health, RunState};
@@ -61,6 +63,9 @@ fn what_a_dead_command_left_is_swept_when_the_project_ends() {
         let client = bench.client().await;
         let id = client.run(&bench.shell("job", "sleep 0.1")).await;
         let gone = skiff::state::ContainerId::random();
+        // Which had the project's lock.
+        let path = bench.layout.project_lock("other");
+        drop(Lock::acquire(&path).unwrap());
         let half = bench.layout.container("other", &gone);
         fs_err::create_dir_all(half.join("upper")).unwrap();
         let owner = skiff::state::names::NameOwner {
@@ -82,6 +87,46 @@ fn what_a_dead_command_left_is_swept_when_the_project_ends() {
         assert!(!group.exists());
         assert!(!bench.layout.names().join("other-web-1").exists());
         assert!(bench.view(&id).is_some(), "what has a record stays");
+    });
+}
+
+/// One project's end sweeps while others start containers.
+#[test]
+fn a_sweep_spares_what_is_being_started() {
+    isolated(async |bench| {
+        let layout = &bench.layout;
+        let root_id = skiff::state::make_root_id(layout).unwrap();
+        let host = skiff::engine::cgroup::Host::detect().unwrap();
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let sweeper = scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    let swept = skiff::supervise::sweep::sweep(layout);
+                    assert_eq!(swept.removed, Vec::<String>::new());
+                }
+            });
+            for _ in 0..300 {
+                let id = skiff::state::ContainerId::random();
+                let folder = layout.container("other", &id);
+                let path = format!("skiff/{root_id}/other/{id}");
+                let lock = Lock::acquire(&layout.project_lock("other")).unwrap();
+                fs_err::create_dir_all(&folder).unwrap();
+                fs_err::write(folder.join("config.json"), "{}").unwrap();
+                let group = host.create(&path, &LinuxResources::default()).unwrap();
+                drop(lock);
+                // As long as a short program runs.
+                std::thread::yield_now();
+                assert!(group.exists());
+                let lock = Lock::acquire(&layout.project_lock("other")).unwrap();
+                host.remove_tree(group.path()).unwrap();
+                fs_err::remove_dir_all(&folder).unwrap();
+                drop(lock);
+                if sweeper.is_finished() {
+                    break;
+                }
+            }
+            over.store(true, Ordering::Relaxed);
+        });
     });
 }
 

@@ -6,11 +6,11 @@ use std::path::Path;
 
 use clap::Args;
 
+use crate::causes::with_causes;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
 use crate::engine::{cgroup, probe as engine_probe, systemd};
 use crate::net;
-use crate::reconcile::words::with_causes;
 use crate::state::Layout;
 use crate::supervise::group;
 use crate::ui::{color, write_out};

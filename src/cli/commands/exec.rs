@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 
 use clap::Args;
 
+use crate::causes::with_causes;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
 use crate::cli::relay::{Input, Streams};
@@ -11,7 +12,6 @@ use crate::cli::session;
 use crate::cli::signals::Interrupts;
 use crate::cli::{interactive, parse, runtime};
 use crate::reconcile::exec::{ExecOptions, exec_spec};
-use crate::reconcile::words::with_causes;
 use crate::supervise::client::{Client, ClientError};
 use crate::supervise::inspect::ContainerView;
 use crate::supervise::wire::{Failure, Reply, Request};

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::causes::with_causes;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
 use crate::image::{self, LoadSource, Reference, Store};
 use crate::reconcile::garbage;
-use crate::reconcile::words::with_causes;
 use crate::ui::write_out;
 
 /// Flags of `skiff load`.

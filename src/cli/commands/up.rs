@@ -408,8 +408,13 @@ impl Attached<'_> {
                     break;
                 }
                 _ = self.interrupts.next() => {
+                    let context = self.up.context;
                     let killed = tokio::select! {
                         killed = reconcile::kill_now(&session, &services) => killed,
+                        silent = session::unanswered(&context.layout, session.project) => {
+                            work.console().emit(session::left_alone(session.project, &silent));
+                            return Err(CliError::Interrupted);
+                        }
                         _ = self.interrupts.next() => return Err(CliError::Interrupted),
                     };
                     killed.map_err(|error| session::error(self.up.context, &error))?;

@@ -17,7 +17,6 @@ mod error;
 mod files;
 mod limits;
 mod mounts;
-mod stats;
 mod tasks;
 mod v1;
 mod v2;
@@ -33,7 +32,6 @@ use oci_spec::runtime::LinuxResources;
 pub use delegation::{own_group, scope_of};
 pub use error::CgroupError;
 pub use mounts::Controller;
-pub use stats::Stats;
 
 use crate::engine::launch::CgroupFds;
 use crate::engine::sys::{self, CloneFlags, Cloned};
@@ -186,22 +184,21 @@ impl Host {
         }
     }
 
-    /// Makes such a group, and moves these processes there (0 is the caller).
-    /// It takes a lock of the whole machine: what can be born in its group is.
+    /// Makes such a group of the version 2 hierarchy, and moves these processes
+    /// there (0 is the caller). It takes a lock of the whole machine: what can
+    /// be born in its group is, as everything on version 1.
     ///
     /// # Errors
     /// The group cannot be made or entered.
     pub fn move_to_leaf(&self, path: &str, processes: &[i32]) -> Result<(), CgroupError> {
+        let Backend::V2(v2) = &*self.backend else {
+            return Ok(());
+        };
         let leaf = self.open(path);
-        match &*self.backend {
-            Backend::V1(v1) => v1.make_everywhere(&leaf.path).map(drop)?,
-            Backend::V2(v2) => v2.make_leaf(&leaf.path)?,
-        }
-        for root in self.all_roots() {
-            let file = root.join(&leaf.path).join("cgroup.procs");
-            for process in processes {
-                files::write(&file, &process.to_string())?;
-            }
+        v2.make_leaf(&leaf.path)?;
+        let file = v2.folder(&leaf.path).join("cgroup.procs");
+        for process in processes {
+            files::write(&file, &process.to_string())?;
         }
         Ok(())
     }
@@ -393,15 +390,17 @@ impl Group {
     /// # Errors
     /// The counter cannot be read.
     pub fn oom_kills(&self) -> Result<u64, CgroupError> {
-        stats::oom_kills(self)
-    }
-
-    /// What it uses now.
-    ///
-    /// # Errors
-    /// A counter cannot be read.
-    pub fn stats(&self) -> Result<Stats, CgroupError> {
-        stats::read(self)
+        let file = match self.host.version() {
+            Version::V1 => "memory.oom_control",
+            Version::V2 => "memory.events",
+        };
+        let Some(path) = self.file(Controller::Memory, file) else {
+            return Ok(0);
+        };
+        let text = files::read_if_there(&path)?;
+        Ok(text
+            .and_then(|text| files::keyed(&text, "oom_kill"))
+            .unwrap_or(0))
     }
 
     /// Removes it, in every hierarchy, with all groups below it. A group that

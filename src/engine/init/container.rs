@@ -1,6 +1,7 @@
 //! Process 1 of a container, step by step.
 
 use std::convert::Infallible;
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use rustix::fs::{Mode, symlinkat};
@@ -12,14 +13,15 @@ use super::identity::Accounts;
 use super::program::Program;
 use super::{inherited, namespaces, read_spec, terminal};
 use crate::engine::inroot::Root;
-use crate::engine::launch::LaunchFds;
+use crate::engine::launch::{LaunchFds, READY_MESSAGE};
 use crate::engine::mounts::{self, Prepared};
 use crate::engine::spec::InitSpec;
+use crate::engine::sys::helpers;
 use crate::engine::{rootfs, tiny_init};
 
 /// Sets the container up and executes its program.
 pub(super) fn start(fds: &LaunchFds) -> StepResult<Infallible> {
-    let spec: InitSpec = read_spec(std::os::fd::AsFd::as_fd(&fds.spec))?;
+    let spec: InitSpec = read_spec(fds.spec.as_fd())?;
     let process = spec
         .oci
         .process()
@@ -58,6 +60,9 @@ pub(super) fn start(fds: &LaunchFds) -> StepResult<Infallible> {
         Some(user) => accounts.identity(user, &spec.groups)?,
         None => accounts.of_process(process.user(), &spec.groups)?,
     };
+    // Before the filter, which may forbid to say anything.
+    helpers::send_with_fds(fds.sync.as_fd(), READY_MESSAGE, &[])
+        .doing("tell that all is set up")?;
     super::finish(process, &identity, &credentials, streams.is_some(), |env| {
         Program::find(process.args().as_deref().unwrap_or_default(), env, init)
     })

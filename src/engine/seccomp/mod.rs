@@ -11,8 +11,8 @@ mod default;
 mod numbers;
 mod profile;
 
-use std::io::{self, Read};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use fs_err as fs;
@@ -163,18 +163,6 @@ fn cache_name(profile: Option<&str>, capabilities: CapSet) -> String {
 /// seccomp(2) (Linux 3.17) failed.
 pub fn install(filter: &[u8]) -> io::Result<()> {
     sys_bpf::install_filter(filter)
-}
-
-/// As [`install`], from a memfd that [`filter`] has made.
-///
-/// # Errors
-/// The memfd cannot be read, or as [`install`].
-pub fn install_from(filter: impl AsFd) -> io::Result<()> {
-    let mut file = std::fs::File::from(filter.as_fd().try_clone_to_owned()?);
-    let mut program = Vec::new();
-    io::Seek::rewind(&mut file)?;
-    file.read_to_end(&mut program)?;
-    install(&program)
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Filters are run by a small interpreter of classic BPF, and one by the
 //! running kernel.
 
+use std::io::{Read, Seek};
+
 use super::arch::{Arch, X32_BIT};
 use super::compile::{
     AND, Instruction, JUMP, JUMP_EQUAL, JUMP_GREATER, JUMP_GREATER_EQUAL, JUMP_SET, LOAD, RETURN,
@@ -436,9 +438,13 @@ fn kernel_does_what_the_interpreter_says() {
         "the second came from the cache"
     );
     drop(first);
+    let mut program = Vec::new();
+    let mut again = std::fs::File::from(again);
+    again.rewind().unwrap();
+    again.read_to_end(&mut program).unwrap();
     std::thread::spawn(move || {
         rustix::thread::set_no_new_privs(true).unwrap();
-        install_from(&again).unwrap();
+        install(&program).unwrap();
         assert_eq!(sys_bpf::try_call(libc::SYS_getpid), Ok(()));
         assert_eq!(sys_bpf::try_call(libc::SYS_keyctl), Err(libc::EPERM));
         assert_eq!(sys_bpf::try_call(libc::SYS_clone3), Err(libc::ENOSYS));

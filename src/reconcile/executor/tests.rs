@@ -11,6 +11,7 @@ use crate::net::spec::{NetworkRecord, NetworkSpec};
 use crate::reconcile::cancel::cancel_pair;
 use crate::reconcile::desired::VolumeSpec;
 use crate::reconcile::plan::Cause;
+use crate::reconcile::testing::{Recorder, alike};
 use crate::supervise::wire::{Condition, Failure};
 
 /// What the fake does for one object.
@@ -58,32 +59,7 @@ impl Fake {
 }
 
 impl Backend for Fake {
-    fn hold(&self, lock: Lock) {
-        *self.lock.lock().unwrap() = Some(lock);
-    }
-    fn let_go(&self) {
-        *self.lock.lock().unwrap() = None;
-    }
-    fn give_up(&self) {
-        self.let_go();
-    }
-    async fn attend(&self) -> Result<Vec<String>, BackendError> {
-        Ok(Vec::new())
-    }
-    async fn lost_networks(
-        &self,
-        _known: &BTreeMap<String, NetworkRecord>,
-    ) -> Result<BTreeSet<String>, BackendError> {
-        Ok(BTreeSet::new())
-    }
-    async fn replace(
-        &self,
-        id: &ContainerId,
-        volumes: bool,
-        _successor: &ContainerRecord,
-    ) -> Result<(), BackendError> {
-        self.remove(id, volumes).await
-    }
+    alike!();
     async fn ensure_network(&self, spec: &NetworkSpec) -> Result<Vec<String>, BackendError> {
         self.call("network", &spec.name).await.map(|()| Vec::new())
     }
@@ -177,23 +153,6 @@ fn plan(ops: &[Op], edges: &[(usize, usize)]) -> Plan {
     plan
 }
 
-#[derive(Debug, Default)]
-struct Recorder(Mutex<Vec<String>>);
-
-impl EventSink for Recorder {
-    fn emit(&self, event: Event) {
-        let line = match event {
-            Event::Started { resource, action } => format!("{} {action}", resource.name),
-            Event::Done { resource, outcome } => format!("{} {outcome}", resource.name),
-            Event::Failed { resource, message } => format!("{} failed: {message}", resource.name),
-            Event::Warning { message } => format!("warning: {message}"),
-            Event::Note { message } => format!("note: {message}"),
-            Event::Progress { .. } => return,
-        };
-        self.0.lock().unwrap().push(line);
-    }
-}
-
 struct Outcome {
     result: Result<(), ExecuteError>,
     log: Vec<String>,
@@ -215,7 +174,7 @@ async fn run(fake: &Fake, plan: &Plan, on_failure: OnFailure) -> Outcome {
     }
     .run(plan, None)
     .await;
-    let events = sink.0.lock().unwrap().clone();
+    let events = sink.take();
     Outcome {
         result,
         log: fake.log(),

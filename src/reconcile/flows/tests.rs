@@ -24,6 +24,7 @@ use crate::reconcile::desired::VolumeSpec;
 use crate::reconcile::executor::OnFailure;
 use crate::reconcile::planner::{DownChoices, plan_stop};
 use crate::reconcile::session::{Member, ReconcileError, RunOptions, UpOptions, Watcher};
+use crate::reconcile::testing::{Recorder, alike};
 use crate::reconcile::translate::oneoff::Overrides;
 use crate::state::atomic::{Durability, write_json};
 use crate::state::lock::Lock;
@@ -85,32 +86,7 @@ impl Engine {
 }
 
 impl Backend for Engine {
-    fn hold(&self, lock: Lock) {
-        *self.lock.lock().unwrap() = Some(lock);
-    }
-    fn let_go(&self) {
-        *self.lock.lock().unwrap() = None;
-    }
-    fn give_up(&self) {
-        self.let_go();
-    }
-    async fn attend(&self) -> Result<Vec<String>, BackendError> {
-        Ok(Vec::new())
-    }
-    async fn lost_networks(
-        &self,
-        _known: &BTreeMap<String, NetworkRecord>,
-    ) -> Result<BTreeSet<String>, BackendError> {
-        Ok(BTreeSet::new())
-    }
-    async fn replace(
-        &self,
-        id: &ContainerId,
-        volumes: bool,
-        _successor: &ContainerRecord,
-    ) -> Result<(), BackendError> {
-        self.remove(id, volumes).await
-    }
+    alike!();
     async fn ensure_network(&self, spec: &NetworkSpec) -> Result<Vec<String>, BackendError> {
         self.note(format!("network {}", spec.name));
         let record = NetworkRecord {
@@ -224,26 +200,6 @@ impl FileSystem for NoFiles {
     }
 }
 
-#[derive(Default)]
-struct Recorder(Mutex<Vec<String>>);
-
-impl EventSink for Recorder {
-    fn emit(&self, event: Event) {
-        let line = match event {
-            Event::Note { message } => message,
-            Event::Warning { message } => format!("warning: {message}"),
-            Event::Started { .. }
-            | Event::Progress { .. }
-            | Event::Done { .. }
-            | Event::Failed { .. } => return,
-        };
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(line);
-    }
-}
-
 /// A machine with an image called `img`.
 struct Machine {
     root: TempDir,
@@ -342,8 +298,10 @@ impl Machine {
         )
     }
 
+    /// What was told beside the operations.
     fn told(&self) -> Vec<String> {
-        std::mem::take(&mut *self.sink.0.lock().unwrap_or_else(PoisonError::into_inner))
+        let aside = |line: &String| line.starts_with("note: ") || line.starts_with("warning: ");
+        self.sink.take().into_iter().filter(aside).collect()
     }
 }
 
@@ -411,7 +369,7 @@ async fn up_then_up_then_change_then_down() {
     );
     assert_eq!(
         machine.told(),
-        [r#"web recreated: environment.DEBUG "0" -> "1""#]
+        [r#"note: web recreated: environment.DEBUG "0" -> "1""#]
     );
 
     let plan = machine.down(true).await;

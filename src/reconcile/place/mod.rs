@@ -18,7 +18,7 @@ use super::session::ReconcileError;
 use super::translate::oneoff::Overrides;
 use super::translate::project::{network_name, volume_name};
 use super::translate::values::parse_address;
-use super::words::with_causes;
+use crate::causes::with_causes;
 
 /// The error with its place where it has one in this project's files, else as
 /// it was.

@@ -25,16 +25,12 @@ pub const LABEL_VERSION: &str = "com.docker.compose.version";
 pub const LABEL_WORKING_DIR: &str = "com.docker.compose.project.working_dir";
 /// The Compose files, comma-separated.
 pub const LABEL_CONFIG_FILES: &str = "com.docker.compose.project.config_files";
-/// The environment files given with `--env-file`, comma-separated.
-pub const LABEL_ENVIRONMENT_FILES: &str = "com.docker.compose.project.environment_file";
 /// 64 random hexadecimal digits of a one-off, whose name has the first 12.
 pub const LABEL_SLUG: &str = "com.docker.compose.slug";
 /// On networks: the key in the file.
 pub const LABEL_NETWORK: &str = "com.docker.compose.network";
 /// On volumes: the key in the file.
 pub const LABEL_VOLUME: &str = "com.docker.compose.volume";
-/// On a container that replaces another: the other's id.
-pub const LABEL_REPLACE: &str = "com.docker.compose.replace";
 
 /// `PROJECT-SERVICE-N`
 pub fn container_name(project: &str, service: &str, number: u32) -> String {

@@ -23,6 +23,7 @@ pub use record::{fallbacks, untold_warning};
 pub(crate) use settle::{known, settle};
 
 use super::keeper::Identity;
+use crate::causes::with_causes;
 use crate::engine::cgroup::{self, CgroupError, Host, Version};
 use crate::engine::launch::CgroupFds;
 use crate::engine::systemd;
@@ -87,16 +88,4 @@ fn explained(error: &CgroupError) -> io::Error {
         .hint()
         .map_or_else(String::new, |hint| format!("; {hint}"));
     io::Error::other(format!("{}{hint}", with_causes(error)))
-}
-
-/// An error's text and those of its causes.
-pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }

@@ -3,7 +3,8 @@
 use std::io;
 use std::path::Path;
 
-use super::{Grouping, LEAF, explained, leaf_below, plain, with_causes};
+use super::{Grouping, LEAF, explained, leaf_below, plain};
+use crate::causes::with_causes;
 use crate::engine::cgroup::{CgroupError, Host, own_group, scope_of};
 use crate::engine::process::boot_id;
 use crate::engine::systemd::{Connection, LIMIT, SLICE, Scope, scope_name, start_scope};

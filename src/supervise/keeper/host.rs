@@ -13,6 +13,7 @@ use super::message::{ChildKind, FromKeeper};
 use super::run::{Host, Resume, Supervisor};
 use super::store::{Outgoing, Store, pid};
 use super::{COMMAND, Identity, Stage};
+use crate::causes::with_causes;
 use crate::engine::launch::{LaunchError, LaunchFds, Shape, spawn_container, spawn_exec};
 use crate::engine::sys::{CloneFlags, Cloned, clone_process};
 use crate::supervise::{binary, group, packet, supervisor};
@@ -64,7 +65,7 @@ impl Host for Processes {
             Ok(spawned) => Ok((spawned.pid.as_raw_nonzero().get(), spawned.pidfd)),
             Err(error) => {
                 self.lost = matches!(error, LaunchError::Return(_));
-                Err(group::with_causes(&error))
+                Err(with_causes(&error))
             }
         }
     }

@@ -63,6 +63,8 @@ pub(crate) enum ToKeeper {
         /// The child.
         key: String,
     },
+    /// Asks for a sign of life. Answer: [`FromKeeper::Pong`].
+    Ping,
     /// Go on as the binary that comes along.
     Reexec,
     /// Nothing is left: end when the supervisor has ended. A lock may come
@@ -98,6 +100,8 @@ pub(crate) enum FromKeeper {
         /// The keeper.
         pid: i32,
     },
+    /// It lives.
+    Pong,
     /// The child runs its set-up code; its pidfd comes along.
     Launched {
         /// Its name.

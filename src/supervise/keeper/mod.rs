@@ -9,7 +9,6 @@
 mod host;
 mod journal;
 mod message;
-mod pauses;
 mod run;
 mod sign;
 mod start;
@@ -23,7 +22,7 @@ use std::process::ExitCode;
 
 pub(crate) use journal::read as read_journal;
 pub(crate) use message::{ChildKind, Ended, FromKeeper, KEEPER_VERSION, ToKeeper};
-pub(crate) use sign::living;
+pub(crate) use sign::{living, present};
 
 use self::host::Processes;
 use self::run::{Keeper, Supervisor};

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::message::{ChildKind, FromKeeper, KEEPER_VERSION, ToKeeper};
-use super::pauses::Pauses;
 use super::store::{Life, Outgoing, Store, SupervisorEnd, pid, supervisor_end};
 use crate::engine::launch::Shape;
 use crate::supervise::packet::{self, Packet};
+use crate::supervise::pauses::Pauses;
 
 /// What the loop cannot do by itself: making processes.
 pub(super) trait Host {
@@ -211,7 +211,9 @@ impl<H: Host> Keeper<H> {
             return;
         }
         let age = supervisor.since.elapsed();
-        let pause = self.pauses.after(end, supervisor.ready, age);
+        let pause = self
+            .pauses
+            .after(end == SupervisorEnd::Killed, supervisor.ready, age);
         self.restart_after(pause);
     }
 
@@ -274,6 +276,7 @@ impl<H: Host> Keeper<H> {
             }
             ToKeeper::Release { prefix } => self.store.release(&prefix),
             ToKeeper::Ack { key } => self.store.forget(&key),
+            ToKeeper::Ping => self.outgoing.push_back(FromKeeper::Pong.into()),
             ToKeeper::Reexec => self.binary = fds.pop(),
             ToKeeper::Finish => self.finish = Some(fds),
         }

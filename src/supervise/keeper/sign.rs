@@ -32,11 +32,14 @@ pub(super) fn take_down(identity: &Identity) {
     fs::remove_file(path(&identity.layout, &identity.project)).ok();
 }
 
+/// The project's keeper, living or not.
+pub(crate) fn present(layout: &Layout, project: &str) -> Option<ProcessIdentity> {
+    read_json(&path(layout, project)).ok().flatten()
+}
+
 /// A pidfd of the project's keeper, where it lives.
 pub(crate) fn living(layout: &Layout, project: &str) -> Option<OwnedFd> {
-    let keeper = read_json::<ProcessIdentity>(&path(layout, project))
-        .ok()
-        .flatten()?;
+    let keeper = present(layout, project)?;
     let pidfd = keeper.open().ok().flatten()?;
     keeper.still_running().then_some(pidfd)
 }

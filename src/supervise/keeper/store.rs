@@ -219,6 +219,7 @@ impl Store {
             // Ended children come from the journal; the rest is no state.
             FromKeeper::Child { .. }
             | FromKeeper::Adopted { .. }
+            | FromKeeper::Pong
             | FromKeeper::Launched { .. }
             | FromKeeper::LaunchFailed { .. }
             | FromKeeper::Exited { .. } => {}

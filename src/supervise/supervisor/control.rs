@@ -158,13 +158,16 @@ async fn dispatch(
             detach: true,
             ..
         } => start_exec(shared, &id, *spec).await,
-        Request::Exec { id, spec, tty, .. } => match pipes(!tty, fds) {
-            Ok(stdio) => run_exec(shared, stream, &id, *spec, stdio).await?,
-            Err(failure) => Err(failure),
-        },
+        Request::Exec { id, spec, tty, .. } => {
+            run_exec(shared, stream, &id, *spec, pipes(!tty, fds)).await?
+        }
         Request::Attach { id } => attach(shared, stream, &id).await?,
         Request::Subscribe => subscribe(shared, stream).await?,
         Request::Wait { id, condition } => wait(shared, &id, condition).await,
+        Request::Ping => {
+            shared.link.ping().await;
+            Ok(Reply::Ok)
+        }
         // Answered before, whatever its version.
         Request::Upgrade => Ok(Reply::Ok),
     })
@@ -246,17 +249,18 @@ async fn run_exec(
     stream: &UnixStream,
     id: &ContainerId,
     spec: ExecSpec,
-    stdio: Option<[OwnedFd; 3]>,
+    stdio: Result<Option<[OwnedFd; 3]>, Failure>,
 ) -> io::Result<Result<Reply, Failure>> {
-    let (record, target) = match shared.target(id) {
-        Ok(found) => found,
-        Err(failure) => return Ok(Err(failure)),
+    let start = async || {
+        let stdio = stdio?;
+        let (record, target) = shared.target(id)?;
+        exec::start(shared, &record, &target, spec, stdio).await
     };
     let Exec {
         key,
         process,
         master,
-    } = match exec::start(shared, &record, &target, spec, stdio).await {
+    } = match start().await {
         Ok(exec) => exec,
         Err(failure) => return Ok(Err(failure)),
     };

@@ -66,17 +66,17 @@ pub(super) async fn start(
         .link
         .launch(&key, ChildKind::Exec, shape, list)
         .await
-        .map_err(|message| {
+        .map_err(|unmade| {
             failure::text(format!(
-                "cannot exec in container `{}`: {message}",
+                "cannot exec in container `{}`: {unmade}",
                 record.name
             ))
         })?;
     match child_verdict(sync).await {
-        Ok(Ok(master)) => Ok(Exec {
+        Ok(Ok(said)) => Ok(Exec {
             key,
             process,
-            master,
+            master: said.master,
         }),
         Ok(Err(error)) => {
             // Its exit will be acknowledged when nobody waits for it.

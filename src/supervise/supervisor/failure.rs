@@ -3,6 +3,7 @@
 
 use std::error::Error;
 
+use crate::causes::with_causes;
 use crate::engine::cgroup::CgroupError;
 use crate::net::NetError;
 use crate::net::ports::PortError;
@@ -11,7 +12,7 @@ use crate::supervise::wire::Failure;
 /// Any error.
 pub(super) fn other(error: &dyn Error) -> Failure {
     Failure::Other {
-        message: chain(error),
+        message: with_causes(error),
         hint: None,
     }
 }
@@ -30,7 +31,7 @@ pub(super) fn text(message: impl Into<String>) -> Failure {
     reason = "called by `map_err`, which has it by value"
 )]
 pub(super) fn net(error: NetError) -> Failure {
-    let (message, hint) = (chain(&error), error.hint());
+    let (message, hint) = (with_causes(&error), error.hint());
     match error {
         NetError::AddressTaken { address, .. } | NetError::AddressOutside { address, .. } => {
             Failure::Address {
@@ -50,7 +51,7 @@ pub(super) fn net(error: NetError) -> Failure {
 )]
 pub(super) fn cgroup(error: CgroupError) -> Failure {
     Failure::Other {
-        message: chain(&error),
+        message: with_causes(&error),
         hint: error.hint(),
     }
 }
@@ -61,19 +62,4 @@ pub(super) fn port(error: PortError) -> Failure {
         PortError::Taken { address, holder } => Failure::PortTaken { address, holder },
         error @ (PortError::NoAddress { .. } | PortError::Failed { .. }) => other(&error),
     }
-}
-
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let part = error.to_string();
-        // Some errors repeat their source's text.
-        if !text.ends_with(&part) {
-            text.push_str(": ");
-            text.push_str(&part);
-        }
-        source = error.source();
-    }
-    text
 }

@@ -11,8 +11,8 @@ use tokio::io::Interest;
 
 use super::files::Generated;
 use super::host::Host;
-use super::link::Process;
-use super::run::{Run, RunTasks, mounts_of};
+use super::link::{Process, Unmade};
+use super::run::{Run, RunTasks, mounts_of, take_down};
 use super::streams::{self, Streams};
 use super::{Shared, create, failure, files, regain};
 use crate::engine::cgroup::Group;
@@ -54,18 +54,70 @@ struct Network {
     notes: Vec<String>,
 }
 
-/// Starts a container.
+/// Why there is no run.
+enum Stopped {
+    Failed(Failure),
+    /// The keeper was killed over it; the other end of the child's words.
+    Orphaned(OwnedFd),
+}
+
+impl From<Failure> for Stopped {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// Starts a container. Where the keeper is killed over it and the program has
+/// not been reached, the next keeper is asked, once. Streams that were given
+/// went with the first.
 pub(super) async fn launch(
     shared: Arc<Shared>,
     record: Arc<ContainerRecord>,
     given: Option<[OwnedFd; 3]>,
 ) -> Result<Run, Failure> {
+    let is_repeatable = given.is_none();
+    let sync = match begin(&shared, &record, given).await {
+        Ok(run) => return Ok(run),
+        Err(Stopped::Failed(failure)) => return Err(failure),
+        Err(Stopped::Orphaned(sync)) => sync,
+    };
+    shared.logs.finish(record.id.as_str()).await;
+    let gone = take_down(&shared, &record, None).await;
+    // Killed or not, it has an end, or executes its program.
+    let has_begun = match child_verdict(sync).await {
+        Ok(Ok(said)) => said.ready,
+        Ok(Err(_)) => false,
+        Err(_) => true,
+    };
+    gone.await.ok();
+    if is_repeatable && !has_begun {
+        match begin(&shared, &record, None).await {
+            Ok(run) => return Ok(run),
+            Err(Stopped::Failed(failure)) => return Err(failure),
+            Err(Stopped::Orphaned(_)) => {}
+        }
+    }
+    Err(Failure::Other {
+        message: format!(
+            "cannot start container `{}`: {}",
+            record.name,
+            Unmade::Orphaned
+        ),
+        hint: Some("run the command again: another keeper has taken over".to_owned()),
+    })
+}
+
+async fn begin(
+    shared: &Arc<Shared>,
+    record: &Arc<ContainerRecord>,
+    given: Option<[OwnedFd; 3]>,
+) -> Result<Run, Stopped> {
     if has_static_address(&record.launch.network) {
         // Whoever had it before may have gone just now.
         shared.host.leavers.settle().await;
     }
     let prepared = {
-        let (shared, record) = (Arc::clone(&shared), Arc::clone(&record));
+        let (shared, record) = (Arc::clone(shared), Arc::clone(record));
         tokio::task::spawn_blocking(move || prepare(&shared.host, &record, given))
             .await
             .map_err(|error| failure::other(&error))??
@@ -79,7 +131,7 @@ pub(super) async fn launch(
         group,
         network,
     } = prepared;
-    let io = |error: std::io::Error| failure::other(&error);
+    let io = |error: std::io::Error| Stopped::Failed(failure::other(&error));
 
     // Held before the process exists, so that nothing is lost whenever this
     // process is killed.
@@ -89,32 +141,30 @@ pub(super) async fn launch(
     if let Some(input) = input {
         streams::hold_input(&shared.link, key, input).map_err(io)?;
     }
-    let tasks = serve(
-        &shared,
-        &record,
-        network.dns,
-        network.bound,
-        &network.targets,
-    )?;
+    let tasks = serve(shared, record, network.dns, network.bound, &network.targets)?;
     if let Some(sources) = sources {
-        shared.logs.add(key, begin_pump(&shared, &record, sources)?);
+        shared.logs.add(key, begin_pump(shared, record, sources)?);
     }
     let (shape, list) = fds.into_list();
-    let process = shared
+    let made = shared
         .link
         .launch(key, ChildKind::Container, shape, list)
-        .await
-        .map_err(|message| {
-            failure::text(format!(
+        .await;
+    let process = match made {
+        Ok(process) => process,
+        Err(Unmade::Orphaned) => return Err(Stopped::Orphaned(sync)),
+        Err(Unmade::Failed(message)) => {
+            return Err(Stopped::Failed(failure::text(format!(
                 "cannot start container `{}`: {message}",
                 record.name
-            ))
-        })?;
+            ))));
+        }
+    };
     if let Some(master) = verdict(&record.name, sync).await? {
         let spool = shared.host.layout().spool(&record.project, &record.id);
         let sources = streams::terminal(&spool, master).map_err(io)?;
         streams::hold(&shared.link, key, &sources).map_err(io)?;
-        shared.logs.add(key, begin_pump(&shared, &record, sources)?);
+        shared.logs.add(key, begin_pump(shared, record, sources)?);
     }
     Ok(run(
         process,
@@ -175,7 +225,7 @@ fn begin_pump(
 /// more, which means that its program runs.
 async fn verdict(name: &str, sync: OwnedFd) -> Result<Option<OwnedFd>, Failure> {
     match child_verdict(sync).await {
-        Ok(Ok(master)) => Ok(master),
+        Ok(Ok(said)) => Ok(said.master),
         Ok(Err(error)) => Err(Failure::Init {
             name: name.to_owned(),
             error,
@@ -184,12 +234,19 @@ async fn verdict(name: &str, sync: OwnedFd) -> Result<Option<OwnedFd>, Failure> 
     }
 }
 
+/// What a child said that has not failed.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    /// The master of its terminal.
+    pub(super) master: Option<OwnedFd>,
+    /// A container's first process was set up.
+    ready: bool,
+}
+
 /// As above, for any child.
-pub(super) async fn child_verdict(
-    sync: OwnedFd,
-) -> std::io::Result<Result<Option<OwnedFd>, InitError>> {
+pub(super) async fn child_verdict(sync: OwnedFd) -> std::io::Result<Result<Said, InitError>> {
     let sync = watched(sync, Interest::READABLE)?;
-    let mut master = None;
+    let mut said = Said::default();
     loop {
         let message = sync
             .async_io(Interest::READABLE, |sync| {
@@ -197,9 +254,10 @@ pub(super) async fn child_verdict(
             })
             .await?;
         match message {
-            SyncMessage::Console(fd) => master = Some(fd),
+            SyncMessage::Console(fd) => said.master = Some(fd),
+            SyncMessage::Ready => said.ready = true,
             SyncMessage::Failed(error) => return Ok(Err(error)),
-            SyncMessage::Closed => return Ok(Ok(master)),
+            SyncMessage::Closed => return Ok(Ok(said)),
         }
     }
 }

@@ -23,7 +23,9 @@ use crate::engine::process::boot_id;
 use crate::engine::systemd::STOP_SIGNAL;
 use crate::state::atomic::remove_temporary;
 use crate::state::lock::Lock;
+use crate::state::root_id;
 use crate::supervise::group;
+use crate::supervise::inspect::container_ids;
 use crate::supervise::keeper::Identity;
 use crate::supervise::logs::thread::LogThread;
 use crate::supervise::streams_to_null;
@@ -51,7 +53,10 @@ struct Standard {
 /// Why the main loop ended.
 enum Outcome {
     /// Nothing is left to be done.
-    Idle { lock: OwnedFd },
+    Idle {
+        /// The start lock; `None` where the run root was removed.
+        lock: Option<OwnedFd>,
+    },
     /// The keeper goes on as another binary and starts its supervisor.
     Replaced,
 }
@@ -123,10 +128,13 @@ async fn live(identity: &Identity, standard: Standard) -> io::Result<()> {
     shared.records.flush().await;
     match outcome? {
         Outcome::Idle { lock } => {
-            let layout = identity.layout.clone();
-            let swept = tokio::task::spawn_blocking(move || sweep(&layout)).await;
-            for failure in swept.into_iter().flat_map(|swept| swept.failures) {
-                tracing::warn!(error = %failure, "cannot sweep");
+            // Whoever has removed the roots wants nothing in their place.
+            if lock.is_some() && has_data_root(&shared) {
+                let layout = identity.layout.clone();
+                let swept = tokio::task::spawn_blocking(move || sweep(&layout)).await;
+                for failure in swept.into_iter().flat_map(|swept| swept.failures) {
+                    tracing::warn!(error = %failure, "cannot sweep");
+                }
             }
             clean(identity);
             shared.link.finish(lock).await;
@@ -181,8 +189,8 @@ async fn serve(
             }
             () = &mut patience, if first_call.is_some() => first_call = None,
             () = shared.busy.idle() => {
-                if let Some(lock) = end(shared, &listener).await? {
-                    return Ok(Outcome::Idle { lock });
+                if let Some(idle) = end(shared, &listener).await? {
+                    return Ok(idle);
                 }
                 listener = listen(&control_path(shared))?;
             }
@@ -200,16 +208,16 @@ async fn serve(
 
 /// Closes the door, if nobody is in it. With the start lock held, a command
 /// that finds no socket waits until we are gone.
-async fn end(shared: &Arc<Shared>, listener: &UnixListener) -> io::Result<Option<OwnedFd>> {
+async fn end(shared: &Arc<Shared>, listener: &UnixListener) -> io::Result<Option<Outcome>> {
     let path = shared
         .host
         .layout()
         .start_lock(&shared.host.identity.project);
-    let lock = tokio::task::spawn_blocking(move || Lock::acquire(&path))
+    let lock = tokio::task::spawn_blocking(move || Lock::acquire_existing(&path))
         .await
         .map_err(io::Error::other)??
-        .as_fd()
-        .try_clone_to_owned()?;
+        .map(|lock| lock.as_fd().try_clone_to_owned())
+        .transpose()?;
     fs::remove_file(control_path(shared)).ok();
     // Whoever connected before that is in the queue.
     let mut caller = false;
@@ -218,7 +226,12 @@ async fn end(shared: &Arc<Shared>, listener: &UnixListener) -> io::Result<Option
         let busy = shared.busy.take();
         tokio::spawn(control::serve(Arc::clone(shared), stream, busy));
     }
-    Ok((!caller && shared.busy.is_idle()).then_some(lock))
+    Ok((!caller && shared.busy.is_idle()).then_some(Outcome::Idle { lock }))
+}
+
+/// Whether the data root is the one that this process began with.
+fn has_data_root(shared: &Shared) -> bool {
+    root_id(shared.host.layout()).is_ok_and(|id| id == shared.host.net.root_id())
 }
 
 fn accept_now(listener: &UnixListener) -> Option<tokio::net::UnixStream> {
@@ -262,8 +275,13 @@ fn clean(identity: &Identity) {
     let run = layout.run_project(&identity.project);
     fs::remove_file(layout.exit_journal(&identity.project)).ok();
     group::forget(layout, &identity.project);
-    // Nobody but this process writes there.
-    remove_temporary(&run.join("containers")).ok();
+    // Nobody but this process writes there any more; it, or a keeper at its
+    // start, may have been killed over it.
+    let ids = container_ids(layout, &identity.project).unwrap_or_default();
+    let containers = ids.iter().map(|id| layout.container(&identity.project, id));
+    for folder in containers.chain([run.clone(), run.join("containers")]) {
+        remove_temporary(&folder).ok();
+    }
     // Only where they are empty.
     for folder in ["spool", "containers"] {
         fs::remove_dir(run.join(folder)).ok();

@@ -45,6 +45,20 @@ pub(super) struct Inheritance {
     pub(super) processes: BTreeMap<String, (ChildKind, Process)>,
 }
 
+/// Why there is no child.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unmade {
+    /// The keeper could not make one.
+    #[error("{0}")]
+    Failed(String),
+    /// The keeper was killed over it; there may be a child that nobody knows.
+    #[error("the keeper was killed while it made the process")]
+    Orphaned,
+}
+
+/// Who asked for a child.
+type Asker = oneshot::Sender<Result<Process, Unmade>>;
+
 /// Handle on the conversation.
 #[derive(Debug, Clone)]
 pub(super) struct Link {
@@ -55,6 +69,14 @@ pub(super) struct Link {
 #[derive(Debug)]
 enum Out {
     Message(ToKeeper, Vec<OwnedFd>),
+    /// A child is wanted.
+    Launch {
+        key: String,
+        kind: ChildKind,
+        shape: Shape,
+        fds: Vec<OwnedFd>,
+        asker: Asker,
+    },
     /// Answered when everything before it was sent.
     Barrier(oneshot::Sender<()>),
 }
@@ -70,7 +92,10 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    launches: HashMap<String, oneshot::Sender<Result<Process, String>>>,
+    /// What the present keeper has been asked for.
+    launches: HashMap<String, Asker>,
+    /// Who waits for a sign of life.
+    pings: Vec<oneshot::Sender<()>>,
     children: HashMap<String, Child>,
     held: BTreeMap<String, Arc<OwnedFd>>,
 }
@@ -120,19 +145,18 @@ impl Link {
         kind: ChildKind,
         shape: Shape,
         fds: Vec<OwnedFd>,
-    ) -> Result<Process, String> {
-        let (answer, wait) = oneshot::channel();
-        self.shared.state().launches.insert(key.to_owned(), answer);
-        self.send(
-            ToKeeper::Launch {
-                key: key.to_owned(),
-                kind,
-                shape,
-            },
+    ) -> Result<Process, Unmade> {
+        let (asker, wait) = oneshot::channel();
+        let launch = Out::Launch {
+            key: key.to_owned(),
+            kind,
+            shape,
             fds,
-        );
-        wait.await
-            .map_err(|_| "the keeper ended while it made the process".to_owned())?
+            asker,
+        };
+        // The queue's reader lives as long as the runtime.
+        self.shared.outgoing.send(launch).ok();
+        wait.await.map_err(|_| Unmade::Orphaned)?
     }
 
     /// Watches a process 1 that is no child of the keeper.
@@ -209,6 +233,15 @@ impl Link {
         );
     }
 
+    /// Returns when the keeper has answered, or has died: then the next one is
+    /// on its way.
+    pub(super) async fn ping(&self) {
+        let (answer, wait) = oneshot::channel();
+        self.shared.state().pings.push(answer);
+        self.send(ToKeeper::Ping, Vec::new());
+        wait.await.ok();
+    }
+
     /// This supervisor can be talked to.
     pub(super) fn ready(&self) {
         self.send(ToKeeper::Ready, Vec::new());
@@ -222,8 +255,8 @@ impl Link {
 
     /// Has the keeper end when this process has ended, and hold the lock until
     /// then; returns when it was told.
-    pub(super) async fn finish(&self, lock: OwnedFd) {
-        self.send(ToKeeper::Finish, vec![lock]);
+    pub(super) async fn finish(&self, lock: Option<OwnedFd>) {
+        self.send(ToKeeper::Finish, lock.into_iter().collect());
         self.flushed().await;
     }
 
@@ -284,7 +317,8 @@ impl Shared {
                 }
                 return Ok(true);
             }
-            FromKeeper::Launched { .. }
+            FromKeeper::Pong
+            | FromKeeper::Launched { .. }
             | FromKeeper::LaunchFailed { .. }
             | FromKeeper::Exited { .. } => {}
         }
@@ -303,7 +337,7 @@ impl Shared {
             }
             FromKeeper::LaunchFailed { key, message } => {
                 if let Some(answer) = self.state().launches.remove(&key) {
-                    answer.send(Err(message)).ok();
+                    answer.send(Err(Unmade::Failed(message))).ok();
                 }
             }
             // Told now, or found by a new keeper in the old one's journal.
@@ -314,6 +348,12 @@ impl Shared {
                 ended: Some(ended),
                 ..
             } => self.ended(&key, pid, ended),
+            FromKeeper::Pong => {
+                for answer in self.state().pings.drain(..) {
+                    // Whoever asked may have given up.
+                    answer.send(()).ok();
+                }
+            }
             FromKeeper::Adopted { pid, .. } => self.keeper.store(pid, Ordering::Relaxed),
             FromKeeper::Child { .. } | FromKeeper::Held { .. } => {}
         }
@@ -386,6 +426,7 @@ impl Shared {
         let mut state = self.state();
         // Dropping the senders tells the askers.
         state.launches.clear();
+        state.pings.clear();
         let mut again = vec![(ToKeeper::Ready, Vec::new()), (ToKeeper::Adopt, Vec::new())];
         let mut orphans = Vec::new();
         for (key, child) in &state.children {
@@ -417,13 +458,13 @@ impl Shared {
 async fn carry(shared: Arc<Shared>, channel: Channel, queue: UnboundedReceiver<Out>) {
     let mut channel = channel;
     let mut queue = queue;
-    let mut pauses = revive::Pauses::default();
+    let mut keepers = revive::Keepers::new();
     loop {
         let unsent = converse(&shared, &channel, &mut queue).await;
         drop(channel);
         let mut again = shared.orphaned();
         again.extend(unsent);
-        channel = revive::keeper(&shared.identity, &mut pauses).await;
+        channel = keepers.next(&shared.identity).await;
         for (message, fds) in again {
             if channel.send(&message, fds).await.is_err() {
                 break;
@@ -451,6 +492,14 @@ async fn converse(
                         return is_wanted_again(&message).then_some((message, Vec::new()));
                     }
                 }
+                Some(Out::Launch { key, kind, shape, fds, asker }) => {
+                    // Known before the answer can come.
+                    shared.state().launches.insert(key.clone(), asker);
+                    let message = ToKeeper::Launch { key, kind, shape };
+                    if channel.send(&message, fds).await.is_err() {
+                        return None;
+                    }
+                }
                 Some(Out::Barrier(done)) => drop(done.send(())),
                 None => std::future::pending().await,
             },
@@ -465,6 +514,7 @@ fn is_wanted_again(message: &ToKeeper) -> bool {
         ToKeeper::Ack { .. } => true,
         ToKeeper::Ready
         | ToKeeper::Adopt
+        | ToKeeper::Ping
         | ToKeeper::Launch { .. }
         | ToKeeper::Hold { .. }
         | ToKeeper::Release { .. }

@@ -2,55 +2,66 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
 use super::channel::Channel;
 use crate::supervise::keeper::{self, Identity, Stage};
+use crate::supervise::pauses::Pauses;
 use crate::supervise::{binary, packet};
 
-/// First pause before a keeper that follows one which died young.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-/// Longest pause.
-const LAST_PAUSE: Duration = Duration::from_secs(10);
-/// A keeper that lived this long did not die of its start.
-const GOOD_LIFE: Duration = Duration::from_secs(10);
-
-/// The pauses between keepers: none after one that lived, then growing ones.
-#[derive(Debug, Default)]
-pub(super) struct Pauses {
-    last: Option<Instant>,
-    pause: Duration,
+/// The present keeper's end, and those that were before.
+#[derive(Debug)]
+pub(super) struct Keepers {
+    pauses: Pauses,
+    /// `None` for the one that started this process.
+    present: Option<(Instant, Child)>,
 }
 
-impl Pauses {
-    async fn wait(&mut self) {
-        if self.last.is_some_and(|last| last.elapsed() < GOOD_LIFE) {
-            tokio::time::sleep(self.pause).await;
-            self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LAST_PAUSE);
-        } else {
-            self.pause = Duration::ZERO;
+impl Keepers {
+    /// With the one that started this process.
+    pub(super) const fn new() -> Self {
+        Self {
+            pauses: Pauses::new(),
+            present: None,
         }
-        self.last = Some(Instant::now());
+    }
+
+    /// Starts a keeper, the present one having ended, that has this supervisor
+    /// for its own; tries until it works, as containers without one cannot be
+    /// reaped or started.
+    pub(super) async fn next(&mut self, identity: &Identity) -> Channel {
+        let mut pause = match self.present.take() {
+            Some((since, mut child)) => {
+                let age = since.elapsed();
+                // Where it lives, and cannot be talked to, it is of no use.
+                child.start_kill().ok();
+                let signal = child.wait().await.ok().and_then(|status| status.signal());
+                self.pauses.after(signal == Some(libc::SIGKILL), true, age)
+            }
+            None => Duration::ZERO,
+        };
+        loop {
+            tokio::time::sleep(pause).await;
+            match start(identity) {
+                Ok((channel, child)) => {
+                    self.present = Some((Instant::now(), child));
+                    return channel;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot start a keeper");
+                    pause = self.pauses.after_failure();
+                }
+            }
+        }
     }
 }
 
-/// Starts a keeper that has this supervisor for its own; tries until it works,
-/// as containers without one cannot be reaped or started.
-pub(super) async fn keeper(identity: &Identity, pauses: &mut Pauses) -> Channel {
-    loop {
-        pauses.wait().await;
-        match start(identity) {
-            Ok(channel) => return channel,
-            Err(error) => tracing::warn!(%error, "cannot start a keeper"),
-        }
-    }
-}
-
-fn start(identity: &Identity) -> io::Result<Channel> {
+fn start(identity: &Identity) -> io::Result<(Channel, Child)> {
     let (ours, theirs): (OwnedFd, OwnedFd) = packet::pair()?;
     let channel = Channel::new(ours)?;
     // Open until the child has executed it.
@@ -62,8 +73,5 @@ fn start(identity: &Identity) -> io::Result<Channel> {
         .stdin(theirs)
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    let mut child = command.spawn()?;
-    // It is a child of ours: its end must be collected.
-    tokio::spawn(async move { child.wait().await });
-    Ok(channel)
+    Ok((channel, command.spawn()?))
 }

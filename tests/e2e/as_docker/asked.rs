@@ -7,10 +7,7 @@ use regex::Regex;
 use serde_json::json;
 
 use super::table::{Ask, Question, Service, Table};
-use crate::support::{Image, Invocation, Output};
-
-/// The command of a service that has none: it stays, and ends when asked to.
-const HOLD: &str = r#"command: [sh, -c, "trap 'exit 0' TERM; sleep 1000 & wait"]"#;
+use crate::support::{Image, Invocation, Output, SLEEPER};
 
 /// What runs a table's Compose file.
 pub(super) trait Engine {
@@ -35,7 +32,7 @@ pub(super) fn compose_file(name: &str, table: &Table) -> String {
     for service in &table.services {
         let image = image_name(name, &service.image);
         writeln!(text, "  {}:\n    image: {image}", service.name).expect("memory");
-        let command = if service.bare { "" } else { HOLD };
+        let command = if service.bare { "" } else { SLEEPER };
         for line in service.attributes.lines().chain([command]) {
             writeln!(text, "    {line}").expect("memory");
         }

@@ -5,6 +5,8 @@
 //! there; [`Project`] is a folder with a Compose file. The rest are the outside
 //! world: images, a registry, HTTP, terminals.
 
+mod fixtures;
+mod helpers;
 mod http;
 mod image;
 mod isolate;
@@ -17,6 +19,8 @@ mod sandbox;
 mod tls;
 mod wait;
 
+pub(crate) use fixtures::{DEAF, SLEEPER, deaf};
+pub(crate) use helpers::{helpers, kill_hard, send};
 pub(crate) use http::{http_get, http_request, raw_listener};
 pub(crate) use image::Image;
 pub(crate) use isolate::{isolated, isolated_after};

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::{Check, Verdict};
+use crate::causes::with_causes;
 use crate::cli::error::CliError;
 use crate::cli::runtime;
 use crate::cli::session;
@@ -14,7 +15,6 @@ use crate::cli::signals::Interrupts;
 use crate::compose::{self, FileArg, Host, LoadOptions, Project};
 use crate::event::{Event, EventSink};
 use crate::image::{Access, AccessOptions};
-use crate::reconcile::words::with_causes;
 use crate::reconcile::{
     self, Cancel, DownChoices, ReconcileError, Session, UpChoices, UpOptions, cancel_pair,
 };

@@ -1,10 +1,8 @@
-//! How long a keeper waits before it starts the next supervisor.
+//! How long keeper and supervisor wait before one starts the other anew.
 
 use std::time::Duration;
 
-use super::store::SupervisorEnd;
-
-/// First of the growing pauses after supervisors that fail.
+/// First of the growing pauses after processes that fail.
 const FIRST: Duration = Duration::from_millis(20);
 /// Longest pause.
 const LAST: Duration = Duration::from_secs(10);
@@ -14,7 +12,7 @@ const SHORT: Duration = Duration::from_millis(10);
 /// One that lived as long as this is followed at once.
 const GOOD_LIFE: Duration = Duration::from_secs(1);
 
-/// The pauses between supervisors.
+/// The pauses between supervisors, or between keepers.
 ///
 /// One that was killed says nothing about the next, however often that happens.
 /// One that ended by itself before it was of use will likely do it again, ready
@@ -25,15 +23,14 @@ pub(super) struct Pauses {
 }
 
 impl Pauses {
-    /// As after a supervisor that lived long.
+    /// As after one that lived long.
     pub(super) const fn new() -> Self {
         Self { next: FIRST }
     }
 
-    /// The pause after one that ended like this, at this age; `ready` where its
-    /// start had come to an end.
-    pub(super) fn after(&mut self, end: SupervisorEnd, ready: bool, age: Duration) -> Duration {
-        let killed = end == SupervisorEnd::Killed;
+    /// The pause after one that ended at this age, killed or by itself; `ready`
+    /// where its start had come to an end.
+    pub(super) fn after(&mut self, killed: bool, ready: bool, age: Duration) -> Duration {
         if age > GOOD_LIFE && (ready || killed) {
             self.next = FIRST;
             Duration::ZERO
@@ -60,11 +57,11 @@ mod tests {
     const OLD: Duration = Duration::from_secs(60);
 
     fn killed(pauses: &mut Pauses, age: Duration) -> Duration {
-        pauses.after(SupervisorEnd::Killed, true, age)
+        pauses.after(true, true, age)
     }
 
     fn failed(pauses: &mut Pauses, age: Duration) -> Duration {
-        pauses.after(SupervisorEnd::ByItself, true, age)
+        pauses.after(false, true, age)
     }
 
     #[test]
@@ -94,7 +91,7 @@ mod tests {
     fn a_slow_start_that_fails_is_no_life() {
         let mut pauses = Pauses::new();
         for pause in [FIRST, FIRST * 2] {
-            let after = pauses.after(SupervisorEnd::ByItself, false, OLD);
+            let after = pauses.after(false, false, OLD);
             assert_eq!(after, pause);
         }
     }
