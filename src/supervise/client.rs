@@ -13,6 +13,7 @@ use super::door::Door;
 use super::ready::watched;
 use super::wire::{Call, Change, Condition, Failure, Hello, Reply, Request, WIRE_VERSION};
 use super::{frame, inspect, keeper};
+use crate::state::lock::Lock;
 use crate::state::{ContainerId, Layout};
 
 /// How often a question is asked whose supervisor died.
@@ -62,7 +63,8 @@ impl ClientError {
 }
 
 /// Waits until the project's keeper and supervisor have ended, which they do by
-/// themselves when nothing is left to be done; at once where there are none.
+/// themselves when nothing is left to be done and nobody is connected; at once
+/// where there are none.
 ///
 /// # Errors
 /// The keeper cannot be watched.
@@ -70,7 +72,11 @@ pub async fn ended(layout: &Layout, project: &str) -> io::Result<()> {
     while let Some(pidfd) = keeper::living(layout, project) {
         drop(watched(pidfd, Interest::READABLE)?.readable().await?);
     }
-    Ok(())
+    // Held to the last thing that they do.
+    let path = layout.start_lock(project);
+    tokio::task::spawn_blocking(move || Lock::acquire_existing(&path).map(drop))
+        .await
+        .map_err(io::Error::other)?
 }
 
 /// One answer, and the descriptors that came with it.

@@ -1,9 +1,11 @@
 //! `down`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::compose::Project;
 use crate::event::Event;
+use crate::supervise::client::ended;
 
 use super::super::backend::Backend;
 use super::super::embedded::Embedded;
@@ -13,6 +15,9 @@ use super::super::plan::Plan;
 use super::super::planner::{DownChoices, plan_down};
 use super::super::session::{ReconcileError, Session};
 use super::super::{garbage, locking, record};
+
+/// Longest wait for processes that are about to end.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Takes the project down; without a file, by its records alone.
 ///
@@ -25,7 +30,29 @@ pub async fn down(
     dry_run: bool,
 ) -> Result<Plan, ReconcileError> {
     let backend = Embedded::new(session.layout, session.project);
-    down_over(&backend, session, project, &choices, dry_run).await
+    let plan = down_over(&backend, session, project, &choices, dry_run).await?;
+    // Its connection would keep the supervisor.
+    drop(backend);
+    if !dry_run {
+        see_off(session).await;
+        super::sweep_locks(session);
+        garbage::collect_beside(session).await;
+    }
+    Ok(plan)
+}
+
+/// Waits until a project that is gone has left the machine: its links, control
+/// groups and processes, too. Whoever is connected to the supervisor in another
+/// terminal keeps it; that is waited for no longer than [`FAREWELL`].
+async fn see_off(session: &Session<'_>) {
+    if session.layout.project(session.project).exists() {
+        return;
+    }
+    tokio::select! {
+        () = session.cancel.cancelled() => {}
+        // What cannot be watched goes by itself.
+        ended = tokio::time::timeout(FAREWELL, ended(session.layout, session.project)) => drop(ended),
+    }
 }
 
 pub(super) async fn down_over<B: Backend>(
@@ -67,7 +94,5 @@ pub(super) async fn down_over<B: Backend>(
     let forgotten = walked.map(|()| record::forget(session));
     backend.let_go();
     forgotten??;
-    super::sweep_locks(session);
-    garbage::collect_beside(session).await;
     Ok(plan)
 }
