@@ -26,6 +26,9 @@ use crate::state::make_root_id;
 /// How long the next supervisor of a living keeper is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How often both are started before it counts that they were killed over it.
+const STARTS: u32 = 2;
+
 /// A connection, and what the supervisor said on it first.
 pub(super) type Answered = (UnixStream, Hello);
 
@@ -72,10 +75,26 @@ impl Door {
         if let Some(stream) = self.knock().await? {
             return Ok(stream);
         }
-        let failed = |message: String| ClientError::Start {
-            project: self.identity.project.clone(),
-            message,
-        };
+        let mut words = String::new();
+        for _ in 0..STARTS {
+            match self.start().await? {
+                Ok(stream) => return Ok(stream),
+                Err(said) => words = said,
+            }
+            if !words.is_empty() {
+                break;
+            }
+        }
+        if words.is_empty() {
+            "it ended at once".clone_into(&mut words);
+        }
+        Err(self.not_started(words))
+    }
+
+    /// Starts keeper and supervisor where neither runs, else waits for them; or
+    /// what they said of a failure, which is nothing where they were killed.
+    async fn start(&self) -> Result<Result<Answered, String>, ClientError> {
+        let failed = |error: io::Error| self.not_started(error.to_string());
         // Held by whoever starts the pair, then by the pair until it can be
         // talked to, and again while it ends: so never two at once.
         let path = self.identity.layout.start_lock(self.project());
@@ -83,20 +102,23 @@ impl Door {
             .await
             .map_err(io::Error::other)
             .and_then(|lock| lock)
-            .map_err(|error| failed(error.to_string()))?;
+            .map_err(failed)?;
         if let Some(stream) = self.knock().await? {
-            return Ok(stream);
+            return Ok(Ok(stream));
         }
         let (identity, program) = (self.identity.clone(), self.program());
         let words = tokio::task::spawn_blocking(move || start(&identity, &program?, lock))
             .await
             .map_err(io::Error::other)
             .and_then(|words| words)
-            .map_err(|error| failed(error.to_string()))?;
-        match self.knock().await? {
-            Some(stream) => Ok(stream),
-            None if words.is_empty() => Err(failed("it ended at once".to_owned())),
-            None => Err(failed(words)),
+            .map_err(failed)?;
+        Ok(self.knock().await?.ok_or(words))
+    }
+
+    fn not_started(&self, message: String) -> ClientError {
+        ClientError::Start {
+            project: self.identity.project.clone(),
+            message,
         }
     }
 

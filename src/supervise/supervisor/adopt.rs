@@ -122,11 +122,7 @@ fn find_process(
         start_time: run.start_time,
     };
     let pidfd = identity.open().ok().flatten()?;
-    // Held for the supervisor after this one.
-    if let Ok(copy) = pidfd.try_clone() {
-        shared.link.hold(&orphan_key, copy).ok();
-    }
-    Some(shared.link.watch_orphan(key, run.pid, pidfd))
+    shared.link.take_orphan(key, run.pid, pidfd).ok()
 }
 
 fn resume(

@@ -14,7 +14,7 @@ use super::host::Host;
 use super::link::{Process, Unmade};
 use super::run::{Run, RunTasks, mounts_of, take_down};
 use super::streams::{self, Streams};
-use super::{Shared, create, failure, files, regain};
+use super::{Shared, create, failure, files, orphan, regain};
 use crate::engine::cgroup::Group;
 use crate::engine::launch::{LaunchFds, PidNamespace, SyncMessage, receive};
 use crate::engine::prepare::{memfd_spec, sync_pair};
@@ -57,8 +57,8 @@ struct Network {
 /// Why there is no run.
 enum Stopped {
     Failed(Failure),
-    /// The keeper was killed over it; the other end of the child's words.
-    Orphaned(OwnedFd),
+    /// The keeper was killed, and the program was not reached.
+    Orphaned,
 }
 
 impl From<Failure> for Stopped {
@@ -67,44 +67,40 @@ impl From<Failure> for Stopped {
     }
 }
 
-/// Starts a container. Where the keeper is killed over it and the program has
-/// not been reached, the next keeper is asked, once. Streams that were given
-/// went with the first.
+impl Stopped {
+    fn failure(self, record: &ContainerRecord) -> Failure {
+        match self {
+            Self::Failed(failure) => failure,
+            Self::Orphaned => Failure::Other {
+                message: cannot_start(record, &Unmade::Orphaned),
+                hint: Some("run the command again: another keeper has taken over".to_owned()),
+            },
+        }
+    }
+}
+
+fn cannot_start(record: &ContainerRecord, why: &dyn std::fmt::Display) -> String {
+    format!("cannot start container `{}`: {why}", record.name)
+}
+
+/// Starts a container. Where the keeper is killed before the program is
+/// reached, the next keeper is asked, once. Streams that were given went with
+/// the first.
 pub(super) async fn launch(
     shared: Arc<Shared>,
     record: Arc<ContainerRecord>,
     given: Option<[OwnedFd; 3]>,
 ) -> Result<Run, Failure> {
     let is_repeatable = given.is_none();
-    let sync = match begin(&shared, &record, given).await {
-        Ok(run) => return Ok(run),
-        Err(Stopped::Failed(failure)) => return Err(failure),
-        Err(Stopped::Orphaned(sync)) => sync,
-    };
-    shared.logs.finish(record.id.as_str()).await;
-    let gone = take_down(&shared, &record, None).await;
-    // Killed or not, it has an end, or executes its program.
-    let has_begun = match child_verdict(sync).await {
-        Ok(Ok(said)) => said.ready,
-        Ok(Err(_)) => false,
-        Err(_) => true,
-    };
-    gone.await.ok();
-    if is_repeatable && !has_begun {
-        match begin(&shared, &record, None).await {
-            Ok(run) => return Ok(run),
-            Err(Stopped::Failed(failure)) => return Err(failure),
-            Err(Stopped::Orphaned(_)) => {}
-        }
+    match begin(&shared, &record, given).await {
+        Err(Stopped::Orphaned) if is_repeatable => {}
+        ended => return ended.map_err(|stopped| stopped.failure(&record)),
     }
-    Err(Failure::Other {
-        message: format!(
-            "cannot start container `{}`: {}",
-            record.name,
-            Unmade::Orphaned
-        ),
-        hint: Some("run the command again: another keeper has taken over".to_owned()),
-    })
+    shared.logs.finish(record.id.as_str()).await;
+    take_down(&shared, &record, None).await.await.ok();
+    begin(&shared, &record, None)
+        .await
+        .map_err(|stopped| stopped.failure(&record))
 }
 
 async fn begin(
@@ -150,17 +146,20 @@ async fn begin(
         .link
         .launch(key, ChildKind::Container, shape, list)
         .await;
+    if let Err(failed @ Unmade::Failed(_)) = &made {
+        return Err(Stopped::Failed(failure::text(cannot_start(record, failed))));
+    }
+    // What a killed keeper has cloned goes on, to its program or to its end.
+    let said = verdict(&record.name, sync).await?;
     let process = match made {
         Ok(process) => process,
-        Err(Unmade::Orphaned) => return Err(Stopped::Orphaned(sync)),
-        Err(Unmade::Failed(message)) => {
-            return Err(Stopped::Failed(failure::text(format!(
-                "cannot start container `{}`: {message}",
-                record.name
-            ))));
-        }
+        Err(_) if !said.ready => return Err(Stopped::Orphaned),
+        Err(_) => orphan::first(&group)
+            .and_then(|(pid, pidfd)| shared.link.take_orphan(key, pid, pidfd).ok())
+            // It has run, and must not run twice.
+            .ok_or_else(|| Stopped::Orphaned.failure(record))?,
     };
-    if let Some(master) = verdict(&record.name, sync).await? {
+    if let Some(master) = said.master {
         let spool = shared.host.layout().spool(&record.project, &record.id);
         let sources = streams::terminal(&spool, master).map_err(io)?;
         streams::hold(&shared.link, key, &sources).map_err(io)?;
@@ -223,9 +222,9 @@ fn begin_pump(
 
 /// Waits for what the child says: a terminal's master, a failure, or nothing
 /// more, which means that its program runs.
-async fn verdict(name: &str, sync: OwnedFd) -> Result<Option<OwnedFd>, Failure> {
+async fn verdict(name: &str, sync: OwnedFd) -> Result<Said, Failure> {
     match child_verdict(sync).await {
-        Ok(Ok(said)) => Ok(said.master),
+        Ok(Ok(said)) => Ok(said),
         Ok(Err(error)) => Err(Failure::Init {
             name: name.to_owned(),
             error,

@@ -116,8 +116,11 @@ async fn live(identity: &Identity, standard: Standard) -> io::Result<()> {
     let (shared, listener) = match begun {
         Ok(begun) => begun,
         Err(error) => {
-            // Nobody waits for it where this is `/dev/null`.
-            rustix::io::write(&ready, error.to_string().as_bytes()).ok();
+            // Where the keeper was killed over it there is nothing to tell, and
+            // nobody waits for it where this is `/dev/null`.
+            if !is_hang_up(&error) {
+                rustix::io::write(&ready, error.to_string().as_bytes()).ok();
+            }
             return Err(error);
         }
     };
@@ -142,6 +145,14 @@ async fn live(identity: &Identity, standard: Standard) -> io::Result<()> {
         Outcome::Replaced => {}
     }
     Ok(())
+}
+
+/// Whether the other end of a conversation has gone.
+fn is_hang_up(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+    )
 }
 
 async fn begin(identity: &Identity, socket: OwnedFd) -> io::Result<(Arc<Shared>, UnixListener)> {

@@ -178,6 +178,13 @@ impl Link {
         }
     }
 
+    /// Watches such a process, and has its pidfd held for the supervisor after
+    /// this one.
+    pub(super) fn take_orphan(&self, key: &str, pid: i32, pidfd: OwnedFd) -> io::Result<Process> {
+        self.hold(&Self::orphan_key(key), pidfd.try_clone()?)?;
+        Ok(self.watch_orphan(key, pid, pidfd))
+    }
+
     /// The name under which the pidfd of such a process is held.
     pub(super) fn orphan_key(key: &str) -> String {
         format!("{key}/{PIDFD}")

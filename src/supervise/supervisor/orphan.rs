@@ -1,15 +1,27 @@
-//! How a process ended that nobody of ours can wait for: the keeper that
-//! cloned it is dead.
+//! Processes that nobody of ours can wait for, as the keeper that cloned them
+//! is dead: which it is, and how it ended.
 
 use std::os::fd::OwnedFd;
 
 use jiff::Timestamp;
 use tokio::io::Interest;
 
+use crate::engine::cgroup::Group;
 use crate::engine::process::ProcessIdentity;
 use crate::engine::sys;
 use crate::supervise::keeper::Ended;
 use crate::supervise::ready::watched;
+
+/// The process of a group that was there first, with its pidfd; `None` where
+/// none is left.
+pub(super) fn first(group: &Group) -> Option<(i32, OwnedFd)> {
+    let members = group.processes().ok()?;
+    let first = members
+        .into_iter()
+        .filter_map(|pid| ProcessIdentity::of(pid).ok())
+        .min_by_key(|one| (one.start_time, one.pid))?;
+    Some((first.pid, first.open().ok().flatten()?))
+}
 
 /// Waits for its end. The code comes from its zombie where that is still there,
 /// else from the kernel's memory of it (`PIDFD_GET_INFO`, Linux 6.15), else it
