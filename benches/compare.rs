@@ -122,13 +122,10 @@ fn measure_side(side: &Side, home: &std::path::Path, image: &str, series: &mut S
     time("ps of 10", &["ps"], &ten);
     time("exec of true", &["exec", "-T", "s0", "true"], &ten);
     let memory = side.memory();
-    let (returned, gone) = side.down(&ten);
-    series.add(&name, "down of 10", returned);
-    series.add(&name, "down of 10, to the end of its last process", gone);
-    // Each begins when the one before it is gone to its last process.
+    time("down of 10", &["down"], &ten);
     let mut alone = |what: &str, args: &[&str], dir: &std::path::Path| {
         series.add(&name, what, side.compose(dir, args));
-        side.down(dir);
+        side.compose(dir, &["down"]);
     };
     let one = side::project(home, "benchone", &side::one(image));
     alone("run --rm of true", &["run", "--rm", "-T", "job"], &one);

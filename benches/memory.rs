@@ -1,38 +1,20 @@
-//! Processes that run, and their memory, from `/proc/PID/smaps_rollup`.
+//! Memory of running processes, from `/proc/PID/smaps_rollup`.
 
 use std::path::Path;
 
 use fs_err as fs;
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-/// Sum over the processes that run this binary, KiB.
+/// Sum over the processes that run this binary, or a copy of it, KiB.
 pub(crate) fn of_binary(binary: &Path) -> u64 {
-    running(binary).map(pss).sum()
-}
-
-/// Returns when no process runs this binary.
-pub(crate) fn await_end_of(binary: &Path) {
-    loop {
-        let Some(pid) = running(binary).next() else {
-            return;
-        };
-        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-        // Gone already where it cannot be opened.
-        if let Some(Ok(fd)) = pid.map(|pid| pidfd_open(pid, PidfdFlags::empty())) {
-            poll(&mut [PollFd::new(&fd, PollFlags::IN)], None).expect("poll");
-        }
-    }
-}
-
-/// The processes that run this binary, or a copy of it.
-fn running(binary: &Path) -> impl Iterator<Item = u32> {
     let size = fs::metadata(binary).expect("the binary").len();
     let own = std::process::id();
     // By size: a helper may run from a copy that cannot be overwritten.
     let runs =
-        move |pid: u32| fs::metadata(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.len() == size);
-    pids().filter(move |pid| *pid != own && runs(*pid))
+        |pid: u32| fs::metadata(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.len() == size);
+    pids()
+        .filter(|pid| *pid != own && runs(*pid))
+        .map(pss)
+        .sum()
 }
 
 /// Sum over the processes whose name begins with one of these, KiB.

@@ -132,17 +132,6 @@ impl Side {
         took
     }
 
-    /// `down`, and what goes on after it has returned: the time that each takes
-    /// from the beginning.
-    pub(crate) fn down(&self, dir: &Path) -> (Duration, Duration) {
-        let started = Instant::now();
-        let returned = self.compose(dir, &["down"]);
-        if let Self::Skiff { .. } = self {
-            memory::await_end_of(Path::new(env!("CARGO_BIN_EXE_skiff")));
-        }
-        (returned, started.elapsed())
-    }
-
     /// Proportional memory of everything that runs beside the containers, KiB.
     pub(crate) fn memory(&self) -> u64 {
         match self {

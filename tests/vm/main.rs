@@ -32,7 +32,7 @@ mod tests {
         "inside::dockers_devices_can_be_opened_and_no_other",
         "inside::limits_are_in_force",
         "networks::networks_are_apart_and_internal_ones_have_no_way_out",
-        "networks::published_ports_answer_from_everywhere_they_should",
+        "ports::published_ports_answer_from_everywhere_they_should",
         "crash::an_exit_during_the_supervisors_death_is_not_lost",
         "shell::killing_the_callers_cgroup_ends_nothing",
     ];

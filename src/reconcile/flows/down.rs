@@ -16,8 +16,10 @@ use super::super::planner::{DownChoices, plan_down};
 use super::super::session::{ReconcileError, Session};
 use super::super::{garbage, locking, record};
 
-/// Longest wait for processes that are about to end.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// Longest wait for processes that are about to end. Less than the patience
+/// after which a supervisor is asked whether it answers: this one has nothing
+/// to say any more.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Takes the project down; without a file, by its records alone.
 ///
