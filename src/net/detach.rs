@@ -149,11 +149,11 @@ impl Net {
         let mut addresses: Vec<IpAddr> = Vec::new();
         for endpoint in &withdrawn.endpoints {
             let name = self.root.veth(&endpoint.container, &endpoint.network);
-            // Who never sent a packet, not even to say where it is, has no
-            // connections. To look for some takes milliseconds.
+            // Where no packet ever passed there are no connections. To look for
+            // some takes milliseconds.
             let link = route::find_link(&mut host, &name)
                 .map_err(NetError::kernel("find the link", &name))?;
-            if link.is_none_or(|link| link.has_received) {
+            if link.is_none_or(|link| link.was_used) {
                 addresses.extend(endpoint.addresses.iter().map(|(address, _)| *address));
             }
             names.push(name);

@@ -43,8 +43,9 @@ pub(in crate::net) struct Link {
     pub(in crate::net) name: String,
     /// `ifalias`, where set.
     pub(in crate::net) alias: Option<String>,
-    /// Whether a packet has come in by it. True where the kernel does not say.
-    pub(in crate::net) has_received: bool,
+    /// Whether a packet has come in or gone out by it. True where the kernel does
+    /// not say.
+    pub(in crate::net) was_used: bool,
 }
 
 /// A pair of veth links to be made.
@@ -382,7 +383,7 @@ fn family(v4: bool) -> AddressFamily {
 /// settings of each link too.
 fn parse_link(body: &[u8]) -> io::Result<Link> {
     const IFLA_IFALIAS: u16 = 20;
-    /// `struct rtnl_link_stats64`, which begins with the packets received.
+    /// `struct rtnl_link_stats64`: it begins with the packets received, then sent.
     const IFLA_STATS64: u16 = 23;
 
     let short = || io::Error::new(io::ErrorKind::InvalidData, "a link without a name");
@@ -393,8 +394,8 @@ fn parse_link(body: &[u8]) -> io::Result<Link> {
             .map(super::attributes::as_text)
             .ok_or_else(short)?,
         alias: super::attributes::find(attributes, IFLA_IFALIAS).map(super::attributes::as_text),
-        has_received: super::attributes::find(attributes, IFLA_STATS64)
-            .and_then(|counters| counters.first_chunk::<8>())
-            .is_none_or(|packets| u64::from_ne_bytes(*packets) > 0),
+        was_used: super::attributes::find(attributes, IFLA_STATS64)
+            .and_then(|counters| counters.first_chunk::<16>())
+            .is_none_or(|packets| packets.iter().any(|byte| *byte != 0)),
     })
 }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
-use super::super::translate::project::{network_name, network_spec};
+use super::super::translate::project::{ignores_ipv6, network_name, network_spec};
 use super::super::translate::values::parse_address;
 use crate::compose::{Diagnostic, Network, Project, ServiceNetwork};
 use crate::net::{Cidr, declared_subnets};
@@ -136,6 +136,9 @@ impl<'p> Check<'p> {
             let Some(address) = address.filter(|address| address.is_ipv4() == is_ipv4) else {
                 continue;
             };
+            if !is_ipv4 && ignores_ipv6(network) {
+                continue;
+            }
             let path = format!("{path}.{attribute}");
             if replicas > 1 {
                 let message = format!("{replicas} replicas cannot share the address {address}");

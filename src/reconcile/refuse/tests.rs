@@ -318,7 +318,7 @@ fn addresses_that_cannot_be_are_refused_with_their_places() {
 name: p
 services:
   outside: {image: a, networks: {m: {ipv4_address: 10.9.9.9}}}
-  good: {image: a, networks: {m: {ipv4_address: 10.8.0.5}, v6: {ipv6_address: 'fd00::5'}}}
+  good: {image: a, networks: {m: {ipv4_address: 10.8.0.5}, v6: {ipv6_address: 'fd00::5'}, off: {ipv6_address: 'fd00:1::5'}}}
   twice: {image: a, networks: {m: {ipv4_address: 10.8.0.5}}}
   gateway: {image: a, networks: {m: {ipv4_address: 10.8.0.1}}}
   many: {image: a, scale: 2, networks: {m: {ipv4_address: 10.8.0.6}}}
@@ -328,6 +328,7 @@ networks:
   m: {ipam: {config: [{subnet: 10.8.0.0/24}]}}
   o: {ipam: {config: [{subnet: 10.8.0.128/25}]}}
   v6: {enable_ipv6: true, ipam: {config: [{subnet: 'fd00::/64'}]}}
+  off: {ipam: {config: [{subnet: 'fd00:1::/64'}]}}
   plain: {}
   ext: {external: true}
   unused: {ipam: {config: [{subnet: nonsense}]}}

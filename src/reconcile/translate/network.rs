@@ -10,7 +10,7 @@ use crate::net::spec::{EndpointSpec, PortSpec, Protocol};
 use crate::supervise::launch::{DnsOptions, HostAddress, NetworkMode};
 
 use super::Work;
-use super::project::network_name;
+use super::project::{ignores_ipv6, network_name};
 use super::values::parse_address;
 
 impl Work<'_> {
@@ -114,7 +114,14 @@ impl Work<'_> {
         let own = place.ipv4_address.as_deref().unwrap_or_default();
         let ipv4 = address("ipv4_address", own, "IPv4 address", IpAddr::is_ipv4);
         let own = place.ipv6_address.as_deref().unwrap_or_default();
-        let ipv6 = address("ipv6_address", own, "IPv6 address", IpAddr::is_ipv6);
+        let ipv6 = address("ipv6_address", own, "IPv6 address", IpAddr::is_ipv6).filter(|_| {
+            !self
+                .context
+                .project
+                .networks
+                .get(key)
+                .is_some_and(ignores_ipv6)
+        });
         let link_local: Vec<IpAddr> = place
             .link_local_ips
             .iter()

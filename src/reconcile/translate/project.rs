@@ -255,3 +255,14 @@ fn resource_labels(
     );
     labels
 }
+
+/// Whether a network names an IPv6 subnet and has no IPv6: Docker has a
+/// container start without its `ipv6_address` then.
+pub(in crate::reconcile) fn ignores_ipv6(network: &Network) -> bool {
+    let mut subnets = network
+        .ipam
+        .config
+        .iter()
+        .filter_map(|pool| pool.subnet.as_deref());
+    network.enable_ipv6 != Some(true) && subnets.any(|text| text.contains(':'))
+}

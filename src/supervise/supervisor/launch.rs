@@ -98,6 +98,9 @@ pub(super) async fn launch(
     }
     shared.logs.finish(record.id.as_str()).await;
     take_down(&shared, &record, None).await.await.ok();
+    // Or the sockets of its ports, which the next keeper is given before it reads
+    // that they are let go, would be in the way of new ones.
+    shared.link.ping().await;
     begin(&shared, &record, None)
         .await
         .map_err(|stopped| stopped.failure(&record))
