@@ -351,9 +351,9 @@ networks:
         found(&names, &[]),
         [
             "13 networks.o.ipam.config[0].subnet: `10.8.0.128/25` overlaps `10.8.0.0/24` of `networks.m.ipam.config[0]`",
-            "18 networks.broken.ipam.config[0]: `ipam.config.gateway` 10.7.0.1 is not inside subnet 10.9.0.0/24",
-            "19 networks.text.ipam.config[0].gateway: `abc` is not an address",
-            "19 networks.text.ipam.config[0]: `ipam.config.subnet`: `10.10.0.1/24` is an address inside a subnet, which would be `10.10.0.0/24`",
+            "19 networks.broken.ipam.config[0]: `ipam.config.gateway` 10.7.0.1 is not inside subnet 10.9.0.0/24",
+            "20 networks.text.ipam.config[0].gateway: `abc` is not an address",
+            "20 networks.text.ipam.config[0]: `ipam.config.subnet`: `10.10.0.1/24` is an address inside a subnet, which would be `10.10.0.0/24`",
             "4 services.outside.networks.m.ipv4_address: 10.9.9.9 is not in the subnet of the network `m`",
             "6 services.twice.networks.m.ipv4_address: 10.8.0.5 is given by `services.good.networks.m.ipv4_address` already",
             "7 services.gateway.networks.m.ipv4_address: 10.8.0.1 is the gateway of the network `m`",
