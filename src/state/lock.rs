@@ -23,14 +23,9 @@ impl Lock {
     /// # Errors
     /// The file cannot be made or opened.
     pub fn acquire(path: &Path) -> io::Result<Self> {
-        loop {
-            let file = open(path)?;
-            match flock(&file, FlockOperation::LockExclusive) {
-                Ok(()) if is_at(&file, path) => return Ok(Self { file }),
-                Ok(()) | Err(rustix::io::Errno::INTR) => {}
-                Err(errno) => return Err(errno.into()),
-            }
-        }
+        let taken = take(path, make, FlockOperation::LockExclusive)?.taken();
+        // What makes its file and waits is neither held off nor without one.
+        taken.ok_or_else(|| io::ErrorKind::WouldBlock.into())
     }
 
     /// Waits for the lock at `path`, and makes nothing: `None` where the file is
@@ -40,16 +35,7 @@ impl Lock {
     /// # Errors
     /// The file cannot be opened.
     pub fn acquire_existing(path: &Path) -> io::Result<Option<Self>> {
-        loop {
-            let Some(file) = open_existing(path)? else {
-                return Ok(None);
-            };
-            match flock(&file, FlockOperation::LockExclusive) {
-                Ok(()) if is_at(&file, path) => return Ok(Some(Self { file })),
-                Ok(()) | Err(rustix::io::Errno::INTR) => {}
-                Err(errno) => return Err(errno.into()),
-            }
-        }
+        take(path, open_existing, FlockOperation::LockExclusive).map(Tried::taken)
     }
 
     /// Takes the lock if it is there and free, and makes nothing.
@@ -57,17 +43,11 @@ impl Lock {
     /// # Errors
     /// The file cannot be opened.
     pub fn try_acquire_existing(path: &Path) -> io::Result<Tried> {
-        loop {
-            let Some(file) = open_existing(path)? else {
-                return Ok(Tried::Missing);
-            };
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) if is_at(&file, path) => return Ok(Tried::Taken(Self { file })),
-                Ok(()) | Err(rustix::io::Errno::INTR) => {}
-                Err(rustix::io::Errno::WOULDBLOCK) => return Ok(Tried::Held),
-                Err(errno) => return Err(errno.into()),
-            }
-        }
+        take(
+            path,
+            open_existing,
+            FlockOperation::NonBlockingLockExclusive,
+        )
     }
 
     /// Takes the lock if it is free; `None` where another holds it.
@@ -75,15 +55,7 @@ impl Lock {
     /// # Errors
     /// The file cannot be made or opened.
     pub fn try_acquire(path: &Path) -> io::Result<Option<Self>> {
-        loop {
-            let file = open(path)?;
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) if is_at(&file, path) => return Ok(Some(Self { file })),
-                Ok(()) | Err(rustix::io::Errno::INTR) => {}
-                Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
-                Err(errno) => return Err(errno.into()),
-            }
-        }
+        take(path, make, FlockOperation::NonBlockingLockExclusive).map(Tried::taken)
     }
 
     /// Lets the lock go even where copies of its descriptor are held elsewhere.
@@ -105,6 +77,34 @@ pub enum Tried {
     Held,
     /// There is no such file: nobody has anything to lock.
     Missing,
+}
+
+impl Tried {
+    fn taken(self) -> Option<Lock> {
+        match self {
+            Self::Taken(lock) => Some(lock),
+            Self::Held | Self::Missing => None,
+        }
+    }
+}
+
+/// Locks the file that `open` finds, and that is at the path still.
+fn take(
+    path: &Path,
+    open: fn(&Path) -> io::Result<Option<File>>,
+    operation: FlockOperation,
+) -> io::Result<Tried> {
+    loop {
+        let Some(file) = open(path)? else {
+            return Ok(Tried::Missing);
+        };
+        match flock(&file, operation) {
+            Ok(()) if is_at(&file, path) => return Ok(Tried::Taken(Lock { file })),
+            Ok(()) | Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(Tried::Held),
+            Err(errno) => return Err(errno.into()),
+        }
+    }
 }
 
 /// Whether this open file is the one that the path names now.
@@ -130,7 +130,7 @@ fn open_existing(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-fn open(path: &Path) -> io::Result<File> {
+fn make(path: &Path) -> io::Result<Option<File>> {
     loop {
         let opened = fs::OpenOptions::new()
             .create(true)
@@ -139,7 +139,7 @@ fn open(path: &Path) -> io::Result<File> {
             .write(true)
             .open(path);
         match (opened, path.parent()) {
-            (Ok(file), _) => return Ok(file.into_parts().0),
+            (Ok(file), _) => return Ok(Some(file.into_parts().0)),
             // Its folder is made, again where a sweep removes it at this moment.
             (Err(error), Some(folder)) if error.kind() == io::ErrorKind::NotFound => {
                 match fs::create_dir_all(folder) {

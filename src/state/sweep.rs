@@ -1,10 +1,9 @@
 //! Files of operations that died half-way: found without any record, removed
 //! under the locks of those who could be using them.
 //!
-//! Kernel objects are swept by their owners (`net`, `engine::cgroup`), given
-//! what lives; see `supervise::sweep`.
+//! Kernel objects are swept beside their makers, `net` and `engine::cgroup`; see
+//! `supervise::sweep`.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
@@ -23,22 +22,6 @@ pub struct SweptFiles {
     pub containers: Vec<String>,
     /// Run-time files of containers that are gone or of another boot, by id.
     pub run_files: Vec<String>,
-}
-
-/// Ids of all containers that have a durable record, in all projects.
-///
-/// # Errors
-/// A folder cannot be read.
-pub fn living_containers(layout: &Layout) -> io::Result<BTreeSet<ContainerId>> {
-    let mut living = BTreeSet::new();
-    for project in names_in(&layout.projects())? {
-        for id in container_ids(&layout.project(&project).join("containers"))? {
-            if layout.container(&project, &id).join("config.json").exists() {
-                living.insert(id);
-            }
-        }
-    }
-    Ok(living)
 }
 
 /// Removes the trash, and in every project that no command is changing: what
@@ -186,6 +169,8 @@ fn names_in(folder: &Path) -> io::Result<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn write(path: &Path, text: &str) {
@@ -268,7 +253,8 @@ mod tests {
         assert!(layout.run_record("p", &good).exists());
         assert!(!layout.spool("p", &old).exists());
         let living = BTreeSet::from([good, old]);
-        assert_eq!(living_containers(&layout).unwrap(), living);
+        let left = container_ids(&layout.project("p").join("containers")).unwrap();
+        assert_eq!(left.into_iter().collect::<BTreeSet<_>>(), living);
         assert_eq!(sweep_files(&layout, "now").unwrap(), SweptFiles::default());
     }
 }

@@ -60,20 +60,10 @@ impl Hierarchies {
         all
     }
 
-    /// Roots of the hierarchies in which a container has a group, the one that
-    /// tells of its processes first.
-    pub(super) fn roots(&self) -> Vec<&Path> {
-        let unified = self.unified.as_deref().into_iter();
-        unified
-            .chain(self.used.iter().map(|mount| mount.root.as_path()))
-            .collect()
-    }
-
-    /// Roots of all hierarchies.
+    /// Roots of all hierarchies, the one that tells of processes first.
     pub(super) fn all_roots(&self) -> Vec<&Path> {
-        let mut roots = self.roots();
-        roots.extend(self.others.iter().map(PathBuf::as_path));
-        roots
+        let unified = self.unified_root().into_iter();
+        unified.chain(self.version_1_roots()).collect()
     }
 
     /// Roots of the version 1 hierarchies.

@@ -5,6 +5,7 @@
 
 use serde_json::Value;
 
+use super::super::translate::values::joins_another;
 use crate::image::Platform;
 
 /// What becomes of an attribute.
@@ -268,7 +269,7 @@ pub(super) const ROWS: &[Row] = &[
         "`none`, `host`, `service:NAME`, `container:NAME`",
         |value| match text(value) {
             "none" | "host" => Verdict::Fine,
-            mode if mode.starts_with("service:") || mode.starts_with("container:") => Verdict::Fine,
+            mode if joins_another(mode) => Verdict::Fine,
             other => Verdict::Refuse(format!(
                 "there is no network mode `{other}` here: use `networks:`, `none`, `host`, \
                  `service:NAME` or `container:NAME`"

@@ -9,7 +9,7 @@ use crate::supervise::launch::HealthCheck;
 
 use super::Work;
 use super::mounts::clean_target;
-use super::values::parse_signal;
+use super::values::{joins_another, parse_signal};
 
 /// Docker's defaults of a health probe.
 const INTERVAL: Duration = Duration::from_secs(30);
@@ -54,9 +54,7 @@ impl Work<'_> {
     pub(super) fn environment(&self, hostname: &str) -> Vec<String> {
         let mut list = vec![split(crate::engine::oci_default::DEFAULT_PATH)];
         // Whose names are another's, learns them at its start.
-        let joins = ["service:", "container:"];
-        let mode = self.service.network_mode.as_deref().unwrap_or_default();
-        if !joins.iter().any(|prefix| mode.starts_with(prefix)) {
+        if !joins_another(self.service.network_mode.as_deref().unwrap_or_default()) {
             list.push(("HOSTNAME".to_owned(), hostname.to_owned()));
         }
         if self.service.tty {

@@ -8,7 +8,7 @@ use crate::compose::Restart;
 use crate::supervise::launch::{LogOptions, RestartPolicy};
 
 use super::Work;
-use super::values::parse_log_size;
+use super::values::{joins_another, parse_log_size};
 
 /// Docker's `local` driver keeps five files of 20 million bytes.
 const LOCAL_DRIVER: LogOptions = LogOptions {
@@ -56,7 +56,7 @@ impl Work<'_> {
             if self.on_host("uts") {
                 let message = "cannot be set with `uts: host`: the name is the host's";
                 self.issues.error("hostname", message);
-            } else if mode.starts_with("service:") || mode.starts_with("container:") {
+            } else if joins_another(mode) {
                 let message =
                     format!("cannot be set with `network_mode: {mode}`: the name comes with it");
                 self.issues.error("hostname", message);

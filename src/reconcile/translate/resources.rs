@@ -15,6 +15,7 @@ use crate::engine::oci_default;
 
 use super::Work;
 use super::host::FileKind;
+use super::values::joins_another;
 
 /// Length of a CPU quota's period where none is given, microseconds.
 const CPU_PERIOD: u64 = 100_000;
@@ -201,8 +202,7 @@ impl Work<'_> {
     /// Those of a network namespace of its own, and the service's over them.
     fn sysctls(&mut self) -> HashMap<String, String> {
         let mode = self.service.network_mode.as_deref().unwrap_or_default();
-        let own_network =
-            mode != "host" && !mode.starts_with("service:") && !mode.starts_with("container:");
+        let own_network = mode != "host" && !joins_another(mode);
         let mut sysctls = if own_network {
             oci_default::network_sysctls()
         } else {

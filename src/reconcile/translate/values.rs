@@ -7,6 +7,11 @@ use nix::sys::signal::Signal;
 /// First and last real-time signal, as glibc and Docker count them.
 const REAL_TIME: (i32, i32) = (34, 64);
 
+/// True for a `network_mode` that names whose network is shared.
+pub(in super::super) fn joins_another(mode: &str) -> bool {
+    mode.starts_with("service:") || mode.starts_with("container:")
+}
+
 /// Reads a signal: a number, or a name with or without `SIG`.
 pub(crate) fn parse_signal(text: &str) -> Option<i32> {
     let valid = |number: i32| (1..=REAL_TIME.1).contains(&number).then_some(number);

@@ -122,7 +122,7 @@ fn find_process(
         start_time: run.start_time,
     };
     let pidfd = identity.open().ok().flatten()?;
-    shared.link.take_orphan(key, run.pid, pidfd).ok()
+    Some(shared.link.take_orphan(key, run.pid, pidfd))
 }
 
 fn resume(

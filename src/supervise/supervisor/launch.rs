@@ -158,7 +158,7 @@ async fn begin(
         Ok(process) => process,
         Err(_) if !said.ready => return Err(Stopped::Orphaned),
         Err(_) => orphan::first(&group)
-            .and_then(|(pid, pidfd)| shared.link.take_orphan(key, pid, pidfd).ok())
+            .map(|(pid, pidfd)| shared.link.take_orphan(key, pid, pidfd))
             // It has run, and must not run twice.
             .ok_or_else(|| Stopped::Orphaned.failure(record))?,
     };

@@ -179,10 +179,12 @@ impl Link {
     }
 
     /// Watches such a process, and has its pidfd held for the supervisor after
-    /// this one.
-    pub(super) fn take_orphan(&self, key: &str, pid: i32, pidfd: OwnedFd) -> io::Result<Process> {
-        self.hold(&Self::orphan_key(key), pidfd.try_clone()?)?;
-        Ok(self.watch_orphan(key, pid, pidfd))
+    /// this one, which finds the process by its number where that fails.
+    pub(super) fn take_orphan(&self, key: &str, pid: i32, pidfd: OwnedFd) -> Process {
+        if let Ok(copy) = pidfd.try_clone() {
+            self.hold(&Self::orphan_key(key), copy).ok();
+        }
+        self.watch_orphan(key, pid, pidfd)
     }
 
     /// The name under which the pidfd of such a process is held.
