@@ -14,7 +14,7 @@ use skiff::engine::spec::{ExecSpec, Seccomp};
 use skiff::event::Silent;
 use skiff::image::{LoadSource, Store, load};
 use skiff::state::{ContainerId, Layout};
-use skiff::supervise::client::{Client, ClientError, Conversation};
+use skiff::supervise::client::{Client, ClientError, Conversation, ended};
 use skiff::supervise::inspect::{self, ContainerView};
 use skiff::supervise::launch::{
     DnsOptions, HealthCheck, LaunchSpec, LogOptions, NetworkMode, RestartPolicy,
@@ -230,6 +230,9 @@ impl Bench {
             }
         }
         drop(client);
+        // A keeper's last steps are another process's, which a list of processes
+        // that is being read can miss.
+        ended(&self.layout, PROJECT).await.unwrap();
         self.eventually("keeper and supervisor end", || {
             Self::helpers("__keeper").is_empty() && Self::helpers("__supervisor").is_empty()
         })
