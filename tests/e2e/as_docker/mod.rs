@@ -39,11 +39,29 @@ impl Engine for Skiff<'_> {
 }
 
 fn ask_skiff(sandbox: &Sandbox, name: &str, text: &str) {
-    let table = Table::parse(text);
+    let table = Table::parse(&text.replace("<core>", &core_limit()));
     let project = sandbox.project(name, &asked::compose_file(name, &table));
     let skiff = Skiff { sandbox, project };
     asked::ask(name, &table, &skiff);
     skiff.project.down();
+}
+
+/// The limit of core files that a container can be given at most: a session of
+/// sudo has 0, and no root without CAP_SYS_RESOURCE raises it again.
+fn core_limit() -> String {
+    const CAP_SYS_RESOURCE: u32 = 24;
+    let field = |file: &str, name: &str, index: usize| -> String {
+        let text = std::fs::read_to_string(file).expect(file);
+        let value = text.lines().find_map(|line| line.strip_prefix(name));
+        let value = value.and_then(|words| words.split_whitespace().nth(index));
+        value.unwrap_or_else(|| panic!("{file}: {name}")).to_owned()
+    };
+    let effective = field("/proc/self/status", "CapEff:", 0);
+    let effective = u64::from_str_radix(&effective, 16).expect("capabilities in hexadecimal");
+    if effective >> CAP_SYS_RESOURCE & 1 == 1 {
+        return "unlimited".to_owned();
+    }
+    field("/proc/self/limits", "Max core file size", 1)
 }
 
 /// One module a table, with a test for each that is asked.

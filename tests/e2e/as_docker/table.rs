@@ -14,7 +14,8 @@
 //! ```
 //!
 //! A `bare` service is given no command; one for `later` is not started with the
-//! rest, a question of its own does that.
+//! rest, a question of its own does that. In an answer, `<core>` is the highest
+//! limit of core files that the asker can give.
 
 use serde_json::Value;
 
