@@ -63,6 +63,7 @@ mod tests {
             skip: skiff::compose::Skip::default(),
             services: strings("services"),
             all_resources: description["all_resources"].as_bool().unwrap_or(false),
+            trace: false,
         }
     }
 

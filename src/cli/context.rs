@@ -145,6 +145,7 @@ impl Context {
             services: services.to_vec(),
             skip: Skip::default(),
             all_resources: false,
+            trace: false,
         })
     }
 

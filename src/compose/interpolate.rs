@@ -3,10 +3,14 @@
 //!
 //! Specification: "Interpolation". Keys are not interpolated, `x-` values are.
 
+use std::cell::RefCell;
 use std::sync::LazyLock;
+
+use indexmap::IndexMap;
 
 use super::diag::Report;
 use super::template::{self, Lookup, TemplateError};
+use super::trace::Template;
 use super::tree::{Node, Rules, Trail, Value};
 use super::units;
 
@@ -109,9 +113,25 @@ impl Walk<'_> {
             return;
         };
         if text.contains('$') {
-            match template::substitute(text, self.lookup) {
+            let asked = RefCell::new(IndexMap::new());
+            let lookup = |name: &str| {
+                let value = (self.lookup)(name);
+                asked.borrow_mut().insert(name.to_owned(), value.clone());
+                value
+            };
+            match template::substitute(text, &lookup) {
                 Ok((result, unset)) => {
-                    *text = result;
+                    let written = std::mem::replace(text, result.clone());
+                    if let Some(trace) = &mut self.report.trace {
+                        let template = Template {
+                            path: self.trail.as_str().to_owned(),
+                            text: result,
+                            written,
+                            variables: asked.into_inner().into_iter().collect(),
+                        };
+                        // An alias repeats what was there before.
+                        trace.templates.entry(node.mark).or_insert(template);
+                    }
                     let mark = node.mark;
                     for name in unset {
                         self.unset(&name, mark);

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
 use crate::cli::sudo;
-use crate::compose::{LoadOptions, Project, Skip};
+use crate::compose::{self, LoadOptions, Project, Skip, Style};
 use crate::reconcile::translate::Host;
 use crate::reconcile::translate::identity::{Contents, Identity};
 use crate::reconcile::translate::project::image_name;
@@ -58,6 +58,9 @@ pub struct ConfigArgs {
     /// Print the variables that the file is interpolated with
     #[arg(long)]
     environment: bool,
+    /// Tell where a value comes from: an attribute's path (`services.web.ports`) or a variable
+    #[arg(long, value_name = "PATH|VARIABLE")]
+    explain: Vec<String>,
     /// Write to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<std::path::PathBuf>,
@@ -87,20 +90,52 @@ pub fn run(context: &Context, args: &ConfigArgs) -> CliResult {
             paths: args.no_path_resolution,
             normalization: args.no_normalize,
         },
+        trace: !args.explain.is_empty(),
         ..context.load_options(&args.only)?
     })?;
     context.check_known(&project, &args.only)?;
     if args.quiet {
         return Ok(());
     }
+    if !args.explain.is_empty() {
+        return put(args, &explanations(context, &project, args)?);
+    }
     let text = match list(context, &project, args)? {
         Some(list) => list.iter().map(|line| format!("{line}\n")).collect(),
         None => document(&project, args.format),
     };
+    put(args, &text)
+}
+
+/// Prints the output, or writes the file that is asked for.
+fn put(args: &ConfigArgs, text: &str) -> CliResult {
     match &args.output {
-        Some(path) => write_file(path, &text).map_err(|error| CliError::from_error(&error)),
-        None => Ok(write_out(&text)?),
+        Some(path) => write_file(path, text).map_err(|error| CliError::from_error(&error)),
+        None => Ok(write_out(text)?),
     }
+}
+
+/// What `--explain` prints: a paragraph a value, or one list as JSON.
+fn explanations(
+    context: &Context,
+    project: &Project,
+    args: &ConfigArgs,
+) -> Result<String, CliError> {
+    let mut all = Vec::new();
+    for subject in &args.explain {
+        let found = compose::explain(project, subject);
+        all.extend(found.map_err(|error| context.refusal(std::iter::once(&*error)))?);
+    }
+    Ok(match args.format {
+        ConfigFormat::Json => {
+            let list: Vec<_> = all.iter().map(compose::Explanation::to_json).collect();
+            format!("{:#}\n", serde_json::Value::from(list))
+        }
+        ConfigFormat::Yaml => {
+            let style = if context.ui.color_out { Style::COLOUR } else { Style::PLAIN };
+            all.iter().map(|one| one.render(&style) + "\n").collect()
+        }
+    })
 }
 
 /// The lines of the flags that print a list; `None` where the model is wanted.
