@@ -361,10 +361,14 @@ mod tests {
         let text = "A=1\n\nexport B=\"x\ny\"\nOUT\nA=2\n";
         let read = |parsed: Parsed| -> Vec<_> {
             let all = parsed.settings.into_iter();
-            all.map(|one| format!("{}: {}={}", one.line, one.name, one.value)).collect()
+            all.map(|one| format!("{}: {}={}", one.line, one.name, one.value))
+                .collect()
         };
         let parsed = parse(text, &mut IndexMap::new(), &outside).unwrap();
-        assert_eq!(read(parsed), ["1: A=1", "3: B=x\ny", "5: OUT=outer", "6: A=2"]);
+        assert_eq!(
+            read(parsed),
+            ["1: A=1", "3: B=x\ny", "5: OUT=outer", "6: A=2"]
+        );
         let parsed = parse_raw("#\nA=1\n", &mut IndexMap::new(), &outside).unwrap();
         assert_eq!(read(parsed), ["2: A=1"]);
     }

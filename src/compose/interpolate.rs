@@ -153,7 +153,12 @@ impl Walk<'_> {
         let told = self.report.list.iter().any(|d| d.message == message);
         if !told {
             let mut warning = self.report.at(mark, self.trail.as_str(), message);
-            warning.suggestion.clone_from(&self.report.unset_help);
+            warning.suggestion = if in_command(self.trail.as_str()) {
+                let help = format!("`$${name}` leaves it to the shell in the container");
+                Some(help)
+            } else {
+                self.report.unset_help.clone()
+            };
             self.report.push_warning(warning);
         }
     }
@@ -216,6 +221,18 @@ impl Walk<'_> {
             .expected(expected);
         self.report.push(diagnostic);
     }
+}
+
+/// True for the attributes whose text a shell in the container reads.
+fn in_command(path: &str) -> bool {
+    let Some(rest) = path.strip_prefix("services.") else {
+        return false;
+    };
+    let end = rest.rfind('[').filter(|_| rest.ends_with(']'));
+    let attribute = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+    [".command", ".entrypoint", ".healthcheck.test"]
+        .iter()
+        .any(|name| attribute.ends_with(name))
 }
 
 fn is_true_or_false(text: &str) -> bool {

@@ -17,7 +17,7 @@ use super::model::{Cx, Origin, Project, field, raw_json};
 use super::paths::absolute;
 use super::trace::Trace;
 use super::tree::{Mark, Node, Trail};
-use super::{consistency, defaults, select, template};
+use super::{consistency, defaults, lint, select, template};
 
 /// Names that are looked for, in this order.
 const FILE_NAMES: [&str; 4] = [
@@ -157,12 +157,13 @@ pub(super) fn load(options: &LoadOptions, files: &dyn FileSystem) -> Result<Load
     match project {
         Some((mut project, tree)) if report.error_count() == 0 => {
             project.asked = asked;
-            let warnings = report.list.clone();
+            let mut warnings = report.list.clone();
             project.origin = Arc::new(Origin {
                 tree: Some(tree),
                 sources: report.sources,
                 trace: report.trace,
             });
+            warnings.extend(lint::mistakes(&project));
             Ok(Loaded { project, warnings })
         }
         _ => Err(Diagnostics {

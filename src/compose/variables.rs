@@ -28,12 +28,7 @@ impl Loader<'_> {
     }
 
     /// Remembers which line a variable comes from.
-    fn trace_settings(
-        &mut self,
-        owner: &str,
-        (file, text): (&Path, &str),
-        parsed: &Parsed,
-    ) {
+    fn trace_settings(&mut self, owner: &str, (file, text): (&Path, &str), parsed: &Parsed) {
         let Some(trace) = &mut self.report.trace else {
             return;
         };

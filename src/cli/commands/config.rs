@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
 use crate::cli::sudo;
-use crate::compose::{self, LoadOptions, Project, Skip, Style};
+use crate::compose::{self, LoadOptions, Loaded, Project, Skip, Style};
 use crate::reconcile::translate::Host;
 use crate::reconcile::translate::identity::{Contents, Identity};
 use crate::reconcile::translate::project::image_name;
@@ -61,6 +61,9 @@ pub struct ConfigArgs {
     /// Tell where a value comes from: an attribute's path (`services.web.ports`) or a variable
     #[arg(long, value_name = "PATH|VARIABLE")]
     explain: Vec<String>,
+    /// Print hints about what is allowed and most likely not meant; code 1 if there are any
+    #[arg(long, conflicts_with = "explain")]
+    lint: bool,
     /// Write to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<std::path::PathBuf>,
@@ -84,15 +87,19 @@ enum ConfigFormat {
 /// # Errors
 /// What is wrong with the file, or with the output.
 pub fn run(context: &Context, args: &ConfigArgs) -> CliResult {
-    let project = context.load_with(&LoadOptions {
+    let options = LoadOptions {
         skip: Skip {
             consistency: args.no_consistency,
             paths: args.no_path_resolution,
             normalization: args.no_normalize,
         },
-        trace: !args.explain.is_empty(),
+        trace: args.lint || !args.explain.is_empty(),
         ..context.load_options(&args.only)?
-    })?;
+    };
+    if args.lint {
+        return lint(context, &options, args);
+    }
+    let project = context.load_with(&options)?;
     context.check_known(&project, &args.only)?;
     if args.quiet {
         return Ok(());
@@ -105,6 +112,30 @@ pub fn run(context: &Context, args: &ConfigArgs) -> CliResult {
         None => document(&project, args.format),
     };
     put(args, &text)
+}
+
+/// Prints the warnings of the load and the hints.
+fn lint(context: &Context, options: &LoadOptions, args: &ConfigArgs) -> CliResult {
+    let Loaded { project, warnings } = context.load_silently(options)?;
+    context.check_known(&project, &args.only)?;
+    let found = compose::lint(&project, warnings, &compose::Host);
+    if found.is_empty() {
+        return Ok(());
+    }
+    if !args.quiet {
+        let style = style(context);
+        let texts: Vec<String> = found.iter().map(|hint| hint.render(&style)).collect();
+        put(args, &format!("{}\n", texts.join("\n\n")))?;
+    }
+    Err(CliError::Exit(1))
+}
+
+fn style(context: &Context) -> Style {
+    if context.ui.color_out {
+        Style::COLOUR
+    } else {
+        Style::PLAIN
+    }
 }
 
 /// Prints the output, or writes the file that is asked for.
@@ -132,7 +163,7 @@ fn explanations(
             format!("{:#}\n", serde_json::Value::from(list))
         }
         ConfigFormat::Yaml => {
-            let style = if context.ui.color_out { Style::COLOUR } else { Style::PLAIN };
+            let style = style(context);
             all.iter().map(|one| one.render(&style) + "\n").collect()
         }
     })

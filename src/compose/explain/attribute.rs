@@ -118,7 +118,9 @@ impl Explainer<'_> {
         let template = self.trace.templates.get(&node.mark);
         let written = match template {
             Some(template) => one_line(&template.written),
-            None if is_short_form(node, node.mark) => self.token(node).unwrap_or_else(|| shown(node)),
+            None if is_short_form(node, node.mark) => {
+                self.token(node).unwrap_or_else(|| shown(node))
+            }
             None => shown(node),
         };
         let variables = template.map_or(&[][..], |template| &template.variables);
@@ -131,7 +133,10 @@ impl Explainer<'_> {
             origin,
             written,
             chain: self.way(node.mark, path),
-            variables: variables.iter().map(|(name, _)| self.variable(name)).collect(),
+            variables: variables
+                .iter()
+                .map(|(name, _)| self.variable(name))
+                .collect(),
         }
     }
 
@@ -146,7 +151,11 @@ impl Explainer<'_> {
     }
 
     fn inclusion(&self, mark: Mark) -> Vec<Step> {
-        self.trace.reached.get(&mark.file).cloned().unwrap_or_default()
+        self.trace
+            .reached
+            .get(&mark.file)
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// The service that a path is about; its name may have dots.
@@ -164,7 +173,12 @@ impl Explainer<'_> {
     /// What stands in the file at a node's place.
     fn token(&self, node: &Node) -> Option<String> {
         let excerpt = self.project.origin.sources.excerpt(node.mark)?;
-        let token: String = excerpt.text.chars().skip(excerpt.start).take(excerpt.length).collect();
+        let token: String = excerpt
+            .text
+            .chars()
+            .skip(excerpt.start)
+            .take(excerpt.length)
+            .collect();
         let bare = token.trim_matches(['"', '\'']).trim();
         (!bare.is_empty()).then(|| bare.to_owned())
     }
@@ -185,7 +199,11 @@ impl Explainer<'_> {
                 names.push(setting.name.clone());
             }
         }
-        out.extend(names.iter().filter_map(|name| self.pair_with_files(path, name)));
+        out.extend(
+            names
+                .iter()
+                .filter_map(|name| self.pair_with_files(path, name)),
+        );
     }
 
     fn pair_with_files(&self, list: &str, name: &str) -> Option<Explanation> {
@@ -239,8 +257,14 @@ impl Explainer<'_> {
             let is_override = now.is_some_and(|now| now.mark == dropped.by);
             let written = if is_override { "!override" } else { "!reset" };
             let by = Source {
-                standing: if is_override { Standing::Wins } else { Standing::Resets },
-                origin: self.position(dropped.by).map_or(Origin::Implied, Origin::File),
+                standing: if is_override {
+                    Standing::Wins
+                } else {
+                    Standing::Resets
+                },
+                origin: self
+                    .position(dropped.by)
+                    .map_or(Origin::Implied, Origin::File),
                 written: written.to_owned(),
                 chain: self.way(dropped.by, &dropped.path),
                 variables: Vec::new(),
@@ -265,7 +289,8 @@ fn from_files(path: &str) -> Option<String> {
         _ => return None,
     };
     // `services.web.deploy.labels` is none.
-    let is_service = !service.ends_with(".build") && !service.ends_with(".deploy");
+    let inner = service.rsplit('.').next().unwrap_or_default();
+    let is_service = !matches!(inner, "build" | "deploy");
     is_service.then(|| format!("services.{service}.{files}["))
 }
 

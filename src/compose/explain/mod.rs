@@ -98,7 +98,9 @@ pub fn explain(project: &Project, subject: &str) -> Result<Vec<Explanation>, Box
     };
     let bare = subject.trim();
     let name = bare.strip_prefix('$').map(|name| {
-        let inner = name.strip_prefix('{').and_then(|name| name.strip_suffix('}'));
+        let inner = name
+            .strip_prefix('{')
+            .and_then(|name| name.strip_suffix('}'));
         inner.unwrap_or(name)
     });
     if let Some(name) = name {
@@ -149,7 +151,9 @@ impl Explainer<'_> {
                     Some(map) => map.keys().map(String::as_str).collect(),
                     None => Vec::new(),
                 };
-                let last = full.get(start.map_or(0, |at| at + 1)..end).unwrap_or_default();
+                let last = full
+                    .get(start.map_or(0, |at| at + 1)..end)
+                    .unwrap_or_default();
                 let variables = self.project.environment.keys().map(String::as_str);
                 let known = keys.iter().copied();
                 let near = match start {
@@ -157,7 +161,11 @@ impl Explainer<'_> {
                     None => similar(last, known.chain(variables)),
                 };
                 let dot = if above.is_empty() { "" } else { "." };
-                let place = if above.is_empty() { "the top level" } else { above };
+                let place = if above.is_empty() {
+                    "the top level"
+                } else {
+                    above
+                };
                 return match near {
                     Some(near) => error.suggest(format!("did you mean `{above}{dot}{near}`?")),
                     None if keys.is_empty() => error,
@@ -174,7 +182,9 @@ impl Explainer<'_> {
 
 fn is_name(text: &str) -> bool {
     let mut bytes = text.bytes();
-    bytes.next().is_some_and(|b| b == b'_' || b.is_ascii_alphabetic())
+    bytes
+        .next()
+        .is_some_and(|b| b == b'_' || b.is_ascii_alphabetic())
         && bytes.all(|b| b == b'_' || b.is_ascii_alphanumeric())
 }
 

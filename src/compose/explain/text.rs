@@ -15,7 +15,9 @@ impl Explanation {
     }
 
     fn push(&self, lines: &mut Vec<String>, depth: usize, style: &Style) {
-        let Style { bold, dim, reset, .. } = style;
+        let Style {
+            bold, dim, reset, ..
+        } = style;
         let indent = " ".repeat(depth);
         let value = match &self.value {
             Some(value) if value.is_empty() => "(empty)",

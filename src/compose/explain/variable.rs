@@ -12,7 +12,11 @@ impl Explainer<'_> {
     pub(super) fn knows_variable(&self, name: &str) -> bool {
         self.project.environment.contains_key(name)
             || self.project.asked.contains(name)
-            || self.trace.settings.iter().any(|setting| setting.name == name)
+            || self
+                .trace
+                .settings
+                .iter()
+                .any(|setting| setting.name == name)
     }
 
     /// A variable that was asked for by its name, with its uses.
@@ -22,7 +26,9 @@ impl Explainer<'_> {
             explanation.uses = self.uses(name);
             return Ok(vec![explanation]);
         }
-        let mut error = Diagnostic::error(format!("no file uses a variable `{name}`, and it is not set"));
+        let mut error = Diagnostic::error(format!(
+            "no file uses a variable `{name}`, and it is not set"
+        ));
         let project = self.project;
         let known = project.asked.iter().chain(project.environment.keys());
         if let Some(near) = similar(name, known.map(String::as_str)) {
