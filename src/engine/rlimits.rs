@@ -15,7 +15,7 @@ const THREADS_MAX: &str = "/proc/sys/kernel/threads-max";
 /// # Errors
 /// What setrlimit(2) has against it otherwise.
 pub fn set_within_reach(resource: Resource, limit: Rlimit) -> Result<(), Errno> {
-    match setrlimit(resource, limit.clone()) {
+    match setrlimit(resource, limit) {
         Err(Errno::PERM) => {
             let mut ceiling = getrlimit(resource).maximum;
             if resource == Resource::Nofile {
