@@ -261,6 +261,29 @@ fn without_route_netlink_the_network_is_named() {
     });
 }
 
+/// `~`, `$HOME` and `$USER` are those of the user who typed `sudo`.
+fn assert_home_and_user_are_the_callers(project: &Project<'_>, home: &std::path::Path) {
+    let own = "services:\n  a: {image: \"x:${USER}\", volumes: [\"${HOME}/x:/x\", \"~/y:/y\"]}\n";
+    project.write("own.yaml", own);
+    let seen = project.skiff(["-f", "own.yaml", "config"]);
+    let seen = seen
+        .env("SUDO_USER", "ann")
+        .env("SUDO_UID", "1234")
+        .env("SUDO_GID", "1234");
+    let seen = seen
+        .env("HOME", "/root")
+        .env("USER", "root")
+        .run()
+        .succeeds();
+    for (what, text) in [
+        ("$USER", "image: x:ann".to_owned()),
+        ("$HOME", format!("source: {}/x\n", home.display())),
+        ("~", format!("source: {}/y\n", home.display())),
+    ] {
+        assert!(seen.stdout.contains(&text), "{what}\n{seen}");
+    }
+}
+
 #[test]
 fn under_sudo_the_files_belong_to_the_caller() {
     isolated(|sandbox| {
@@ -299,26 +322,7 @@ fn under_sudo_the_files_belong_to_the_caller() {
             .succeeds()
             .warns("sudo --preserve-env=NAME")
             .whatever();
-        let own =
-            "services:\n  a: {image: \"x:${USER}\", volumes: [\"${HOME}/x:/x\", \"~/y:/y\"]}\n";
-        project.write("own.yaml", own);
-        let seen = project.skiff(["-f", "own.yaml", "config"]);
-        let seen = seen
-            .env("SUDO_USER", "ann")
-            .env("SUDO_UID", "1234")
-            .env("SUDO_GID", "1234");
-        let seen = seen
-            .env("HOME", "/root")
-            .env("USER", "root")
-            .run()
-            .succeeds();
-        for (what, text) in [
-            ("$USER", "image: x:ann".to_owned()),
-            ("$HOME", format!("source: {}/x\n", home.display())),
-            ("~", format!("source: {}/y\n", home.display())),
-        ] {
-            assert!(seen.stdout.contains(&text), "{what}\n{seen}");
-        }
+        assert_home_and_user_are_the_callers(&project, &home);
         let config = ["config", "-o", "made/out.yaml"];
         let config = project.skiff(config).env("SUDO_UID", "1234");
         config.run().succeeds().whatever();
