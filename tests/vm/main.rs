@@ -68,6 +68,43 @@ mod tests {
         guest.run_script(&kernel, script, Duration::from_secs(300));
     }
 
+    /// One module of a network's is missing, the others are there.
+    #[test]
+    fn a_missing_bridge_or_veth_is_named() {
+        let kernel = Kernel::fetch();
+        let mut guest = Guest::new();
+        guest.modules(&kernel);
+        let script = r#"cd $EXAMPLES/quickstart
+            for module in bridge veth; do
+                file=$(find /lib/modules -name "$module.ko*")
+                mv $file /away
+                if grep -q "^$module " /proc/modules; then rmmod $module; fi
+                $SKIFF doctor | grep -A1 '^missing' | sed "s/^/without $module: /"
+                $SKIFF up -d 2>&1 | sed "s/^/up without $module: /"
+                $SKIFF down -v 2>&1 | cat
+                mv /away $file
+            done
+            $SKIFF up -d --wait 2>&1 | cat
+            $SKIFF ps | cat
+            $SKIFF down -v 2>&1 | cat"#;
+        let output = guest.run_script(&kernel, script, Duration::from_secs(120));
+        for module in ["bridge", "veth"] {
+            let says = |begin: &str, word: &str| {
+                let line = output
+                    .lines()
+                    .find(|line| line.starts_with(begin) && line.contains(word));
+                assert!(line.is_some(), "{begin}{word}\n{output}");
+            };
+            says(&format!("without {module}: missing "), module);
+            says(
+                &format!("without {module}: "),
+                &format!("modprobe {module}"),
+            );
+            says(&format!("up without {module}: "), module);
+        }
+        assert!(output.contains("(healthy)"), "{output}");
+    }
+
     /// The same kernel without its modules: `doctor` names each that is missing,
     /// and `up` fails with a reason before anything is made.
     #[test]
@@ -75,12 +112,20 @@ mod tests {
         let kernel = Kernel::fetch();
         let guest = Guest::new();
         let script = "cd $EXAMPLES/quickstart
+            export NO_COLOR=1
             $SKIFF doctor; echo doctor-code=$?
             $SKIFF up -d; echo up-code=$?
             $SKIFF ps -a -q; echo ps-code=$?";
         let output = guest.run_script(&kernel, script, Duration::from_secs(120));
         for module in ["overlay", "nf_tables", "bridge", "veth"] {
-            assert!(output.contains(module), "{module}\n{output}");
+            let is_it = |line: &str| line.starts_with("missing ") && line.contains(module);
+            assert!(output.lines().any(is_it), "{module}\n{output}");
+            let remedy = match module {
+                "nf_tables" => "modprobe -a nf_tables".to_owned(),
+                one => format!("modprobe {one}"),
+            };
+            let is_it = |line: &str| line.contains("remedy: ") && line.contains(&remedy);
+            assert!(output.lines().any(is_it), "{remedy}\n{output}");
         }
         for code in ["doctor-code=1", "up-code=1", "ps-code=0"] {
             assert!(output.contains(code), "{code}\n{output}");
