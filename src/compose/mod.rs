@@ -48,6 +48,7 @@ mod select;
 mod shell;
 mod short;
 mod source;
+mod syntax;
 mod tags;
 mod template;
 mod tree;

@@ -6,7 +6,6 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -140,6 +139,7 @@ pub(super) fn load(options: &LoadOptions, files: &dyn FileSystem) -> Result<Load
     let mut loader = Loader::new(files, home);
     loader.report.unset_help.clone_from(&options.unset_help);
     loader.keeps_paths = options.skip.paths;
+    loader.report.sources.provenance.shell = Arc::new(options.environment.clone());
     let project = Source {
         options,
         loader: &mut loader,
@@ -151,7 +151,7 @@ pub(super) fn load(options: &LoadOptions, files: &dyn FileSystem) -> Result<Load
     match project {
         Some((mut project, tree)) if report.error_count() == 0 => {
             project.asked = asked;
-            let warnings = report.list.clone();
+            let warnings = report.sorted();
             project.origin = Arc::new(Origin {
                 tree: Some(tree),
                 sources: report.sources,
@@ -206,7 +206,7 @@ impl Source<'_, '_> {
             .insert("COMPOSE_PROJECT_NAME".to_owned(), name.clone());
         let scope = Scope {
             base: base.clone(),
-            environment: Rc::new(self.environment.clone()),
+            environment: Arc::new(self.environment.clone()),
         };
         let mut tree = self.loader.model(&self.inputs.clone(), &scope, &[]);
         if tree.as_map().is_none_or(IndexMap::is_empty) {

@@ -21,7 +21,10 @@ impl Loader<'_> {
     ) -> Option<()> {
         let text = self.text(file, asked)?;
         let result = dotenv::parse(&text, into, &|name| outside.get(name).cloned());
-        self.parsed(file, &text, result)
+        let number = self.report.sources.add(file, Arc::from(text));
+        self.report.sources.provenance.read(number);
+        self.report.sources.reached(number, asked.0, "read");
+        self.parsed(number, result)
     }
 
     fn text(&mut self, file: &Path, (mark, path): (Mark, &str)) -> Option<String> {
@@ -45,29 +48,21 @@ impl Loader<'_> {
     }
 
     /// Reports what came out of a file's grammar.
-    fn parsed(
-        &mut self,
-        file: &Path,
-        text: &str,
-        result: Result<Vec<String>, DotenvError>,
-    ) -> Option<()> {
+    fn parsed(&mut self, file: u16, result: Result<Vec<String>, DotenvError>) -> Option<()> {
         match result {
             Ok(unset) => {
                 for name in unset {
-                    let message = format!("the variable `{name}` is not set, it is taken as empty");
-                    if !self.report.list.iter().any(|d| d.message == message) {
-                        let mut warning = self.report.at(Mark::default(), "", message);
-                        warning.suggestion = Some(format!("it is used in `{}`", file.display()));
-                        self.report.push_warning(warning);
-                    }
+                    let mark = self.report.sources.use_of(file, &name).unwrap_or_default();
+                    self.report.unset_variable(&name, mark, "");
                 }
                 Some(())
             }
             Err(error) => {
                 let mark = Mark {
-                    file: self.report.sources.add(file, Arc::from(text)),
+                    file,
                     line: error.line,
                     column: 1,
+                    length: Mark::TO_LINE_END,
                 };
                 let diagnostic = self
                     .report
@@ -143,7 +138,12 @@ impl Loader<'_> {
                 return;
             }
         };
-        self.parsed(path, &text, result);
+        let is_fine = result.as_ref().is_ok_and(Vec::is_empty);
+        if !is_fine {
+            let number = self.report.sources.add(path, Arc::from(text));
+            self.report.sources.reached(number, asked.0, "read");
+            self.parsed(number, result);
+        }
     }
 
     /// Resolves a service's labels: those of its files below its own.

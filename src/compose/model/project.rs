@@ -70,6 +70,7 @@ impl Project {
         let mut diagnostic = Diagnostic::error(message).path(path);
         diagnostic.position = self.origin.sources.position(mark);
         diagnostic.excerpt = self.origin.sources.excerpt(mark);
+        diagnostic.chain = self.origin.sources.chain(mark);
         diagnostic
     }
 
