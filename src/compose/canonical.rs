@@ -344,7 +344,13 @@ impl Walk<'_> {
         match earlier {
             Some(earlier) if earlier != name => {
                 let message = "`name` and `external.name` differ";
-                self.error(name.mark, message, "`external: true`, and `name` beside it");
+                let mut diagnostic = self
+                    .report
+                    .at(name.mark, self.trail.as_str(), message)
+                    .expected("one name: `external: true`, and `name` beside it")
+                    .suggest("remove the wrong one of the two");
+                self.report.also(&mut diagnostic, "`name` is", earlier.mark);
+                self.report.push(diagnostic);
             }
             _ => {
                 let warning = self

@@ -79,6 +79,13 @@ impl Checker<'_> {
         name: &str,
         known: impl Iterator<Item = &'n String>,
     ) {
+        if self.report.has_error(section) {
+            return; // what is there was not understood
+        }
+        let source = format!("{path}.source");
+        let mark = |path: &str| self.tree.lookup(path).map(|node| node.mark);
+        let is_long = mark(&source).is_some_and(|source| Some(source) != mark(path));
+        let path = if is_long { source.as_str() } else { path };
         let mut diagnostic = self.at(path, format!("refers to undefined {kind} `{name}`"));
         let names: Vec<&str> = known.map(String::as_str).collect();
         let define = match kind {
@@ -86,7 +93,8 @@ impl Checker<'_> {
             _ => format!("define it at the top level: {section}.{name}"),
         };
         if !names.is_empty() {
-            diagnostic.expected = Some(format!("one of {}", listed(&names)));
+            let of = if names.len() > 1 { "one of " } else { "" };
+            diagnostic.expected = Some(format!("{of}{}", listed(&names)));
         }
         diagnostic.suggestion = Some(match similar(name, names.into_iter()) {
             Some(similar) => format!("did you mean `{similar}`? Or {define}"),
@@ -240,7 +248,8 @@ impl Checker<'_> {
                 let path = format!("{path}.volumes[{index}]");
                 let diagnostic = self
                     .at(&path, "a bind has no `source`")
-                    .expected("`source:`, a path on this machine");
+                    .expected("`source:`, a path on this machine")
+                    .suggest("add `source: ./data`, or whatever path is meant");
                 self.report.push(diagnostic);
             }
         }

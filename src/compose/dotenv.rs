@@ -8,6 +8,8 @@
 
 use indexmap::IndexMap;
 
+use super::diag::quoted;
+use super::interpolate;
 use super::template::{self, Lookup};
 
 /// What is wrong with a file, and in which line.
@@ -15,7 +17,14 @@ use super::template::{self, Lookup};
 pub(crate) struct DotenvError {
     pub(crate) line: u32,
     pub(crate) message: String,
+    /// What would have been right.
+    pub(crate) expected: &'static str,
+    /// What to do.
+    pub(crate) suggestion: Option<String>,
 }
+
+/// What a line looks like.
+const LINE: &str = "NAME=VALUE, the name of letters, digits, `_`, `.` and `-`";
 
 /// Reads a file into `variables`. `outside` is asked first for variables that
 /// are used in values, then what was read so far. The result are the variables
@@ -72,6 +81,8 @@ impl<'a> Parser<'a> {
         Err(DotenvError {
             line: self.line,
             message: message.into(),
+            expected: LINE,
+            suggestion: None,
         })
     }
 
@@ -117,7 +128,7 @@ impl<'a> Parser<'a> {
         self.advance(separator.map_or(0, char::len_utf8));
         self.skip_spaces();
         if name.contains(' ') {
-            return self.error(format!("the name `{name}` has a space in it"));
+            return Err(spaced_name(self.line, &name));
         }
         if matches!(separator, None | Some('\n')) {
             // A name alone: its value comes from outside, or it has none.
@@ -140,7 +151,7 @@ impl<'a> Parser<'a> {
                 c if c.is_alphanumeric() || is_space(c) => {}
                 c => {
                     let line = self.rest.lines().next().unwrap_or_default();
-                    return self.error(format!("`{c}` cannot be in a name: `{line}`"));
+                    return self.error(format!("`{c}` cannot be in a name: {}", quoted(line)));
                 }
             }
         }
@@ -184,7 +195,12 @@ impl<'a> Parser<'a> {
             value.push(c);
         }
         let shown = self.rest.lines().next().unwrap_or_default();
-        self.error(format!("a quote is not closed: `{shown}`"))
+        Err(DotenvError {
+            line: self.line,
+            message: format!("the quote of {} is not closed", quoted(shown)),
+            expected: "a value that ends with the quote that it begins with",
+            suggestion: Some(format!("close it: {}", quoted(&format!("{shown}{quote}")))),
+        })
     }
 
     fn expand(&mut self, text: &str, line: u32) -> Result<String, DotenvError> {
@@ -199,8 +215,20 @@ impl<'a> Parser<'a> {
             Err(error) => Err(DotenvError {
                 line,
                 message: error.to_string(),
+                expected: interpolate::EXPECTED,
+                suggestion: interpolate::advice(&error),
             }),
         }
+    }
+}
+
+fn spaced_name(line: u32, name: &str) -> DotenvError {
+    let joined: Vec<&str> = name.split_whitespace().collect();
+    DotenvError {
+        line,
+        message: format!("the name {} has a space in it", quoted(name)),
+        expected: LINE,
+        suggestion: Some(format!("write `{}`", joined.join("_"))),
     }
 }
 
@@ -281,10 +309,7 @@ pub(crate) fn parse_raw(
 ) -> Result<(), DotenvError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     for (index, line) in text.lines().enumerate() {
-        let error = |message: String| DotenvError {
-            line: u32::try_from(index + 1).unwrap_or(u32::MAX),
-            message,
-        };
+        let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
         let line = line.trim_start();
         if line.is_empty() || line.starts_with('#') {
             continue;
@@ -294,10 +319,15 @@ pub(crate) fn parse_raw(
             None => (line, None),
         };
         if name.is_empty() {
-            return Err(error(format!("`{line}` has no name before its `=`")));
+            return Err(DotenvError {
+                line: number,
+                message: format!("{} has no name before its `=`", quoted(line)),
+                expected: LINE,
+                suggestion: None,
+            });
         }
         if name.contains(char::is_whitespace) {
-            return Err(error(format!("the name `{name}` has a space in it")));
+            return Err(spaced_name(number, name));
         }
         if let Some(value) = value.or_else(|| outside(name)) {
             variables.insert(name.to_owned(), value);
@@ -358,7 +388,7 @@ mod tests {
         for (text, error) in [
             ("A=1\n\nB C=2", "3: the name `B C` has a space in it"),
             ("# c\n%=1", "2: `%` cannot be in a name: `%=1`"),
-            ("A=\"open\nB=1", "1: a quote is not closed: `\"open`"),
+            ("A=\"open\nB=1", "1: the quote of `\"open` is not closed"),
         ] {
             assert_eq!(read(text).unwrap_err(), error);
         }

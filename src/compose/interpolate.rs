@@ -5,9 +5,9 @@
 
 use std::sync::LazyLock;
 
-use super::diag::{Report, did_you_mean, not_set, quoted};
+use super::diag::{Diagnostic, Report, did_you_mean, quoted};
 use super::template::{self, Lookup, TemplateError};
-use super::tree::{Node, Rules, Trail, Value};
+use super::tree::{Mark, Node, Rules, Trail, Value};
 use super::units;
 
 /// The type that a string is turned into.
@@ -129,31 +129,9 @@ impl Walk<'_> {
     }
 
     fn refuse(&mut self, node: &Node, error: &TemplateError) {
-        let sources = &self.report.sources;
-        let mark = match error {
-            TemplateError::Invalid { text } => sources.part(node.mark, text.trim_end_matches('…')),
-            TemplateError::Missing { name, .. } => sources.variable(node.mark, name),
-            TemplateError::TooDeep => node.mark,
-        };
-        let mut diagnostic = self.report.at(mark, self.trail.as_str(), error.to_string());
-        if let TemplateError::Missing { name, .. } = error {
-            // Where it is set, but empty, is told.
-            diagnostic.chain.retain(|step| step.what != not_set(name));
-        }
-        self.report.push(match error {
-            TemplateError::Invalid { text } => diagnostic
-                .expected(
-                    "`${NAME}`, a name of letters, digits and `_`, perhaps with `:-default`, \
-                     `:?message` or `:+other` before the brace",
-                )
-                .suggest(mended(text)),
-            TemplateError::Missing { name, .. } => diagnostic
-                .expected("a value")
-                .suggest(format!("set it in the environment or in `.env`: {name}=…")),
-            TemplateError::TooDeep => {
-                diagnostic.expected("a default that holds no long row of other defaults")
-            }
-        });
+        let path = self.trail.as_str();
+        let diagnostic = refusal(self.report, node.mark, path, error);
+        self.report.push(diagnostic);
     }
 
     fn cast(&mut self, node: &mut Node, cast: Cast) {
@@ -204,6 +182,54 @@ impl Walk<'_> {
         }
         self.report.push(diagnostic);
     }
+}
+
+/// What a use of a variable looks like.
+pub(crate) const EXPECTED: &str = "`${NAME}`, a name of letters, digits and `_`, perhaps with \
+     `:-default`, `:?message` or `:+other` before the brace";
+
+/// What to do about a text that cannot be interpolated.
+pub(crate) fn advice(error: &TemplateError) -> Option<String> {
+    match error {
+        TemplateError::Invalid { text } => Some(mended(text)),
+        TemplateError::Missing { name, .. } => {
+            Some(format!("set it in the environment or in `.env`: {name}=…"))
+        }
+        TemplateError::TooDeep => None,
+    }
+}
+
+/// The error of a value at a mark that cannot be interpolated.
+pub(crate) fn refusal(
+    report: &Report,
+    value: Mark,
+    path: &str,
+    error: &TemplateError,
+) -> Diagnostic {
+    let sources = &report.sources;
+    let mark = match error {
+        TemplateError::Invalid { text } => sources.part(value, text.trim_end_matches('…')),
+        TemplateError::Missing { name, .. } => sources.variable(value, name),
+        TemplateError::TooDeep => value,
+    };
+    let mut diagnostic = report.at(mark, path, error.to_string());
+    // Of the variables, only the one that it is about is of interest: it may be
+    // set, but empty.
+    diagnostic.chain = sources.chain(value);
+    let about = match error {
+        TemplateError::Missing { name, .. } => format!("`{name}` is empty"),
+        _ => String::new(),
+    };
+    diagnostic.chain.retain(|step| {
+        !step.what.starts_with('`') || (!about.is_empty() && step.what.starts_with(&about))
+    });
+    diagnostic.expected = Some(match error {
+        TemplateError::Invalid { .. } => EXPECTED.to_owned(),
+        TemplateError::Missing { .. } => "a value that is not empty".to_owned(),
+        TemplateError::TooDeep => "a default that holds no long row of other defaults".to_owned(),
+    });
+    diagnostic.suggestion = advice(error);
+    diagnostic
 }
 
 /// What may have been meant by what follows a `${` and is no variable.

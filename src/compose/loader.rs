@@ -96,13 +96,27 @@ impl<'a> Loader<'a> {
                     Err(error) => {
                         let at = self.not_utf8(input, &error);
                         self.reached(at.file, mark, path);
-                        self.report.error(at, "", "the file is not UTF-8 here");
+                        let diagnostic = self
+                            .report
+                            .at(at, "", "the file is not UTF-8 here")
+                            .expected("text in UTF-8")
+                            .suggest("save the file in UTF-8, or write this character anew");
+                        self.report.push(diagnostic);
                         return None;
                     }
                 },
                 Err(error) => {
                     let message = format!("cannot read `{name}`: {}", io_text(&error));
-                    self.report.error(mark, path, message);
+                    let diagnostic = self
+                        .report
+                        .at(mark, path, message)
+                        .expected("a Compose file")
+                        .suggest(if mark.is_known() {
+                            "make the file, or correct the path: it starts from the project's folder"
+                        } else {
+                            "make the file, or correct its path"
+                        });
+                    self.report.push(diagnostic);
                     return None;
                 }
             },
@@ -182,11 +196,15 @@ impl<'a> Loader<'a> {
         included: &[PathBuf],
     ) -> Node {
         if document.as_map().is_none() {
-            let message = format!("the top level is {}", document.kind());
-            let diagnostic = self
+            let message = super::model::shown(&document, &format!("is {}", document.kind()));
+            let mut diagnostic = self
                 .report
-                .at(document.mark, "", message)
+                .at(document.mark, "", format!("the top level: {message}"))
                 .expected("a mapping with `services:`");
+            if let Some((key, value)) = document.as_str().and_then(|text| text.split_once(':')) {
+                let help = format!("a space is missing behind the colon: write `{key}: {value}`");
+                diagnostic.suggestion = Some(help);
+            }
             self.report.push(diagnostic);
             return tree;
         }

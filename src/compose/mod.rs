@@ -58,6 +58,7 @@ mod variables;
 mod yaml;
 
 pub use diag::{Diagnostic, Diagnostics, Excerpt, Position, Severity, Step, Style, render_list};
+pub(crate) use diag::{did_you_mean, listed};
 pub use flags::{mount_flag, parse_env_file, port_flag, split_words};
 pub use model::*;
 pub use source::{FileArg, FileSystem, Host, LoadOptions, Loaded, Skip, check_name};

@@ -15,7 +15,7 @@ use super::loader::{Environment, Input, Loader, Scope, cannot_read};
 use super::model::{Cx, Origin, Project, field, raw_json};
 use super::paths::absolute;
 use super::tree::{Mark, Node, Trail};
-use super::{consistency, defaults, select, template};
+use super::{consistency, defaults, interpolate, select, template};
 
 /// Names that are looked for, in this order.
 const FILE_NAMES: [&str; 4] = [
@@ -211,7 +211,7 @@ impl Source<'_, '_> {
         let mut tree = self.loader.model(&self.inputs.clone(), &scope, &[]);
         if tree.as_map().is_none_or(IndexMap::is_empty) {
             if self.loader.report.error_count() == 0 {
-                self.error("the Compose file is empty");
+                self.empty();
             }
             return None;
         }
@@ -222,8 +222,18 @@ impl Source<'_, '_> {
         Some((project, tree))
     }
 
-    fn error(&mut self, message: impl Into<String>) {
-        self.loader.report.push(Diagnostic::error(message));
+    /// The files say nothing.
+    fn empty(&mut self) {
+        let report = &mut self.loader.report;
+        let first = self.inputs.first();
+        let mark = first.and_then(|input| report.sources.start_of(&input.name));
+        let diagnostic = report
+            .at(mark.unwrap_or_default(), "", "the Compose file is empty")
+            .expected("a mapping with `services:`")
+            .suggest(
+                "name a service below `services:`, and an image below that: `image: NAME:TAG`",
+            );
+        report.push(diagnostic);
     }
 
     fn warn(&mut self, message: impl Into<String>) {
@@ -287,9 +297,12 @@ impl Source<'_, '_> {
             "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
             "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
             _ => {
-                self.error(format!(
-                    "`COMPOSE_DISABLE_ENV_FILE` is `{text}`, that is not a boolean"
-                ));
+                let message =
+                    format!("`COMPOSE_DISABLE_ENV_FILE` is `{text}`, that is not a boolean");
+                let diagnostic = Diagnostic::error(message)
+                    .expected("`true` or `false`")
+                    .suggest("set the variable anew, or unset it");
+                self.loader.report.push(diagnostic);
                 None
             }
         }
@@ -309,8 +322,9 @@ impl Source<'_, '_> {
             let name = absolute(&self.options.cwd, Path::new(part));
             if !self.loader.files.exists(&name) {
                 let error = std::io::ErrorKind::NotFound.into();
-                let diagnostic =
-                    cannot_read(&name, &error).suggest("it is named in `COMPOSE_FILE`");
+                let diagnostic = cannot_read(&name, &error).suggest(
+                    "it is named in the variable `COMPOSE_FILE`: correct that, or unset it",
+                );
                 self.loader.report.push(diagnostic);
                 return None;
             }
@@ -402,7 +416,9 @@ impl Source<'_, '_> {
                 match template::substitute(&text, &lookup) {
                     Ok((text, _)) => normal_name(&text),
                     Err(error) => {
-                        self.loader.report.error(mark, "name", error.to_string());
+                        let report = &mut self.loader.report;
+                        let diagnostic = interpolate::refusal(report, mark, "name", &error);
+                        report.push(diagnostic);
                         return None;
                     }
                 }

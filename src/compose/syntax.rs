@@ -15,6 +15,9 @@ pub(super) struct Cause {
     pub(super) length: usize,
     /// The path of the key, as far as the indentation tells it.
     pub(super) path: String,
+    /// The line that the path is of: not this one, where its indentation is what
+    /// is wrong.
+    path_line: usize,
     pub(super) message: String,
     pub(super) expected: Option<String>,
     pub(super) suggestion: Option<String>,
@@ -28,10 +31,17 @@ impl Cause {
             column,
             length,
             path: String::new(),
+            path_line: line,
             message: message.into(),
             expected: None,
             suggestion: None,
         }
+    }
+
+    /// The path is that of another line; 0 for none.
+    fn path_of(mut self, line: usize) -> Self {
+        self.path_line = line;
+        self
     }
 
     fn expected(mut self, text: impl Into<String>) -> Self {
@@ -67,8 +77,20 @@ pub(super) fn cause(
     }
     let found = file.by_words(info, open);
     let mut cause = found.unwrap_or_else(|| Cause::new((line, column, 0), info));
-    cause.path = file.path(cause.line);
+    cause.path = file.path(cause.path_line);
+    cause.message = shortened(cause.message);
+    cause.suggestion = cause.suggestion.map(shortened);
     cause
+}
+
+/// A text that is no longer than anybody reads.
+fn shortened(text: String) -> String {
+    /// In characters.
+    const LONGEST: usize = 240;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
 }
 
 struct File<'t> {
@@ -176,6 +198,10 @@ impl<'t> File<'t> {
         }
         if says("block scalar") {
             return Some(self.block_text());
+        }
+        if says("recursion limit") {
+            let cause = Cause::new(self.here(1), "the brackets are nested too deep");
+            return Some(cause.expected("less than 256 levels"));
         }
         if says("flow") || says("invalid indentation") {
             return open.map(|bracket| self.open_bracket(bracket));
@@ -387,7 +413,8 @@ impl<'t> File<'t> {
         let cause = Cause::new(
             place,
             format!("this line is indented deeper than `{key}`, which has a value already"),
-        );
+        )
+        .path_of(number);
         Some(cause.suggest(format!(
             "{}, to stand beside `{key}`",
             with_spaces(indent(above))
@@ -402,7 +429,7 @@ impl<'t> File<'t> {
         } else {
             (self.line, self.at(self.line))
         };
-        if let Some((_, above)) = self.above(number)
+        if let Some((above_number, above)) = self.above(number)
             && is_block_start(above)
             && indent(text) <= indent(above)
         {
@@ -411,7 +438,8 @@ impl<'t> File<'t> {
             let cause = Cause::new(
                 place,
                 format!("this line is no part of the text of `{key}`"),
-            );
+            )
+            .path_of(above_number);
             return Some(cause.suggest(format!(
                 "indent the lines of the text deeper than `{key}`, with {}",
                 spaces(indent(above) + 2)
@@ -430,29 +458,39 @@ impl<'t> File<'t> {
         }
         let place = (self.line, own + 1, content(line).chars().count());
         if content(line).starts_with('-') {
-            let entries = |text: &&str| content(text).starts_with("- ");
             let (number, above) = self.above(self.line)?;
             if key_of(above).is_some() && indent(above) == own && !content(above).starts_with('-') {
                 let cause = Cause::new(
                     place,
                     "this is an entry of a list among the keys of a mapping",
-                );
+                )
+                .path_of(number);
                 let suggestion = format!("write it as the line above: `{}`", as_key(content(line)));
                 return Some(cause.suggest(suggestion));
             }
-            let last = (1..=number).rev().map(|line| self.at(line)).find(entries)?;
-            return Some(self.uneven(place, indent(last), "the entry above"));
+            return self.uneven(place, own);
         }
         self.no_level(place, own)
     }
 
-    fn uneven(&self, place: (usize, usize, usize), wanted: usize, beside: &str) -> Cause {
-        let own = place.1 - 1;
+    /// The last entry of a list above this line, and its number.
+    fn last_entry(&self) -> Option<(usize, &'t str)> {
+        (1..self.line)
+            .rev()
+            .map(|number| (number, self.at(number)))
+            .find(|(_, text)| content(text).starts_with("- "))
+    }
+
+    /// An entry of a list that is not indented as the one above.
+    fn uneven(&self, place: (usize, usize, usize), own: usize) -> Option<Cause> {
+        let (number, last) = self.last_entry()?;
+        let wanted = indent(last);
         let message = format!(
-            "this line has {} before it, {beside} has {wanted}",
+            "this line has {} before it, the entry above has {wanted}",
             spaces(own)
         );
-        Cause::new(place, message).suggest(format!("{}, as {beside}", with_spaces(wanted)))
+        let cause = Cause::new(place, message).path_of(number);
+        Some(cause.suggest(format!("{}, as the entry above", with_spaces(wanted))))
     }
 
     /// An indentation that no line above has.
@@ -494,14 +532,10 @@ impl<'t> File<'t> {
         let line = self.at(self.line);
         let own = indent(line);
         let place = (self.line, own + 1, content(line).chars().count());
-        let entries = |text: &&str| content(text).starts_with("- ");
-        let last = (1..self.line)
-            .rev()
-            .map(|line| self.at(line))
-            .find(entries)?;
         if content(line).starts_with("- ") {
-            return Some(self.uneven(place, indent(last), "the entry above"));
+            return self.uneven(place, own);
         }
+        let (_, last) = self.last_entry()?;
         let message = "this is no entry of the list above";
         let cause =
             Cause::new(place, message).expected("`- ` at the beginning, as in the lines above");
@@ -512,7 +546,12 @@ impl<'t> File<'t> {
             Some((key, value)) if is_pair => format!("- {key}={value}"),
             _ => format!("- {text}"),
         };
-        Some(cause.suggest(format!("write `{written}`, {}", with_spaces(indent(last)))))
+        let indentation = if own == indent(last) {
+            String::new()
+        } else {
+            format!(", and {}", with_spaces(indent(last)))
+        };
+        Some(cause.suggest(format!("write `{written}`{indentation}")))
     }
 
     fn block_text(&self) -> Cause {
@@ -650,17 +689,20 @@ fn content(line: &str) -> &str {
 }
 
 fn without_comment(text: &str) -> &str {
-    let is_comment = |(at, _): &(usize, &str)| {
-        let before = text.get(..*at).unwrap_or_default();
-        // A `#` within quotes is none.
-        before.ends_with(char::is_whitespace)
-            && before.matches('"').count().is_multiple_of(2)
-            && before.matches('\'').count().is_multiple_of(2)
-    };
-    let end = text.match_indices('#').find(is_comment);
-    end.map_or(text, |(at, _)| {
-        text.get(..at).unwrap_or_default().trim_end()
-    })
+    let mut quote = None;
+    let mut before = ' ';
+    for (at, c) in text.char_indices() {
+        match (quote, c) {
+            (None, '#') if before.is_whitespace() => {
+                return text.get(..at).unwrap_or_default().trim_end();
+            }
+            (None, '"' | '\'') => quote = Some(c),
+            (Some(open), c) if c == open => quote = None,
+            _ => {}
+        }
+        before = c;
+    }
+    text
 }
 
 /// A value as it is written, up to the line's end or a comment.
@@ -723,8 +765,8 @@ fn anchors(line: &str) -> impl Iterator<Item = &str> {
     line.match_indices('&').filter_map(|(at, _)| {
         let before = line.get(..at)?;
         let is_start = before.is_empty() || before.ends_with([' ', '[', '{', ',']);
-        let name = word(line.get(at + 1..)?);
-        (is_start && !name.is_empty()).then_some(name)
+        let name = is_start.then(|| word(line.get(at + 1..).unwrap_or_default()));
+        name.filter(|name| !name.is_empty())
     })
 }
 

@@ -22,9 +22,11 @@ impl Parse for Bytes {
             Value::Str(text) => parse_bytes(text).map(Self),
             // The reference takes a bare fraction for nothing at all.
             Value::Float(_) => {
+                let text = node.scalar_text().unwrap_or_default();
                 let warning = cx
                     .diagnostic(node.mark, "a fraction without a unit counts as unset")
-                    .expected("a number of bytes, or a string such as `1.5g`");
+                    .expected("a number of bytes, or one with a unit, such as `1.5g`")
+                    .suggest(format!("give it a unit: {text}g, {text}m"));
                 cx.report.push_warning(warning);
                 Some(Self(0))
             }

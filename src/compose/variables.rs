@@ -41,7 +41,18 @@ impl Loader<'_> {
                     file.display(),
                     io_text(&error)
                 );
-                self.report.error(mark, path, message);
+                let mut diagnostic = self
+                    .report
+                    .at(mark, path, message)
+                    .expected("a file of lines NAME=VALUE");
+                diagnostic.suggestion = Some(if path.contains(".env_file") {
+                    "make the file or correct its path; where it may be missing, write \
+                     `path:` with its name and `required: false` below that"
+                        .to_owned()
+                } else {
+                    "make the file, or correct its path".to_owned()
+                });
+                self.report.push(diagnostic);
                 None
             }
         }
@@ -64,10 +75,11 @@ impl Loader<'_> {
                     column: 1,
                     length: Mark::TO_LINE_END,
                 };
-                let diagnostic = self
+                let mut diagnostic = self
                     .report
                     .at(mark, "", error.message)
-                    .expected("NAME=VALUE");
+                    .expected(error.expected);
+                diagnostic.suggestion = error.suggestion;
                 self.report.push(diagnostic);
                 None
             }
@@ -132,8 +144,11 @@ impl Loader<'_> {
                 let message = format!("`{other}` is not a format of variables");
                 let diagnostic = self
                     .report
-                    .at(asked.0, asked.1, message)
-                    .expected("`raw`, or none");
+                    .at(asked.0, &format!("{}.format", asked.1), message)
+                    .expected("`raw`, or none")
+                    .suggest(
+                        "remove `format`: the usual format of `.env` files is what is read then",
+                    );
                 self.report.push(diagnostic);
                 return;
             }

@@ -225,16 +225,17 @@ impl Reader<'_> {
         match scalar::resolve(text, style == ScalarStyle::Plain, tag) {
             Ok(value) => value,
             Err(message) => {
-                self.error(mark, message);
+                let path = self.trail();
+                let diagnostic = self
+                    .report
+                    .at(mark, path.as_str(), message)
+                    .expected("a value of the type that its tag says")
+                    .suggest("remove the tag, the word that begins with `!!`");
+                self.report.push(diagnostic);
+                self.failed = true;
                 Value::Null
             }
         }
-    }
-
-    fn error(&mut self, mark: Mark, message: impl Into<String>) {
-        let path = self.trail();
-        self.report.error(mark, path.as_str(), message);
-        self.failed = true;
     }
 
     /// Where in the tree the reader is.
@@ -294,7 +295,11 @@ impl Reader<'_> {
 
     fn too_deep(&mut self, mark: Mark) {
         let message = format!("the file is nested deeper than {MOST_DEPTH} levels");
-        self.report.error(mark, "", message);
+        let diagnostic = self
+            .report
+            .at(mark, "", message)
+            .expected(format!("less than {MOST_DEPTH} levels, aliases included"));
+        self.report.push(diagnostic);
     }
 
     fn end(&mut self, mark: Mark) -> Option<()> {
@@ -337,10 +342,14 @@ impl Reader<'_> {
                     }
                 } else {
                     let found = source.kind();
-                    self.error(
-                        mark.unwrap_or(source.mark),
-                        format!("`<<` merges mappings, this is {found}"),
-                    );
+                    let path = self.trail();
+                    let message = format!("`<<` merges mappings, this is {found}");
+                    let diagnostic = self
+                        .report
+                        .at(mark.unwrap_or(source.mark), path.as_str(), message)
+                        .expected("an alias of a mapping, or a list of them: `<<: [*one, *other]`");
+                    self.report.push(diagnostic);
+                    self.failed = true;
                 }
             }
         }
@@ -349,7 +358,17 @@ impl Reader<'_> {
 
     fn alias(&mut self, anchor: usize, mark: Mark) -> Option<()> {
         let Some(anchored) = self.anchors.get(&anchor) else {
-            self.error(mark, "the alias is inside of what it stands for");
+            let path = self.trail();
+            let diagnostic = self
+                .report
+                .at(
+                    mark,
+                    path.as_str(),
+                    "the alias is inside of what it stands for",
+                )
+                .expected("an alias of something that ends before it")
+                .suggest("repeat the part that is needed, or give that part an anchor of its own");
+            self.report.push(diagnostic);
             return None;
         };
         let (nodes, height) = (anchored.nodes, anchored.height);
@@ -455,10 +474,17 @@ impl Reader<'_> {
             .at(node.mark, self.trail().as_str(), message)
             .expected("a name before the colon");
         let written = self.report.sources.token(node.mark).unwrap_or_default();
+        let line = self.report.sources.line(node.mark).unwrap_or_default();
+        let template = line
+            .find("{{")
+            .map(|at| line.get(at..).unwrap_or_default().trim_end());
         diagnostic.suggestion = match &node.value {
-            Value::Map(_) | Value::Seq(_) => {
-                Some("a text that begins with a bracket needs quotes around all of it".to_owned())
-            }
+            Value::Map(_) | Value::Seq(_) => Some(match template {
+                Some(text) => format!("a text that begins with a bracket needs quotes: \"{text}\""),
+                None => {
+                    "a text that begins with a bracket needs quotes around all of it".to_owned()
+                }
+            }),
             Value::Null if written.is_empty() => None,
             _ => Some(format!("put it in quotes: \"{written}\"")),
         };

@@ -13,7 +13,6 @@ mod sources;
 use std::fmt;
 use std::path::PathBuf;
 
-pub(crate) use provenance::not_set;
 pub use render::{Style, render_list};
 pub(crate) use render::{is_invisible, listed, quoted};
 pub(crate) use report::Report;

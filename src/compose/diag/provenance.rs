@@ -61,7 +61,7 @@ impl Provenance {
     fn step(&self, name: &str, environment: &Environment, sources: &Sources) -> Step {
         let Some(value) = environment.get(name) else {
             return Step {
-                what: not_set(name),
+                what: format!("`{name}` is not set"),
                 position: None,
             };
         };
@@ -107,11 +107,6 @@ impl Provenance {
             })
         })
     }
-}
-
-/// The step of a variable that is not set.
-pub(crate) fn not_set(name: &str) -> String {
-    format!("`{name}` is not set")
 }
 
 fn shortened(text: &str) -> String {

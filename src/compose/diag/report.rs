@@ -1,6 +1,6 @@
 //! What the stages of a load find, each thing once and in order.
 
-use super::{Diagnostic, Severity, Sources, Step, not_set};
+use super::{Diagnostic, Severity, Sources, Step};
 use crate::compose::tree::Mark;
 
 /// Collects what the stages find.
@@ -26,10 +26,11 @@ impl Report {
             diagnostic.position = self.sources.position(mark);
             return diagnostic;
         }
+        // The variables are those of the whole value.
+        diagnostic.chain = self.sources.chain(mark);
         let mark = self.sources.narrowed(mark, &diagnostic.message);
         diagnostic.position = self.sources.position(mark);
         diagnostic.excerpt = self.sources.excerpt(mark);
-        diagnostic.chain = self.sources.chain(mark);
         diagnostic
     }
 
@@ -65,7 +66,8 @@ impl Report {
         }
         let mark = self.sources.variable(mark, name);
         let mut warning = self.at(mark, path, message);
-        warning.chain.retain(|step| step.what != not_set(name));
+        // What the variables beside it stand for is beside the point.
+        warning.chain.retain(|step| !step.what.starts_with('`'));
         warning.suggestion = Some(self.unset_help.clone().unwrap_or_else(|| {
             format!(
                 "set it in the environment or in `.env`, or give it a default: `${{{name}:-…}}`; \
@@ -102,6 +104,14 @@ impl Report {
         } else if diagnostic.severity == Severity::Error {
             self.more += 1;
         }
+    }
+
+    /// True where an error of this very attribute was reported.
+    pub(crate) fn has_error(&self, path: &str) -> bool {
+        let errors = self.list.iter();
+        errors
+            .filter(|known| known.severity == Severity::Error)
+            .any(|known| known.path == path)
     }
 
     /// True where an error of this attribute, or of one below it, was reported:

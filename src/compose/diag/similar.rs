@@ -1,19 +1,29 @@
 //! Names that look alike.
 
+/// Longer names, in characters, are not compared: that takes their product.
+const LONGEST: usize = 100;
+
 /// The name most like `name`, if one is like it at all. Capitals, `_` and `-`
 /// make no difference.
 pub(crate) fn similar<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let name = folded(name);
-    let most = match name.chars().count() {
+    let length = name.chars().count();
+    if length > LONGEST {
+        return None;
+    }
+    let most = match length {
         0..=2 => 0,
-        length => (length / 3).max(1),
+        length => length.div_ceil(3),
     };
     known
-        .map(|candidate| {
-            let distance = strsim::damerau_levenshtein(&name, &folded(candidate));
-            (distance, candidate)
+        .filter_map(|candidate| {
+            let folded = folded(candidate);
+            if folded.len() > 4 * LONGEST {
+                return None;
+            }
+            let distance = strsim::damerau_levenshtein(&name, &folded);
+            (distance <= most).then_some((distance, candidate))
         })
-        .filter(|(distance, _)| *distance <= most)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
@@ -46,6 +56,7 @@ mod tests {
             ("imgae", Some("image")),
             ("enviroment", Some("environment")),
             ("port", Some("ports")),
+            ("prot", Some("ports")),
             ("dependsOn", Some("depends_on")),
             ("Depends-On", Some("depends_on")),
             ("DB", Some("db")),

@@ -51,6 +51,17 @@ impl Sources {
         self.files.get(usize::from(mark.file))
     }
 
+    /// The first place of a file.
+    pub(crate) fn start_of(&self, name: &Path) -> Option<Mark> {
+        let file = u16::try_from(self.order(name)?).ok()?;
+        Some(Mark {
+            line: 1,
+            column: 1,
+            length: Mark::TO_LINE_END,
+            file,
+        })
+    }
+
     /// How many files were read before this one.
     pub(super) fn order(&self, name: &Path) -> Option<usize> {
         self.files.iter().position(|file| file.name == name)

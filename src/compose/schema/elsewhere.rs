@@ -80,12 +80,33 @@ pub(super) fn attribute(
     if let Some(place) = place(path, name) {
         return Some(format!("did you mean `{place}`?"));
     }
-    if let Some(similar) = similar(name, known()) {
-        return Some(format!("did you mean `{similar}`?"));
-    }
     let depth = path.matches('.').count();
     let of_service = super::is_service_attribute(name);
     let in_service = path.starts_with("services.");
+    if in_service && depth > 2 && of_service {
+        let service: Vec<&str> = path.split('.').take(2).collect();
+        let service = service.join(".");
+        return Some(format!(
+            "`{name}` is an attribute of the service: indent it less, as {service}.{name}"
+        ));
+    }
+    if super::is_top_attribute(name) {
+        return Some(format!(
+            "`{name}` belongs to the top level: do not indent it"
+        ));
+    }
+    if let Some(similar) = similar(name, known()) {
+        return Some(format!("did you mean `{similar}`?"));
+    }
+    if in_service
+        && depth == 2
+        && let Some(above) = path.split('.').nth(1)
+        && super::is_service_attribute(above)
+    {
+        return Some(format!(
+            "`{above}` is an attribute of a service: indent it, with this, deeper than the service's name"
+        ));
+    }
     if depth == 0 {
         if is_service(child) {
             return Some(format!(
@@ -107,18 +128,6 @@ pub(super) fn attribute(
     if in_service && is_service(child) {
         return Some(format!(
             "a service goes below `services:` alone: indent it less, as services.{name}"
-        ));
-    }
-    if in_service && depth > 2 && of_service {
-        let service: Vec<&str> = path.split('.').take(2).collect();
-        let service = service.join(".");
-        return Some(format!(
-            "`{name}` is an attribute of the service: indent it less, as {service}.{name}"
-        ));
-    }
-    if super::is_top_attribute(name) {
-        return Some(format!(
-            "`{name}` belongs to the top level: do not indent it"
         ));
     }
     None
