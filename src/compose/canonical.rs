@@ -153,6 +153,7 @@ impl Walk<'_> {
         }
     }
 
+    #[track_caller]
     fn error(&mut self, mark: Mark, message: impl Into<String>, expected: &str) {
         let diagnostic = self
             .report

@@ -58,11 +58,13 @@ impl Checker<'_> {
         }
     }
 
+    #[track_caller]
     fn at(&self, path: &str, message: impl Into<String>) -> Diagnostic {
         self.report.at(self.mark(path), path, message)
     }
 
     /// Reports that two attributes do not go together.
+    #[track_caller]
     fn clash(&mut self, path: &str, other: &str, message: impl Into<String>) {
         let mut diagnostic = self.at(path, message).suggest("remove one of the two");
         // Without the service, which both are of.
@@ -358,7 +360,8 @@ impl Checker<'_> {
                 let path = format!("{path}.develop.watch[{index}]");
                 let diagnostic = self
                     .at(&path, format!("the action `{action}` needs a `target`"))
-                    .expected("`target:`, a path in the container");
+                    .expected("`target:`, a path in the container")
+                    .suggest("add `target: /src`, or whatever path it is there");
                 self.report.push(diagnostic);
             }
         }

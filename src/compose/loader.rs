@@ -196,10 +196,10 @@ impl<'a> Loader<'a> {
         included: &[PathBuf],
     ) -> Node {
         if document.as_map().is_none() {
-            let message = super::model::shown(&document, &format!("is {}", document.kind()));
+            let message = format!("the top level is {}", document.kind());
             let mut diagnostic = self
                 .report
-                .at(document.mark, "", format!("the top level: {message}"))
+                .at(document.mark, "", message)
                 .expected("a mapping with `services:`");
             if let Some((key, value)) = document.as_str().and_then(|text| text.split_once(':')) {
                 let help = format!("a space is missing behind the colon: write `{key}: {value}`");

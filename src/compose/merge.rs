@@ -106,6 +106,7 @@ impl Merger<'_> {
     }
 
     /// Reports that two values do not go together; the earlier one stays.
+    #[track_caller]
     fn clash(&mut self, base: Node, over: &Node) -> Node {
         let message = format!("{} cannot be merged over {}", over.kind(), base.kind());
         let mut diagnostic = self

@@ -100,14 +100,14 @@ struct File<'t> {
 }
 
 impl<'t> File<'t> {
-    fn at(&self, line: usize) -> &'t str {
+    fn text(&self, line: usize) -> &'t str {
         let line = line.checked_sub(1).and_then(|index| self.lines.get(index));
         line.copied().unwrap_or_default()
     }
 
     /// The error's line from its column on.
     fn rest(&self) -> &'t str {
-        let line = self.at(self.line);
+        let line = self.text(self.line);
         let start = line.char_indices().nth(self.column.saturating_sub(1));
         start
             .and_then(|(at, _)| line.get(at..))
@@ -119,17 +119,17 @@ impl<'t> File<'t> {
     fn above(&self, line: usize) -> Option<(usize, &'t str)> {
         (1..line)
             .rev()
-            .map(|number| (number, self.at(number)))
+            .map(|number| (number, self.text(number)))
             .find(|(_, text)| !content(text).is_empty())
     }
 
     /// The path that the indentation of the lines gives to a line.
     fn path(&self, line: usize) -> String {
-        let own = self.at(line);
+        let own = self.text(line);
         let mut parts: Vec<String> = Vec::new();
         let mut level = usize::MAX;
         for number in (1..=line).rev() {
-            let text = self.at(number);
+            let text = self.text(number);
             let is_entry = content(text).starts_with("- ") || content(text) == "-";
             // An entry may stand as far left as the key that it belongs to.
             let entry_level = 2 * indent(text) + 1;
@@ -154,7 +154,7 @@ impl<'t> File<'t> {
 
     /// How many entries of the same list stand above a line.
     fn entries_above(&self, line: usize, own: usize) -> usize {
-        let above = (1..line).rev().map(|number| self.at(number));
+        let above = (1..line).rev().map(|number| self.text(number));
         above
             .filter(|text| !content(text).is_empty())
             .take_while(|text| {
@@ -245,7 +245,7 @@ impl<'t> File<'t> {
 
     fn tab(&self) -> Option<Cause> {
         let is_indented_with_tab = |line: &usize| {
-            let text = self.at(*line);
+            let text = self.text(*line);
             indent_text(text).contains('\t') && !content(text).is_empty()
         };
         let near = self.line..=(self.line + 5).min(self.lines.len());
@@ -257,10 +257,11 @@ impl<'t> File<'t> {
             let cause = Cause::new((line_or(self.line), column, 1), "a tab cannot stand here");
             return Some(cause.expected("a space"));
         };
-        let indent = indent_text(self.at(line));
+        let indent = indent_text(self.text(line));
         let before = indent.chars().take_while(|c| *c != '\t').count();
         let tabs = indent.chars().filter(|c| *c == '\t').count();
-        let cause = Cause::new((line, before + 1, tabs), "this line is indented with a tab");
+        let place = (line, before + 1, tabs);
+        let cause = Cause::new(place, "this line is indented with a tab").path_of(0);
         let beside = "replace each tab by spaces, as many as stand before the lines beside it";
         Some(
             cause
@@ -286,7 +287,7 @@ impl<'t> File<'t> {
         }
         let value = value_text(self.rest());
         let define = format!("define it above, with `&{name}`");
-        if key_of(self.at(self.line)) == Some("<<") {
+        if key_of(self.text(self.line)) == Some("<<") {
             return cause.suggest(define);
         }
         cause.suggest(format!(
@@ -306,7 +307,7 @@ impl<'t> File<'t> {
 
     /// More stands behind a closed quote than can.
     fn behind_a_quote(&self, open: Option<Bracket>) -> Cause {
-        let line = self.at(self.line);
+        let line = self.text(self.line);
         let rest = self.rest();
         let before = line.strip_suffix(rest).unwrap_or_else(|| {
             let end = line.trim_end().len().saturating_sub(rest.len());
@@ -369,7 +370,7 @@ impl<'t> File<'t> {
 
     fn list_behind_key(&self) -> Cause {
         let rest = value_text(self.rest());
-        let key = key_of(self.at(self.line)).unwrap_or("key");
+        let key = key_of(self.text(self.line)).unwrap_or("key");
         let entry = rest.trim_start_matches("- ").trim();
         let cause = Cause::new(
             self.here(rest.chars().count()),
@@ -382,7 +383,7 @@ impl<'t> File<'t> {
 
     /// A colon with a space behind it where there can be none.
     fn colon(&self) -> Option<Cause> {
-        let line = self.at(self.line);
+        let line = self.text(self.line);
         let before: String = line.chars().take(self.column - 1).collect();
         if let Some(key) = key_of(&before) {
             let start = value_start(line);
@@ -423,11 +424,11 @@ impl<'t> File<'t> {
 
     /// A line that should have been a key.
     fn no_key(&self) -> Option<Cause> {
-        let is_whole_line = indent(self.at(self.line)) + 1 >= self.column;
+        let is_whole_line = indent(self.text(self.line)) + 1 >= self.column;
         let (number, text) = if is_whole_line {
             self.above(self.line)?
         } else {
-            (self.line, self.at(self.line))
+            (self.line, self.text(self.line))
         };
         if let Some((above_number, above)) = self.above(number)
             && is_block_start(above)
@@ -450,7 +451,7 @@ impl<'t> File<'t> {
 
     /// A line in a mapping that is no key of it.
     fn no_sibling(&self) -> Option<Cause> {
-        let line = self.at(self.line);
+        let line = self.text(self.line);
         let own = indent(line);
         if self.column > own + 1 && !content(line).starts_with('-') {
             // Within a line: behind quotes.
@@ -477,7 +478,7 @@ impl<'t> File<'t> {
     fn last_entry(&self) -> Option<(usize, &'t str)> {
         (1..self.line)
             .rev()
-            .map(|number| (number, self.at(number)))
+            .map(|number| (number, self.text(number)))
             .find(|(_, text)| content(text).starts_with("- "))
     }
 
@@ -498,7 +499,7 @@ impl<'t> File<'t> {
         let mut levels: Vec<(usize, &str)> = Vec::new();
         let mut lowest = usize::MAX;
         for number in (1..self.line).rev() {
-            let text = self.at(number);
+            let text = self.text(number);
             if content(text).is_empty() || indent(text) >= lowest {
                 continue;
             }
@@ -529,7 +530,7 @@ impl<'t> File<'t> {
 
     /// A line in a list that does not begin with `- `.
     fn no_entry(&self) -> Option<Cause> {
-        let line = self.at(self.line);
+        let line = self.text(self.line);
         let own = indent(line);
         let place = (self.line, own + 1, content(line).chars().count());
         if content(line).starts_with("- ") {
@@ -566,7 +567,7 @@ impl<'t> File<'t> {
     }
 
     fn open_bracket(&self, (line, column): Bracket) -> Cause {
-        let text = self.at(line);
+        let text = self.text(line);
         let start = text.char_indices().nth(column - 1);
         let rest = start.and_then(|(at, _)| text.get(at..)).unwrap_or_default();
         let bracket = rest.chars().next().unwrap_or('[');
@@ -588,7 +589,7 @@ impl<'t> File<'t> {
                 let place = (line, column, value_text(rest).chars().count());
                 let cause = Cause::new(place, format!("the bracket `{bracket}` is not closed"))
                     .expected(format!("`{closing}` at its end"));
-                if line + 1 >= self.line || content(self.at(line + 1)).is_empty() {
+                if line + 1 >= self.line || content(self.text(line + 1)).is_empty() {
                     let closed = value_text(rest).trim_end_matches(',');
                     cause.suggest(format!("close it: {closed}{closing}"))
                 } else {

@@ -4,10 +4,16 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::diag::{did_you_mean, quoted};
 use super::dotenv::{self, DotenvError};
 use super::loader::{Environment, Loader, io_text};
 use super::model::{EnvFile, Service};
 use super::tree::{Mark, Node};
+
+/// The format of `.env` files, which needs no word.
+const DOTENV: &str = ".env";
+/// The formats that `env_file` can name.
+const FORMATS: [&str; 2] = ["raw", DOTENV];
 
 impl Loader<'_> {
     /// Reads a file of variables that must be there; `None` where an error was
@@ -115,12 +121,36 @@ impl Loader<'_> {
                     .cloned()
                     .or_else(|| own.get(key).cloned().flatten())
             };
-            self.env_file(file, &mut variables, &outside, (mark, &path));
+            if self.is_format_known(file, &path, tree) {
+                self.env_file(file, &mut variables, &outside, (mark, &path));
+            }
         }
         let resolved = &mut service.environment.0;
         for (key, value) in variables {
             resolved.entry(key).or_insert(Some(value));
         }
+    }
+
+    /// Refuses a format that there is not.
+    fn is_format_known(&mut self, file: &EnvFile, path: &str, tree: &Node) -> bool {
+        let Some(other) = file
+            .format
+            .as_deref()
+            .filter(|name| !FORMATS.contains(name))
+        else {
+            return true;
+        };
+        let path = format!("{path}.format");
+        let message = format!("{} is not a format of variables", quoted(other));
+        let mut diagnostic = self
+            .report
+            .at(mark_of(tree, &path), &path, message)
+            .expected("`raw`; the usual format needs no word");
+        let meant = did_you_mean(other, FORMATS.into_iter());
+        let remove = "remove `format`: the lines are read as in `.env` files then";
+        diagnostic.suggestion = Some(meant.unwrap_or_else(|| remove.to_owned()));
+        self.report.push(diagnostic);
+        false
     }
 
     fn env_file(
@@ -138,20 +168,8 @@ impl Loader<'_> {
             return;
         };
         let result = match file.format.as_deref() {
-            None | Some(".env") => dotenv::parse(&text, variables, outside),
-            Some("raw") => dotenv::parse_raw(&text, variables, outside).map(|()| Vec::new()),
-            Some(other) => {
-                let message = format!("`{other}` is not a format of variables");
-                let diagnostic = self
-                    .report
-                    .at(asked.0, &format!("{}.format", asked.1), message)
-                    .expected("`raw`, or none")
-                    .suggest(
-                        "remove `format`: the usual format of `.env` files is what is read then",
-                    );
-                self.report.push(diagnostic);
-                return;
-            }
+            None | Some(DOTENV) => dotenv::parse(&text, variables, outside),
+            Some(_) => dotenv::parse_raw(&text, variables, outside).map(|()| Vec::new()),
         };
         let is_fine = result.as_ref().is_ok_and(Vec::is_empty);
         if !is_fine {

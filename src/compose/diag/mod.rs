@@ -8,6 +8,8 @@ mod provenance;
 mod render;
 mod report;
 mod similar;
+#[cfg(test)]
+mod sites;
 mod sources;
 
 use std::fmt;
@@ -87,19 +89,25 @@ pub struct Diagnostic {
     pub suggestion: Option<String>,
     /// How the loader got there, the nearest first.
     pub chain: Vec<Step>,
+    /// Which line of the loader made it.
+    #[cfg(test)]
+    pub(crate) site: &'static std::panic::Location<'static>,
 }
 
 impl Diagnostic {
     /// An error that has no place in a file.
+    #[track_caller]
     pub fn error(message: impl Into<String>) -> Self {
         Self::new(Severity::Error, message)
     }
 
     /// A warning that has no place in a file.
+    #[track_caller]
     pub fn warning(message: impl Into<String>) -> Self {
         Self::new(Severity::Warning, message)
     }
 
+    #[track_caller]
     fn new(severity: Severity, message: impl Into<String>) -> Self {
         Self {
             severity,
@@ -110,6 +118,8 @@ impl Diagnostic {
             expected: None,
             suggestion: None,
             chain: Vec::new(),
+            #[cfg(test)]
+            site: std::panic::Location::caller(),
         }
     }
 

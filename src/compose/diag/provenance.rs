@@ -11,6 +11,9 @@ use super::{Position, Sources, Step};
 use crate::compose::tree::Mark;
 use crate::compose::{dotenv, template};
 
+/// Longest text whose variables are told, in bytes.
+const LONGEST_TOKEN: usize = 64 << 10;
+
 /// Longest value that is repeated, in characters.
 const LONGEST_VALUE: usize = 60;
 
@@ -40,7 +43,8 @@ impl Provenance {
 
     /// What each variable in `token`, a value as it is written, stood for.
     pub(super) fn steps(&self, file: u16, token: &str, sources: &Sources) -> Vec<Step> {
-        let Some(environment) = self.scopes.get(&file).filter(|_| token.contains('$')) else {
+        let is_readable = token.len() <= LONGEST_TOKEN && token.contains('$');
+        let Some(environment) = self.scopes.get(&file).filter(|_| is_readable) else {
             return Vec::new();
         };
         let asked: RefCell<Vec<String>> = RefCell::default();

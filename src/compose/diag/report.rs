@@ -19,6 +19,7 @@ const MOST_DIAGNOSTICS: usize = 50;
 
 impl Report {
     /// A diagnostic at a place, yet to be completed and pushed.
+    #[track_caller]
     pub(crate) fn at(&self, mark: Mark, path: &str, message: impl Into<String>) -> Diagnostic {
         let mut diagnostic = Diagnostic::error(message).path(path);
         if self.list.len() >= MOST_DIAGNOSTICS {
@@ -46,6 +47,7 @@ impl Report {
     }
 
     /// An error at a place.
+    #[track_caller]
     pub(crate) fn error(&mut self, mark: Mark, path: &str, message: impl Into<String>) {
         let diagnostic = self.at(mark, path, message);
         self.push(diagnostic);

@@ -125,7 +125,10 @@ impl Sources {
         let line = self.line(mark)?;
         let start = usize::try_from(mark.column).ok()?.saturating_sub(1);
         let length = match mark.length {
-            0 => token_length(&line.chars().skip(start).collect::<Vec<_>>()),
+            0 => {
+                let rest: Vec<char> = line.chars().skip(start).take(EXCERPT_WIDTH).collect();
+                token_length(&rest)
+            }
             length => usize::from(length),
         };
         Some(crop(line, start, length))
@@ -261,21 +264,23 @@ const EXCERPT_WIDTH: usize = 120;
 /// How much of a line is shown before what is underlined in its middle.
 const BEFORE: usize = EXCERPT_WIDTH / 3;
 
-/// Cuts a long line to the part around `start`.
+/// Cuts a long line to the part around `start`. Of a very long one, no more is
+/// copied than is shown.
 fn crop(line: &str, start: usize, length: usize) -> Excerpt {
-    let line: Vec<char> = line.trim_end().chars().collect();
-    let start = start.min(line.len());
-    let length = length.min(line.len() - start).max(1);
+    let line = line.trim_end();
+    let start = line.chars().take(start).count();
+    let length = line.chars().skip(start).take(length).count().max(1);
     let end = u32::try_from(start + length + 1).unwrap_or(u32::MAX);
-    let skip = if line.len() <= EXCERPT_WIDTH || start + length <= EXCERPT_WIDTH {
-        0
-    } else {
+    let is_longer_than = |width: usize| line.chars().nth(width).is_some();
+    let skip = if is_longer_than(EXCERPT_WIDTH) && start + length > EXCERPT_WIDTH {
         start.saturating_sub(BEFORE)
+    } else {
+        0
     };
-    let mut shown: String = line.iter().skip(skip).take(EXCERPT_WIDTH).collect();
+    let mut shown: String = line.chars().skip(skip).take(EXCERPT_WIDTH).collect();
     let room = shown.chars().count().saturating_sub(start - skip).max(1);
     let mut start = start - skip;
-    if line.len() > skip + EXCERPT_WIDTH {
+    if is_longer_than(skip + EXCERPT_WIDTH) {
         shown.push('…');
     }
     if skip > 0 {

@@ -4,6 +4,7 @@ use indexmap::IndexMap;
 use serde_json::Value as Json;
 
 use super::record::{Cx, Emit, Form, Parse};
+use crate::compose::diag::quoted;
 use crate::compose::shell;
 use crate::compose::tree::{Node, Value};
 
@@ -234,8 +235,8 @@ fn split_host(text: &str, item: &Node, cx: &mut Cx<'_>) -> Option<(String, Vec<S
     let Some((host, addresses)) = text.split_once('=').or_else(|| text.split_once(':')) else {
         return cx.fail(
             item,
-            format!("`{text}` has no address"),
-            "HOST=ADDRESS, as `db=10.0.0.7`",
+            format!("{} has no address", quoted(text)),
+            "HOST=ADDRESS, such as `db=10.0.0.7`",
         );
     };
     check_host(host, item, cx)?;
@@ -247,8 +248,11 @@ fn check_host(host: &str, node: &Node, cx: &mut Cx<'_>) -> Option<()> {
     if host.is_empty() || host.contains([':', '=']) {
         return cx.fail(
             node,
-            format!("`{host}` is not a host name"),
-            "HOST=ADDRESS, as `db=10.0.0.7`",
+            match host {
+                "" => "there is no host name before the address".to_owned(),
+                host => format!("{} is not a host name", quoted(host)),
+            },
+            "HOST=ADDRESS, such as `db=10.0.0.7`",
         );
     }
     Some(())

@@ -65,6 +65,7 @@ impl Project {
 
     /// An error about an attribute, with its place and source line, for
     /// callers that refuse what the loader accepts.
+    #[track_caller]
     pub fn diagnostic(&self, path: &str, message: impl Into<String>) -> Diagnostic {
         let mut diagnostic = Diagnostic::error(message).path(path);
         let sources = &self.origin.sources;
