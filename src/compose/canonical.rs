@@ -191,9 +191,22 @@ impl Walk<'_> {
         let mount = match short::parse_mount(text) {
             Ok(mount) => mount,
             Err(message) => {
-                let expected =
-                    "[SOURCE:]TARGET[:OPTIONS], such as `./data:/data:ro` or `data:/data`";
-                self.error(node.mark, message, expected);
+                let mut diagnostic = self
+                    .report
+                    .at(node.mark, self.trail.as_str(), message)
+                    .expected(
+                        "[SOURCE:]TARGET[:OPTIONS], such as `./data:/data:ro` or `data:/data`",
+                    );
+                let parts: Vec<&str> = text.split(':').filter(|part| !part.is_empty()).collect();
+                diagnostic.suggestion = match parts.as_slice() {
+                    [source, target, options @ ..] if options.len() > 1 => {
+                        let options = options.join(",");
+                        Some(format!("write `{source}:{target}:{options}`"))
+                    }
+                    [_, _, ..] => Some(format!("write `{}`", parts.join(":"))),
+                    _ => None,
+                };
+                self.report.push(diagnostic);
                 return;
             }
         };

@@ -55,8 +55,11 @@ impl Loader<'_> {
                     "make the file or correct its path; where it may be missing, write \
                      `path:` with its name and `required: false` below that"
                         .to_owned()
-                } else {
+                } else if mark.is_known() {
                     "make the file, or correct its path".to_owned()
+                } else {
+                    "make the file, or correct its path in `--env-file` or `COMPOSE_ENV_FILES`"
+                        .to_owned()
                 });
                 self.report.push(diagnostic);
                 None

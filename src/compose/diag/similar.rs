@@ -15,17 +15,25 @@ pub(crate) fn similar<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
         0..=2 => 0,
         length => length.div_ceil(3),
     };
-    known
+    let mut begun = Vec::new();
+    let nearest = known
         .filter_map(|candidate| {
             let folded = folded(candidate);
             if folded.len() > 4 * LONGEST {
                 return None;
             }
+            if most > 0 && folded.starts_with(&name) {
+                begun.push(candidate);
+            }
             let distance = strsim::damerau_levenshtein(&name, &folded);
             (distance <= most).then_some((distance, candidate))
         })
         .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+        .map(|(_, candidate)| candidate);
+    match begun.as_slice() {
+        [only] => nearest.or(Some(only)),
+        _ => nearest,
+    }
 }
 
 /// The question whether the name most like it was meant.
@@ -60,6 +68,7 @@ mod tests {
             ("dependsOn", Some("depends_on")),
             ("Depends-On", Some("depends_on")),
             ("DB", Some("db")),
+            ("vol", Some("volumes")),
             ("da", None),
             ("zebra", None),
         ] {

@@ -74,13 +74,20 @@ impl Parse for Variables {
                     let text = item.scalar_text().unwrap_or_default();
                     let (key, value) = split_pair(&text, '=');
                     if key.ends_with(char::is_whitespace) {
-                        return cx.item(index, |cx| {
-                            cx.fail(
-                                item,
-                                format!("the variable `{key}` has a space before its `=`"),
-                                "NAME=VALUE",
-                            )
-                        });
+                        let before = cx.trail.index(index);
+                        let message = format!("the variable `{key}` has a space before its `=`");
+                        let written = value.unwrap_or_default();
+                        let diagnostic = cx
+                            .diagnostic(item.mark, message)
+                            .expected("NAME=VALUE without a space around the `=`")
+                            .suggest(format!(
+                                "write `{}={}`",
+                                key.trim_end(),
+                                written.trim_start()
+                            ));
+                        cx.trail.leave(before);
+                        cx.report.push(diagnostic);
+                        return None;
                     }
                     variables.insert(key, value);
                 }

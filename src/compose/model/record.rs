@@ -271,11 +271,14 @@ impl Parse for String {
         match &node.value {
             Value::Str(text) => Some(text.clone()),
             Value::Int(value) => Some(value.to_string()),
-            _ => cx.fail(
-                node,
-                shown(node, &format!("is {}", node.kind())),
-                "a string",
-            ),
+            _ => {
+                let message = shown(node, &format!("is {}", node.kind()));
+                let mut diagnostic = cx.diagnostic(node.place(), message).expected("a string");
+                let text = node.scalar_text();
+                diagnostic.suggestion = text.map(|text| format!("put it in quotes: \"{text}\""));
+                cx.report.push(diagnostic);
+                None
+            }
         }
     }
 
