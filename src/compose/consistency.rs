@@ -25,7 +25,7 @@ pub(super) fn check(
     };
     for (name, service) in &project.services {
         let path = format!("services.{name}");
-        if services.contains(name) && !checker.report.is_broken(&path) {
+        if services.contains(name) {
             checker.service(&path, service);
         }
     }
@@ -89,7 +89,12 @@ impl Checker<'_> {
         let is_long = mark(&source).is_some_and(|source| Some(source) != mark(path));
         let path = if is_long { source.as_str() } else { path };
         let mut diagnostic = self.at(path, format!("refers to undefined {kind} `{name}`"));
-        let names: Vec<&str> = known.map(String::as_str).collect();
+        // A service is of no use to itself.
+        let own = path.split('.').nth(1).filter(|_| kind == "service");
+        let names: Vec<&str> = known
+            .map(String::as_str)
+            .filter(|known| Some(*known) != own)
+            .collect();
         let define = match kind {
             "service" => format!("add a service of that name: {section}.{name}"),
             _ => format!("define it at the top level: {section}.{name}"),
@@ -110,7 +115,8 @@ impl Checker<'_> {
         let extends = self.tree.lookup(&format!("{path}.extends")).is_some();
         let has_source =
             service.build.is_some() || service.image.is_some() || service.provider.is_some();
-        if !has_source && !extends {
+        // What was taken out because of an error may have been the source.
+        if !has_source && !extends && !self.report.is_broken(path) {
             let diagnostic = self
                 .at(path, "it has neither an image nor a build")
                 .expected("`image:` or `build:`")
@@ -173,7 +179,9 @@ impl Checker<'_> {
         }
         let project = self.project;
         for (index, secret) in build.secrets.iter().enumerate() {
-            let name = secret.source.as_deref().unwrap_or_default();
+            let Some(name) = secret.source.as_deref() else {
+                continue; // an error has left its place empty
+            };
             if !project.secrets.contains_key(name) {
                 let path = format!("{path}.build.secrets[{index}]");
                 self.undefined(&path, ("secret", "secrets"), name, project.secrets.keys());
@@ -239,6 +247,9 @@ impl Checker<'_> {
     fn resources(&mut self, path: &str, service: &Service) {
         let project = self.project;
         for (index, mount) in service.volumes.iter().enumerate() {
+            if self.report.is_broken(&format!("{path}.volumes[{index}]")) {
+                continue;
+            }
             let Mount { kind, source, .. } = mount;
             if let (MountKind::Volume, Some(name)) = (kind, source)
                 && !project.volumes.contains_key(name)
@@ -246,8 +257,8 @@ impl Checker<'_> {
                 let path = format!("{path}.volumes[{index}]");
                 self.undefined(&path, ("volume", "volumes"), name, project.volumes.keys());
             }
+            let path = format!("{path}.volumes[{index}]");
             if *kind == MountKind::Bind && source.is_none() {
-                let path = format!("{path}.volumes[{index}]");
                 let diagnostic = self
                     .at(&path, "a bind has no `source`")
                     .expected("`source:`, a path on this machine")
@@ -256,14 +267,18 @@ impl Checker<'_> {
             }
         }
         for (index, config) in service.configs.iter().enumerate() {
-            let name = config.source.as_deref().unwrap_or_default();
+            let Some(name) = config.source.as_deref() else {
+                continue;
+            };
             if !project.configs.contains_key(name) {
                 let path = format!("{path}.configs[{index}]");
                 self.undefined(&path, ("config", "configs"), name, project.configs.keys());
             }
         }
         for (index, secret) in service.secrets.iter().enumerate() {
-            let name = secret.source.as_deref().unwrap_or_default();
+            let Some(name) = secret.source.as_deref() else {
+                continue;
+            };
             if !project.secrets.contains_key(name) {
                 let path = format!("{path}.secrets[{index}]");
                 self.undefined(&path, ("secret", "secrets"), name, project.secrets.keys());
@@ -358,6 +373,9 @@ impl Checker<'_> {
             if needs_target && watch.target.is_none() {
                 let action = watch.action.map_or("sync", WatchAction::as_str);
                 let path = format!("{path}.develop.watch[{index}]");
+                if self.report.is_broken(&path) {
+                    continue;
+                }
                 let diagnostic = self
                     .at(&path, format!("the action `{action}` needs a `target`"))
                     .expected("`target:`, a path in the container")
@@ -373,6 +391,9 @@ impl Checker<'_> {
             && !["CMD", "CMD-SHELL", "NONE"].contains(&first.as_str())
         {
             let path = format!("{path}.healthcheck.test");
+            if self.report.is_broken(&path) {
+                return;
+            }
             let mut diagnostic = self
                 .at(&path, format!("a test cannot begin with `{first}`"))
                 .expected("CMD, CMD-SHELL or NONE first, or a string");
@@ -400,7 +421,10 @@ impl Checker<'_> {
             .enumerate()
             .map(|(index, mount)| (format!("volumes[{index}]"), mount.target.as_str()));
         let mut known: HashMap<&str, String> = HashMap::new();
-        for (place, target) in tmpfs.chain(volumes) {
+        let written = tmpfs
+            .chain(volumes)
+            .filter(|(_, target)| !target.is_empty());
+        for (place, target) in written {
             if let Some(earlier) = known.get(target) {
                 let message = format!("something is mounted at `{target}` already");
                 let mut diagnostic = self

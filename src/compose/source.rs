@@ -486,9 +486,6 @@ impl Source<'_, '_> {
             select::only(&mut project, &wanted);
             select::own_dependencies(&mut project);
         }
-        if self.loader.report.error_count() > 0 {
-            return None;
-        }
         let mut services = std::mem::take(&mut project.services);
         for (name, service) in &mut services {
             let environment = &project.environment;
@@ -504,6 +501,9 @@ impl Source<'_, '_> {
             self.loader
                 .service_environment(name, service, environment, tree);
             self.loader.service_labels(name, service, tree);
+        }
+        if self.loader.report.error_count() > 0 {
+            return None;
         }
         project.services = services;
         if !self.options.all_resources {
