@@ -67,16 +67,20 @@ impl Context {
     /// # Errors
     /// As [`Self::load`].
     pub fn load_with(&self, options: &LoadOptions) -> Result<Project, CliError> {
+        let Loaded { project, warnings } = self.load_silently(options)?;
+        self.show(&warnings);
+        Ok(project)
+    }
+
+    /// Loads the project by these options; warnings are left to the caller.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_silently(&self, options: &LoadOptions) -> Result<Loaded, CliError> {
         if let Some(message) = super::sudo::unknown_home() {
             self.ui.warn(&message);
         }
-        match compose::load(options, &Host) {
-            Ok(Loaded { project, warnings }) => {
-                self.show(&warnings);
-                Ok(project)
-            }
-            Err(diagnostics) => Err(self.refusal(diagnostics.list.iter())),
-        }
+        compose::load(options, &Host).map_err(|found| self.refusal(found.list.iter()))
     }
 
     /// The project that a command without need of a model works on: with `-p`
@@ -145,6 +149,7 @@ impl Context {
             services: services.to_vec(),
             skip: Skip::default(),
             all_resources: false,
+            trace: false,
         })
     }
 

@@ -25,47 +25,49 @@ pub(crate) struct DotenvError {
 
 /// What a line looks like.
 const LINE: &str = "NAME=VALUE, the name of letters, digits, `_`, `.` and `-`";
+/// A variable that a file sets, and in which line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Assignment {
+    pub(crate) name: String,
+    pub(crate) value: String,
+    pub(crate) line: u32,
+}
+
+/// What there is to say of a file that was read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Parsed {
+    /// Variables that were used in values and are nowhere set.
+    pub(crate) unset: Vec<String>,
+    /// What the file sets, each time that it does.
+    pub(crate) settings: Vec<Assignment>,
+}
 
 /// Reads a file into `variables`. `outside` is asked first for variables that
-/// are used in values, then what was read so far. The result are the variables
-/// that were used and are nowhere set.
+/// are used in values, then what was read so far.
 pub(crate) fn parse(
     text: &str,
     variables: &mut IndexMap<String, String>,
     outside: &Lookup<'_>,
-) -> Result<Vec<String>, DotenvError> {
+) -> Result<Parsed, DotenvError> {
     let mut parser = Parser {
         rest: text.strip_prefix('\u{feff}').unwrap_or(text),
         line: 1,
         variables,
         outside,
-        unset: Vec::new(),
+        parsed: Parsed::default(),
     };
     while parser.skip_to_statement() {
         parser.statement()?;
     }
-    Ok(parser.unset)
+    Ok(parser.parsed)
 }
 
-/// The line from which on a file gives a variable this value; `None` where it
+/// The line in which a file gives a variable this value for good; `None` where it
 /// does not.
 pub(crate) fn line_of(text: &str, name: &str, value: &str, outside: &Lookup<'_>) -> Option<u32> {
-    let mut variables = IndexMap::new();
-    let mut parser = Parser {
-        rest: text,
-        line: 1,
-        variables: &mut variables,
-        outside,
-        unset: Vec::new(),
-    };
-    let mut found = None;
-    while parser.skip_to_statement() {
-        let line = parser.line;
-        parser.statement().ok()?;
-        let is_set = parser.variables.get(name).is_some_and(|now| now == value);
-        found = if is_set { found.or(Some(line)) } else { None };
-    }
-    found
+    let parsed = parse(text, &mut IndexMap::new(), outside).ok()?;
+    let last = parsed.settings.iter().rfind(|set| set.name == name)?;
+    (last.value == value).then_some(last.line)
 }
 
 struct Parser<'a> {
@@ -73,7 +75,7 @@ struct Parser<'a> {
     line: u32,
     variables: &'a mut IndexMap<String, String>,
     outside: &'a Lookup<'a>,
-    unset: Vec<String>,
+    parsed: Parsed,
 }
 
 impl<'a> Parser<'a> {
@@ -122,6 +124,7 @@ impl<'a> Parser<'a> {
             self.advance("export".len());
             self.skip_spaces();
         }
+        let line = self.line;
         let name_end = self.name_end()?;
         let name = self.advance(name_end).trim_end().to_owned();
         let separator = self.rest.chars().next();
@@ -133,13 +136,22 @@ impl<'a> Parser<'a> {
         if matches!(separator, None | Some('\n')) {
             // A name alone: its value comes from outside, or it has none.
             if let Some(value) = (self.outside)(&name) {
-                self.variables.insert(name, value);
+                self.set(name, value, line);
             }
             return Ok(());
         }
         let value = self.value()?;
-        self.variables.insert(name, value);
+        self.set(name, value, line);
         Ok(())
+    }
+
+    fn set(&mut self, name: String, value: String, line: u32) {
+        self.parsed.settings.push(Assignment {
+            name: name.clone(),
+            value: value.clone(),
+            line,
+        });
+        self.variables.insert(name, value);
     }
 
     /// Where the name ends: at `=`, `:`, the line's end or the text's.
@@ -209,7 +221,7 @@ impl<'a> Parser<'a> {
         let lookup = |name: &str| outside(name).or_else(|| variables.get(name).cloned());
         match template::substitute(text, &lookup) {
             Ok((value, unset)) => {
-                self.unset.extend(unset);
+                self.parsed.unset.extend(unset);
                 Ok(value)
             }
             Err(error) => Err(DotenvError {
@@ -306,10 +318,10 @@ pub(crate) fn parse_raw(
     text: &str,
     variables: &mut IndexMap<String, String>,
     outside: &Lookup<'_>,
-) -> Result<(), DotenvError> {
+) -> Result<Parsed, DotenvError> {
+    let mut parsed = Parsed::default();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    for (index, line) in text.lines().enumerate() {
-        let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
+    for (number, line) in (1..).zip(text.lines()) {
         let line = line.trim_start();
         if line.is_empty() || line.starts_with('#') {
             continue;
@@ -330,10 +342,15 @@ pub(crate) fn parse_raw(
             return Err(spaced_name(number, name));
         }
         if let Some(value) = value.or_else(|| outside(name)) {
+            parsed.settings.push(Assignment {
+                name: name.to_owned(),
+                value: value.clone(),
+                line: number,
+            });
             variables.insert(name.to_owned(), value);
         }
     }
-    Ok(())
+    Ok(parsed)
 }
 
 #[cfg(test)]
@@ -373,6 +390,23 @@ mod tests {
             let pairs = read(text).unwrap();
             assert_eq!(pairs, [("A".to_owned(), value.to_owned())], "{text:?}");
         }
+    }
+
+    #[test]
+    fn lines_are_those_of_the_names() {
+        let text = "A=1\n\nexport B=\"x\ny\"\nOUT\nA=2\n";
+        let read = |parsed: Parsed| -> Vec<_> {
+            let all = parsed.settings.into_iter();
+            all.map(|one| format!("{}: {}={}", one.line, one.name, one.value))
+                .collect()
+        };
+        let parsed = parse(text, &mut IndexMap::new(), &outside).unwrap();
+        assert_eq!(
+            read(parsed),
+            ["1: A=1", "3: B=x\ny", "5: OUT=outer", "6: A=2"]
+        );
+        let parsed = parse_raw("#\nA=1\n", &mut IndexMap::new(), &outside).unwrap();
+        assert_eq!(read(parsed), ["2: A=1"]);
     }
 
     #[test]

@@ -3,10 +3,14 @@
 //!
 //! Specification: "Interpolation". Keys are not interpolated, `x-` values are.
 
+use std::cell::RefCell;
 use std::sync::LazyLock;
+
+use indexmap::IndexMap;
 
 use super::diag::{Diagnostic, Report, did_you_mean, quoted};
 use super::template::{self, Lookup, TemplateError};
+use super::trace::Template;
 use super::tree::{Mark, Node, Rules, Trail, Value};
 use super::units;
 
@@ -109,12 +113,30 @@ impl Walk<'_> {
             return;
         };
         if text.contains('$') {
-            match template::substitute(text, self.lookup) {
+            let asked = RefCell::new(IndexMap::new());
+            let lookup = |name: &str| {
+                let value = (self.lookup)(name);
+                asked.borrow_mut().insert(name.to_owned(), value.clone());
+                value
+            };
+            match template::substitute(text, &lookup) {
                 Ok((result, unset)) => {
-                    *text = result;
+                    let written = std::mem::replace(text, result.clone());
+                    if let Some(trace) = &mut self.report.trace {
+                        let template = Template {
+                            path: self.trail.as_str().to_owned(),
+                            text: result,
+                            written,
+                            variables: asked.into_inner().into_iter().collect(),
+                        };
+                        // An alias repeats what was there before.
+                        trace.templates.entry(node.mark).or_insert(template);
+                    }
                     for name in unset {
-                        self.report
-                            .unset_variable(&name, node.mark, self.trail.as_str());
+                        let path = self.trail.as_str();
+                        let help = in_command(path)
+                            .then(|| format!("`$${name}` leaves it to the shell in the container"));
+                        self.report.unset_variable(&name, node.mark, path, help);
                     }
                 }
                 Err(error) => {
@@ -260,6 +282,18 @@ fn mended(text: &str) -> String {
         format!("${{{name}}}")
     };
     format!("close the brace: `{closed}`; {dollar}")
+}
+
+/// True for the attributes whose text a shell in the container reads.
+fn in_command(path: &str) -> bool {
+    let Some(rest) = path.strip_prefix("services.") else {
+        return false;
+    };
+    let end = rest.rfind('[').filter(|_| rest.ends_with(']'));
+    let attribute = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+    [".command", ".entrypoint", ".healthcheck.test"]
+        .iter()
+        .any(|name| attribute.ends_with(name))
 }
 
 fn is_true_or_false(text: &str) -> bool {

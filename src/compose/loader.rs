@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::diag::{Diagnostic, Report};
+use super::diag::{Diagnostic, INCLUDED, Report};
 use super::paths::Resolver;
 use super::source::FileSystem;
 use super::tags::Resets;
-use super::tree::{Map, Mark, Node, Value};
+use super::tree::{Map, Mark, Node, Trail, Value};
 use super::{canonical, check, defaults, interpolate, merge, schema, unique, yaml};
 
 /// Most files that one load reads, each time one is included counted.
@@ -143,7 +143,7 @@ impl<'a> Loader<'a> {
             .and_then(|rest| rest.split(".extends").next());
         let what = match service {
             Some(service) => format!("extended by service `{service}`"),
-            None => "included".to_owned(),
+            None => INCLUDED.to_owned(),
         };
         self.report.sources.reached(file, mark, what);
     }
@@ -211,7 +211,7 @@ impl<'a> Loader<'a> {
         let resets = Resets::take(&mut document);
         self.interpolate(&mut document, scope);
         self.apply_extends(&mut document, &input.name, scope, &resets);
-        resets.apply(&mut tree);
+        resets.apply(&mut tree, &mut Trail::default(), &mut self.report.trace);
         let mut path = included.to_vec();
         path.push(input.name.clone());
         self.apply_include(&mut document, scope, &path);

@@ -14,8 +14,9 @@ use super::diag::{Diagnostic, Diagnostics};
 use super::loader::{Environment, Input, Loader, Scope, cannot_read};
 use super::model::{Cx, Origin, Project, field, raw_json};
 use super::paths::absolute;
+use super::trace::Trace;
 use super::tree::{Mark, Node, Trail};
-use super::{consistency, defaults, interpolate, select, template};
+use super::{consistency, defaults, interpolate, lint, select, template};
 
 /// Names that are looked for, in this order.
 const FILE_NAMES: [&str; 4] = [
@@ -69,6 +70,8 @@ pub struct LoadOptions {
     /// Keep networks, volumes, configs, secrets and models that no active
     /// service uses.
     pub all_resources: bool,
+    /// Remember where values come from, for [`explain`](super::explain()).
+    pub trace: bool,
 }
 
 /// Stages of a load that `config` can leave out, to show the model without them.
@@ -137,6 +140,9 @@ pub(super) fn is_remote(path: &str) -> bool {
 pub(super) fn load(options: &LoadOptions, files: &dyn FileSystem) -> Result<Loaded, Diagnostics> {
     let home = options.environment.get("HOME").cloned();
     let mut loader = Loader::new(files, home);
+    loader.report.trace = options
+        .trace
+        .then(|| Trace::new(options.environment.clone()));
     loader.report.unset_help.clone_from(&options.unset_help);
     loader.keeps_paths = options.skip.paths;
     loader.report.sources.provenance.shell = Arc::new(options.environment.clone());
@@ -151,11 +157,13 @@ pub(super) fn load(options: &LoadOptions, files: &dyn FileSystem) -> Result<Load
     match project {
         Some((mut project, tree)) if report.error_count() == 0 => {
             project.asked = asked;
-            let warnings = report.sorted();
+            let mut warnings = report.sorted();
             project.origin = Arc::new(Origin {
                 tree: Some(tree),
                 sources: report.sources,
+                trace: report.trace,
             });
+            warnings.extend(lint::mistakes(&project));
             Ok(Loaded { project, warnings })
         }
         _ => Err(Diagnostics {
@@ -278,6 +286,9 @@ impl Source<'_, '_> {
             }
         }
         let mut read = Environment::new();
+        if let Some(trace) = &mut self.loader.report.trace {
+            trace.round += 1;
+        }
         for file in files {
             let outside = self.environment.clone();
             self.loader

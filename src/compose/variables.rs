@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::diag::{did_you_mean, quoted};
-use super::dotenv::{self, DotenvError};
+use super::dotenv::{self, DotenvError, Parsed};
 use super::loader::{Environment, Loader, io_text};
 use super::model::{EnvFile, Service};
+use super::trace::Setting;
 use super::tree::{Mark, Node};
 
 /// The format of `.env` files, which needs no word.
@@ -30,7 +31,30 @@ impl Loader<'_> {
         let number = self.report.sources.add(file, Arc::from(text));
         self.report.sources.provenance.read(number);
         self.report.sources.reached(number, asked.0, "read");
-        self.parsed(number, result)
+        let parsed = self.parsed(number, result)?;
+        self.trace_settings(asked.1, number, &parsed);
+        Some(())
+    }
+
+    /// Remembers which line a variable comes from.
+    fn trace_settings(&mut self, owner: &str, file: u16, parsed: &Parsed) {
+        let Some(trace) = &mut self.report.trace else {
+            return;
+        };
+        for setting in &parsed.settings {
+            trace.settings.push(Setting {
+                owner: owner.to_owned(),
+                round: trace.round,
+                name: setting.name.clone(),
+                value: setting.value.clone(),
+                mark: Mark {
+                    line: setting.line,
+                    column: 1,
+                    file,
+                    length: Mark::TO_LINE_END,
+                },
+            });
+        }
     }
 
     fn text(&mut self, file: &Path, (mark, path): (Mark, &str)) -> Option<String> {
@@ -68,14 +92,14 @@ impl Loader<'_> {
     }
 
     /// Reports what came out of a file's grammar.
-    fn parsed(&mut self, file: u16, result: Result<Vec<String>, DotenvError>) -> Option<()> {
+    fn parsed(&mut self, file: u16, result: Result<Parsed, DotenvError>) -> Option<Parsed> {
         match result {
-            Ok(unset) => {
-                for name in unset {
-                    let mark = self.report.sources.use_of(file, &name).unwrap_or_default();
-                    self.report.unset_variable(&name, mark, "");
+            Ok(parsed) => {
+                for name in &parsed.unset {
+                    let mark = self.report.sources.use_of(file, name).unwrap_or_default();
+                    self.report.unset_variable(name, mark, "", None);
                 }
-                Some(())
+                Some(parsed)
             }
             Err(error) => {
                 let mark = Mark {
@@ -172,13 +196,16 @@ impl Loader<'_> {
         };
         let result = match file.format.as_deref() {
             None | Some(DOTENV) => dotenv::parse(&text, variables, outside),
-            Some(_) => dotenv::parse_raw(&text, variables, outside).map(|()| Vec::new()),
+            Some(_) => dotenv::parse_raw(&text, variables, outside),
         };
-        let is_fine = result.as_ref().is_ok_and(Vec::is_empty);
-        if !is_fine {
-            let number = self.report.sources.add(path, Arc::from(text));
-            self.report.sources.reached(number, asked.0, "read");
-            self.parsed(number, result);
+        let has_unset = result.as_ref().is_ok_and(|parsed| !parsed.unset.is_empty());
+        if result.is_ok() && !has_unset && self.report.trace.is_none() {
+            return; // nobody is going to ask for its lines
+        }
+        let number = self.report.sources.add(path, Arc::from(text));
+        self.report.sources.reached(number, asked.0, "read");
+        if let Some(parsed) = self.parsed(number, result) {
+            self.trace_settings(asked.1, number, &parsed);
         }
     }
 

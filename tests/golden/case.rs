@@ -61,6 +61,7 @@ pub(crate) fn options(case: &Path) -> LoadOptions {
         skip: skiff::compose::Skip::default(),
         services: strings("services"),
         all_resources: description["all_resources"].as_bool().unwrap_or(false),
+        trace: false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the stages of a load find, each thing once and in order.
 
 use super::{Diagnostic, Severity, Sources, Step};
+use crate::compose::trace::Trace;
 use crate::compose::tree::Mark;
 
 /// Collects what the stages find.
@@ -12,6 +13,8 @@ pub(crate) struct Report {
     pub(crate) unset_help: Option<String>,
     /// Errors that were found when the list was full.
     more: usize,
+    /// What `explain` is going to ask, where somebody wants it.
+    pub(crate) trace: Option<Trace>,
 }
 
 /// More diagnostics than this are not collected: nobody reads them.
@@ -59,8 +62,15 @@ impl Report {
         self.push(diagnostic);
     }
 
-    /// Warns that a variable of the value at a mark is not set, once a name.
-    pub(crate) fn unset_variable(&mut self, name: &str, mark: Mark, path: &str) {
+    /// Warns that a variable of the value at a mark is not set, once a name. `help`
+    /// is what to do, where that is something special.
+    pub(crate) fn unset_variable(
+        &mut self,
+        name: &str,
+        mark: Mark,
+        path: &str,
+        help: Option<String>,
+    ) {
         let message = format!("the variable `{name}` is not set, it is taken as empty");
         let told = self.list.iter().any(|known| known.message == message);
         if told || self.list.len() >= MOST_DIAGNOSTICS {
@@ -70,7 +80,8 @@ impl Report {
         let mut warning = self.at(mark, path, message);
         // What the variables beside it stand for is beside the point.
         warning.chain.retain(|step| !step.what.starts_with('`'));
-        warning.suggestion = Some(self.unset_help.clone().unwrap_or_else(|| {
+        let help = help.or_else(|| self.unset_help.clone());
+        warning.suggestion = Some(help.unwrap_or_else(|| {
             format!(
                 "set it in the environment or in `.env`, or give it a default: `${{{name}:-…}}`; \
                  a dollar that is no variable is written `$$`"

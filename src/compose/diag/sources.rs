@@ -8,6 +8,9 @@ use super::provenance::Provenance;
 use super::{Excerpt, Position, Step};
 use crate::compose::tree::Mark;
 
+/// How a file was reached that another one includes.
+pub(crate) const INCLUDED: &str = "included";
+
 /// The text of one loaded file.
 #[derive(Debug, Clone)]
 struct SourceFile {
@@ -82,6 +85,12 @@ impl Sources {
         if let Some(file) = self.files.get_mut(usize::from(file)) {
             file.way = way;
         }
+    }
+
+    /// How a file was reached.
+    pub(crate) fn way_of(&self, file: u16) -> &[Step] {
+        let file = self.files.get(usize::from(file));
+        file.map(|file| file.way.as_slice()).unwrap_or_default()
     }
 
     fn way(&self, mark: Mark) -> &[Step] {

@@ -10,6 +10,7 @@ use serde_json::{Map as JsonMap, Value as Json};
 use super::record::{Emit, Extensions, Form, put};
 use super::{ConfigSource, Model, Network, SecretSource, Service, Volume};
 use crate::compose::diag::{Diagnostic, Position, Sources};
+use crate::compose::trace::Trace;
 use crate::compose::tree::{Mark, Node};
 
 /// A loaded project.
@@ -54,6 +55,8 @@ pub struct Project {
 pub(crate) struct Origin {
     pub(crate) tree: Option<Node>,
     pub(crate) sources: Sources,
+    /// Where values come from, where that was asked for.
+    pub(crate) trace: Option<Trace>,
 }
 
 impl Project {
