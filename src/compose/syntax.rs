@@ -274,10 +274,10 @@ impl<'t> File<'t> {
         let alias = word(self.rest());
         let name = alias.trim_start_matches('*');
         let length = alias.chars().count();
-        let is_later = |text: &&str| anchors(text).any(|anchor| anchor == name);
+        let is_later = |text: &str| anchors(text).any(|anchor| anchor == name);
         let message = format!("there is no anchor `{name}` above");
         let cause = Cause::new(self.here(length), message);
-        if let Some(later) = self.lines.iter().position(|text| is_later(&text)) {
+        if let Some(later) = self.lines.iter().position(|text| is_later(text)) {
             let where_it_is = format!("it is defined below, in line {}: move that up", later + 1);
             return cause.suggest(where_it_is);
         }
@@ -471,7 +471,7 @@ impl<'t> File<'t> {
             }
             return self.uneven(place, own);
         }
-        self.no_level(place, own)
+        Some(self.no_level(place, own))
     }
 
     /// The last entry of a list above this line, and its number.
@@ -495,7 +495,7 @@ impl<'t> File<'t> {
     }
 
     /// An indentation that no line above has.
-    fn no_level(&self, place: (usize, usize, usize), own: usize) -> Option<Cause> {
+    fn no_level(&self, place: (usize, usize, usize), own: usize) -> Cause {
         let mut levels: Vec<(usize, &str)> = Vec::new();
         let mut lowest = usize::MAX;
         for number in (1..self.line).rev() {
@@ -504,7 +504,7 @@ impl<'t> File<'t> {
                 continue;
             }
             lowest = indent(text);
-            levels.push((lowest, key_of(text).unwrap_or(content(text))));
+            levels.push((lowest, key_of(text).unwrap_or_else(|| content(text))));
             if lowest < own {
                 break;
             }
@@ -519,13 +519,13 @@ impl<'t> File<'t> {
             format!("{}, to stand beside `{key}`", with_spaces(*level))
         };
         let cause = Cause::new(place, message);
-        Some(match (deeper, less) {
+        match (deeper, less) {
             (Some(deeper), Some(less)) => {
                 cause.suggest(format!("{}; or {}", choice(deeper), choice(less)))
             }
             (Some(one), None) | (None, Some(one)) => cause.suggest(choice(one)),
             (None, None) => cause,
-        })
+        }
     }
 
     /// A line in a list that does not begin with `- `.

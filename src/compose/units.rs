@@ -32,18 +32,15 @@ impl Parse for Bytes {
             }
             _ => None,
         };
-        match parsed {
-            Some(bytes) => Some(bytes),
-            None => {
-                let message = super::model::shown(node, "is not a size");
-                let mut diagnostic = cx.diagnostic(node.mark, message).expected(
+        if parsed.is_none() {
+            let message = super::model::shown(node, "is not a size");
+            let mut diagnostic = cx.diagnostic(node.mark, message).expected(
                     "a number of bytes, perhaps with a unit (b, k, m, g, t, p), such as `512m` or `1.5gb`",
                 );
-                diagnostic.suggestion = node.as_str().and_then(likely_size);
-                cx.report.push(diagnostic);
-                None
-            }
+            diagnostic.suggestion = node.as_str().and_then(likely_size);
+            cx.report.push(diagnostic);
         }
+        parsed
     }
 
     fn is_unset(&self) -> bool {
@@ -160,18 +157,16 @@ impl From<Period> for Duration {
 impl Parse for Period {
     fn parse(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         let text = node.scalar_text().unwrap_or_default();
-        match parse_duration(&text) {
-            Some(nanos) => Some(Self(nanos)),
-            None => {
-                let message = super::model::shown(node, "is not a duration");
-                let mut diagnostic = cx.diagnostic(node.mark, message).expected(
-                    "numbers with units (us, ms, s, m, h, d, w), such as `30s` or `1m30s`",
-                );
-                diagnostic.suggestion = likely_duration(&text);
-                cx.report.push(diagnostic);
-                None
-            }
+        let parsed = parse_duration(&text).map(Self);
+        if parsed.is_none() {
+            let message = super::model::shown(node, "is not a duration");
+            let mut diagnostic = cx
+                .diagnostic(node.mark, message)
+                .expected("numbers with units (us, ms, s, m, h, d, w), such as `30s` or `1m30s`");
+            diagnostic.suggestion = likely_duration(&text);
+            cx.report.push(diagnostic);
         }
+        parsed
     }
 }
 

@@ -238,7 +238,7 @@ fn use_in(line: &str, name: &str) -> Option<(usize, usize)> {
         if rest.starts_with(|c: char| c == '_' || c.is_ascii_alphanumeric()) {
             return None;
         }
-        let braces = if after.len() == bare.len() { 0 } else { 1 };
+        let braces = usize::from(after.len() != bare.len());
         let closed = usize::from(braces == 1 && rest.starts_with('}'));
         Some((at, 1 + braces + name.len() + closed))
     })

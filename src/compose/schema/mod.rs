@@ -293,7 +293,7 @@ impl Checker<'_> {
                 let place = if mark.length == 0 { key } else { mark };
                 let mut diagnostic = self.report.at(place, self.trail.as_str(), message);
                 diagnostic.expected = missing(name, object);
-                diagnostic.suggestion = missing_example(name, object);
+                diagnostic.suggestion = Some(missing_example(name, object));
                 self.report.push(diagnostic);
             }
         }
@@ -338,12 +338,12 @@ fn missing(name: &str, object: &Object) -> Option<String> {
 }
 
 /// An example of a missing attribute with few values.
-fn missing_example(name: &str, object: &Object) -> Option<String> {
+fn missing_example(name: &str, object: &Object) -> String {
     match object.attributes.iter().find(|(known, _)| *known == name) {
         Some((_, Shape::OneOf([first, ..]))) => {
-            Some(format!("add `{name}: {first}`, or another of these"))
+            format!("add `{name}: {first}`, or another of these")
         }
-        _ => Some(format!("add `{name}: …`")),
+        _ => format!("add `{name}: …`"),
     }
 }
 
