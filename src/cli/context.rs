@@ -195,14 +195,22 @@ impl Context {
 
     /// Prints warnings.
     pub fn show(&self, warnings: &[Diagnostic]) {
-        let style = self.style();
         for warning in warnings {
-            ui::write_err(&format!("{}\n", warning.render(&style)));
+            let text = if self.ui.json {
+                warning.json().to_string()
+            } else {
+                warning.render(&self.style())
+            };
+            ui::write_err(&format!("{text}\n"));
         }
     }
 
     /// An error made of diagnostics.
     pub fn refusal<'a>(&self, diagnostics: impl Iterator<Item = &'a Diagnostic>) -> CliError {
+        if self.ui.json {
+            let lines = diagnostics.map(|one| format!("{}\n", one.json()));
+            return CliError::Rendered(lines.collect());
+        }
         let text = compose::render_list(diagnostics, &self.style());
         CliError::Rendered(format!("{text}\n"))
     }

@@ -6,7 +6,7 @@
 
 use std::sync::LazyLock;
 
-use super::diag::Report;
+use super::diag::{Report, did_you_mean, quoted};
 use super::merge::started;
 use super::paths::clean;
 use super::short;
@@ -153,6 +153,7 @@ impl Walk<'_> {
         }
     }
 
+    #[track_caller]
     fn error(&mut self, mark: Mark, message: impl Into<String>, expected: &str) {
         let diagnostic = self
             .report
@@ -172,7 +173,11 @@ impl Walk<'_> {
                 map.insert(key.to_owned(), Node::str(value, item.mark));
             } else {
                 let message = super::model::shown(item, "has no `=`");
-                self.error(item.mark, message, "NAME=VALUE");
+                self.error(
+                    item.mark,
+                    message,
+                    "NAME=VALUE, such as `base=docker-image://alpine`",
+                );
             }
             self.trail.leave(before);
         }
@@ -186,14 +191,31 @@ impl Walk<'_> {
         let mount = match short::parse_mount(text) {
             Ok(mount) => mount,
             Err(message) => {
-                self.error(node.mark, message, "[SOURCE:]TARGET[:OPTIONS]");
+                let mut diagnostic = self
+                    .report
+                    .at(node.mark, self.trail.as_str(), message)
+                    .expected(
+                        "[SOURCE:]TARGET[:OPTIONS], such as `./data:/data:ro` or `data:/data`",
+                    );
+                let parts: Vec<&str> = text.split(':').filter(|part| !part.is_empty()).collect();
+                diagnostic.suggestion = match parts.as_slice() {
+                    [source, target, options @ ..] if options.len() > 1 => {
+                        let options = options.join(",");
+                        Some(format!("write `{source}:{target}:{options}`"))
+                    }
+                    [_, _, ..] => Some(format!("write `{}`", parts.join(":"))),
+                    _ => None,
+                };
+                self.report.push(diagnostic);
                 return;
             }
         };
         for option in &mount.unknown {
             let message = format!("`{option}` is no option of a mount, it has no effect");
             let mut warning = self.report.at(node.mark, self.trail.as_str(), message);
-            warning.expected = Some("ro, rw, z, Z, nocopy or a propagation".to_owned());
+            let known = short::MOUNT_OPTIONS;
+            warning.expected = Some(format!("options out of {}", known.join(", ")));
+            warning.suggestion = did_you_mean(option, known.into_iter());
             self.report.push_warning(warning);
         }
         node.value = Value::Map(long_mount(&mount, node.mark));
@@ -209,8 +231,10 @@ impl Walk<'_> {
             [source, target] => (*source, *target, "rwm"),
             [source, target, permissions] => (*source, *target, *permissions),
             _ => {
-                let message = format!("`{text}` has too many colons");
-                self.error(node.mark, message, "SOURCE[:TARGET[:PERMISSIONS]]");
+                let message = format!("{} has too many colons", quoted(text));
+                let expected =
+                    "SOURCE[:TARGET[:PERMISSIONS]], such as `/dev/ttyUSB0:/dev/ttyUSB0:rw`";
+                self.error(node.mark, message, expected);
                 return;
             }
         };
@@ -247,7 +271,7 @@ impl Walk<'_> {
             let diagnostic = self
                 .report
                 .at(item.mark, self.trail.as_str(), message)
-                .suggest("put a pair of ports in quotes: \"8080:80\"");
+                .expected("a whole number, or a pair of ports in quotes: \"8080:80\"");
             self.report.push(diagnostic);
         } else {
             let text = item.scalar_text().unwrap_or_default();
@@ -256,9 +280,16 @@ impl Walk<'_> {
                     long.extend(ports.iter().map(|port| long_port(port, item.mark)));
                     return;
                 }
-                Err(message) => {
-                    let expected = "[[IP:]HOST[-HOST]:]CONTAINER[-CONTAINER][/PROTOCOL]";
-                    self.error(item.mark, message, expected);
+                Err(error) => {
+                    let mut diagnostic = self
+                        .report
+                        .at(item.mark, self.trail.as_str(), error.message)
+                        .expected(
+                            "[[IP:]HOST:]CONTAINER[/PROTOCOL] or ranges of ports, \
+                             such as `8080:80` or `127.0.0.1:9000-9002:80-82/udp`",
+                        );
+                    diagnostic.suggestion = error.suggestion;
+                    self.report.push(diagnostic);
                 }
             }
         }
@@ -327,7 +358,13 @@ impl Walk<'_> {
         match earlier {
             Some(earlier) if earlier != name => {
                 let message = "`name` and `external.name` differ";
-                self.error(name.mark, message, "`name` alone, and `external: true`");
+                let mut diagnostic = self
+                    .report
+                    .at(name.mark, self.trail.as_str(), message)
+                    .expected("one name: `external: true`, and `name` beside it")
+                    .suggest("remove the wrong one of the two");
+                self.report.also(&mut diagnostic, "`name` is", earlier.mark);
+                self.report.push(diagnostic);
             }
             _ => {
                 let warning = self

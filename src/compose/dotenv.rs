@@ -8,6 +8,8 @@
 
 use indexmap::IndexMap;
 
+use super::diag::quoted;
+use super::interpolate;
 use super::template::{self, Lookup};
 
 /// What is wrong with a file, and in which line.
@@ -15,8 +17,14 @@ use super::template::{self, Lookup};
 pub(crate) struct DotenvError {
     pub(crate) line: u32,
     pub(crate) message: String,
+    /// What would have been right.
+    pub(crate) expected: &'static str,
+    /// What to do.
+    pub(crate) suggestion: Option<String>,
 }
 
+/// What a line looks like.
+const LINE: &str = "NAME=VALUE, the name of letters, digits, `_`, `.` and `-`";
 /// A variable that a file sets, and in which line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Assignment {
@@ -54,6 +62,14 @@ pub(crate) fn parse(
     Ok(parser.parsed)
 }
 
+/// The line in which a file gives a variable this value for good; `None` where it
+/// does not.
+pub(crate) fn line_of(text: &str, name: &str, value: &str, outside: &Lookup<'_>) -> Option<u32> {
+    let parsed = parse(text, &mut IndexMap::new(), outside).ok()?;
+    let last = parsed.settings.iter().rfind(|set| set.name == name)?;
+    (last.value == value).then_some(last.line)
+}
+
 struct Parser<'a> {
     rest: &'a str,
     line: u32,
@@ -67,6 +83,8 @@ impl<'a> Parser<'a> {
         Err(DotenvError {
             line: self.line,
             message: message.into(),
+            expected: LINE,
+            suggestion: None,
         })
     }
 
@@ -113,7 +131,7 @@ impl<'a> Parser<'a> {
         self.advance(separator.map_or(0, char::len_utf8));
         self.skip_spaces();
         if name.contains(' ') {
-            return self.error(format!("the name `{name}` has a space in it"));
+            return Err(spaced_name(self.line, &name));
         }
         if matches!(separator, None | Some('\n')) {
             // A name alone: its value comes from outside, or it has none.
@@ -145,7 +163,7 @@ impl<'a> Parser<'a> {
                 c if c.is_alphanumeric() || is_space(c) => {}
                 c => {
                     let line = self.rest.lines().next().unwrap_or_default();
-                    return self.error(format!("`{c}` cannot be in a name: `{line}`"));
+                    return self.error(format!("`{c}` cannot be in a name: {}", quoted(line)));
                 }
             }
         }
@@ -189,7 +207,12 @@ impl<'a> Parser<'a> {
             value.push(c);
         }
         let shown = self.rest.lines().next().unwrap_or_default();
-        self.error(format!("a quote is not closed: `{shown}`"))
+        Err(DotenvError {
+            line: self.line,
+            message: format!("the quote of {} is not closed", quoted(shown)),
+            expected: "a value that ends with the quote that it begins with",
+            suggestion: Some(format!("close it: {}", quoted(&format!("{shown}{quote}")))),
+        })
     }
 
     fn expand(&mut self, text: &str, line: u32) -> Result<String, DotenvError> {
@@ -204,8 +227,20 @@ impl<'a> Parser<'a> {
             Err(error) => Err(DotenvError {
                 line,
                 message: error.to_string(),
+                expected: interpolate::EXPECTED,
+                suggestion: interpolate::advice(&error),
             }),
         }
+    }
+}
+
+fn spaced_name(line: u32, name: &str) -> DotenvError {
+    let joined: Vec<&str> = name.split_whitespace().collect();
+    DotenvError {
+        line,
+        message: format!("the name {} has a space in it", quoted(name)),
+        expected: LINE,
+        suggestion: Some(format!("write `{}`", joined.join("_"))),
     }
 }
 
@@ -287,10 +322,6 @@ pub(crate) fn parse_raw(
     let mut parsed = Parsed::default();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     for (number, line) in (1..).zip(text.lines()) {
-        let error = |message: String| DotenvError {
-            line: number,
-            message,
-        };
         let line = line.trim_start();
         if line.is_empty() || line.starts_with('#') {
             continue;
@@ -300,10 +331,15 @@ pub(crate) fn parse_raw(
             None => (line, None),
         };
         if name.is_empty() {
-            return Err(error(format!("`{line}` has no name before its `=`")));
+            return Err(DotenvError {
+                line: number,
+                message: format!("{} has no name before its `=`", quoted(line)),
+                expected: LINE,
+                suggestion: None,
+            });
         }
         if name.contains(char::is_whitespace) {
-            return Err(error(format!("the name `{name}` has a space in it")));
+            return Err(spaced_name(number, name));
         }
         if let Some(value) = value.or_else(|| outside(name)) {
             parsed.settings.push(Assignment {
@@ -386,7 +422,7 @@ mod tests {
         for (text, error) in [
             ("A=1\n\nB C=2", "3: the name `B C` has a space in it"),
             ("# c\n%=1", "2: `%` cannot be in a name: `%=1`"),
-            ("A=\"open\nB=1", "1: a quote is not closed: `\"open`"),
+            ("A=\"open\nB=1", "1: the quote of `\"open` is not closed"),
         ] {
             assert_eq!(read(text).unwrap_err(), error);
         }

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::diag::Step;
+use super::diag::{Step, did_you_mean, listed, quoted};
 use super::loader::{Input, Loader, Scope};
 use super::tags::Resets;
 use super::trace::Extended;
@@ -140,43 +140,41 @@ impl Loader<'_> {
         let trail = format!("services.{name}.extends.file");
         let file = PathBuf::from(self.resolver(&scope.base).join(path));
         if super::source::is_remote(path) {
-            let message = format!("`{path}` is not on this machine");
+            let message = format!("{} is not on this machine", quoted(path));
             let diagnostic = self
                 .report
                 .at(mark, &trail, message)
-                .suggest("fetch it first; files of other machines are not loaded");
+                .expected("a path on this machine")
+                .suggest("fetch it first, and name the fetched file: files of other machines are not loaded");
             self.report.push(diagnostic);
             return None;
         }
-        let what = format!("extended by service `{name}`");
         let input = Input {
             name: file.clone(),
             text: None,
         };
         let documents = self.documents(&input, (mark, &trail))?;
-        self.below(mark, what, |loader| {
-            let mut tree = Node::map(Map::new(), Mark::default());
-            let mut resets = Resets::default();
-            for document in documents.iter() {
-                (tree, resets) = loader.plain(tree, document.clone(), scope);
-            }
-            let base = file.parent().unwrap_or_else(|| Path::new("/")).to_owned();
-            loader.resolver(&base).tree(&mut tree);
-            let mut services = match tree.get_mut("services").and_then(Node::as_map_mut) {
-                Some(services) => std::mem::take(services),
-                None => Map::new(),
-            };
-            if !services.contains_key(&reference.service) {
-                loader.unknown_base(name, reference, &services);
-                return None;
-            }
-            let mut place = Place {
-                services: &mut services,
-                file: &file,
-                resets: &resets,
-            };
-            loader.extended(&reference.service, &mut place, scope, chain)
-        })
+        let mut tree = Node::map(Map::new(), Mark::default());
+        let mut resets = Resets::default();
+        for document in documents.iter() {
+            (tree, resets) = self.plain(tree, document.clone(), scope);
+        }
+        let base = file.parent().unwrap_or_else(|| Path::new("/")).to_owned();
+        self.resolver(&base).tree(&mut tree);
+        let mut services = match tree.get_mut("services").and_then(Node::as_map_mut) {
+            Some(services) => std::mem::take(services),
+            None => Map::new(),
+        };
+        if !services.contains_key(&reference.service) {
+            self.unknown_base(name, reference, &services);
+            return None;
+        }
+        let mut place = Place {
+            services: &mut services,
+            file: &file,
+            resets: &resets,
+        };
+        self.extended(&reference.service, &mut place, scope, chain)
     }
 
     /// Merges a document of an extended file: neither includes nor `extends`
@@ -199,12 +197,13 @@ impl Loader<'_> {
         let trail = format!("services.{name}.extends");
         let message = format!("there is no service `{}` to extend", reference.service);
         let mut diagnostic = self.report.at(reference.mark, &trail, message);
-        let known = services.keys().map(String::as_str);
-        if let Some(similar) = super::schema::similar(&reference.service, known) {
-            diagnostic = diagnostic.suggest(format!("did you mean `{similar}`?"));
-        }
-        // The place is where `extends` stands, not the file it leads to.
-        diagnostic.chain = self.report.chain.iter().skip(1).cloned().collect();
+        let known: Vec<&str> = services.keys().map(String::as_str).collect();
+        let place = match &reference.file {
+            Some((file, _)) => format!("a service of {}", quoted(file)),
+            None => "a service of this file".to_owned(),
+        };
+        diagnostic.expected = Some(format!("{place}: {}", listed(&known)));
+        diagnostic.suggestion = did_you_mean(&reference.service, known.into_iter());
         self.report.push(diagnostic);
     }
 
@@ -239,6 +238,9 @@ impl Loader<'_> {
         );
         let path = format!("services.{}.extends", link.service);
         let mut diagnostic = self.report.at(link.mark, &path, message);
+        diagnostic.expected =
+            Some("a service that extends none of those that extend it".to_owned());
+        diagnostic.suggestion = Some("remove one of these `extends`".to_owned());
         diagnostic.chain = chain
             .iter()
             .skip(at + 1)

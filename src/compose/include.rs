@@ -4,7 +4,7 @@
 //! Specification: "include".
 
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::loader::{Environment, Input, Loader, Scope, strings};
 use super::paths::absolute;
@@ -35,11 +35,15 @@ impl Loader<'_> {
         for (index, entry) in include.as_seq().unwrap_or_default().iter().enumerate() {
             let trail = format!("include[{index}]");
             if entry.as_str().is_none() && entry.as_map().is_none() {
-                let message = format!("is {}", entry.kind());
+                let message = super::model::shown(entry, &format!("is {}", entry.kind()));
                 let diagnostic = self
                     .report
-                    .at(entry.mark, &trail, message)
-                    .expected("a path, or a mapping with `path:`");
+                    .at(entry.place(), &trail, message)
+                    .expected("a path of a Compose file, or a mapping with `path:`")
+                    .suggest(match entry.as_seq() {
+                        Some(_) => "put each path in a line of its own, with a `- ` before it",
+                        None => "write the path of a file, in quotes where it looks like a number",
+                    });
                 self.report.push(diagnostic);
                 continue;
             }
@@ -63,11 +67,12 @@ impl Loader<'_> {
         let mut inputs = Vec::new();
         for (text, mark) in &paths {
             if super::source::is_remote(text) {
-                let message = format!("`{text}` is not on this machine");
+                let message = format!("{} is not on this machine", super::diag::quoted(text));
                 let diagnostic = self
                     .report
                     .at(*mark, trail, message)
-                    .suggest("fetch it first; files of other machines are not loaded");
+                    .expected("a path on this machine")
+                    .suggest("fetch it first, and name the fetched file: files of other machines are not loaded");
                 self.report.push(diagnostic);
                 return None;
             }
@@ -77,8 +82,15 @@ impl Loader<'_> {
             });
         }
         let (Some(main), Some((_, mark))) = (inputs.first(), paths.first()) else {
-            let message = "an `include` without a `path` includes nothing";
-            self.report.warn(entry.mark, trail, message);
+            let warning = self
+                .report
+                .at(
+                    entry.place(),
+                    trail,
+                    "an `include` without a `path` includes nothing",
+                )
+                .expected("`path:`, the path of a Compose file");
+            self.report.push_warning(warning);
             return None;
         };
         if path.contains(&main.name) {
@@ -96,14 +108,12 @@ impl Loader<'_> {
         let environment = self.variables(entry, &base, scope, trail)?;
         let below = Scope {
             base,
-            environment: Rc::new(environment),
+            environment: Arc::new(environment),
         };
         for (input, (_, mark)) in inputs.iter().zip(&paths) {
             self.documents(input, (*mark, trail))?;
         }
-        self.below(*mark, "included", |loader| {
-            Some(loader.model(&inputs, &below, path))
-        })
+        Some(self.model(&inputs, &below, path))
     }
 
     /// The variables of an included project: those here, then its own `.env`
@@ -151,7 +161,12 @@ impl Loader<'_> {
             "files include each other in a circle: {}",
             round.join(" -> ")
         );
-        self.report.error(mark, trail, message);
+        let diagnostic = self
+            .report
+            .at(mark, trail, message)
+            .expected("files that include none of those that include them")
+            .suggest("remove one of the includes; what both files need goes into a third one");
+        self.report.push(diagnostic);
     }
 
     /// Takes resources over; of two with one name both must be the same.
@@ -180,10 +195,10 @@ impl Loader<'_> {
                         let message =
                             format!("`{name}` is here and in an included file, and they differ");
                         let mut diagnostic = self.report.at(earlier.key, &path, message);
-                        diagnostic.chain.push(super::diag::Step {
-                            what: "the included one is".to_owned(),
-                            position: self.report.sources.position(resource.key),
-                        });
+                        self.report
+                            .also(&mut diagnostic, "the included one is", resource.key);
+                        let diagnostic =
+                            diagnostic.expected("one definition, or two that are the same");
                         self.report.push(diagnostic.suggest(
                             "rename one, or move the changes to a second file of the same `include`",
                         ));

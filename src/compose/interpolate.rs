@@ -8,10 +8,10 @@ use std::sync::LazyLock;
 
 use indexmap::IndexMap;
 
-use super::diag::Report;
+use super::diag::{Diagnostic, Report, did_you_mean, quoted};
 use super::template::{self, Lookup, TemplateError};
 use super::trace::Template;
-use super::tree::{Node, Rules, Trail, Value};
+use super::tree::{Mark, Node, Rules, Trail, Value};
 use super::units;
 
 /// The type that a string is turned into.
@@ -132,9 +132,11 @@ impl Walk<'_> {
                         // An alias repeats what was there before.
                         trace.templates.entry(node.mark).or_insert(template);
                     }
-                    let mark = node.mark;
                     for name in unset {
-                        self.unset(&name, mark);
+                        let path = self.trail.as_str();
+                        let help = in_command(path)
+                            .then(|| format!("`$${name}` leaves it to the shell in the container"));
+                        self.report.unset_variable(&name, node.mark, path, help);
                     }
                 }
                 Err(error) => {
@@ -148,35 +150,10 @@ impl Walk<'_> {
         }
     }
 
-    fn unset(&mut self, name: &str, mark: super::tree::Mark) {
-        let message = format!("the variable `{name}` is not set, it is taken as empty");
-        let told = self.report.list.iter().any(|d| d.message == message);
-        if !told {
-            let mut warning = self.report.at(mark, self.trail.as_str(), message);
-            let leave = in_command(self.trail.as_str())
-                .then(|| format!("`$${name}` leaves it to the shell in the container"));
-            let help: Vec<String> = leave
-                .into_iter()
-                .chain(self.report.unset_help.clone())
-                .collect();
-            warning.suggestion = (!help.is_empty()).then(|| help.join("; "));
-            self.report.push_warning(warning);
-        }
-    }
-
     fn refuse(&mut self, node: &Node, error: &TemplateError) {
-        let diagnostic = self
-            .report
-            .at(node.mark, self.trail.as_str(), error.to_string());
-        self.report.push(match error {
-            TemplateError::Invalid { .. } => diagnostic
-                .expected("`${NAME}`, with `:-default`, `:?message` or `:+other` before the brace")
-                .suggest("a dollar that is no variable is written `$$`"),
-            TemplateError::Missing { name, .. } => {
-                diagnostic.suggest(format!("set it in the environment or in `.env`: {name}=…"))
-            }
-            TemplateError::TooDeep => diagnostic,
-        });
+        let path = self.trail.as_str();
+        let diagnostic = refusal(self.report, node.mark, path, error);
+        self.report.push(diagnostic);
     }
 
     fn cast(&mut self, node: &mut Node, cast: Cast) {
@@ -211,17 +188,100 @@ impl Walk<'_> {
     fn refuse_cast(&mut self, node: &Node, cast: Cast) {
         let (what, expected) = match cast {
             Cast::Bool => ("a boolean", "`true` or `false`"),
-            Cast::Int => ("a whole number", "digits, perhaps with a sign"),
-            Cast::Float => ("a number", "a decimal number"),
+            Cast::Int => ("a whole number", "a whole number, such as `3`"),
+            Cast::Float => ("a number", "a decimal number, such as `0.5`"),
         };
         let text = node.as_str().unwrap_or_default();
-        let message = format!("`{text}` is not {what}");
-        let diagnostic = self
+        let message = format!("{} is not {what}", quoted(text));
+        let mut diagnostic = self
             .report
             .at(node.mark, self.trail.as_str(), message)
             .expected(expected);
+        if cast == Cast::Bool {
+            diagnostic.suggestion = did_you_mean(text, ["true", "false"].into_iter());
+        } else if text.replace(',', ".").parse::<f64>().is_ok() {
+            diagnostic.suggestion = Some(format!("write `{}`", text.replace(',', ".")));
+        }
         self.report.push(diagnostic);
     }
+}
+
+/// What a use of a variable looks like.
+pub(crate) const EXPECTED: &str = "`${NAME}`, a name of letters, digits and `_`, perhaps with \
+     `:-default`, `:?message` or `:+other` before the brace";
+
+/// What to do about a text that cannot be interpolated.
+pub(crate) fn advice(error: &TemplateError) -> Option<String> {
+    match error {
+        TemplateError::Invalid { text } => Some(mended(text)),
+        TemplateError::Missing { name, .. } => {
+            Some(format!("set it in the environment or in `.env`: {name}=…"))
+        }
+        TemplateError::TooDeep => None,
+    }
+}
+
+/// The error of a value at a mark that cannot be interpolated.
+pub(crate) fn refusal(
+    report: &Report,
+    value: Mark,
+    path: &str,
+    error: &TemplateError,
+) -> Diagnostic {
+    let sources = &report.sources;
+    let mark = match error {
+        TemplateError::Invalid { text } => sources.part(value, text.trim_end_matches('…')),
+        TemplateError::Missing { name, .. } => sources.variable(value, name),
+        TemplateError::TooDeep => value,
+    };
+    let mut diagnostic = report.at(mark, path, error.to_string());
+    // Of the variables, only the one that it is about is of interest: it may be
+    // set, but empty.
+    diagnostic.chain = sources.chain(value);
+    let about = match error {
+        TemplateError::Missing { name, .. } => format!("`{name}` is empty"),
+        _ => String::new(),
+    };
+    diagnostic.chain.retain(|step| {
+        !step.what.starts_with('`') || (!about.is_empty() && step.what.starts_with(&about))
+    });
+    diagnostic.expected = Some(match error {
+        TemplateError::Invalid { .. } => EXPECTED.to_owned(),
+        TemplateError::Missing { .. } => "a value that is not empty".to_owned(),
+        TemplateError::TooDeep => "a default that holds no long row of other defaults".to_owned(),
+    });
+    diagnostic.suggestion = advice(error);
+    diagnostic
+}
+
+/// What may have been meant by what follows a `${` and is no variable.
+fn mended(text: &str) -> String {
+    let dollar = "a dollar that is no variable is written `$$`";
+    let inner = text.strip_prefix("${").unwrap_or_default();
+    let end = inner
+        .find(|c: char| c != '_' && !c.is_ascii_alphanumeric())
+        .unwrap_or(inner.len());
+    let (name, tail) = inner.split_at(end);
+    let has_name = !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit());
+    if !has_name {
+        return dollar.to_owned();
+    }
+    if let Some(word) = tail
+        .strip_prefix(':')
+        .and_then(|tail| tail.strip_suffix('}'))
+    {
+        return format!("a default is written `${{{name}:-{word}}}`");
+    }
+    if text.ends_with('}') {
+        return format!("write `${{{name}}}`, or `$${{` where no variable is meant");
+    }
+    let operators = [":-", ":?", ":+", "-", "?", "+"];
+    let closed = if operators.iter().any(|operator| tail.starts_with(operator)) {
+        format!("{}}}", text.trim_end_matches('…'))
+    } else {
+        format!("${{{name}}}")
+    };
+    format!("close the brace: `{closed}`; {dollar}")
 }
 
 /// True for the attributes whose text a shell in the container reads.

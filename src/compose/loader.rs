@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::diag::{Diagnostic, Report, Step};
+use super::diag::{Diagnostic, INCLUDED, Report};
 use super::paths::Resolver;
 use super::source::FileSystem;
 use super::tags::Resets;
@@ -27,7 +27,7 @@ pub(super) type Environment = IndexMap<String, String>;
 pub(super) struct Scope {
     /// Where relative paths start.
     pub(super) base: PathBuf,
-    pub(super) environment: Rc<Environment>,
+    pub(super) environment: Arc<Environment>,
 }
 
 /// A file to load: its name, and its text where that is known already.
@@ -94,13 +94,29 @@ impl<'a> Loader<'a> {
                 Ok(bytes) => match String::from_utf8(bytes) {
                     Ok(text) => text,
                     Err(error) => {
-                        self.not_utf8(input, &error);
+                        let at = self.not_utf8(input, &error);
+                        self.reached(at.file, mark, path);
+                        let diagnostic = self
+                            .report
+                            .at(at, "", "the file is not UTF-8 here")
+                            .expected("text in UTF-8")
+                            .suggest("save the file in UTF-8, or write this character anew");
+                        self.report.push(diagnostic);
                         return None;
                     }
                 },
                 Err(error) => {
                     let message = format!("cannot read `{name}`: {}", io_text(&error));
-                    self.report.error(mark, path, message);
+                    let diagnostic = self
+                        .report
+                        .at(mark, path, message)
+                        .expected("a Compose file")
+                        .suggest(if mark.is_known() {
+                            "make the file, or correct the path: it starts from the project's folder"
+                        } else {
+                            "make the file, or correct its path"
+                        });
+                    self.report.push(diagnostic);
                     return None;
                 }
             },
@@ -112,13 +128,28 @@ impl<'a> Loader<'a> {
         }
         let text: Arc<str> = Arc::from(text);
         let file = self.report.sources.add(&input.name, Arc::clone(&text));
-        if let Some(trace) = &mut self.report.trace {
-            trace.reached.insert(file, self.report.chain.clone());
-        }
+        self.reached(file, mark, path);
         yaml::documents(&text, file, &mut self.report)
     }
 
-    fn not_utf8(&mut self, input: &Input, error: &std::string::FromUtf8Error) {
+    /// Remembers how a file was reached: it is named at `mark`, by the attribute
+    /// `path`, or by the user.
+    fn reached(&mut self, file: u16, mark: Mark, path: &str) {
+        if !mark.is_known() {
+            return;
+        }
+        let service = path
+            .strip_prefix("services.")
+            .and_then(|rest| rest.split(".extends").next());
+        let what = match service {
+            Some(service) => format!("extended by service `{service}`"),
+            None => INCLUDED.to_owned(),
+        };
+        self.report.sources.reached(file, mark, what);
+    }
+
+    /// The place of the first bytes that are not UTF-8.
+    fn not_utf8(&mut self, input: &Input, error: &std::string::FromUtf8Error) -> Mark {
         let valid = error.utf8_error().valid_up_to();
         let before = error.as_bytes().get(..valid).unwrap_or_default();
         let text = String::from_utf8_lossy(error.as_bytes());
@@ -126,12 +157,12 @@ impl<'a> Loader<'a> {
         let line = lines.matches('\n').count() + 1;
         let last = before.rsplit(|b| *b == b'\n').next().unwrap_or_default();
         let column = String::from_utf8_lossy(last).chars().count() + 1;
-        let mark = Mark {
+        Mark {
             file: self.report.sources.add(&input.name, Arc::from(&*text)),
             line: u32::try_from(line).unwrap_or(u32::MAX),
             column: u32::try_from(column).unwrap_or(u32::MAX),
-        };
-        self.report.error(mark, "", "the file is not UTF-8 here");
+            length: 1,
+        }
     }
 
     /// Loads a set of files into one canonical tree with absolute paths.
@@ -166,10 +197,14 @@ impl<'a> Loader<'a> {
     ) -> Node {
         if document.as_map().is_none() {
             let message = format!("the top level is {}", document.kind());
-            let diagnostic = self
+            let mut diagnostic = self
                 .report
                 .at(document.mark, "", message)
                 .expected("a mapping with `services:`");
+            if let Some((key, value)) = document.as_str().and_then(|text| text.split_once(':')) {
+                let help = format!("a space is missing behind the colon: write `{key}: {value}`");
+                diagnostic.suggestion = Some(help);
+            }
             self.report.push(diagnostic);
             return tree;
         }
@@ -191,7 +226,10 @@ impl<'a> Loader<'a> {
     }
 
     pub(super) fn interpolate(&mut self, document: &mut Node, scope: &Scope) {
-        let environment = Rc::clone(&scope.environment);
+        let environment = Arc::clone(&scope.environment);
+        let file = document.mark.file;
+        let provenance = &mut self.report.sources.provenance;
+        provenance.interpolated(file, &environment);
         let asked = RefCell::new(std::mem::take(&mut self.asked));
         let lookup = |name: &str| {
             asked.borrow_mut().insert(name.to_owned());
@@ -225,23 +263,6 @@ impl<'a> Loader<'a> {
                 .suggest("remove it");
             self.report.push_warning(warning);
         }
-    }
-
-    /// Works below a step of the way that errors should tell.
-    pub(super) fn below<T>(
-        &mut self,
-        mark: Mark,
-        what: impl Into<String>,
-        work: impl FnOnce(&mut Self) -> T,
-    ) -> T {
-        let step = Step {
-            what: what.into(),
-            position: self.report.sources.position(mark),
-        };
-        self.report.chain.insert(0, step);
-        let result = work(self);
-        self.report.chain.remove(0);
-        result
     }
 }
 

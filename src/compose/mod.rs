@@ -53,6 +53,7 @@ mod select;
 mod shell;
 mod short;
 mod source;
+mod syntax;
 mod tags;
 mod template;
 mod trace;
@@ -63,6 +64,7 @@ mod variables;
 mod yaml;
 
 pub use diag::{Diagnostic, Diagnostics, Excerpt, Position, Severity, Step, Style, render_list};
+pub(crate) use diag::{did_you_mean, listed};
 pub use explain::{Explanation, Origin, Source, Standing, Use, explain};
 pub use flags::{mount_flag, parse_env_file, port_flag, split_words};
 pub use lint::lint;

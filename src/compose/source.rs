@@ -6,7 +6,6 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -17,7 +16,7 @@ use super::model::{Cx, Origin, Project, field, raw_json};
 use super::paths::absolute;
 use super::trace::Trace;
 use super::tree::{Mark, Node, Trail};
-use super::{consistency, defaults, lint, select, template};
+use super::{consistency, defaults, interpolate, lint, select, template};
 
 /// Names that are looked for, in this order.
 const FILE_NAMES: [&str; 4] = [
@@ -146,6 +145,7 @@ pub(super) fn load(options: &LoadOptions, files: &dyn FileSystem) -> Result<Load
         .then(|| Trace::new(options.environment.clone()));
     loader.report.unset_help.clone_from(&options.unset_help);
     loader.keeps_paths = options.skip.paths;
+    loader.report.sources.provenance.shell = Arc::new(options.environment.clone());
     let project = Source {
         options,
         loader: &mut loader,
@@ -157,7 +157,7 @@ pub(super) fn load(options: &LoadOptions, files: &dyn FileSystem) -> Result<Load
     match project {
         Some((mut project, tree)) if report.error_count() == 0 => {
             project.asked = asked;
-            let mut warnings = report.list.clone();
+            let mut warnings = report.sorted();
             project.origin = Arc::new(Origin {
                 tree: Some(tree),
                 sources: report.sources,
@@ -214,12 +214,12 @@ impl Source<'_, '_> {
             .insert("COMPOSE_PROJECT_NAME".to_owned(), name.clone());
         let scope = Scope {
             base: base.clone(),
-            environment: Rc::new(self.environment.clone()),
+            environment: Arc::new(self.environment.clone()),
         };
         let mut tree = self.loader.model(&self.inputs.clone(), &scope, &[]);
         if tree.as_map().is_none_or(IndexMap::is_empty) {
             if self.loader.report.error_count() == 0 {
-                self.error("the Compose file is empty");
+                self.empty();
             }
             return None;
         }
@@ -230,8 +230,18 @@ impl Source<'_, '_> {
         Some((project, tree))
     }
 
-    fn error(&mut self, message: impl Into<String>) {
-        self.loader.report.push(Diagnostic::error(message));
+    /// The files say nothing.
+    fn empty(&mut self) {
+        let report = &mut self.loader.report;
+        let first = self.inputs.first();
+        let mark = first.and_then(|input| report.sources.start_of(&input.name));
+        let diagnostic = report
+            .at(mark.unwrap_or_default(), "", "the Compose file is empty")
+            .expected("a mapping with `services:`")
+            .suggest(
+                "name a service below `services:`, and an image below that: `image: NAME:TAG`",
+            );
+        report.push(diagnostic);
     }
 
     fn warn(&mut self, message: impl Into<String>) {
@@ -298,9 +308,12 @@ impl Source<'_, '_> {
             "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
             "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
             _ => {
-                self.error(format!(
-                    "`COMPOSE_DISABLE_ENV_FILE` is `{text}`, that is not a boolean"
-                ));
+                let message =
+                    format!("`COMPOSE_DISABLE_ENV_FILE` is `{text}`, that is not a boolean");
+                let diagnostic = Diagnostic::error(message)
+                    .expected("`true` or `false`")
+                    .suggest("set the variable anew, or unset it");
+                self.loader.report.push(diagnostic);
                 None
             }
         }
@@ -320,8 +333,9 @@ impl Source<'_, '_> {
             let name = absolute(&self.options.cwd, Path::new(part));
             if !self.loader.files.exists(&name) {
                 let error = std::io::ErrorKind::NotFound.into();
-                let diagnostic =
-                    cannot_read(&name, &error).suggest("it is named in `COMPOSE_FILE`");
+                let diagnostic = cannot_read(&name, &error).suggest(
+                    "it is named in the variable `COMPOSE_FILE`: correct that, or unset it",
+                );
                 self.loader.report.push(diagnostic);
                 return None;
             }
@@ -413,7 +427,9 @@ impl Source<'_, '_> {
                 match template::substitute(&text, &lookup) {
                     Ok((text, _)) => normal_name(&text),
                     Err(error) => {
-                        self.loader.report.error(mark, "name", error.to_string());
+                        let report = &mut self.loader.report;
+                        let diagnostic = interpolate::refusal(report, mark, "name", &error);
+                        report.push(diagnostic);
                         return None;
                     }
                 }
@@ -481,9 +497,6 @@ impl Source<'_, '_> {
             select::only(&mut project, &wanted);
             select::own_dependencies(&mut project);
         }
-        if self.loader.report.error_count() > 0 {
-            return None;
-        }
         let mut services = std::mem::take(&mut project.services);
         for (name, service) in &mut services {
             let environment = &project.environment;
@@ -499,6 +512,9 @@ impl Source<'_, '_> {
             self.loader
                 .service_environment(name, service, environment, tree);
             self.loader.service_labels(name, service, tree);
+        }
+        if self.loader.report.error_count() > 0 {
+            return None;
         }
         project.services = services;
         if !self.options.all_resources {

@@ -1,5 +1,5 @@
 //! What a load remembers for [`explain`](super::explain): which value took the
-//! place of which, what variables stood in a text, how a file was reached.
+//! place of which, and what variables stood in a text.
 //!
 //! Values are known by their [`Mark`], which they keep on their way through all
 //! stages. Kept only where [`LoadOptions::trace`](super::LoadOptions::trace)
@@ -71,8 +71,6 @@ pub(crate) struct Trace {
     pub(crate) dropped: Vec<Dropped>,
     pub(crate) templates: HashMap<Mark, Template>,
     pub(crate) settings: Vec<Setting>,
-    /// How a file was reached, the nearest step first.
-    pub(crate) reached: HashMap<u32, Vec<Step>>,
     extended: HashMap<(Mark, String), Extended>,
     /// Services that extend another one.
     extenders: BTreeSet<String>,

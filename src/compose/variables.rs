@@ -4,11 +4,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::diag::{did_you_mean, quoted};
 use super::dotenv::{self, DotenvError, Parsed};
 use super::loader::{Environment, Loader, io_text};
 use super::model::{EnvFile, Service};
 use super::trace::Setting;
 use super::tree::{Mark, Node};
+
+/// The format of `.env` files, which needs no word.
+const DOTENV: &str = ".env";
+/// The formats that `env_file` can name.
+const FORMATS: [&str; 2] = ["raw", DOTENV];
 
 impl Loader<'_> {
     /// Reads a file of variables that must be there; `None` where an error was
@@ -22,17 +28,19 @@ impl Loader<'_> {
     ) -> Option<()> {
         let text = self.text(file, asked)?;
         let result = dotenv::parse(&text, into, &|name| outside.get(name).cloned());
-        let parsed = self.parsed(file, &text, result)?;
-        self.trace_settings(asked.1, (file, &text), &parsed);
+        let number = self.report.sources.add(file, Arc::from(text));
+        self.report.sources.provenance.read(number);
+        self.report.sources.reached(number, asked.0, "read");
+        let parsed = self.parsed(number, result)?;
+        self.trace_settings(asked.1, number, &parsed);
         Some(())
     }
 
     /// Remembers which line a variable comes from.
-    fn trace_settings(&mut self, owner: &str, (file, text): (&Path, &str), parsed: &Parsed) {
+    fn trace_settings(&mut self, owner: &str, file: u16, parsed: &Parsed) {
         let Some(trace) = &mut self.report.trace else {
             return;
         };
-        let number = self.report.sources.add(file, Arc::from(text));
         for setting in &parsed.settings {
             trace.settings.push(Setting {
                 owner: owner.to_owned(),
@@ -40,9 +48,10 @@ impl Loader<'_> {
                 name: setting.name.clone(),
                 value: setting.value.clone(),
                 mark: Mark {
-                    file: number,
                     line: setting.line,
                     column: 1,
+                    file,
+                    length: Mark::TO_LINE_END,
                 },
             });
         }
@@ -62,41 +71,48 @@ impl Loader<'_> {
                     file.display(),
                     io_text(&error)
                 );
-                self.report.error(mark, path, message);
+                let mut diagnostic = self
+                    .report
+                    .at(mark, path, message)
+                    .expected("a file of lines NAME=VALUE");
+                diagnostic.suggestion = Some(if path.contains(".env_file") {
+                    "make the file or correct its path; where it may be missing, write \
+                     `path:` with its name and `required: false` below that"
+                        .to_owned()
+                } else if mark.is_known() {
+                    "make the file, or correct its path".to_owned()
+                } else {
+                    "make the file, or correct its path in `--env-file` or `COMPOSE_ENV_FILES`"
+                        .to_owned()
+                });
+                self.report.push(diagnostic);
                 None
             }
         }
     }
 
     /// Reports what came out of a file's grammar.
-    fn parsed(
-        &mut self,
-        file: &Path,
-        text: &str,
-        result: Result<Parsed, DotenvError>,
-    ) -> Option<Parsed> {
+    fn parsed(&mut self, file: u16, result: Result<Parsed, DotenvError>) -> Option<Parsed> {
         match result {
             Ok(parsed) => {
                 for name in &parsed.unset {
-                    let message = format!("the variable `{name}` is not set, it is taken as empty");
-                    if !self.report.list.iter().any(|d| d.message == message) {
-                        let mut warning = self.report.at(Mark::default(), "", message);
-                        warning.suggestion = Some(format!("it is used in `{}`", file.display()));
-                        self.report.push_warning(warning);
-                    }
+                    let mark = self.report.sources.use_of(file, name).unwrap_or_default();
+                    self.report.unset_variable(name, mark, "", None);
                 }
                 Some(parsed)
             }
             Err(error) => {
                 let mark = Mark {
-                    file: self.report.sources.add(file, Arc::from(text)),
+                    file,
                     line: error.line,
                     column: 1,
+                    length: Mark::TO_LINE_END,
                 };
-                let diagnostic = self
+                let mut diagnostic = self
                     .report
                     .at(mark, "", error.message)
-                    .expected("NAME=VALUE");
+                    .expected(error.expected);
+                diagnostic.suggestion = error.suggestion;
                 self.report.push(diagnostic);
                 None
             }
@@ -132,12 +148,36 @@ impl Loader<'_> {
                     .cloned()
                     .or_else(|| own.get(key).cloned().flatten())
             };
-            self.env_file(file, &mut variables, &outside, (mark, &path));
+            if self.is_format_known(file, &path, tree) {
+                self.env_file(file, &mut variables, &outside, (mark, &path));
+            }
         }
         let resolved = &mut service.environment.0;
         for (key, value) in variables {
             resolved.entry(key).or_insert(Some(value));
         }
+    }
+
+    /// Refuses a format that there is not.
+    fn is_format_known(&mut self, file: &EnvFile, path: &str, tree: &Node) -> bool {
+        let Some(other) = file
+            .format
+            .as_deref()
+            .filter(|name| !FORMATS.contains(name))
+        else {
+            return true;
+        };
+        let path = format!("{path}.format");
+        let message = format!("{} is not a format of variables", quoted(other));
+        let mut diagnostic = self
+            .report
+            .at(mark_of(tree, &path), &path, message)
+            .expected("`raw`; the usual format needs no word");
+        let meant = did_you_mean(other, FORMATS.into_iter());
+        let remove = "remove `format`: the lines are read as in `.env` files then";
+        diagnostic.suggestion = Some(meant.unwrap_or_else(|| remove.to_owned()));
+        self.report.push(diagnostic);
+        false
     }
 
     fn env_file(
@@ -155,20 +195,17 @@ impl Loader<'_> {
             return;
         };
         let result = match file.format.as_deref() {
-            None | Some(".env") => dotenv::parse(&text, variables, outside),
-            Some("raw") => dotenv::parse_raw(&text, variables, outside),
-            Some(other) => {
-                let message = format!("`{other}` is not a format of variables");
-                let diagnostic = self
-                    .report
-                    .at(asked.0, asked.1, message)
-                    .expected("`raw`, or none");
-                self.report.push(diagnostic);
-                return;
-            }
+            None | Some(DOTENV) => dotenv::parse(&text, variables, outside),
+            Some(_) => dotenv::parse_raw(&text, variables, outside),
         };
-        if let Some(parsed) = self.parsed(path, &text, result) {
-            self.trace_settings(asked.1, (path, &text), &parsed);
+        let has_unset = result.as_ref().is_ok_and(|parsed| !parsed.unset.is_empty());
+        if result.is_ok() && !has_unset && self.report.trace.is_none() {
+            return; // nobody is going to ask for its lines
+        }
+        let number = self.report.sources.add(path, Arc::from(text));
+        self.report.sources.reached(number, asked.0, "read");
+        if let Some(parsed) = self.parsed(number, result) {
+            self.trace_settings(asked.1, number, &parsed);
         }
     }
 

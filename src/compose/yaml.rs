@@ -7,11 +7,11 @@
 use std::collections::HashMap;
 
 use indexmap::map::Entry;
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
 
-use super::diag::Report;
-use super::scalar;
+use super::diag::{Report, lines, quoted};
 use super::tree::{Map, Mark, MergeTag, Node, Trail, Value};
+use super::{scalar, syntax};
 
 /// Largest file that is read.
 pub(crate) const MOST_BYTES: usize = 32 << 20;
@@ -24,7 +24,7 @@ const MERGE_KEY: &str = "<<";
 
 /// Reads all documents of a file; null documents are `Null` nodes. Errors go to
 /// the report.
-pub(crate) fn documents(text: &str, file: u32, report: &mut Report) -> Option<Vec<Node>> {
+pub(crate) fn documents(text: &str, file: u16, report: &mut Report) -> Option<Vec<Node>> {
     let reader = Reader {
         file,
         report,
@@ -71,7 +71,7 @@ enum Content {
 }
 
 struct Reader<'r> {
-    file: u32,
+    file: u16,
     report: &'r mut Report,
     open: Vec<Open>,
     anchors: HashMap<usize, Anchored>,
@@ -86,16 +86,19 @@ struct Reader<'r> {
 
 impl Reader<'_> {
     fn run(mut self, text: &str) -> Option<Vec<Node>> {
+        if let Some((index, c)) = text.char_indices().find(|(_, c)| is_forbidden(*c)) {
+            self.forbidden(text.get(..index).unwrap_or_default(), c);
+            return None;
+        }
         let mut parser = Parser::new_from_str(text);
         while let Some(event) = parser.next_event() {
             match event {
                 Ok((event, span)) => {
-                    let mark = self.mark(span.start);
+                    let mark = self.mark(span);
                     self.event(event, mark)?;
                 }
                 Err(error) => {
-                    let mark = self.mark(*error.marker());
-                    self.syntax_error(mark, error.info());
+                    self.syntax_error(text, *error.marker(), error.info());
                     return None;
                 }
             }
@@ -103,23 +106,79 @@ impl Reader<'_> {
         (!self.failed).then_some(self.done)
     }
 
-    fn mark(&self, marker: Marker) -> Mark {
+    fn mark(&self, span: Span) -> Mark {
+        let Span { start, end } = span;
+        let length = if span.is_empty() {
+            0
+        } else if start.line() == end.line() {
+            let length = end.col().saturating_sub(start.col());
+            u16::try_from(length).unwrap_or(Mark::TO_LINE_END)
+        } else {
+            Mark::TO_LINE_END
+        };
         Mark {
             file: self.file,
-            line: u32::try_from(marker.line()).unwrap_or(u32::MAX),
-            column: u32::try_from(marker.col() + 1).unwrap_or(u32::MAX),
+            line: u32::try_from(start.line()).unwrap_or(u32::MAX),
+            column: u32::try_from(start.col() + 1).unwrap_or(u32::MAX),
+            length,
         }
     }
 
-    fn syntax_error(&mut self, mark: Mark, info: &str) {
-        let mut diagnostic = self.report.at(mark, "", format!("invalid YAML: {info}"));
-        if info.contains("unknown anchor") {
-            diagnostic = diagnostic.suggest("define it before with `&NAME`");
-        } else if info.contains("quoted scalar") {
-            diagnostic = diagnostic.suggest("the quote is perhaps not closed");
-        } else if info.contains("tab") {
-            diagnostic = diagnostic.suggest("indent with spaces");
-        }
+    fn forbidden(&mut self, before: &str, c: char) {
+        let line = lines(before).count();
+        let column = lines(before).last().unwrap_or_default().chars().count() + 1;
+        let mark = Mark {
+            file: self.file,
+            line: u32::try_from(line).unwrap_or(u32::MAX),
+            column: u32::try_from(column).unwrap_or(u32::MAX),
+            length: 1,
+        };
+        let code = u32::from(c);
+        let diagnostic = self
+            .report
+            .at(
+                mark,
+                "",
+                format!("invalid YAML: the character U+{code:04X} cannot be in a file"),
+            )
+            .expected("text")
+            .suggest(format!(
+                "remove it, or write it in double quotes: \"\\u{code:04x}\""
+            ));
+        self.report.push(diagnostic);
+    }
+
+    fn syntax_error(&mut self, text: &str, marker: Marker, info: &str) {
+        let lines: Vec<&str> = lines(text).collect();
+        let in_line = |mark: Mark| {
+            let line = lines.get(usize::try_from(mark.line).ok()?.checked_sub(1)?)?;
+            let before = usize::try_from(mark.column).ok()?.checked_sub(1)?;
+            line.chars().nth(before)
+        };
+        let bracket = self
+            .open
+            .iter()
+            .rev()
+            .map(|open| open.mark)
+            .find(|mark| matches!(in_line(*mark), Some('[' | '{')));
+        let bracket = bracket.map(|mark| {
+            (
+                usize::try_from(mark.line).unwrap_or(1),
+                usize::try_from(mark.column).unwrap_or(1),
+            )
+        });
+        let place = (marker.line(), marker.col() + 1);
+        let cause = syntax::cause(&lines, place, info, bracket);
+        let mark = Mark {
+            file: self.file,
+            line: u32::try_from(cause.line).unwrap_or(u32::MAX),
+            column: u32::try_from(cause.column).unwrap_or(u32::MAX),
+            length: u16::try_from(cause.length).unwrap_or(Mark::TO_LINE_END),
+        };
+        let message = format!("invalid YAML: {}", cause.message);
+        let mut diagnostic = self.report.at(mark, &cause.path, message);
+        diagnostic.expected = cause.expected;
+        diagnostic.suggestion = cause.suggestion;
         self.report.push(diagnostic);
     }
 
@@ -127,6 +186,10 @@ impl Reader<'_> {
     fn event(&mut self, event: Event<'_>, mark: Mark) -> Option<()> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
+                let mut mark = mark;
+                if text.is_empty() && style == ScalarStyle::Plain {
+                    mark.length = 0; // that is of what stands behind it
+                }
                 let tag = tag.as_deref();
                 let mut node = Node::new(self.scalar(&text, style, tag, mark), mark);
                 node.tag = merge_tag(tag);
@@ -148,7 +211,7 @@ impl Reader<'_> {
                     merge_mark: None,
                 },
             ),
-            Event::SequenceEnd | Event::MappingEnd => self.end(),
+            Event::SequenceEnd | Event::MappingEnd => self.end(mark),
             Event::Alias(anchor) => self.alias(anchor, mark),
             // Anchors stay known in later documents, as the reference has it.
             Event::Nothing
@@ -163,16 +226,17 @@ impl Reader<'_> {
         match scalar::resolve(text, style == ScalarStyle::Plain, tag) {
             Ok(value) => value,
             Err(message) => {
-                self.error(mark, message);
+                let path = self.trail();
+                let diagnostic = self
+                    .report
+                    .at(mark, path.as_str(), message)
+                    .expected("a value of the type that its tag says")
+                    .suggest("remove the tag, the word that begins with `!!`");
+                self.report.push(diagnostic);
+                self.failed = true;
                 Value::Null
             }
         }
-    }
-
-    fn error(&mut self, mark: Mark, message: impl Into<String>) {
-        let path = self.trail();
-        self.report.error(mark, path.as_str(), message);
-        self.failed = true;
     }
 
     /// Where in the tree the reader is.
@@ -232,11 +296,24 @@ impl Reader<'_> {
 
     fn too_deep(&mut self, mark: Mark) {
         let message = format!("the file is nested deeper than {MOST_DEPTH} levels");
-        self.report.error(mark, "", message);
+        let diagnostic = self
+            .report
+            .at(mark, "", message)
+            .expected(format!("less than {MOST_DEPTH} levels, aliases included"));
+        self.report.push(diagnostic);
     }
 
-    fn end(&mut self) -> Option<()> {
-        let open = self.open.pop()?;
+    fn end(&mut self, mark: Mark) -> Option<()> {
+        let mut open = self.open.pop()?;
+        open.mark.length = match mark.length {
+            0 => 0, // a block ends before something else begins
+            _ if mark.line == open.mark.line => {
+                // The bracket alone: white space behind it may have been read, too.
+                let length = (mark.column + 1).saturating_sub(open.mark.column);
+                u16::try_from(length).unwrap_or(Mark::TO_LINE_END)
+            }
+            _ => Mark::TO_LINE_END,
+        };
         let size = self.nodes - open.nodes_before;
         let value = match open.content {
             Content::Seq(items) => Value::Seq(items),
@@ -274,10 +351,14 @@ impl Reader<'_> {
                     }
                 } else {
                     let found = source.kind();
-                    self.error(
-                        mark.unwrap_or(source.mark),
-                        format!("`<<` merges mappings, this is {found}"),
-                    );
+                    let path = self.trail();
+                    let message = format!("`<<` merges mappings, this is {found}");
+                    let diagnostic = self
+                        .report
+                        .at(mark.unwrap_or(source.mark), path.as_str(), message)
+                        .expected("an alias of a mapping, or a list of them: `<<: [*one, *other]`");
+                    self.report.push(diagnostic);
+                    self.failed = true;
                 }
             }
         }
@@ -297,7 +378,17 @@ impl Reader<'_> {
 
     fn alias(&mut self, anchor: usize, mark: Mark) -> Option<()> {
         let Some(anchored) = self.anchors.get(&anchor) else {
-            self.error(mark, "the alias is inside of what it stands for");
+            let path = self.trail();
+            let diagnostic = self
+                .report
+                .at(
+                    mark,
+                    path.as_str(),
+                    "the alias is inside of what it stands for",
+                )
+                .expected("an alias of something that ends before it")
+                .suggest("repeat the part that is needed, or give that part an anchor of its own");
+            self.report.push(diagnostic);
             return None;
         };
         let (nodes, height) = (anchored.nodes, anchored.height);
@@ -374,21 +465,14 @@ impl Reader<'_> {
     fn key(&mut self, node: &Node, plain: bool) {
         let mark = node.mark;
         let Value::Str(name) = &node.value else {
-            let shown = node
-                .scalar_text()
-                .map_or_else(|| node.kind().to_owned(), |text| format!("`{text}`"));
-            self.error(mark, format!("a key must be a string, {shown} is not"));
+            self.wrong_key(node);
             // Go on under some name that clashes with nothing.
             let stand_in = format!("\u{0}{}:{}", mark.line, mark.column);
             self.set_key(stand_in, mark);
             return;
         };
         if let Some(earlier) = self.earlier_key(name) {
-            let line = earlier.line;
-            self.error(
-                mark,
-                format!("the key `{name}` is in this mapping already, at line {line}"),
-            );
+            self.doubled_key(name, mark, earlier);
         }
         if plain
             && name == MERGE_KEY
@@ -398,6 +482,51 @@ impl Reader<'_> {
             *merge_mark = Some(mark);
         }
         self.set_key(name.clone(), mark);
+    }
+
+    fn wrong_key(&mut self, node: &Node) {
+        let shown = node
+            .scalar_text()
+            .map_or_else(|| node.kind().to_owned(), |text| quoted(&text));
+        let message = format!("a key must be a string, {shown} is not");
+        let mut diagnostic = self
+            .report
+            .at(node.mark, self.trail().as_str(), message)
+            .expected("a name before the colon");
+        let written = self.report.sources.token(node.mark).unwrap_or_default();
+        let line = self.report.sources.line(node.mark).unwrap_or_default();
+        let template = line
+            .find("{{")
+            .map(|at| line.get(at..).unwrap_or_default().trim_end());
+        diagnostic.suggestion = match &node.value {
+            Value::Map(_) | Value::Seq(_) => Some(match template {
+                Some(text) => format!("a text that begins with a bracket needs quotes: \"{text}\""),
+                None => {
+                    "a text that begins with a bracket needs quotes around all of it".to_owned()
+                }
+            }),
+            Value::Null if written.is_empty() => None,
+            _ => Some(format!("put it in quotes: \"{written}\"")),
+        };
+        self.report.push(diagnostic);
+        self.failed = true;
+    }
+
+    fn doubled_key(&mut self, name: &str, mark: Mark, earlier: Mark) {
+        let mut trail = self.trail();
+        trail.key(name);
+        let line = earlier.line;
+        let message = format!(
+            "the key {} is in this mapping already, at line {line}",
+            quoted(name)
+        );
+        let diagnostic = self
+            .report
+            .at(mark, trail.as_str(), message)
+            .expected("each key once")
+            .suggest("put what both hold below one of them and remove the other, or rename it");
+        self.report.push(diagnostic);
+        self.failed = true;
     }
 
     fn set_key(&mut self, name: String, mark: Mark) {
@@ -435,6 +564,14 @@ fn drop_resets(node: &mut Node) {
             items.iter_mut().for_each(drop_resets);
         }
         _ => {}
+    }
+}
+
+/// True for control characters that YAML does not allow, as the reference has it.
+fn is_forbidden(c: char) -> bool {
+    match c {
+        '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' => false,
+        c => c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}'),
     }
 }
 

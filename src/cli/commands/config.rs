@@ -82,6 +82,13 @@ enum ConfigFormat {
     Json,
 }
 
+impl ConfigArgs {
+    /// True where whoever asks reads JSON, so that errors should be that, too.
+    pub fn is_for_tools(&self) -> bool {
+        self.format == ConfigFormat::Json
+    }
+}
+
 /// Prints the Compose file in canonical form.
 ///
 /// # Errors

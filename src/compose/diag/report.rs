@@ -9,10 +9,10 @@ use crate::compose::tree::Mark;
 pub(crate) struct Report {
     pub(crate) sources: Sources,
     pub(crate) list: Vec<Diagnostic>,
-    /// How the file at work was reached, the nearest step first.
-    pub(crate) chain: Vec<Step>,
     /// What to do about a variable that is not set.
     pub(crate) unset_help: Option<String>,
+    /// Errors that were found when the list was full.
+    more: usize,
     /// What `explain` is going to ask, where somebody wants it.
     pub(crate) trace: Option<Trace>,
 }
@@ -22,24 +22,37 @@ const MOST_DIAGNOSTICS: usize = 50;
 
 impl Report {
     /// A diagnostic at a place, yet to be completed and pushed.
+    #[track_caller]
     pub(crate) fn at(&self, mark: Mark, path: &str, message: impl Into<String>) -> Diagnostic {
         let mut diagnostic = Diagnostic::error(message).path(path);
+        if self.list.len() >= MOST_DIAGNOSTICS {
+            // It is only counted: looking its line up would be for nothing.
+            diagnostic.position = self.sources.position(mark);
+            return diagnostic;
+        }
+        // The variables are those of the whole value.
+        diagnostic.chain = self.sources.chain(mark);
+        let mark = self.sources.narrowed(mark, &diagnostic.message);
         diagnostic.position = self.sources.position(mark);
         diagnostic.excerpt = self.sources.excerpt(mark);
-        diagnostic.chain.clone_from(&self.chain);
         diagnostic
     }
 
-    /// An error at a place.
-    pub(crate) fn error(&mut self, mark: Mark, path: &str, message: impl Into<String>) {
-        let diagnostic = self.at(mark, path, message);
-        self.push(diagnostic);
+    /// Adds another place that has to do with it, as the nearest step.
+    pub(crate) fn also(&self, diagnostic: &mut Diagnostic, what: &str, mark: Mark) {
+        if let Some(position) = self.sources.position(mark) {
+            let step = Step {
+                what: what.to_owned(),
+                position: Some(position),
+            };
+            diagnostic.chain.insert(0, step);
+        }
     }
 
-    /// A warning at a place.
-    pub(crate) fn warn(&mut self, mark: Mark, path: &str, message: impl Into<String>) {
-        let mut diagnostic = self.at(mark, path, message);
-        diagnostic.severity = Severity::Warning;
+    /// An error at a place.
+    #[track_caller]
+    pub(crate) fn error(&mut self, mark: Mark, path: &str, message: impl Into<String>) {
+        let diagnostic = self.at(mark, path, message);
         self.push(diagnostic);
     }
 
@@ -49,18 +62,71 @@ impl Report {
         self.push(diagnostic);
     }
 
+    /// Warns that a variable of the value at a mark is not set, once a name. `help`
+    /// is what to do, where that is something special.
+    pub(crate) fn unset_variable(
+        &mut self,
+        name: &str,
+        mark: Mark,
+        path: &str,
+        help: Option<String>,
+    ) {
+        let message = format!("the variable `{name}` is not set, it is taken as empty");
+        let told = self.list.iter().any(|known| known.message == message);
+        if told || self.list.len() >= MOST_DIAGNOSTICS {
+            return;
+        }
+        let mark = self.sources.variable(mark, name);
+        let mut warning = self.at(mark, path, message);
+        // What the variables beside it stand for is beside the point.
+        warning.chain.retain(|step| !step.what.starts_with('`'));
+        let help: Vec<String> = help.into_iter().chain(self.unset_help.clone()).collect();
+        warning.suggestion = Some(if help.is_empty() {
+            format!(
+                "set it in the environment or in `.env`, or give it a default: `${{{name}:-…}}`; \
+                 a dollar that is no variable is written `$$`"
+            )
+        } else {
+            help.join("; ")
+        });
+        self.push_warning(warning);
+    }
+
     /// Adds a diagnostic, once. What a later stage says of the same attribute at
     /// the same place, or with the same words, follows from the first.
     pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
-        let told = |known: &Diagnostic| {
-            known.severity == diagnostic.severity
-                && known.position == diagnostic.position
-                && (known.path == diagnostic.path || known.message == diagnostic.message)
-                && (known.position.is_some() || known == &diagnostic)
+        let line = |diagnostic: &Diagnostic| {
+            let at = diagnostic.position.as_ref()?;
+            Some((at.file.clone(), at.line))
         };
-        if self.list.len() < MOST_DIAGNOSTICS && !self.list.iter().any(told) {
-            self.list.push(diagnostic);
+        let told = |known: &Diagnostic| {
+            if known.severity != diagnostic.severity {
+                return false;
+            }
+            match &diagnostic.position {
+                None => *known == diagnostic,
+                Some(_) if known.path == diagnostic.path => line(known) == line(&diagnostic),
+                Some(at) => {
+                    known.position.as_ref() == Some(at) && known.message == diagnostic.message
+                }
+            }
+        };
+        if self.list.iter().any(told) {
+            return;
         }
+        if self.list.len() < MOST_DIAGNOSTICS {
+            self.list.push(diagnostic);
+        } else if diagnostic.severity == Severity::Error {
+            self.more += 1;
+        }
+    }
+
+    /// True where an error of this very attribute was reported.
+    pub(crate) fn has_error(&self, path: &str) -> bool {
+        let errors = self.list.iter();
+        errors
+            .filter(|known| known.severity == Severity::Error)
+            .any(|known| known.path == path)
     }
 
     /// True where an error of this attribute, or of one below it, was reported:
@@ -77,7 +143,7 @@ impl Report {
 
     /// All diagnostics in the order of reading: errors, then warnings; by file
     /// and place, those without a place first.
-    pub(crate) fn sorted(self) -> Vec<Diagnostic> {
+    pub(crate) fn sorted(&self) -> Vec<Diagnostic> {
         let order = |diagnostic: &Diagnostic| {
             let place = diagnostic.position.as_ref().map(|at| {
                 let file = self.sources.order(&at.file);
@@ -85,16 +151,18 @@ impl Report {
             });
             (diagnostic.severity == Severity::Warning, place)
         };
-        let mut list = self.list;
+        let mut list = self.list.clone();
         list.sort_by_cached_key(order);
+        if self.more > 0 {
+            let message = format!("there are {} more errors like these", self.more);
+            list.push(Diagnostic::error(message));
+        }
         list
     }
 
     /// How many errors there are so far.
     pub(crate) fn error_count(&self) -> usize {
-        self.list
-            .iter()
-            .filter(|d| d.severity == Severity::Error)
-            .count()
+        let errors = self.list.iter();
+        errors.filter(|d| d.severity == Severity::Error).count() + self.more
     }
 }

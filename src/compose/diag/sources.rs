@@ -1,44 +1,111 @@
-//! The texts of the loaded files, and the line that a diagnostic shows of them.
+//! The texts of the loaded files, how they were reached, and the line that a
+//! diagnostic shows of them.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Excerpt, Position};
+use super::provenance::Provenance;
+use super::{Excerpt, Position, Step};
 use crate::compose::tree::Mark;
+
+/// How a file was reached that another one includes.
+pub(crate) const INCLUDED: &str = "included";
 
 /// The text of one loaded file.
 #[derive(Debug, Clone)]
 struct SourceFile {
     name: PathBuf,
     text: Arc<str>,
+    /// How the loader came here, the nearest step first.
+    way: Vec<Step>,
 }
 
 /// The texts of all loaded files, which [`Mark`]s refer to.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sources {
     files: Vec<SourceFile>,
+    /// What the variables in them stood for.
+    pub(crate) provenance: Provenance,
 }
 
 impl Sources {
     /// Adds a file; the result is [`Mark::file`] for it.
-    pub(crate) fn add(&mut self, name: &Path, text: Arc<str>) -> u32 {
+    pub(crate) fn add(&mut self, name: &Path, text: Arc<str>) -> u16 {
+        // A byte order mark takes no column.
+        let text = match text.strip_prefix('\u{feff}') {
+            Some(text) => Arc::from(text),
+            None => text,
+        };
+        if self.files.len() >= usize::from(u16::MAX) {
+            return u16::MAX; // the number of none: what is wrong there has no place
+        }
         self.files.push(SourceFile {
             name: name.to_owned(),
             text,
+            way: Vec::new(),
         });
-        u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX)
+        u16::try_from(self.files.len() - 1).unwrap_or(u16::MAX)
     }
 
     fn file(&self, mark: Mark) -> Option<&SourceFile> {
         if !mark.is_known() {
             return None;
         }
-        self.files.get(usize::try_from(mark.file).ok()?)
+        self.files.get(usize::from(mark.file))
+    }
+
+    /// The first place of a file.
+    pub(crate) fn start_of(&self, name: &Path) -> Option<Mark> {
+        let file = u16::try_from(self.order(name)?).ok()?;
+        Some(Mark {
+            line: 1,
+            column: 1,
+            length: Mark::TO_LINE_END,
+            file,
+        })
     }
 
     /// How many files were read before this one.
     pub(super) fn order(&self, name: &Path) -> Option<usize> {
         self.files.iter().position(|file| file.name == name)
+    }
+
+    /// Remembers that a file was reached from a place in another one: `included`,
+    /// `extended by service web`.
+    pub(crate) fn reached(&mut self, file: u16, from: Mark, what: impl Into<String>) {
+        if !from.is_known() {
+            return;
+        }
+        let step = Step {
+            what: what.into(),
+            position: self.position(from),
+        };
+        let before = self.way(from).iter().cloned();
+        let way = std::iter::once(step).chain(before).collect();
+        if let Some(file) = self.files.get_mut(usize::from(file)) {
+            file.way = way;
+        }
+    }
+
+    /// How a file was reached.
+    pub(crate) fn way_of(&self, file: u16) -> &[Step] {
+        let file = self.files.get(usize::from(file));
+        file.map(|file| file.way.as_slice()).unwrap_or_default()
+    }
+
+    fn way(&self, mark: Mark) -> &[Step] {
+        self.file(mark)
+            .map(|file| file.way.as_slice())
+            .unwrap_or_default()
+    }
+
+    /// How what stands at a mark came about: the variables in it, then how its
+    /// file was reached.
+    pub(crate) fn chain(&self, mark: Mark) -> Vec<Step> {
+        let token = self.token(mark).unwrap_or_default();
+        let mut chain = self.provenance.steps(mark.file, token, self);
+        chain.extend_from_slice(self.way(mark));
+        chain
     }
 
     /// A mark in the words of a message.
@@ -50,71 +117,195 @@ impl Sources {
         })
     }
 
-    /// The source line at a mark, its token underlined.
-    pub(crate) fn excerpt(&self, mark: Mark) -> Option<Excerpt> {
+    /// The name and the text of a file.
+    pub(super) fn text(&self, file: u16) -> Option<&str> {
+        self.files.get(usize::from(file)).map(|file| &*file.text)
+    }
+
+    /// The line of a mark.
+    pub(crate) fn line(&self, mark: Mark) -> Option<&str> {
         let file = self.file(mark)?;
         let line = usize::try_from(mark.line).ok()?.checked_sub(1)?;
-        let text = file.text.lines().nth(line)?;
-        let start = usize::try_from(mark.column).ok()?.saturating_sub(1);
-        Some(crop(text, start))
+        lines(&file.text).nth(line)
     }
-}
 
-impl Sources {
+    /// The source line at a mark, its token underlined.
+    pub(crate) fn excerpt(&self, mark: Mark) -> Option<Excerpt> {
+        let line = self.line(mark)?;
+        let start = usize::try_from(mark.column).ok()?.saturating_sub(1);
+        let length = match mark.length {
+            0 => {
+                let rest: Vec<char> = line.chars().skip(start).take(EXCERPT_WIDTH).collect();
+                token_length(&rest)
+            }
+            length => usize::from(length),
+        };
+        Some(crop(line, start, length))
+    }
+
+    /// What is written at a mark, up to the line's end; empty for a block.
+    pub(crate) fn token(&self, mark: Mark) -> Option<&str> {
+        let rest = skip_chars(self.line(mark)?, mark.column.checked_sub(1)?.into());
+        let end = rest.len() - skip_chars(rest, mark.length.into()).len();
+        rest.get(..end)
+    }
+
+    /// The part of a mark that a message is about: the first text in backticks,
+    /// where it stands there as it is; else the whole mark.
+    pub(crate) fn narrowed(&self, mark: Mark, message: &str) -> Mark {
+        let part = message.split('`').nth(1).unwrap_or_default();
+        let is_part = |token: &str| {
+            let quotes = ['"', '\''];
+            !part.is_empty() && token.trim_matches(quotes) != part && token.contains(part)
+        };
+        match self.token(mark) {
+            Some(token) if is_part(token) => self.part(mark, part),
+            _ => mark,
+        }
+    }
+
+    /// Where a file uses a variable for the first time.
+    pub(crate) fn use_of(&self, file: u16, name: &str) -> Option<Mark> {
+        let start = Mark {
+            line: 1,
+            column: 1,
+            length: 0,
+            file,
+        };
+        self.first_from(start, |rest| use_in(rest, name))
+    }
+
+    /// Where in the value at a mark, which may go over several lines, a variable
+    /// is used.
+    pub(crate) fn variable(&self, mark: Mark, name: &str) -> Mark {
+        let found = self.first_from(mark, |rest| use_in(rest, name));
+        found.unwrap_or(mark)
+    }
+
+    /// Where in the value at a mark, which may go over several lines, this text
+    /// stands.
+    pub(crate) fn part(&self, mark: Mark, part: &str) -> Mark {
+        let found = self.first_from(mark, |rest| Some((rest.find(part)?, part.len())));
+        found.unwrap_or(mark)
+    }
+
+    /// The first place at or behind a mark that `find` finds in a line: start
+    /// and length in bytes.
+    fn first_from(
+        &self,
+        mark: Mark,
+        find: impl Fn(&str) -> Option<(usize, usize)>,
+    ) -> Option<Mark> {
+        let text = &self.file(mark)?.text;
+        let skipped = usize::try_from(mark.line).ok()?.checked_sub(1)?;
+        let before = mark.column.checked_sub(1)?;
+        let mut rests = lines(text).skip(skipped).enumerate().map(|(index, line)| {
+            let before = if index == 0 { before } else { 0 };
+            (index, before, skip_chars(line, before.into()))
+        });
+        rests.find_map(|(index, before, rest)| {
+            let (start, length) = find(rest)?;
+            let start_chars = rest.get(..start)?.chars().count();
+            let length = rest.get(start..start + length)?.chars().count();
+            Some(Mark {
+                line: mark.line.checked_add(u32::try_from(index).ok()?)?,
+                column: u32::try_from(start_chars)
+                    .ok()?
+                    .checked_add(before)?
+                    .checked_add(1)?,
+                length: u16::try_from(length).unwrap_or(Mark::TO_LINE_END),
+                file: mark.file,
+            })
+        })
+    }
+
     /// A plain number as it is written at a mark (`0x10`, `1e3`), which may not
     /// be how it is read.
     pub(crate) fn number(&self, mark: Mark) -> Option<String> {
-        let file = self.file(mark)?;
-        let line = usize::try_from(mark.line).ok()?.checked_sub(1)?;
-        let start = usize::try_from(mark.column).ok()?.checked_sub(1)?;
-        let rest: Vec<char> = file.text.lines().nth(line)?.chars().skip(start).collect();
-        let begins = |c: &char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.');
-        let length = rest
-            .iter()
-            .position(|c| c.is_whitespace() || matches!(c, ',' | ']' | '}'));
-        let token = rest.get(..length.unwrap_or(rest.len()))?;
-        token
-            .first()
-            .is_some_and(begins)
-            .then(|| token.iter().collect())
+        let token = self.token(mark)?;
+        let begins = |c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.');
+        token.starts_with(begins).then(|| token.to_owned())
     }
+}
+
+/// Where a line uses a variable, `$NAME` or `${NAME`, and how long that is, the
+/// brace included.
+fn use_in(line: &str, name: &str) -> Option<(usize, usize)> {
+    line.match_indices('$').find_map(|(at, _)| {
+        let after = line.get(at + 1..)?;
+        let bare = after.strip_prefix('{').unwrap_or(after);
+        let rest = bare.strip_prefix(name)?;
+        if rest.starts_with(|c: char| c == '_' || c.is_ascii_alphanumeric()) {
+            return None;
+        }
+        let braces = usize::from(after.len() != bare.len());
+        let closed = usize::from(braces == 1 && rest.starts_with('}'));
+        Some((at, 1 + braces + name.len() + closed))
+    })
+}
+
+/// A text without its first characters.
+fn skip_chars(text: &str, count: u64) -> &str {
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    let at = text.char_indices().nth(count);
+    at.and_then(|(at, _)| text.get(at..)).unwrap_or_default()
+}
+
+/// The lines of a text as YAML counts them: a carriage return alone ends one,
+/// too.
+pub(crate) fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let Some(end) = text.find(['\n', '\r']) else {
+            rest = None;
+            return Some(text);
+        };
+        let (line, tail) = text.split_at(end);
+        let tail = tail.strip_prefix('\r').unwrap_or(tail);
+        rest = Some(tail.strip_prefix('\n').unwrap_or(tail));
+        Some(line)
+    })
 }
 
 /// Longest excerpt shown, in characters.
 const EXCERPT_WIDTH: usize = 120;
+/// How much of a line is shown before what is underlined in its middle.
+const BEFORE: usize = EXCERPT_WIDTH / 3;
 
-/// Cuts a long line to the part around `start` and finds the token there.
-fn crop(text: &str, start: usize) -> Excerpt {
-    let clean: Vec<char> = text
-        .trim_end()
-        .chars()
-        .map(|c| {
-            if c.is_control() && c != '\t' {
-                '\u{fffd}'
-            } else {
-                c
-            }
-        })
-        .collect();
-    let start = start.min(clean.len());
-    let rest = clean.get(start..).unwrap_or_default();
-    let length = token_length(rest).max(1);
-    let skip = if clean.len() > EXCERPT_WIDTH && start > EXCERPT_WIDTH / 2 {
-        start - EXCERPT_WIDTH / 3
+/// Cuts a long line to the part around `start`. Of a very long one, no more is
+/// copied than is shown.
+fn crop(line: &str, start: usize, length: usize) -> Excerpt {
+    let line = line.trim_end();
+    let start = line.chars().take(start).count();
+    let length = line.chars().skip(start).take(length).count().max(1);
+    let end = u32::try_from(start + length + 1).unwrap_or(u32::MAX);
+    let is_longer_than = |width: usize| line.chars().nth(width).is_some();
+    let skip = if is_longer_than(EXCERPT_WIDTH) && start + length > EXCERPT_WIDTH {
+        start.saturating_sub(BEFORE)
     } else {
         0
     };
-    let shown: String = clean.iter().skip(skip).take(EXCERPT_WIDTH).collect();
+    let mut shown: String = line.chars().skip(skip).take(EXCERPT_WIDTH).collect();
     let room = shown.chars().count().saturating_sub(start - skip).max(1);
+    let mut start = start - skip;
+    if is_longer_than(skip + EXCERPT_WIDTH) {
+        shown.push('…');
+    }
+    if skip > 0 {
+        shown.insert(0, '…');
+        start += 1;
+    }
     Excerpt {
         text: shown,
-        start: start - skip,
+        start,
         length: length.min(room),
+        end,
     }
 }
 
-/// How far the YAML token at the start of `rest` goes: a quoted string to its
-/// closing quote, else up to what ends a plain scalar.
+/// How far the first token of a block goes: a quoted key to its closing quote,
+/// else up to what ends a plain one.
 fn token_length(rest: &[char]) -> usize {
     match rest.first() {
         Some(quote @ ('"' | '\'')) => rest
@@ -125,7 +316,6 @@ fn token_length(rest: &[char]) -> usize {
         Some('{' | '[' | '|' | '>' | '&' | '*' | '!' | '-') | None => 1,
         Some(_) => {
             let ends = |(at, c): (usize, &char)| match c {
-                ',' | ']' | '}' => true,
                 ':' => rest.get(at + 1).is_none_or(|next| next.is_whitespace()),
                 '#' => at > 0 && rest.get(at - 1).is_some_and(|c| c.is_whitespace()),
                 _ => false,
@@ -134,5 +324,56 @@ fn token_length(rest: &[char]) -> usize {
             let token = rest.get(..end).unwrap_or_default();
             end - token.iter().rev().take_while(|c| c.is_whitespace()).count()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sources(text: &str) -> Sources {
+        let mut sources = Sources::default();
+        sources.add(Path::new("f"), Arc::from(text));
+        sources
+    }
+
+    fn at(line: u32, column: u32, length: u16) -> Mark {
+        Mark {
+            line,
+            column,
+            length,
+            file: 0,
+        }
+    }
+
+    #[test]
+    fn lines_are_those_of_yaml() {
+        let sources = sources("\u{feff}a\r\nb\rc\n\nd");
+        let line = |line| sources.line(at(line, 1, 1));
+        let found: Vec<_> = (1..=6).map(line).collect();
+        let expected = [Some("a"), Some("b"), Some("c"), Some(""), Some("d"), None];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_is_marked_is_counted_in_characters() {
+        let sources = sources("größe: \"日本\" # x\n");
+        assert_eq!(sources.token(at(1, 8, 4)), Some("\"日本\""));
+        assert_eq!(sources.token(at(1, 1, 5)), Some("größe"));
+        assert_eq!(sources.narrowed(at(1, 8, 4), "`本` is"), at(1, 10, 1));
+        assert_eq!(sources.narrowed(at(1, 8, 4), "`x` is"), at(1, 8, 4));
+        assert_eq!(sources.excerpt(at(1, 1, 0)).unwrap().length, 5);
+    }
+
+    #[test]
+    fn long_lines_are_cut_around_the_place() {
+        let text = format!("{}: wrong{}", "k".repeat(200), " x".repeat(100));
+        let excerpt = sources(&text).excerpt(at(1, 203, 5)).unwrap();
+        assert!(excerpt.text.starts_with("…k"), "{excerpt:?}");
+        assert!(excerpt.text.ends_with('…'), "{excerpt:?}");
+        let marked: String = excerpt.text.chars().skip(excerpt.start).take(5).collect();
+        assert_eq!((marked.as_str(), excerpt.end), ("wrong", 208));
+        let start = sources(&text).excerpt(at(1, 1, 200)).unwrap();
+        assert_eq!((start.start, start.length, start.end), (0, 120, 201));
     }
 }

@@ -2,7 +2,7 @@
 //! fragments, and for variables and labels the files that services name.
 
 use super::{Explainer, Explanation, Origin, Source, Standing, one_line, shown};
-use crate::compose::diag::Step;
+use crate::compose::diag::{INCLUDED, Step};
 use crate::compose::trace::Overridden;
 use crate::compose::tree::{Mark, Node, Value};
 
@@ -151,11 +151,9 @@ impl Explainer<'_> {
     }
 
     fn inclusion(&self, mark: Mark) -> Vec<Step> {
-        self.trace
-            .reached
-            .get(&mark.file)
-            .cloned()
-            .unwrap_or_default()
+        let way = self.project.origin.sources.way_of(mark.file);
+        let inclusions = way.iter().filter(|step| step.what == INCLUDED);
+        inclusions.cloned().collect()
     }
 
     /// The service that a path is about; its name may have dots.

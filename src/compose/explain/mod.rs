@@ -8,9 +8,8 @@ mod attribute;
 mod text;
 mod variable;
 
-use super::diag::{Diagnostic, Position, Step};
+use super::diag::{Diagnostic, Position, Step, similar};
 use super::model::{Project, raw_json};
-use super::schema::similar;
 use super::trace::Trace;
 use super::tree::Node;
 

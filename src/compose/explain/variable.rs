@@ -3,8 +3,7 @@
 use std::cmp::Reverse;
 
 use super::{Explainer, Explanation, Origin, Source, Standing, Use, one_line};
-use crate::compose::diag::{Diagnostic, Step};
-use crate::compose::schema::similar;
+use crate::compose::diag::{Diagnostic, Step, similar};
 use crate::compose::trace::Setting;
 use crate::compose::tree::Mark;
 

@@ -8,7 +8,7 @@
 use indexmap::IndexMap;
 use serde_json::{Map as JsonMap, Value as Json};
 
-use crate::compose::diag::{Diagnostic, Report};
+use crate::compose::diag::{Diagnostic, Report, quoted};
 use crate::compose::tree::{Mark, Node, Trail, Value};
 use crate::compose::{scalar, units};
 
@@ -23,13 +23,14 @@ pub(crate) struct Cx<'a> {
 
 impl Cx<'_> {
     /// Reports an error at `node` and gives up on it.
+    #[track_caller]
     pub(crate) fn fail<T>(
         &mut self,
         node: &Node,
         message: impl Into<String>,
         expected: &str,
     ) -> Option<T> {
-        let diagnostic = self.diagnostic(node.mark, message).expected(expected);
+        let diagnostic = self.diagnostic(node.place(), message).expected(expected);
         self.report.push(diagnostic);
         None
     }
@@ -45,15 +46,15 @@ impl Cx<'_> {
             .as_str()
             .is_some_and(|text| text.parse::<u64>().is_ok())
         {
-            diagnostic = diagnostic.suggest(
-                "take the quotes away; the specification would allow them, docker compose does not",
-            );
+            diagnostic =
+                diagnostic.suggest("take the quotes away: docker compose allows none here");
         }
         self.report.push(diagnostic);
         None
     }
 
     /// An error of the path at work.
+    #[track_caller]
     pub(crate) fn diagnostic(&self, mark: Mark, message: impl Into<String>) -> Diagnostic {
         self.report.at(mark, self.trail.as_str(), message)
     }
@@ -270,11 +271,14 @@ impl Parse for String {
         match &node.value {
             Value::Str(text) => Some(text.clone()),
             Value::Int(value) => Some(value.to_string()),
-            _ => cx.fail(
-                node,
-                shown(node, &format!("is {}", node.kind())),
-                "a string",
-            ),
+            _ => {
+                let message = shown(node, &format!("is {}", node.kind()));
+                let mut diagnostic = cx.diagnostic(node.place(), message).expected("a string");
+                let text = node.scalar_text();
+                diagnostic.suggestion = text.map(|text| format!("put it in quotes: \"{text}\""));
+                cx.report.push(diagnostic);
+                None
+            }
         }
     }
 
@@ -301,7 +305,7 @@ impl Parse for bool {
                 Some(value) => Some(value),
                 None => cx.fail(
                     node,
-                    format!("`{text}` is not a boolean"),
+                    format!("{} is not a boolean", quoted(text)),
                     "`true` or `false`",
                 ),
             },
@@ -330,7 +334,11 @@ impl Parse for i64 {
         };
         match value {
             Some(value) => Some(value),
-            None => cx.fail(node, shown(node, "is not a whole number"), "a whole number"),
+            None => cx.fail(
+                node,
+                shown(node, "is not a whole number"),
+                "a whole number, such as `100`",
+            ),
         }
     }
 }
@@ -393,7 +401,11 @@ impl Parse for f64 {
         };
         match value.filter(|value| value.is_finite()) {
             Some(value) => Some(value),
-            None => cx.fail(node, shown(node, "is not a number"), "a number"),
+            None => cx.fail(
+                node,
+                shown(node, "is not a number"),
+                "a number, such as `0.5`",
+            ),
         }
     }
 }
@@ -475,7 +487,7 @@ impl<T: Emit> Emit for IndexMap<String, T> {
 /// `TEXT is not …`, with the text where the node is a scalar.
 pub(crate) fn shown(node: &Node, what: &str) -> String {
     match node.scalar_text() {
-        Some(text) => format!("`{text}` {what}"),
+        Some(text) => format!("{} {what}", quoted(&text)),
         None => format!("is {}", node.kind()),
     }
 }

@@ -28,8 +28,8 @@ pub(crate) enum Names {
 pub(crate) struct Pattern {
     pub(crate) matches: fn(&str) -> bool,
     pub(crate) expected: &'static str,
-    /// Set where the reference is stricter than the specification.
-    pub(crate) quirk: bool,
+    /// Words that match, for those that are misspelt.
+    pub(crate) words: &'static [&'static str],
 }
 
 /// The attributes of a mapping.
@@ -41,6 +41,21 @@ pub(crate) struct Object {
     pub(crate) extensions: bool,
     /// Other attributes are allowed.
     pub(crate) open: bool,
+}
+
+impl Object {
+    /// A mapping, and what can be in it.
+    fn describe(&self) -> String {
+        /// Of more, only one is named.
+        const MOST_NAMED: usize = 9;
+        let names: Vec<&str> = self.attributes.iter().map(|(name, _)| *name).collect();
+        match self.required {
+            [] if names.len() <= MOST_NAMED => format!("a mapping of {}", names.join(", ")),
+            [] if names.contains(&"image") => "a mapping with `image:` or `build:`".to_owned(),
+            [] => "a mapping".to_owned(),
+            required => format!("a mapping with `{}:`", required.join(":` and `")),
+        }
+    }
 }
 
 /// What a value may look like.
@@ -81,7 +96,8 @@ impl Shape {
             }
             Self::Range(low, high) => format!("a whole number from {low} to {high}"),
             Self::List(_) | Self::Set(_) => "a list".to_owned(),
-            Self::Map(..) | Self::Object(_) => "a mapping".to_owned(),
+            Self::Map(..) => "a mapping".to_owned(),
+            Self::Object(object) => object.describe(),
             Self::Either(shapes) => alternatives(shapes.iter().map(|shape| shape.describe())),
         }
     }
