@@ -179,11 +179,10 @@ impl Checker<'_> {
         }
         let project = self.project;
         for (index, secret) in build.secrets.iter().enumerate() {
-            let Some(name) = secret.source.as_deref() else {
-                continue; // an error has left its place empty
-            };
-            if !project.secrets.contains_key(name) {
-                let path = format!("{path}.build.secrets[{index}]");
+            let name = secret.source.as_deref().unwrap_or_default();
+            let path = format!("{path}.build.secrets[{index}]");
+            // Where an error has left its place empty, that was told.
+            if !project.secrets.contains_key(name) && !self.report.is_broken(&path) {
                 self.undefined(&path, ("secret", "secrets"), name, project.secrets.keys());
             }
         }
@@ -276,11 +275,9 @@ impl Checker<'_> {
             }
         }
         for (index, secret) in service.secrets.iter().enumerate() {
-            let Some(name) = secret.source.as_deref() else {
-                continue;
-            };
-            if !project.secrets.contains_key(name) {
-                let path = format!("{path}.secrets[{index}]");
+            let name = secret.source.as_deref().unwrap_or_default();
+            let path = format!("{path}.secrets[{index}]");
+            if !project.secrets.contains_key(name) && !self.report.is_broken(&path) {
                 self.undefined(&path, ("secret", "secrets"), name, project.secrets.keys());
             }
         }
