@@ -7,9 +7,11 @@
 use std::collections::HashMap;
 
 use indexmap::map::Entry;
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
 
 use super::diag::Report;
+use super::layout::{self, Relaid};
+use super::refused::{self, Refused};
 use super::scalar;
 use super::tree::{Map, Mark, MergeTag, Node, Trail, Value};
 
@@ -25,19 +27,28 @@ const MERGE_KEY: &str = "<<";
 /// Reads all documents of a file; null documents are `Null` nodes. Errors go to
 /// the report.
 pub(crate) fn documents(text: &str, file: u32, report: &mut Report) -> Option<Vec<Node>> {
-    let reader = Reader {
-        file,
-        report,
-        open: Vec::new(),
-        anchors: HashMap::new(),
-        done: Vec::new(),
-        nodes: 0,
-        copies: 0,
-        failed: false,
-        has_resets: false,
-    };
     // A byte order mark is no content.
-    reader.run(text.strip_prefix('\u{feff}').unwrap_or(text))
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if let Some((mark, message)) = refused::before_reading(text, file) {
+        report.error(mark, "", message);
+        return None;
+    }
+    let told = report.list.len();
+    let error = match Reader::new(text, None, file, report).run(text) {
+        Ok(documents) => return documents,
+        Err(error) => error,
+    };
+    if let Some(relaid) = layout::relay(text) {
+        let first = report.list.split_off(told);
+        let reader = Reader::new(text, Some(&relaid), file, report);
+        if let Ok(documents) = reader.run(&relaid.text) {
+            return documents;
+        }
+        report.list.truncate(told);
+        report.list.extend(first);
+    }
+    Reader::new(text, None, file, report).syntax_error(&error);
+    None
 }
 
 /// A finished anchored node with its size and height.
@@ -72,6 +83,10 @@ enum Content {
 
 struct Reader<'r> {
     file: u32,
+    /// What is read, where that is not the text as it was written.
+    relaid: Option<&'r Relaid>,
+    /// What the parser library lets pass and the reference does not.
+    refused: Refused,
     report: &'r mut Report,
     open: Vec<Open>,
     anchors: HashMap<usize, Anchored>,
@@ -84,34 +99,56 @@ struct Reader<'r> {
     has_resets: bool,
 }
 
-impl Reader<'_> {
-    fn run(mut self, text: &str) -> Option<Vec<Node>> {
+impl<'r> Reader<'r> {
+    fn new(text: &str, relaid: Option<&'r Relaid>, file: u32, report: &'r mut Report) -> Self {
+        Self {
+            file,
+            relaid,
+            refused: Refused::new(text),
+            report,
+            open: Vec::new(),
+            anchors: HashMap::new(),
+            done: Vec::new(),
+            nodes: 0,
+            copies: 0,
+            failed: false,
+            has_resets: false,
+        }
+    }
+
+    /// `Ok(None)` where something other than the syntax is wrong.
+    fn run(mut self, text: &str) -> Result<Option<Vec<Node>>, ScanError> {
         let mut parser = Parser::new_from_str(text);
         while let Some(event) = parser.next_event() {
-            match event {
-                Ok((event, span)) => {
-                    let mark = self.mark(span.start);
-                    self.event(event, mark)?;
-                }
-                Err(error) => {
-                    let mark = self.mark(*error.marker());
-                    self.syntax_error(mark, error.info());
-                    return None;
-                }
+            let (event, span) = event?;
+            let mark = self.mark(span.start);
+            let end = self.mark(span.end);
+            if let Some((mark, message)) = self.refused.by(&event, mark, end) {
+                self.report.error(mark, "", message);
+                return Ok(None);
+            }
+            if self.event(event, mark).is_none() {
+                return Ok(None);
             }
         }
-        (!self.failed).then_some(self.done)
+        Ok((!self.failed).then_some(self.done))
     }
 
     fn mark(&self, marker: Marker) -> Mark {
+        let line = u32::try_from(marker.line()).unwrap_or(u32::MAX);
+        let column = u32::try_from(marker.col() + 1).unwrap_or(u32::MAX);
         Mark {
             file: self.file,
-            line: u32::try_from(marker.line()).unwrap_or(u32::MAX),
-            column: u32::try_from(marker.col() + 1).unwrap_or(u32::MAX),
+            line,
+            column: match self.relaid {
+                Some(relaid) => relaid.column(line, column),
+                None => column,
+            },
         }
     }
 
-    fn syntax_error(&mut self, mark: Mark, info: &str) {
+    fn syntax_error(&mut self, error: &ScanError) {
+        let (mark, info) = (self.mark(*error.marker()), error.info());
         let mut diagnostic = self.report.at(mark, "", format!("invalid YAML: {info}"));
         if info.contains("unknown anchor") {
             diagnostic = diagnostic.suggest("define it before with `&NAME`");

@@ -1,0 +1,148 @@
+//! What YAML allows, or the YAML library lets pass, and the reference refuses:
+//! control characters, directives other than `%YAML 1.1`, tabs as indentation
+//! on lines without content, a second document without `---`, and some plain
+//! scalars in flow collections.
+
+use saphyr_parser::{Event, ScalarStyle};
+
+use super::tree::Mark;
+
+/// What a text has that no file may have, whatever it means, and where.
+pub(super) fn before_reading(text: &str, file: u32) -> Option<(Mark, String)> {
+    let at = |line: usize, column: usize| Mark {
+        file,
+        line: u32::try_from(line + 1).unwrap_or(u32::MAX),
+        column: u32::try_from(column + 1).unwrap_or(u32::MAX),
+    };
+    let control = text.char_indices().find(|(_, c)| is_control(*c));
+    if let Some((offset, c)) = control {
+        let before = text.get(..offset).unwrap_or_default();
+        let line = before.matches('\n').count();
+        let column = before.chars().rev().take_while(|c| *c != '\n').count();
+        let message = format!(
+            "the control character U+{:04X} is not allowed",
+            u32::from(c)
+        );
+        return Some((at(line, column), message));
+    }
+    let is_prologue = |line: &&str| line.is_empty() || line.starts_with(['%', '#', ' ', '\r']);
+    let mut prologue = text.split('\n').take_while(is_prologue).enumerate();
+    prologue.find_map(|(line, text)| Some((at(line, 0), directive(text)?)))
+}
+
+/// Neither white space nor anything that can be seen.
+fn is_control(c: char) -> bool {
+    match c {
+        '\t' | '\n' | '\r' | '\u{85}' => false,
+        '\u{fffe}' | '\u{ffff}' => true,
+        _ => c.is_control(),
+    }
+}
+
+/// What is wrong with a line that may be a directive.
+fn directive(line: &str) -> Option<String> {
+    let mut words = line.strip_prefix('%')?.split_whitespace();
+    match words.next().unwrap_or_default() {
+        "YAML" => match words.next().unwrap_or_default() {
+            "1.1" => None,
+            version => Some(format!(
+                "`{version}` is no version of YAML that is read, 1.1 is"
+            )),
+        },
+        "TAG" => None,
+        name => Some(format!("`%{name}` is no directive of YAML")),
+    }
+}
+
+/// Looks at the events of a file in their order.
+#[derive(Debug)]
+pub(super) struct Refused {
+    /// Lines that begin with a tab, perhaps behind spaces; the last first.
+    tabs: Vec<u32>,
+    /// Of the collections that are open, which are in flow context.
+    open: Vec<bool>,
+    documents: usize,
+}
+
+impl Refused {
+    pub(super) fn new(text: &str) -> Self {
+        let mut tabs = Vec::new();
+        if text.contains('\t') {
+            for (line, text) in (1..).zip(text.split('\n')) {
+                if text.trim_start_matches(' ').starts_with('\t') {
+                    tabs.push(line);
+                }
+            }
+            tabs.reverse();
+        }
+        Self {
+            tabs,
+            open: Vec::new(),
+            documents: 0,
+        }
+    }
+
+    /// What is wrong with an event that reaches from `start` to `end`.
+    pub(super) fn by(
+        &mut self,
+        event: &Event<'_>,
+        start: Mark,
+        end: Mark,
+    ) -> Option<(Mark, &'static str)> {
+        let in_flow = self.open.last() == Some(&true);
+        let tab = self.tab(event, in_flow, start, end);
+        match event {
+            Event::DocumentStart(explicit) => {
+                self.documents += 1;
+                if self.documents > 1 && !explicit {
+                    return Some((start, "invalid YAML: a further document begins with `---`"));
+                }
+            }
+            Event::SequenceStart(..) | Event::MappingStart(..) => {
+                // What begins a block collection has no width.
+                self.open.push(in_flow || start != end);
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                self.open.pop();
+            }
+            Event::Scalar(text, ScalarStyle::Plain, ..)
+                if in_flow && (text.starts_with([':', '|', '>']) || text.contains('?')) =>
+            {
+                let message = "invalid YAML: in brackets, a value with `?` in it needs quotes, \
+                    and one that begins with `:`, `|` or `>`";
+                return Some((start, message));
+            }
+            _ => {}
+        }
+        tab
+    }
+
+    /// Finds a tab where the indentation is: not within a scalar, nor within a
+    /// flow collection.
+    fn tab(
+        &mut self,
+        event: &Event<'_>,
+        in_flow: bool,
+        start: Mark,
+        end: Mark,
+    ) -> Option<(Mark, &'static str)> {
+        let mut wrong = None;
+        while let Some(line) = self.tabs.last().copied() {
+            let is_scalar = matches!(event, Event::Scalar(..));
+            let covered = in_flow || (is_scalar && line > start.line);
+            if line > end.line || (!covered && line > start.line) {
+                break;
+            }
+            self.tabs.pop();
+            if !covered && wrong.is_none() {
+                let mark = Mark {
+                    line,
+                    column: 1,
+                    ..start
+                };
+                wrong = Some((mark, "invalid YAML: a tab cannot be used as indentation"));
+            }
+        }
+        wrong
+    }
+}
