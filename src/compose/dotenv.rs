@@ -116,7 +116,9 @@ impl<'a> Parser<'a> {
             return self.error(format!("the name `{name}` has a space in it"));
         }
         if matches!(separator, None | Some('\n')) {
-            // A name alone: its value comes from outside, or it has none.
+            // A name alone: its value comes from outside, or it has none. (At the
+            // text's very end the reference takes it for the value of a variable
+            // without a name; that helps nobody.)
             if let Some(value) = (self.outside)(&name) {
                 self.set(name, value, line);
             }

@@ -52,9 +52,10 @@ impl Loader<'_> {
             return;
         };
         let mark = services.mark;
-        let message = match services.is_null() {
-            true => "has no value".to_owned(),
-            false => format!("is {}", services.kind()),
+        let message = if services.is_null() {
+            "has no value".to_owned()
+        } else {
+            format!("is {}", services.kind())
         };
         let Some(services) = services.as_map_mut() else {
             // In every file: an empty one would vanish in the merge.

@@ -56,7 +56,7 @@ impl Loader<'_> {
         let Some(node) = entry.get(key) else {
             return Some(Vec::new());
         };
-        let items = node.as_seq().unwrap_or(std::slice::from_ref(node));
+        let items = node.as_seq().unwrap_or_else(|| std::slice::from_ref(node));
         match items.iter().find(|item| item.as_str().is_none()) {
             Some(wrong) if !node.is_null() => {
                 let message = super::model::shown(wrong, &format!("is {}", wrong.kind()));

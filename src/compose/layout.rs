@@ -213,7 +213,7 @@ impl Layout {
                 }
                 b'&' | b'!' | b'*' => {
                     last = at;
-                    at = skip(bytes, at, |bytes, at| ends_token(bytes, at));
+                    at = skip(bytes, at, ends_token);
                     continue;
                 }
                 _ => {
@@ -248,9 +248,7 @@ impl Layout {
                 }
                 (Some(b'\''), b'\'') if bytes.get(at + 1) == Some(&b'\'') => at += 1,
                 (Some(quote), _) if quote == byte => flow.quote = None,
-                (Some(_), _) => {}
                 (None, b'\t') if !flow.plain => self.blank_out(bytes, at, at + 1),
-                (None, b' ' | b'\t' | b'\r' | b'\n') => {}
                 (None, b'#') if at == 0 || is_blank(bytes, at - 1) || !flow.plain => {
                     self.comment(bytes, at);
                     break;
@@ -269,7 +267,7 @@ impl Layout {
                 }
                 (None, b',') => flow.plain = false,
                 (None, b':') if ends_token(bytes, at + 1) => flow.plain = false,
-                (None, b':') => {}
+                (Some(_), _) | (None, b' ' | b'\t' | b'\r' | b'\n' | b':') => {}
                 (None, _) => flow.plain = true,
             }
             at += 1;

@@ -57,8 +57,8 @@ fn directive(line: &str) -> Option<String> {
 /// Looks at the events of a file in their order.
 #[derive(Debug)]
 pub(super) struct Refused {
-    /// Lines that begin with a tab, perhaps behind spaces; the last first.
-    tabs: Vec<u32>,
+    /// Lines and columns of tabs where the indentation is, the last first.
+    tabs: Vec<(u32, u32)>,
     /// Of the collections that are open, which are in flow context.
     open: Vec<bool>,
     documents: usize,
@@ -69,9 +69,7 @@ impl Refused {
         let mut tabs = Vec::new();
         if text.contains('\t') {
             for (line, text) in (1..).zip(text.split('\n')) {
-                if text.trim_start_matches(' ').starts_with('\t') {
-                    tabs.push(line);
-                }
+                tabs.extend(indenting_tab(text).map(|column| (line, column)));
             }
             tabs.reverse();
         }
@@ -127,9 +125,16 @@ impl Refused {
         end: Mark,
     ) -> Option<(Mark, &'static str)> {
         let mut wrong = None;
-        while let Some(line) = self.tabs.last().copied() {
-            let is_scalar = matches!(event, Event::Scalar(..));
-            let covered = in_flow || (is_scalar && line > start.line);
+        while let Some((line, column)) = self.tabs.last().copied() {
+            let in_scalar = match event {
+                // What begins here is its text, not its `|`.
+                Event::Scalar(_, ScalarStyle::Literal | ScalarStyle::Folded, ..) => {
+                    line >= start.line
+                }
+                Event::Scalar(..) => line > start.line,
+                _ => false,
+            };
+            let covered = in_flow || in_scalar;
             if line > end.line || (!covered && line > start.line) {
                 break;
             }
@@ -137,7 +142,7 @@ impl Refused {
             if !covered && wrong.is_none() {
                 let mark = Mark {
                     line,
-                    column: 1,
+                    column,
                     ..start
                 };
                 wrong = Some((mark, "invalid YAML: a tab cannot be used as indentation"));
@@ -145,4 +150,18 @@ impl Refused {
         }
         wrong
     }
+}
+
+/// The column of a tab at the beginning of a line, behind spaces and dashes.
+fn indenting_tab(line: &str) -> Option<u32> {
+    let mut rest = line.trim_start_matches(' ');
+    while let Some(item) = rest.strip_prefix(['-', '?']) {
+        if !item.starts_with([' ', '\t']) {
+            return None;
+        }
+        rest = item.trim_start_matches(' ');
+    }
+    let column = line.len() - rest.len() + 1;
+    rest.starts_with('\t')
+        .then(|| u32::try_from(column).unwrap_or(u32::MAX))
 }

@@ -55,6 +55,9 @@ impl Emit for Bytes {
     }
 }
 
+// Numbers that 64 bits do not hold wrap around in the reference, mostly to
+// -9223372036854775808. Here they are refused: nobody can have meant that.
+
 /// Reads a size: a number, an optional space, an optional binary unit.
 /// Everything is a power of 1024, whatever the unit is called.
 pub(crate) fn parse_bytes(text: &str) -> Option<i64> {
