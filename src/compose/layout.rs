@@ -18,8 +18,10 @@
 /// Most bytes that a new layout may have.
 const MOST_BYTES: usize = 2 * super::yaml::MOST_BYTES;
 
-/// Most changes of one line, moving it not counted.
+/// Most changes of one line.
 const MOST_CHANGES: usize = 1_000;
+/// Most changes of a text.
+const MOST_SHIFTS: usize = 1_000_000;
 
 /// Stands for a character that goes; a text with control characters comes not
 /// this far.
@@ -70,7 +72,7 @@ pub(super) fn relay(text: &str) -> Option<Relaid> {
         let changes = layout.relaid.shifts.len();
         layout.line(number, line);
         if layout.relaid.text.len() > MOST_BYTES
-            || layout.relaid.shifts.len() > changes + MOST_CHANGES
+            || layout.relaid.shifts.len() > MOST_SHIFTS.min(changes + MOST_CHANGES)
         {
             return None;
         }
