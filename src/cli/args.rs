@@ -46,6 +46,9 @@ pub struct Global {
     /// Profile to enable
     #[arg(long = "profile")]
     pub profiles: Vec<String>,
+    /// Keep networks, volumes, configs and secrets that no service uses
+    #[arg(long)]
+    pub all_resources: bool,
     /// How progress is shown
     #[arg(long, value_enum, default_value_t)]
     pub progress: Progress,

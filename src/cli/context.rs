@@ -148,7 +148,7 @@ impl Context {
             }),
             services: services.to_vec(),
             skip: Skip::default(),
-            all_resources: false,
+            all_resources: global.all_resources,
             trace: false,
         })
     }

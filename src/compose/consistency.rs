@@ -217,6 +217,16 @@ impl Checker<'_> {
             );
         }
         let project = self.project;
+        // Otherwise it is one of the service's dependencies.
+        if let Some(name) = service
+            .network_mode
+            .as_deref()
+            .and_then(|mode| mode.strip_prefix("service:"))
+            .filter(|name| !service.depends_on.contains_key(*name))
+            .filter(|name| !project.services.contains_key(*name))
+        {
+            self.undefined_service(&format!("{path}.network_mode"), name);
+        }
         for name in service.networks.keys() {
             if !project.networks.contains_key(name) {
                 let path = format!("{path}.networks.{name}");

@@ -134,7 +134,9 @@ impl<'a> Parser<'a> {
             return Err(spaced_name(self.line, &name));
         }
         if matches!(separator, None | Some('\n')) {
-            // A name alone: its value comes from outside, or it has none.
+            // A name alone: its value comes from outside, or it has none. (At the
+            // text's very end the reference takes it for the value of a variable
+            // without a name; that helps nobody.)
             if let Some(value) = (self.outside)(&name) {
                 self.set(name, value, line);
             }

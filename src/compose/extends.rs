@@ -48,7 +48,22 @@ impl Loader<'_> {
         scope: &Scope,
         resets: &Resets,
     ) {
-        let Some(services) = document.get_mut("services").and_then(Node::as_map_mut) else {
+        let Some(services) = document.get_mut("services") else {
+            return;
+        };
+        let mark = services.mark;
+        let message = if services.is_null() {
+            "has no value".to_owned()
+        } else {
+            format!("is {}", services.kind())
+        };
+        let Some(services) = services.as_map_mut() else {
+            // In every file: an empty one would vanish in the merge.
+            let diagnostic = self
+                .report
+                .at(mark, "services", message)
+                .expected("a mapping");
+            self.report.push(diagnostic);
             return;
         };
         let names: Vec<String> = services.keys().cloned().collect();

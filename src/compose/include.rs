@@ -34,7 +34,9 @@ impl Loader<'_> {
         };
         for (index, entry) in include.as_seq().unwrap_or_default().iter().enumerate() {
             let trail = format!("include[{index}]");
-            if entry.as_str().is_none() && entry.as_map().is_none() {
+            let fits = entry.as_str().is_some() || entry.as_map().is_some();
+            // Nothing is taken for a mapping with nothing in it.
+            if !fits && !entry.is_null() {
                 let message = super::model::shown(entry, &format!("is {}", entry.kind()));
                 let diagnostic = self
                     .report
@@ -53,6 +55,26 @@ impl Loader<'_> {
         }
     }
 
+    /// The strings of a member that is one, a list of them, or not there.
+    fn texts(&mut self, entry: &Node, key: &str, trail: &str) -> Option<Vec<(String, Mark)>> {
+        let Some(node) = entry.get(key) else {
+            return Some(Vec::new());
+        };
+        let items = node.as_seq().unwrap_or_else(|| std::slice::from_ref(node));
+        match items.iter().find(|item| item.as_str().is_none()) {
+            Some(wrong) if !node.is_null() => {
+                let message = super::model::shown(wrong, &format!("is {}", wrong.kind()));
+                let diagnostic = self
+                    .report
+                    .at(wrong.mark, &format!("{trail}.{key}"), message)
+                    .expected("a path, or a list of paths");
+                self.report.push(diagnostic);
+                None
+            }
+            _ => Some(strings(Some(node))),
+        }
+    }
+
     fn included(
         &mut self,
         entry: &Node,
@@ -60,12 +82,13 @@ impl Loader<'_> {
         scope: &Scope,
         path: &[PathBuf],
     ) -> Option<Node> {
-        let paths = match entry.as_str() {
+        let texts = match entry.as_str() {
             Some(text) => vec![(text.to_owned(), entry.mark)],
-            None => strings(entry.get("path")),
+            None => self.texts(entry, "path", trail)?,
         };
+        let env_files = self.texts(entry, "env_file", trail)?;
         let mut inputs = Vec::new();
-        for (text, mark) in &paths {
+        for (text, mark) in &texts {
             if super::source::is_remote(text) {
                 let message = format!("{} is not on this machine", super::diag::quoted(text));
                 let diagnostic = self
@@ -81,7 +104,7 @@ impl Loader<'_> {
                 text: None,
             });
         }
-        let (Some(main), Some((_, mark))) = (inputs.first(), paths.first()) else {
+        let (Some(main), Some((_, mark))) = (inputs.first(), texts.first()) else {
             let warning = self
                 .report
                 .at(
@@ -97,20 +120,24 @@ impl Loader<'_> {
             self.cycle(*mark, trail, path, &main.name);
             return None;
         }
-        let base = match entry.get("project_directory").and_then(Node::as_str) {
-            Some(folder) if !folder.is_empty() => absolute(&scope.base, Path::new(folder)),
-            _ => main
-                .name
-                .parent()
-                .unwrap_or_else(|| Path::new("/"))
-                .to_owned(),
+        let parent = |path: &Path| path.parent().unwrap_or_else(|| Path::new("/")).to_owned();
+        let (base, paths) = match entry.get("project_directory").and_then(Node::as_str) {
+            Some(folder) if !folder.is_empty() => {
+                let base = absolute(&scope.base, Path::new(folder));
+                // As the reference has it: what is no folder is a file in one.
+                let is_file = Path::new(folder).is_relative() && !self.files.is_dir(&base);
+                let paths = if is_file { parent(&base) } else { base.clone() };
+                (base, paths)
+            }
+            _ => (parent(&main.name), parent(&main.name)),
         };
-        let environment = self.variables(entry, &base, scope, trail)?;
+        let environment = self.variables(env_files, &base, scope, (entry.mark, trail))?;
         let below = Scope {
             base,
+            paths,
             environment: Arc::new(environment),
         };
-        for (input, (_, mark)) in inputs.iter().zip(&paths) {
+        for (input, (_, mark)) in inputs.iter().zip(&texts) {
             self.documents(input, (*mark, trail))?;
         }
         Some(self.model(&inputs, &below, path))
@@ -120,19 +147,19 @@ impl Loader<'_> {
     /// or `env_file`.
     fn variables(
         &mut self,
-        entry: &Node,
+        env_files: Vec<(String, Mark)>,
         base: &Path,
         scope: &Scope,
-        trail: &str,
+        (mark, trail): (Mark, &str),
     ) -> Option<Environment> {
-        let mut files: Vec<(PathBuf, Mark)> = strings(entry.get("env_file"))
+        let mut files: Vec<(PathBuf, Mark)> = env_files
             .into_iter()
             .map(|(text, mark)| (absolute(&scope.base, Path::new(&text)), mark))
             .collect();
         if files.is_empty() {
             let default = base.join(".env");
             if self.files.exists(&default) && !self.files.is_dir(&default) {
-                files.push((default, entry.mark));
+                files.push((default, mark));
             }
         }
         let mut environment = (*scope.environment).clone();

@@ -177,7 +177,7 @@ impl Walk<'_> {
                 .parse::<i64>()
                 .ok()
                 .map(|value| Value::Int(value.into())),
-            Cast::Float => text.parse::<f64>().ok().map(Value::Float),
+            Cast::Float => units::parse_float(text).map(Value::Float),
         };
         match value {
             Some(value) => node.value = value,

@@ -25,8 +25,10 @@ pub(super) type Environment = IndexMap<String, String>;
 /// What a set of files is loaded with; `include` makes new ones.
 #[derive(Debug, Clone)]
 pub(super) struct Scope {
-    /// Where relative paths start.
+    /// Where the files that are included or extended are looked for.
     pub(super) base: PathBuf,
+    /// Where all other relative paths start.
+    pub(super) paths: PathBuf,
     pub(super) environment: Arc<Environment>,
 }
 
@@ -179,7 +181,7 @@ impl<'a> Loader<'a> {
         defaults::fill_in(&mut tree);
         check::tree(&tree, &mut self.report);
         if !self.keeps_paths {
-            self.resolver(&scope.base).tree(&mut tree);
+            self.resolver(&scope.paths).tree(&mut tree);
         }
         self.asked.extend(defaults::passed_on(&tree));
         defaults::resolve_variables(&mut tree, &scope.environment);

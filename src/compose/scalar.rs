@@ -9,6 +9,8 @@ use super::tree::Value;
 /// a string.
 pub(crate) fn resolve(text: &str, plain: bool, tag: Option<&Tag>) -> Result<Value, String> {
     let string = || Value::Str(text.to_owned());
+    // The tag `!` says nothing, to the reference.
+    let tag = tag.filter(|tag| !(tag.handle.is_empty() && tag.suffix == "!"));
     let Some(tag) = tag else {
         return Ok(if plain { resolve_plain(text) } else { string() });
     };

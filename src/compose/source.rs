@@ -214,6 +214,7 @@ impl Source<'_, '_> {
             .insert("COMPOSE_PROJECT_NAME".to_owned(), name.clone());
         let scope = Scope {
             base: base.clone(),
+            paths: base.clone(),
             environment: Arc::new(self.environment.clone()),
         };
         let mut tree = self.loader.model(&self.inputs.clone(), &scope, &[]);

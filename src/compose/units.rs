@@ -103,13 +103,16 @@ fn number_and_word(text: &str) -> Option<(String, &str)> {
     (!number.is_empty()).then(|| (number.replace(',', "."), word.trim()))
 }
 
+// Numbers that 64 bits do not hold wrap around in the reference, mostly to
+// -9223372036854775808. Here they are refused: nobody can have meant that.
+
 /// Reads a size: a number, an optional space, an optional binary unit.
 /// Everything is a power of 1024, whatever the unit is called.
 pub(crate) fn parse_bytes(text: &str) -> Option<i64> {
     let end = text.rfind(|c: char| c.is_ascii_digit() || c == '.' || c == ' ')?;
     let (number, suffix) = text.split_at(end + 1);
     let number = number.strip_suffix(' ').unwrap_or(number);
-    let size: f64 = number.parse().ok()?;
+    let size = parse_float(number)?;
     if size.is_nan() || size < 0.0 {
         return None;
     }
@@ -286,6 +289,20 @@ fn decimal(value: u64, unit: u64) -> String {
     let width = unit.ilog10() as usize;
     let text = format!("{}.{:0width$}", value / unit, value % unit);
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// Reads a decimal number as the reference does: underscores may stand between
+/// two digits.
+pub(crate) fn parse_float(text: &str) -> Option<f64> {
+    if !text.contains('_') {
+        return text.parse().ok();
+    }
+    let bytes = text.as_bytes();
+    let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
+    let between =
+        |(at, byte): (usize, &u8)| *byte != b'_' || (at > 0 && digit(at - 1) && digit(at + 1));
+    let sound = bytes.iter().enumerate().all(between);
+    text.replace('_', "").parse().ok().filter(|_| sound)
 }
 
 /// Reads a boolean as YAML 1.1 had it.

@@ -7,9 +7,11 @@
 use std::collections::HashMap;
 
 use indexmap::map::Entry;
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use super::diag::{Report, lines, quoted};
+use super::layout::{self, Relaid};
+use super::refused::{self, Refused};
 use super::tree::{Map, Mark, MergeTag, Node, Trail, Value};
 use super::{scalar, syntax};
 
@@ -25,19 +27,90 @@ const MERGE_KEY: &str = "<<";
 /// Reads all documents of a file; null documents are `Null` nodes. Errors go to
 /// the report.
 pub(crate) fn documents(text: &str, file: u16, report: &mut Report) -> Option<Vec<Node>> {
-    let reader = Reader {
-        file,
-        report,
-        open: Vec::new(),
-        anchors: HashMap::new(),
-        done: Vec::new(),
-        nodes: 0,
-        copies: 0,
-        failed: false,
-        has_resets: false,
-    };
     // A byte order mark is no content.
-    reader.run(text.strip_prefix('\u{feff}').unwrap_or(text))
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if let Some((index, c)) = refused::control_character(text) {
+        forbidden(text.get(..index).unwrap_or_default(), c, file, report);
+        return None;
+    }
+    if let Some((mark, message)) = refused::directive(text, file) {
+        report.error(mark, "", message);
+        return None;
+    }
+    let told = report.list.len();
+    let broken = match Reader::new(text, None, file, report).run(text) {
+        Ok(documents) => return documents,
+        Err(broken) => broken,
+    };
+    if let Some(relaid) = layout::relay(text) {
+        let first = report.list.split_off(told);
+        let reader = Reader::new(text, Some(&relaid), file, report);
+        if let Ok(documents) = reader.run(&relaid.text) {
+            return documents;
+        }
+        report.list.truncate(told);
+        report.list.extend(first);
+    }
+    syntax_error(text, &broken, file, report);
+    None
+}
+
+/// Where the parser could not go on, and the collections that were open then,
+/// the outermost first.
+struct Broken {
+    error: ScanError,
+    open: Vec<Mark>,
+}
+
+fn forbidden(before: &str, c: char, file: u16, report: &mut Report) {
+    let line = lines(before).count();
+    let column = lines(before).last().unwrap_or_default().chars().count() + 1;
+    let mark = Mark {
+        file,
+        line: u32::try_from(line).unwrap_or(u32::MAX),
+        column: u32::try_from(column).unwrap_or(u32::MAX),
+        length: 1,
+    };
+    let code = u32::from(c);
+    let message = format!("invalid YAML: the character U+{code:04X} cannot be in a file");
+    let diagnostic = report
+        .at(mark, "", message)
+        .expected("text")
+        .suggest(format!(
+            "remove it, or write it in double quotes: \"\\u{code:04x}\""
+        ));
+    report.push(diagnostic);
+}
+
+fn syntax_error(text: &str, broken: &Broken, file: u16, report: &mut Report) {
+    let lines: Vec<&str> = lines(text).collect();
+    let in_line = |mark: &Mark| {
+        let line = lines.get(usize::try_from(mark.line).ok()?.checked_sub(1)?)?;
+        let before = usize::try_from(mark.column).ok()?.checked_sub(1)?;
+        line.chars().nth(before)
+    };
+    let mut open = broken.open.iter().rev();
+    let bracket = open.find(|mark| matches!(in_line(mark), Some('[' | '{')));
+    let bracket = bracket.map(|mark| {
+        (
+            usize::try_from(mark.line).unwrap_or(1),
+            usize::try_from(mark.column).unwrap_or(1),
+        )
+    });
+    let marker = broken.error.marker();
+    let place = (marker.line(), marker.col() + 1);
+    let cause = syntax::cause(&lines, place, broken.error.info(), bracket);
+    let mark = Mark {
+        file,
+        line: u32::try_from(cause.line).unwrap_or(u32::MAX),
+        column: u32::try_from(cause.column).unwrap_or(u32::MAX),
+        length: u16::try_from(cause.length).unwrap_or(Mark::TO_LINE_END),
+    };
+    let message = format!("invalid YAML: {}", cause.message);
+    let mut diagnostic = report.at(mark, &cause.path, message);
+    diagnostic.expected = cause.expected;
+    diagnostic.suggestion = cause.suggestion;
+    report.push(diagnostic);
 }
 
 /// A finished anchored node with its size and height.
@@ -72,6 +145,10 @@ enum Content {
 
 struct Reader<'r> {
     file: u16,
+    /// What is read, where that is not the text as it was written.
+    relaid: Option<&'r Relaid>,
+    /// What the parser library lets pass and the reference does not.
+    refused: Refused,
     report: &'r mut Report,
     open: Vec<Open>,
     anchors: HashMap<usize, Anchored>,
@@ -84,26 +161,45 @@ struct Reader<'r> {
     has_resets: bool,
 }
 
-impl Reader<'_> {
-    fn run(mut self, text: &str) -> Option<Vec<Node>> {
-        if let Some((index, c)) = text.char_indices().find(|(_, c)| is_forbidden(*c)) {
-            self.forbidden(text.get(..index).unwrap_or_default(), c);
-            return None;
+impl<'r> Reader<'r> {
+    fn new(text: &str, relaid: Option<&'r Relaid>, file: u16, report: &'r mut Report) -> Self {
+        Self {
+            file,
+            relaid,
+            refused: Refused::new(text),
+            report,
+            open: Vec::new(),
+            anchors: HashMap::new(),
+            done: Vec::new(),
+            nodes: 0,
+            copies: 0,
+            failed: false,
+            has_resets: false,
         }
+    }
+
+    /// `Ok(None)` where something other than the syntax is wrong.
+    fn run(mut self, text: &str) -> Result<Option<Vec<Node>>, Broken> {
         let mut parser = Parser::new_from_str(text);
         while let Some(event) = parser.next_event() {
-            match event {
-                Ok((event, span)) => {
-                    let mark = self.mark(span);
-                    self.event(event, mark)?;
-                }
+            let (event, span) = match event {
+                Ok(event) => event,
                 Err(error) => {
-                    self.syntax_error(text, *error.marker(), error.info());
-                    return None;
+                    let open = self.open.iter().map(|open| open.mark).collect();
+                    return Err(Broken { error, open });
                 }
+            };
+            let (start, end) = (self.at(span.start), self.at(span.end));
+            if let Some((mark, message)) = self.refused.by(&event, start, end) {
+                self.report.error(mark, "", message);
+                return Ok(None);
+            }
+            let mark = self.mark(span);
+            if self.event(event, mark).is_none() {
+                return Ok(None);
             }
         }
-        (!self.failed).then_some(self.done)
+        Ok((!self.failed).then_some(self.done))
     }
 
     fn mark(&self, span: Span) -> Mark {
@@ -117,69 +213,24 @@ impl Reader<'_> {
             Mark::TO_LINE_END
         };
         Mark {
-            file: self.file,
-            line: u32::try_from(start.line()).unwrap_or(u32::MAX),
-            column: u32::try_from(start.col() + 1).unwrap_or(u32::MAX),
             length,
+            ..self.at(start)
         }
     }
 
-    fn forbidden(&mut self, before: &str, c: char) {
-        let line = lines(before).count();
-        let column = lines(before).last().unwrap_or_default().chars().count() + 1;
-        let mark = Mark {
+    /// A place without length.
+    fn at(&self, marker: Marker) -> Mark {
+        let line = u32::try_from(marker.line()).unwrap_or(u32::MAX);
+        let column = u32::try_from(marker.col() + 1).unwrap_or(u32::MAX);
+        Mark {
             file: self.file,
-            line: u32::try_from(line).unwrap_or(u32::MAX),
-            column: u32::try_from(column).unwrap_or(u32::MAX),
-            length: 1,
-        };
-        let code = u32::from(c);
-        let diagnostic = self
-            .report
-            .at(
-                mark,
-                "",
-                format!("invalid YAML: the character U+{code:04X} cannot be in a file"),
-            )
-            .expected("text")
-            .suggest(format!(
-                "remove it, or write it in double quotes: \"\\u{code:04x}\""
-            ));
-        self.report.push(diagnostic);
-    }
-
-    fn syntax_error(&mut self, text: &str, marker: Marker, info: &str) {
-        let lines: Vec<&str> = lines(text).collect();
-        let in_line = |mark: Mark| {
-            let line = lines.get(usize::try_from(mark.line).ok()?.checked_sub(1)?)?;
-            let before = usize::try_from(mark.column).ok()?.checked_sub(1)?;
-            line.chars().nth(before)
-        };
-        let bracket = self
-            .open
-            .iter()
-            .rev()
-            .map(|open| open.mark)
-            .find(|mark| matches!(in_line(*mark), Some('[' | '{')));
-        let bracket = bracket.map(|mark| {
-            (
-                usize::try_from(mark.line).unwrap_or(1),
-                usize::try_from(mark.column).unwrap_or(1),
-            )
-        });
-        let place = (marker.line(), marker.col() + 1);
-        let cause = syntax::cause(&lines, place, info, bracket);
-        let mark = Mark {
-            file: self.file,
-            line: u32::try_from(cause.line).unwrap_or(u32::MAX),
-            column: u32::try_from(cause.column).unwrap_or(u32::MAX),
-            length: u16::try_from(cause.length).unwrap_or(Mark::TO_LINE_END),
-        };
-        let message = format!("invalid YAML: {}", cause.message);
-        let mut diagnostic = self.report.at(mark, &cause.path, message);
-        diagnostic.expected = cause.expected;
-        diagnostic.suggestion = cause.suggestion;
-        self.report.push(diagnostic);
+            line,
+            column: match self.relaid {
+                Some(relaid) => relaid.column(line, column),
+                None => column,
+            },
+            length: 0,
+        }
     }
 
     /// `None` where reading cannot go on.
@@ -564,14 +615,6 @@ fn drop_resets(node: &mut Node) {
             items.iter_mut().for_each(drop_resets);
         }
         _ => {}
-    }
-}
-
-/// True for control characters that YAML does not allow, as the reference has it.
-fn is_forbidden(c: char) -> bool {
-    match c {
-        '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' => false,
-        c => c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}'),
     }
 }
 

@@ -64,7 +64,8 @@ record! {
     }
 }
 
-/// An SSH agent socket or key given to the build.
+/// An SSH agent socket or key given to the build. The reference cannot print one
+/// with a path as JSON: its `config --format json` fails.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SshKey {
     /// Its id.

@@ -110,7 +110,9 @@ impl Emit for Variables {
     }
 }
 
-/// Labels: `KEY=VALUE` pairs where an absent value is empty.
+/// Labels: `KEY=VALUE` pairs where an absent value is empty. The reference takes
+/// `x-` keys out of these and all such mappings of the user's names, and puts one
+/// label `#extensions` in their place; here they are labels like others.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Labels(pub IndexMap<String, String>);
 

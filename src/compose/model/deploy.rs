@@ -4,7 +4,7 @@
 use serde_json::Value as Json;
 
 use super::record::{Cx, Emit, Form, Parse, record};
-use super::{Labels, shown};
+use super::{Labels, Shown, shown};
 use crate::compose::tree::{Node, Value};
 use crate::compose::units::{Bytes, Period, PeriodOrZero};
 
@@ -137,9 +137,9 @@ record! {
     /// Kind and number of a resource.
     DiscreteResource {
         /// Its name.
-        kind: Option<String>,
+        kind: Shown<String>,
         /// How many.
-        value: Option<i64>,
+        value: Shown<i64>,
     }
 }
 

@@ -34,5 +34,5 @@ pub use process::{
 pub(crate) use project::Origin;
 pub use project::Project;
 pub(crate) use record::{Cx, Emit, Parse, field, raw_json, shown};
-pub use record::{Extensions, Form};
+pub use record::{Extensions, Form, Shown};
 pub use service::{PortText, Service, canonical_hash};

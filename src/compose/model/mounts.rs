@@ -1,5 +1,6 @@
 //! `volumes` of a service and of the project, `configs` and `secrets`.
 
+use indexmap::IndexMap;
 use serde_json::Value as Json;
 
 use super::record::{Cx, Emit, Form, Parse, record};
@@ -207,7 +208,7 @@ record! {
         /// Driver.
         driver: Option<String>,
         /// Options of the driver.
-        driver_opts: OptionsMap,
+        driver_opts: IndexMap<String, String>,
         /// Template engine.
         template_driver: Option<String>,
     }

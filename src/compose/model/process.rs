@@ -148,6 +148,7 @@ impl Parse for ProviderOptions {
                 };
                 (key.clone(), values)
             })
+            .filter(|(_, values): &(String, Vec<String>)| !values.is_empty())
             .collect();
         Some(Self(options))
     }

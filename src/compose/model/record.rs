@@ -244,6 +244,22 @@ pub(crate) fn raw_json(node: &Node) -> Json {
     }
 }
 
+/// What is written even where it is empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Shown<T>(pub T);
+
+impl<T: Parse> Parse for Shown<T> {
+    fn parse(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
+        T::parse(node, cx).map(Self)
+    }
+}
+
+impl<T: Emit> Emit for Shown<T> {
+    fn value(&self, form: Form) -> Json {
+        self.0.value(form)
+    }
+}
+
 impl<T: Parse> Parse for Option<T> {
     fn parse(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         if node.is_null() {
@@ -396,7 +412,7 @@ impl Parse for f64 {
         let value = match &node.value {
             Value::Int(value) => Some(*value as Self),
             Value::Float(value) => Some(*value),
-            Value::Str(text) => text.parse().ok(),
+            Value::Str(text) => units::parse_float(text),
             _ => None,
         };
         match value.filter(|value| value.is_finite()) {

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use super::record::{Emit as _, Form, record};
 use super::{
     Argv, Blkio, Build, CredentialSpec, Dependency, Deploy, Develop, Device, DeviceRequest,
-    EnvFile, ExtraHosts, FileReference, Healthcheck, Hook, Labels, Logging, Mount, OptionsMap,
+    EnvFile, ExtraHosts, FileReference, Healthcheck, HiddenText, Hook, Labels, Logging, Mount,
     Port, PreStartHook, Provider, Restart, ServiceModel, ServiceNetwork, Ulimit, Variables,
 };
 use crate::compose::units::{Bytes, Period};
@@ -148,8 +148,8 @@ record! {
         privileged: bool,
         /// When the image is pulled.
         pull_policy: Option<String>,
-        /// How long an image stays fresh.
-        pull_refresh_after: Option<String>,
+        /// How long an image stays fresh; the reference never prints it.
+        pull_refresh_after: Option<HiddenText>,
         /// Root file system not to be written.
         read_only: bool,
         /// When containers are started again; see [`Service::restart_policy`].
@@ -171,7 +171,7 @@ record! {
         /// Signal that stops it.
         stop_signal: Option<String>,
         /// Options of the storage driver.
-        storage_opt: OptionsMap,
+        storage_opt: IndexMap<String, String>,
         /// Kernel parameters.
         sysctls: Labels,
         /// tmpfs mounts, `PATH[:OPTIONS]`.
@@ -231,13 +231,12 @@ impl super::Emit for PortText {
 }
 
 /// Attributes that a running container does not depend on.
-const NOT_HASHED: [&str; 7] = [
+const NOT_HASHED: [&str; 6] = [
     "build",
     "depends_on",
     "develop",
     "profiles",
     "pull_policy",
-    "pull_refresh_after",
     "scale",
 ];
 
@@ -299,6 +298,8 @@ impl Service {
     /// True where the service belongs to one of the profiles, or to none.
     pub fn is_in_profiles(&self, profiles: &[String]) -> bool {
         self.profiles.is_empty()
+            // Where nobody names a profile, the one without a name is active.
+            || (profiles.is_empty() && self.profiles.iter().any(String::is_empty))
             || profiles
                 .iter()
                 .any(|profile| profile == "*" || self.profiles.contains(profile))

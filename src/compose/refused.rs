@@ -1,0 +1,164 @@
+//! What YAML allows, or the YAML library lets pass, and the reference refuses:
+//! control characters, directives other than `%YAML 1.1`, tabs as indentation
+//! on lines without content, a second document without `---`, and some plain
+//! scalars in flow collections.
+
+use saphyr_parser::{Event, ScalarStyle};
+
+use super::tree::Mark;
+
+/// The first character that no file may have, whatever it means, and where.
+pub(super) fn control_character(text: &str) -> Option<(usize, char)> {
+    text.char_indices().find(|(_, c)| is_control(*c))
+}
+
+/// What is wrong with the directives before the first document.
+pub(super) fn directive(text: &str, file: u16) -> Option<(Mark, String)> {
+    let is_prologue = |line: &&str| line.is_empty() || line.starts_with(['%', '#', ' ', '\r']);
+    let mut prologue = text.split('\n').take_while(is_prologue).zip(1..);
+    prologue.find_map(|(text, line)| {
+        let mark = Mark {
+            file,
+            line,
+            column: 1,
+            length: 0,
+        };
+        Some((mark, directive_of(text)?))
+    })
+}
+
+/// Neither white space nor anything that can be seen.
+fn is_control(c: char) -> bool {
+    match c {
+        '\t' | '\n' | '\r' | '\u{85}' => false,
+        '\u{fffe}' | '\u{ffff}' => true,
+        _ => c.is_control(),
+    }
+}
+
+/// What is wrong with a line that may be a directive.
+fn directive_of(line: &str) -> Option<String> {
+    let mut words = line.strip_prefix('%')?.split_whitespace();
+    match words.next().unwrap_or_default() {
+        "YAML" => match words.next().unwrap_or_default() {
+            "1.1" => None,
+            version => Some(format!(
+                "`{version}` is no version of YAML that is read, 1.1 is"
+            )),
+        },
+        "TAG" => None,
+        name => Some(format!("`%{name}` is no directive of YAML")),
+    }
+}
+
+/// Looks at the events of a file in their order.
+#[derive(Debug)]
+pub(super) struct Refused {
+    /// Lines and columns of tabs where the indentation is, the last first.
+    tabs: Vec<(u32, u32)>,
+    /// Of the collections that are open, which are in flow context.
+    open: Vec<bool>,
+    documents: usize,
+}
+
+impl Refused {
+    pub(super) fn new(text: &str) -> Self {
+        let mut tabs = Vec::new();
+        if text.contains('\t') {
+            for (line, text) in (1..).zip(text.split('\n')) {
+                tabs.extend(indenting_tab(text).map(|column| (line, column)));
+            }
+            tabs.reverse();
+        }
+        Self {
+            tabs,
+            open: Vec::new(),
+            documents: 0,
+        }
+    }
+
+    /// What is wrong with an event that reaches from `start` to `end`.
+    pub(super) fn by(
+        &mut self,
+        event: &Event<'_>,
+        start: Mark,
+        end: Mark,
+    ) -> Option<(Mark, &'static str)> {
+        let in_flow = self.open.last() == Some(&true);
+        let tab = self.tab(event, in_flow, start, end);
+        match event {
+            Event::DocumentStart(explicit) => {
+                self.documents += 1;
+                if self.documents > 1 && !explicit {
+                    return Some((start, "invalid YAML: a further document begins with `---`"));
+                }
+            }
+            Event::SequenceStart(..) | Event::MappingStart(..) => {
+                // What begins a block collection has no width.
+                self.open.push(in_flow || start != end);
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                self.open.pop();
+            }
+            Event::Scalar(text, ScalarStyle::Plain, ..)
+                if in_flow && (text.starts_with([':', '|', '>']) || text.contains('?')) =>
+            {
+                let message = "invalid YAML: in brackets, a value with `?` in it needs quotes, \
+                    and one that begins with `:`, `|` or `>`";
+                return Some((start, message));
+            }
+            _ => {}
+        }
+        tab
+    }
+
+    /// Finds a tab where the indentation is: not within a scalar, nor within a
+    /// flow collection.
+    fn tab(
+        &mut self,
+        event: &Event<'_>,
+        in_flow: bool,
+        start: Mark,
+        end: Mark,
+    ) -> Option<(Mark, &'static str)> {
+        let mut wrong = None;
+        while let Some((line, column)) = self.tabs.last().copied() {
+            let in_scalar = match event {
+                // What begins here is its text, not its `|`.
+                Event::Scalar(_, ScalarStyle::Literal | ScalarStyle::Folded, ..) => {
+                    line >= start.line
+                }
+                Event::Scalar(..) => line > start.line,
+                _ => false,
+            };
+            let covered = in_flow || in_scalar;
+            if line > end.line || (!covered && line > start.line) {
+                break;
+            }
+            self.tabs.pop();
+            if !covered && wrong.is_none() {
+                let mark = Mark {
+                    line,
+                    column,
+                    ..start
+                };
+                wrong = Some((mark, "invalid YAML: a tab cannot be used as indentation"));
+            }
+        }
+        wrong
+    }
+}
+
+/// The column of a tab at the beginning of a line, behind spaces and dashes.
+fn indenting_tab(line: &str) -> Option<u32> {
+    let mut rest = line.trim_start_matches(' ');
+    while let Some(item) = rest.strip_prefix(['-', '?']) {
+        if !item.starts_with([' ', '\t']) {
+            return None;
+        }
+        rest = item.trim_start_matches(' ');
+    }
+    let column = line.len() - rest.len() + 1;
+    rest.starts_with('\t')
+        .then(|| u32::try_from(column).unwrap_or(u32::MAX))
+}
