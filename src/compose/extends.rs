@@ -51,19 +51,16 @@ impl Loader<'_> {
         let Some(services) = document.get_mut("services") else {
             return;
         };
-        let mark = services.mark;
-        let message = if services.is_null() {
-            "has no value".to_owned()
-        } else {
-            format!("is {}", services.kind())
-        };
-        let Some(services) = services.as_map_mut() else {
+        if services.is_null() {
             // In every file: an empty one would vanish in the merge.
             let diagnostic = self
                 .report
-                .at(mark, "services", message)
-                .expected("a mapping");
+                .at(services.place(), "services", "has no value")
+                .expected("a mapping")
+                .suggest("write the services below it, indented, or remove the line");
             self.report.push(diagnostic);
+        }
+        let Some(services) = services.as_map_mut() else {
             return;
         };
         let names: Vec<String> = services.keys().cloned().collect();

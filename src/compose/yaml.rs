@@ -189,7 +189,7 @@ impl<'r> Reader<'r> {
                     return Err(Broken { error, open });
                 }
             };
-            let (start, end) = (self.at(span.start), self.at(span.end));
+            let (start, end) = (self.place(span.start), self.place(span.end));
             if let Some((mark, message)) = self.refused.by(&event, start, end) {
                 self.report.error(mark, "", message);
                 return Ok(None);
@@ -214,12 +214,12 @@ impl<'r> Reader<'r> {
         };
         Mark {
             length,
-            ..self.at(start)
+            ..self.place(start)
         }
     }
 
     /// A place without length.
-    fn at(&self, marker: Marker) -> Mark {
+    fn place(&self, marker: Marker) -> Mark {
         let line = u32::try_from(marker.line()).unwrap_or(u32::MAX);
         let column = u32::try_from(marker.col() + 1).unwrap_or(u32::MAX);
         Mark {

@@ -131,7 +131,13 @@ fn start_takes_dependencies_along_and_gates() {
 
 #[test]
 fn start_of_what_was_never_created_is_an_error() {
-    let error = plan_start(Some(&model("web")), &state(""), &["web".to_owned()]).unwrap_err();
+    let error = plan_start(None, &state(""), &[]).unwrap_err();
+    assert!(
+        error.to_string().contains("no container to start"),
+        "{error}"
+    );
+    let observed = state("db-1");
+    let error = plan_start(Some(&model("web")), &observed, &["web".to_owned()]).unwrap_err();
     assert!(
         error
             .to_string()
