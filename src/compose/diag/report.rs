@@ -80,13 +80,15 @@ impl Report {
         let mut warning = self.at(mark, path, message);
         // What the variables beside it stand for is beside the point.
         warning.chain.retain(|step| !step.what.starts_with('`'));
-        let help = help.or_else(|| self.unset_help.clone());
-        warning.suggestion = Some(help.unwrap_or_else(|| {
+        let help: Vec<String> = help.into_iter().chain(self.unset_help.clone()).collect();
+        warning.suggestion = Some(if help.is_empty() {
             format!(
                 "set it in the environment or in `.env`, or give it a default: `${{{name}:-…}}`; \
                  a dollar that is no variable is written `$$`"
             )
-        }));
+        } else {
+            help.join("; ")
+        });
         self.push_warning(warning);
     }
 
