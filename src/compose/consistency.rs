@@ -179,13 +179,27 @@ impl Checker<'_> {
         }
         let project = self.project;
         for (index, secret) in build.secrets.iter().enumerate() {
-            let name = secret.source.as_deref().unwrap_or_default();
-            let path = format!("{path}.build.secrets[{index}]");
-            // Where an error has left its place empty, that was told.
-            if !project.secrets.contains_key(name) && !self.report.is_broken(&path) {
+            let Some(name) = secret.source.as_deref() else {
+                self.sourceless(&format!("{path}.build.secrets[{index}]"), "secret");
+                continue;
+            };
+            if !project.secrets.contains_key(name) {
+                let path = format!("{path}.build.secrets[{index}]");
                 self.undefined(&path, ("secret", "secrets"), name, project.secrets.keys());
             }
         }
+    }
+
+    /// Reports a use of a config or a secret that does not say of which.
+    fn sourceless(&mut self, path: &str, kind: &str) {
+        if self.report.is_broken(path) {
+            return; // an error has left its place empty
+        }
+        let diagnostic = self
+            .at(path, "`source` is missing")
+            .expected(format!("`source:`, the name of a {kind} of the top level"))
+            .suggest("add `source: …`");
+        self.report.push(diagnostic);
     }
 
     fn undefined_service(&mut self, path: &str, name: &str) {
@@ -277,6 +291,7 @@ impl Checker<'_> {
         }
         for (index, config) in service.configs.iter().enumerate() {
             let Some(name) = config.source.as_deref() else {
+                self.sourceless(&format!("{path}.configs[{index}]"), "config");
                 continue;
             };
             if !project.configs.contains_key(name) {
@@ -285,9 +300,12 @@ impl Checker<'_> {
             }
         }
         for (index, secret) in service.secrets.iter().enumerate() {
-            let name = secret.source.as_deref().unwrap_or_default();
-            let path = format!("{path}.secrets[{index}]");
-            if !project.secrets.contains_key(name) && !self.report.is_broken(&path) {
+            let Some(name) = secret.source.as_deref() else {
+                self.sourceless(&format!("{path}.secrets[{index}]"), "secret");
+                continue;
+            };
+            if !project.secrets.contains_key(name) {
+                let path = format!("{path}.secrets[{index}]");
                 self.undefined(&path, ("secret", "secrets"), name, project.secrets.keys());
             }
         }

@@ -262,6 +262,14 @@ fn mended(text: &str) -> String {
         .find(|c: char| c != '_' && !c.is_ascii_alphanumeric())
         .unwrap_or(inner.len());
     let (name, tail) = inner.split_at(end);
+    let trimmed = inner.trim_end_matches('}').trim();
+    let is_name = |text: &str| {
+        let inside = |c: char| c == '_' || c.is_ascii_alphanumeric();
+        text.chars().all(inside) && text.starts_with(|c: char| !c.is_ascii_digit())
+    };
+    if text.ends_with('}') && is_name(trimmed) && trimmed.len() + 1 < inner.len() {
+        return format!("write `${{{trimmed}}}`, without spaces");
+    }
     let has_name = !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit());
     if !has_name {
         return dollar.to_owned();

@@ -78,7 +78,7 @@ pub(super) fn attribute(
         return Some(text);
     }
     if let Some(place) = place(path, name) {
-        return Some(format!("did you mean `{place}`?"));
+        return Some(format!("did you mean `{}`?", nested(place)));
     }
     let depth = path.matches('.').count();
     let of_service = super::is_service_attribute(name);
@@ -162,6 +162,25 @@ fn place(path: &str, name: &str) -> Option<&'static str> {
         .iter()
         .find(|(at, wrong, _)| *at == context && *wrong == name)
         .map(|(_, _, place)| *place)
+}
+
+/// A place as it can be written: `deploy.replicas` as `deploy: {replicas: …}`.
+fn nested(place: &str) -> String {
+    let Some((first, rest)) = place.split_once('.') else {
+        return place.to_owned();
+    };
+    match first.strip_suffix("[0]") {
+        Some(list) => format!("{list}: [{{{}}}]", member(rest)),
+        None => format!("{first}: {{{}}}", member(rest)),
+    }
+}
+
+fn member(place: &str) -> String {
+    if place.contains('.') {
+        nested(place)
+    } else {
+        format!("{place}: …")
+    }
 }
 
 /// A name with a character that looks like a space, or like nothing.

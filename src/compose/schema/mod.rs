@@ -343,6 +343,7 @@ fn missing_example(name: &str, object: &Object) -> String {
         Some((_, Shape::OneOf([first, ..]))) => {
             format!("add `{name}: {first}`, or another of these")
         }
+        Some((_, Shape::List(_) | Shape::Set(_))) => format!("add `{name}: […]`"),
         _ => format!("add `{name}: …`"),
     }
 }
