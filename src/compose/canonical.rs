@@ -7,6 +7,7 @@
 use std::sync::LazyLock;
 
 use super::diag::Report;
+use super::limits::{Budget, MOST_NODES};
 use super::merge::started;
 use super::paths::clean;
 use super::short;
@@ -74,9 +75,10 @@ static FORMS: LazyLock<Rules<Form>> = LazyLock::new(|| {
     ])
 });
 
-/// Rewrites a whole tree in place.
-pub(crate) fn canonical(tree: &mut Node, report: &mut Report) {
+/// Rewrites a whole tree in place, as far as there is room for more nodes.
+pub(crate) fn canonical(tree: &mut Node, room: &mut Budget, report: &mut Report) {
     let mut walk = Walk {
+        room,
         report,
         trail: Trail::default(),
     };
@@ -84,6 +86,7 @@ pub(crate) fn canonical(tree: &mut Node, report: &mut Report) {
 }
 
 struct Walk<'a> {
+    room: &'a mut Budget,
     report: &'a mut Report,
     trail: Trail,
 }
@@ -91,7 +94,9 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn node(&mut self, node: &mut Node, forms: &Rules<Form>) {
         if let Some(form) = forms.rule() {
-            self.apply(node, form);
+            if self.has_room(node, growth(node, form)) {
+                self.apply(node, form);
+            }
             if form != Form::Build {
                 return;
             }
@@ -151,6 +156,17 @@ impl Walk<'_> {
             Form::Ulimit => self.ulimit(node),
             Form::External => self.external(node),
         }
+    }
+
+    /// False, and told, where so many more nodes are too many.
+    fn has_room(&mut self, node: &Node, more: usize) -> bool {
+        let has_room = more == 0 || self.room.take(more);
+        if !has_room {
+            let message =
+                format!("written out in full, the project has more than {MOST_NODES} nodes");
+            self.report.error(node.mark, self.trail.as_str(), message);
+        }
+        has_room
     }
 
     fn error(&mut self, mark: Mark, message: impl Into<String>, expected: &str) {
@@ -252,6 +268,7 @@ impl Walk<'_> {
         } else {
             let text = item.scalar_text().unwrap_or_default();
             match short::parse_ports(&text) {
+                Ok(ports) if !self.has_room(&item, ports.len() * GROWN_PORT) => {}
                 Ok(ports) => {
                     long.extend(ports.iter().map(|port| long_port(port, item.mark)));
                     return;
@@ -341,6 +358,24 @@ impl Walk<'_> {
                 self.report.push_warning(warning);
             }
         }
+    }
+}
+
+/// Nodes of a port, a mount, a device or a dependency that is written out.
+const GROWN_PORT: usize = 8;
+
+/// How many nodes more a form may make of a node; ports are counted one by one.
+fn growth(node: &Node, form: Form) -> usize {
+    match (&node.value, form) {
+        (Value::Str(_), Form::Mount | Form::Device) => 8,
+        (Value::Str(_), _) => 2,
+        (Value::Seq(_), Form::Ports) => 0,
+        (Value::Seq(items), Form::DependsOn) => 5 * items.len(),
+        (Value::Seq(items), Form::EnvFile) => {
+            4 * items.iter().filter(|i| i.as_map().is_none()).count()
+        }
+        (Value::Seq(items), Form::Names | Form::KeyValue | Form::Ssh) => items.len(),
+        _ => 0,
     }
 }
 

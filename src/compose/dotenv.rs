@@ -6,8 +6,11 @@
 //! from outside; single quotes keep everything, double quotes know escapes and
 //! variables, values without quotes know variables and end at ` #`.
 
+use std::cell::{Cell, RefCell};
+
 use indexmap::IndexMap;
 
+use super::limits::{Budget, MOST_TEXT, shown};
 use super::template::{self, Lookup};
 
 /// What is wrong with a file, and in which line.
@@ -31,6 +34,7 @@ pub(crate) fn parse(
         variables,
         outside,
         unset: Vec::new(),
+        room: RefCell::new(Budget::new(MOST_TEXT)),
     };
     while parser.skip_to_statement() {
         parser.statement()?;
@@ -44,6 +48,8 @@ struct Parser<'a> {
     variables: &'a mut IndexMap<String, String>,
     outside: &'a Lookup<'a>,
     unset: Vec<String>,
+    /// What variables within values may still add.
+    room: RefCell<Budget>,
 }
 
 impl<'a> Parser<'a> {
@@ -118,7 +124,7 @@ impl<'a> Parser<'a> {
                 '_' | '.' | '-' | '[' | ']' => {}
                 c if c.is_alphanumeric() || is_space(c) => {}
                 c => {
-                    let line = self.rest.lines().next().unwrap_or_default();
+                    let line = shown(self.rest.lines().next().unwrap_or_default());
                     return self.error(format!("`{c}` cannot be in a name: `{line}`"));
                 }
             }
@@ -162,15 +168,25 @@ impl<'a> Parser<'a> {
             escaped = false;
             value.push(c);
         }
-        let shown = self.rest.lines().next().unwrap_or_default();
+        let shown = shown(self.rest.lines().next().unwrap_or_default());
         self.error(format!("a quote is not closed: `{shown}`"))
     }
 
     fn expand(&mut self, text: &str, line: u32) -> Result<String, DotenvError> {
         let variables = &*self.variables;
         let outside = self.outside;
-        let lookup = |name: &str| outside(name).or_else(|| variables.get(name).cloned());
-        match template::substitute(text, &lookup) {
+        let is_full = Cell::new(false);
+        let lookup = |name: &str| {
+            let value = outside(name).or_else(|| variables.get(name).cloned())?;
+            is_full.set(!self.room.borrow_mut().take(value.len()));
+            (!is_full.get()).then_some(value)
+        };
+        let result = template::substitute(text, &lookup);
+        if is_full.get() {
+            let message = format!("the values grow beyond {} MiB", MOST_TEXT >> 20);
+            return Err(DotenvError { line, message });
+        }
+        match result {
             Ok((value, unset)) => {
                 self.unset.extend(unset);
                 Ok(value)

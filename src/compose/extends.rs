@@ -4,10 +4,13 @@
 //! form and its paths are resolved against its own folder; its shape is checked
 //! as part of the service that extends it.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use super::diag::Step;
-use super::loader::{Input, Loader, Scope};
+use super::loader::{Environment, Input, Loader, Scope};
 use super::tags::Resets;
 use super::tree::{Map, Mark, Node};
 use super::{canonical, merge, unique};
@@ -24,10 +27,33 @@ struct Link {
 }
 
 /// The services a chain is followed in.
+#[derive(Clone, Copy)]
 struct Place<'p> {
-    services: &'p mut Map,
+    services: &'p RefCell<Map>,
     file: &'p Path,
     resets: &'p Resets,
+}
+
+/// A file that services are extended from. What those of them extend in turn is
+/// resolved once, where it is asked for first.
+#[derive(Debug)]
+struct PlainFile {
+    services: RefCell<Map>,
+    resets: Resets,
+    /// What it was read with.
+    environment: Rc<Environment>,
+}
+
+/// Such files, by name.
+#[derive(Debug, Default)]
+pub(super) struct PlainFiles(HashMap<PathBuf, Vec<Rc<PlainFile>>>);
+
+impl PlainFiles {
+    fn get(&self, file: &Path, scope: &Scope) -> Option<Rc<PlainFile>> {
+        let known = self.0.get(file)?;
+        let same = |known: &&Rc<PlainFile>| Rc::ptr_eq(&known.environment, &scope.environment);
+        known.iter().find(same).cloned()
+    }
 }
 
 /// What `extends` names.
@@ -50,28 +76,40 @@ impl Loader<'_> {
         let Some(services) = document.get_mut("services").and_then(Node::as_map_mut) else {
             return;
         };
-        let names: Vec<String> = services.keys().cloned().collect();
-        for name in names {
-            let mut place = Place {
-                services,
-                file,
-                resets,
-            };
-            self.extended(&name, &mut place, scope, &[]);
+        let extending = services
+            .iter()
+            .filter(|(_, service)| service.get("extends").is_some());
+        let names: Vec<String> = extending.map(|(name, _)| name.clone()).collect();
+        if names.is_empty() {
+            return;
         }
+        let all = RefCell::new(std::mem::take(services));
+        let place = Place {
+            services: &all,
+            file,
+            resets,
+        };
+        for name in names {
+            self.extend(&name, place, scope, &[]);
+        }
+        *services = all.into_inner();
     }
 
-    /// The service with what it extends below it; puts it in its place, too.
-    fn extended(
+    /// Puts what a service extends below it, in its place; `None` where that
+    /// cannot be.
+    fn extend(
         &mut self,
         name: &str,
-        place: &mut Place<'_>,
+        place: Place<'_>,
         scope: &Scope,
         chain: &[Link],
-    ) -> Option<Node> {
-        let service = place.services.get(name)?.clone();
-        let Some(reference) = service.get("extends").and_then(reference) else {
-            return Some(service);
+    ) -> Option<()> {
+        let reference = match place.services.borrow().get(name)?.get("extends") {
+            Some(extends) => reference(extends),
+            None => None,
+        };
+        let Some(reference) = reference else {
+            return Some(());
         };
         let mut chain = chain.to_vec();
         let link = Link {
@@ -86,16 +124,19 @@ impl Loader<'_> {
         let base = if let Some((path, mark)) = &reference.file {
             self.base_in_file(name, &reference, (path, *mark), scope, &chain)
         } else {
-            if !place.services.contains_key(&reference.service) {
-                self.unknown_base(name, &reference, place.services);
-                return None;
-            }
-            self.extended(&reference.service, place, scope, &chain)
+            self.base(name, &reference, place, scope, &chain)
         }?;
         if base.is_null() {
-            return Some(service);
+            return Some(());
         }
         let mut base = base;
+        if !self.limits.nodes.take(base.size()) {
+            let path = format!("services.{name}.extends");
+            self.too_many_nodes(reference.mark, &path);
+            return None;
+        }
+        let null = Node::null(Mark::default());
+        let service = std::mem::replace(place.services.borrow_mut().get_mut(name)?, null);
         if let Some(resets) = place.resets.service(name) {
             resets.apply(&mut base);
         }
@@ -106,8 +147,25 @@ impl Loader<'_> {
         if let Some(map) = merged.as_map_mut() {
             map.shift_remove("extends");
         }
-        place.services.insert(name.to_owned(), merged.clone());
-        Some(merged)
+        place.services.borrow_mut().insert(name.to_owned(), merged);
+        Some(())
+    }
+
+    /// The service that is extended, with what it extends itself.
+    fn base(
+        &mut self,
+        name: &str,
+        reference: &Reference,
+        place: Place<'_>,
+        scope: &Scope,
+        chain: &[Link],
+    ) -> Option<Node> {
+        if !place.services.borrow().contains_key(&reference.service) {
+            self.unknown_base(name, reference, &place.services.borrow());
+            return None;
+        }
+        self.extend(&reference.service, place, scope, chain)?;
+        place.services.borrow().get(&reference.service).cloned()
     }
 
     fn base_in_file(
@@ -134,42 +192,59 @@ impl Loader<'_> {
             name: file.clone(),
             text: None,
         };
-        let documents = self.documents(&input, (mark, &trail))?;
+        let known = self.plain.get(&file, scope);
+        if known.is_none() {
+            self.documents(&input, (mark, &trail))?;
+        }
         self.below(mark, what, |loader| {
-            let mut tree = Node::map(Map::new(), Mark::default());
-            let mut resets = Resets::default();
-            for document in documents.iter() {
-                (tree, resets) = loader.plain(tree, document.clone(), scope);
-            }
-            let base = file.parent().unwrap_or_else(|| Path::new("/")).to_owned();
-            loader.resolver(&base).tree(&mut tree);
-            let mut services = match tree.get_mut("services").and_then(Node::as_map_mut) {
-                Some(services) => std::mem::take(services),
-                None => Map::new(),
-            };
-            if !services.contains_key(&reference.service) {
-                loader.unknown_base(name, reference, &services);
-                return None;
-            }
-            let mut place = Place {
-                services: &mut services,
+            let plain = known.unwrap_or_else(|| loader.plain_file(&input, scope, (mark, &trail)));
+            let place = Place {
+                services: &plain.services,
                 file: &file,
-                resets: &resets,
+                resets: &plain.resets,
             };
-            loader.extended(&reference.service, &mut place, scope, chain)
+            loader.base(name, reference, place, scope, chain)
         })
+    }
+
+    /// Reads a file to extend services from.
+    fn plain_file(&mut self, input: &Input, scope: &Scope, asked: (Mark, &str)) -> Rc<PlainFile> {
+        let mut tree = Node::map(Map::new(), Mark::default());
+        let mut resets = Resets::default();
+        for document in self.taken(input, asked) {
+            (tree, resets) = self.plain(tree, document, scope);
+        }
+        let base = input.name.parent().unwrap_or_else(|| Path::new("/"));
+        self.resolve_paths(&mut tree, base);
+        let services = match tree.get_mut("services").and_then(Node::as_map_mut) {
+            Some(services) => std::mem::take(services),
+            None => Map::new(),
+        };
+        let plain = Rc::new(PlainFile {
+            services: RefCell::new(services),
+            resets,
+            environment: Rc::clone(&scope.environment),
+        });
+        let same = self.plain.0.entry(input.name.clone()).or_default();
+        same.push(Rc::clone(&plain));
+        plain
     }
 
     /// Merges a document of an extended file: neither includes nor `extends`
     /// of its own are followed here.
     fn plain(&mut self, mut tree: Node, mut document: Node, scope: &Scope) -> (Node, Resets) {
+        if !self.limits.work.take(tree.size()) {
+            let message = "too many documents are merged for their size";
+            self.report.error(document.mark, "", message);
+            return (tree, Resets::default());
+        }
         let resets = Resets::take(&mut document);
         self.interpolate(&mut document, scope);
         resets.apply(&mut tree);
         if document.as_map().is_some() {
             tree = merge::merge(tree, document, &mut self.report);
             unique::unique(&mut tree, &mut self.report);
-            canonical::canonical(&mut tree, &mut self.report);
+            canonical::canonical(&mut tree, &mut self.limits.nodes, &mut self.report);
             super::defaults::drop_empty(&mut tree);
             unique::unique(&mut tree, &mut self.report);
         }

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use super::limits::MOST_INCLUDES;
 use super::loader::{Environment, Input, Loader, Scope, strings};
 use super::paths::absolute;
 use super::tree::{Map, Mark, Node};
@@ -44,7 +45,7 @@ impl Loader<'_> {
                 continue;
             }
             if let Some(imported) = self.included(entry, &trail, scope, path) {
-                self.import(&imported, document, entry.mark);
+                self.import(imported, document, entry.mark);
             }
         }
     }
@@ -85,6 +86,11 @@ impl Loader<'_> {
             self.cycle(*mark, trail, path, &main.name);
             return None;
         }
+        if path.len() > MOST_INCLUDES {
+            let message = format!("more than {MOST_INCLUDES} files include each other");
+            self.report.error(*mark, trail, message);
+            return None;
+        }
         let base = match entry.get("project_directory").and_then(Node::as_str) {
             Some(folder) if !folder.is_empty() => absolute(&scope.base, Path::new(folder)),
             _ => main
@@ -94,10 +100,7 @@ impl Loader<'_> {
                 .to_owned(),
         };
         let environment = self.variables(entry, &base, scope, trail)?;
-        let below = Scope {
-            base,
-            environment: Rc::new(environment),
-        };
+        let below = Scope { base, environment };
         for (input, (_, mark)) in inputs.iter().zip(&paths) {
             self.documents(input, (*mark, trail))?;
         }
@@ -114,7 +117,7 @@ impl Loader<'_> {
         base: &Path,
         scope: &Scope,
         trail: &str,
-    ) -> Option<Environment> {
+    ) -> Option<Rc<Environment>> {
         let mut files: Vec<(PathBuf, Mark)> = strings(entry.get("env_file"))
             .into_iter()
             .map(|(text, mark)| (absolute(&scope.base, Path::new(&text)), mark))
@@ -125,15 +128,23 @@ impl Loader<'_> {
                 files.push((default, entry.mark));
             }
         }
-        let mut environment = (*scope.environment).clone();
         let mut read = Environment::new();
         for (file, mark) in files {
             self.read_variables(&file, &mut read, &scope.environment, (mark, trail))?;
         }
-        for (name, value) in read {
-            environment.entry(name).or_insert(value);
+        read.retain(|name, _| !scope.environment.contains_key(name));
+        if read.is_empty() {
+            return Some(Rc::clone(&scope.environment));
         }
-        Some(environment)
+        let outer = scope.environment.iter();
+        let size = outer.map(|(name, value)| name.len() + value.len()).sum();
+        if !self.limits.work.take(size) {
+            self.too_much_text(entry.mark);
+            return None;
+        }
+        let mut environment = (*scope.environment).clone();
+        environment.extend(read);
+        Some(Rc::new(environment))
     }
 
     fn cycle(&mut self, mark: Mark, trail: &str, path: &[PathBuf], file: &Path) {
@@ -155,14 +166,15 @@ impl Loader<'_> {
     }
 
     /// Takes resources over; of two with one name both must be the same.
-    fn import(&mut self, imported: &Node, document: &mut Node, mark: Mark) {
+    fn import(&mut self, mut imported: Node, document: &mut Node, mark: Mark) {
         let Some(target) = document.as_map_mut() else {
             return;
         };
         for kind in RESOURCES {
-            let Some(resources) = imported.get(kind).and_then(Node::as_map) else {
+            let Some(resources) = imported.get_mut(kind).and_then(Node::as_map_mut) else {
                 continue;
             };
+            let resources = std::mem::take(resources);
             let slot = target
                 .entry(kind.to_owned())
                 .or_insert_with(|| Node::map(Map::new(), mark));
@@ -170,11 +182,11 @@ impl Loader<'_> {
                 continue;
             };
             for (name, resource) in resources {
-                match known.get(name) {
+                match known.get(&name) {
                     None => {
-                        known.insert(name.clone(), resource.clone());
+                        known.insert(name, resource);
                     }
-                    Some(earlier) if earlier == resource => {}
+                    Some(earlier) if *earlier == resource => {}
                     Some(earlier) => {
                         let path = format!("{kind}.{name}");
                         let message =

@@ -35,11 +35,14 @@ mod diag;
 mod dotenv;
 mod emit;
 mod extends;
+mod files;
 mod flags;
 mod include;
 mod interpolate;
+mod limits;
 mod loader;
 mod merge;
+mod metered;
 mod model;
 mod paths;
 mod scalar;
@@ -57,9 +60,10 @@ mod variables;
 mod yaml;
 
 pub use diag::{Diagnostic, Diagnostics, Excerpt, Position, Severity, Step, Style, render_list};
+pub use files::{FileSystem, Host, Memory};
 pub use flags::{mount_flag, parse_env_file, port_flag, split_words};
 pub use model::*;
-pub use source::{FileArg, FileSystem, Host, LoadOptions, Loaded, Skip, check_name};
+pub use source::{FileArg, LoadOptions, Loaded, Skip, check_name};
 pub use units::{Bytes, FileMode, Period, PeriodOrZero};
 
 /// Loads a project.

@@ -12,6 +12,8 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use super::diag::{Diagnostic, Diagnostics};
+use super::files::FileSystem;
+use super::limits::LONGEST_NAME;
 use super::loader::{Environment, Input, Loader, Scope, cannot_read};
 use super::model::{Cx, Origin, Project, field, raw_json};
 use super::paths::absolute;
@@ -90,44 +92,6 @@ pub struct Loaded {
     pub project: Project,
     /// Warnings, in the order in which they were found.
     pub warnings: Vec<Diagnostic>,
-}
-
-/// Files as the loader sees them.
-pub trait FileSystem {
-    /// The bytes of a file.
-    fn read(&self, path: &Path) -> std::io::Result<Vec<u8>>;
-    /// True for an existing file or folder.
-    fn exists(&self, path: &Path) -> bool;
-    /// True for an existing folder.
-    fn is_dir(&self, path: &Path) -> bool;
-    /// For a symbolic link the path that it stands for, all links resolved;
-    /// `None` for everything else.
-    fn link_target(&self, path: &Path) -> Option<PathBuf>;
-}
-
-/// The machine's own files.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Host;
-
-impl FileSystem for Host {
-    fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {
-        fs_err::read(path)
-    }
-
-    fn exists(&self, path: &Path) -> bool {
-        path.exists()
-    }
-
-    fn is_dir(&self, path: &Path) -> bool {
-        path.is_dir()
-    }
-
-    fn link_target(&self, path: &Path) -> Option<PathBuf> {
-        fs_err::symlink_metadata(path)
-            .ok()
-            .filter(|metadata| metadata.file_type().is_symlink())
-            .and_then(|_| fs_err::canonicalize(path).ok())
-    }
 }
 
 /// True for a reference that another machine would have to be asked for.
@@ -209,7 +173,8 @@ impl Source<'_, '_> {
             environment: Rc::new(self.environment.clone()),
         };
         let mut tree = self.loader.model(&self.inputs.clone(), &scope, &[]);
-        if tree.as_map().is_none_or(IndexMap::is_empty) {
+        self.loader.forget_files();
+        if tree.as_map().is_none_or(|map| map.is_empty()) {
             if self.loader.report.error_count() == 0 {
                 self.error("the Compose file is empty");
             }
@@ -409,6 +374,12 @@ impl Source<'_, '_> {
             }
             None => normal_name(&base.file_name().unwrap_or_default().to_string_lossy()),
         };
+        if name.len() > LONGEST_NAME {
+            self.error(format!(
+                "the project's name is longer than {LONGEST_NAME} letters"
+            ));
+            return None;
+        }
         if name.is_empty() {
             let diagnostic = Diagnostic::error("the project has no name")
                 .suggest("give it one with `-p`, or with `name:` in the file");

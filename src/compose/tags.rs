@@ -4,14 +4,16 @@
 //! with `!reset` goes itself; one with `!override` stays and takes the place of
 //! the earlier one instead of being merged into it.
 
+use std::collections::{HashMap, HashSet};
+
 use super::tree::{MergeTag, Node, Value};
 
 /// The paths that a file resets or overrides, as a tree by key.
 #[derive(Debug, Default)]
 pub(crate) struct Resets {
     /// Keys to drop from what came before.
-    keys: Vec<String>,
-    below: Vec<(String, Resets)>,
+    keys: HashSet<String>,
+    below: HashMap<String, Resets>,
 }
 
 impl Resets {
@@ -24,15 +26,17 @@ impl Resets {
                 map.retain(|key, child| {
                     match child.tag {
                         Some(MergeTag::Reset) => {
-                            resets.keys.push(key.clone());
+                            resets.keys.insert(key.clone());
                             return false;
                         }
                         // What is inside of an override is new anyway.
-                        Some(MergeTag::Override) => resets.keys.push(key.clone()),
+                        Some(MergeTag::Override) => {
+                            resets.keys.insert(key.clone());
+                        }
                         None => {
                             let below = Self::take(child);
                             if !below.is_empty() {
-                                resets.below.push((key.clone(), below));
+                                resets.below.insert(key.clone(), below);
                             }
                         }
                     }
@@ -60,8 +64,8 @@ impl Resets {
         let Some(map) = tree.as_map_mut() else {
             return;
         };
-        for key in &self.keys {
-            map.shift_remove(key);
+        if !self.keys.is_empty() {
+            map.retain(|key, _| !self.keys.contains(key));
         }
         for (key, below) in &self.below {
             if let Some(child) = map.get_mut(key) {
@@ -72,11 +76,6 @@ impl Resets {
 
     /// The part that is about one service.
     pub(crate) fn service(&self, name: &str) -> Option<&Self> {
-        let services = &self.below.iter().find(|(key, _)| key == "services")?.1;
-        services
-            .below
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, below)| below)
+        self.below.get("services")?.below.get(name)
     }
 }

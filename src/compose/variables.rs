@@ -2,12 +2,16 @@
 //! `env_file` and `label_file`.
 
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::dotenv::{self, DotenvError};
 use super::loader::{Environment, Loader, io_text};
 use super::model::{EnvFile, Service};
 use super::tree::{Mark, Node};
+
+/// So many bytes of variables are as much work as one node of a file.
+const BYTES_PER_NODE: usize = 32;
 
 impl Loader<'_> {
     /// Reads a file of variables that must be there; `None` where an error was
@@ -24,11 +28,29 @@ impl Loader<'_> {
         self.parsed(file, &text, result)
     }
 
-    fn text(&mut self, file: &Path, (mark, path): (Mark, &str)) -> Option<String> {
+    /// A file's text, read once.
+    fn text(&mut self, file: &Path, asked: (Mark, &str)) -> Option<Rc<str>> {
+        let text = match self.texts.get(file) {
+            Some(known) => known.clone()?,
+            None => {
+                let text = self.read_text(file, asked).map(Rc::from);
+                self.texts.insert(file.to_owned(), text.clone());
+                text?
+            }
+        };
+        // To read it again and again for one service after the other is work.
+        if !self.limits.work.take(text.len() / BYTES_PER_NODE) {
+            self.too_much_text(asked.0);
+            return None;
+        }
+        Some(text)
+    }
+
+    fn read_text(&mut self, file: &Path, (mark, path): (Mark, &str)) -> Option<String> {
         let read = if self.files.is_dir(file) {
             Err(std::io::ErrorKind::IsADirectory.into())
         } else {
-            self.files.read(file)
+            self.bytes(file)
         };
         match read {
             Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
@@ -112,7 +134,14 @@ impl Loader<'_> {
         }
         let resolved = &mut service.environment.0;
         for (key, value) in variables {
-            resolved.entry(key).or_insert(Some(value));
+            if !resolved.contains_key(&key) {
+                if !self.limits.text.take(key.len() + value.len()) {
+                    let mark = mark_of(tree, &format!("services.{name}"));
+                    self.too_much_text(mark);
+                    return;
+                }
+                resolved.insert(key, Some(value));
+            }
         }
     }
 
@@ -153,14 +182,22 @@ impl Loader<'_> {
         for (index, file) in files.iter().enumerate() {
             let path = format!("services.{name}.label_file[{index}]");
             let mark = mark_of(tree, &path);
-            let known = labels.clone();
             let mut read = Environment::new();
             if self
-                .read_variables(Path::new(file), &mut read, &known, (mark, &path))
-                .is_some()
+                .read_variables(Path::new(file), &mut read, &labels, (mark, &path))
+                .is_none()
             {
-                labels.extend(read);
+                continue;
             }
+            let size = read
+                .iter()
+                .map(|(key, value)| key.len() + value.len())
+                .sum();
+            if !self.limits.text.take(size) {
+                self.too_much_text(mark);
+                return;
+            }
+            labels.extend(read);
         }
         let own = std::mem::take(&mut service.labels.0);
         labels.extend(own);

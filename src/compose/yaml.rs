@@ -9,15 +9,13 @@ use std::collections::HashMap;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
 
 use super::diag::Report;
+use super::limits::{LONGEST_KEY, MOST_NODES};
+use super::metered::{Meter, Metered};
 use super::scalar;
 use super::tree::{Map, Mark, MergeTag, Node, Trail, Value};
 
-/// Largest file that is read.
-pub(crate) const MOST_BYTES: usize = 32 << 20;
 /// Deepest nesting, aliases included.
 const MOST_DEPTH: usize = 256;
-/// Most nodes of a file, aliases expanded.
-const MOST_NODES: usize = 1_000_000;
 /// The key that merges other mappings in.
 const MERGE_KEY: &str = "<<";
 
@@ -85,8 +83,18 @@ struct Reader<'r> {
 
 impl Reader<'_> {
     fn run(mut self, text: &str) -> Option<Vec<Node>> {
-        let mut parser = Parser::new_from_str(text);
+        let meter = Meter::default();
+        let mut parser = Parser::new(Metered::new(text, &meter));
         while let Some(event) = parser.next_event() {
+            if meter.is_over() {
+                let mark = self
+                    .open
+                    .last()
+                    .map_or_else(Mark::default, |open| open.mark);
+                self.too_many(mark);
+                return None;
+            }
+            meter.reset();
             match event {
                 Ok((event, span)) => {
                     let mark = self.mark(span.start);
@@ -195,15 +203,19 @@ impl Reader<'_> {
     fn count(&mut self, more: usize, mark: Mark) -> Option<()> {
         self.nodes = self.nodes.saturating_add(more);
         if self.nodes > MOST_NODES {
-            let message = format!("the file has more than {MOST_NODES} nodes");
-            let diagnostic = self
-                .report
-                .at(mark, "", message)
-                .suggest("aliases count with all that they stand for");
-            self.report.push(diagnostic);
+            self.too_many(mark);
             return None;
         }
         Some(())
+    }
+
+    fn too_many(&mut self, mark: Mark) {
+        let message = format!("the file has more than {MOST_NODES} nodes");
+        let diagnostic = self
+            .report
+            .at(mark, "", message)
+            .suggest("aliases count with all that they stand for");
+        self.report.push(diagnostic);
     }
 
     fn begin(
@@ -363,6 +375,12 @@ impl Reader<'_> {
             self.set_key(stand_in, mark);
             return;
         };
+        if name.len() > LONGEST_KEY {
+            let message = format!("a key is longer than {} KiB", LONGEST_KEY >> 10);
+            self.error(mark, message);
+            self.set_key(format!("\u{0}{}:{}", mark.line, mark.column), mark);
+            return;
+        }
         if let Some(earlier) = self.earlier_key(name) {
             let line = earlier.line;
             self.error(

@@ -1,7 +1,7 @@
 //! The texts of the loaded files, and the line that a diagnostic shows of them.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::{Excerpt, Position};
 use crate::compose::tree::Mark;
@@ -11,6 +11,24 @@ use crate::compose::tree::Mark;
 struct SourceFile {
     name: PathBuf,
     text: Arc<str>,
+    /// Where every so many lines one begins, in bytes; made when it is asked for.
+    starts: OnceLock<Vec<usize>>,
+}
+
+/// Lines from one known beginning to the next.
+const STEP: usize = 64;
+
+impl SourceFile {
+    /// A line by its number from 0, without its end.
+    fn line(&self, number: usize) -> Option<&str> {
+        let starts = self.starts.get_or_init(|| {
+            let ends = self.text.match_indices('\n');
+            let starts = std::iter::once(0).chain(ends.map(|(end, _)| end + 1));
+            starts.step_by(STEP).collect()
+        });
+        let start = *starts.get(number / STEP)?;
+        self.text.get(start..)?.lines().nth(number % STEP)
+    }
 }
 
 /// The texts of all loaded files, which [`Mark`]s refer to.
@@ -25,6 +43,7 @@ impl Sources {
         self.files.push(SourceFile {
             name: name.to_owned(),
             text,
+            starts: OnceLock::new(),
         });
         u32::try_from(self.files.len() - 1).unwrap_or(u32::MAX)
     }
@@ -54,7 +73,7 @@ impl Sources {
     pub(crate) fn excerpt(&self, mark: Mark) -> Option<Excerpt> {
         let file = self.file(mark)?;
         let line = usize::try_from(mark.line).ok()?.checked_sub(1)?;
-        let text = file.text.lines().nth(line)?;
+        let text = file.line(line)?;
         let start = usize::try_from(mark.column).ok()?.saturating_sub(1);
         Some(crop(text, start))
     }
@@ -67,7 +86,7 @@ impl Sources {
         let file = self.file(mark)?;
         let line = usize::try_from(mark.line).ok()?.checked_sub(1)?;
         let start = usize::try_from(mark.column).ok()?.checked_sub(1)?;
-        let rest: Vec<char> = file.text.lines().nth(line)?.chars().skip(start).collect();
+        let rest: Vec<char> = file.line(line)?.chars().skip(start).take(64).collect();
         let begins = |c: &char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.');
         let length = rest
             .iter()
@@ -85,6 +104,13 @@ const EXCERPT_WIDTH: usize = 120;
 
 /// Cuts a long line to the part around `start` and finds the token there.
 fn crop(text: &str, start: usize) -> Excerpt {
+    // Of a very long line no more is looked at than may be shown.
+    let far = start.saturating_sub(EXCERPT_WIDTH);
+    let near: String = text.chars().skip(far).take(3 * EXCERPT_WIDTH).collect();
+    crop_line(&near, start - far)
+}
+
+fn crop_line(text: &str, start: usize) -> Excerpt {
     let clean: Vec<char> = text
         .trim_end()
         .chars()

@@ -25,10 +25,17 @@ const ELSEWHERE: [(&str, &str); 16] = [
     ("watch", "develop.watch"),
 ];
 
+/// Longest name that others are compared with.
+const LONGEST_NAME: usize = 100;
+
 /// The name most like `name`, if one is like it at all.
 pub(crate) fn similar<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    if name.len() > LONGEST_NAME {
+        return None; // to compare it takes as long as both are, multiplied
+    }
     let most = (name.chars().count() / 3).max(1);
     known
+        .filter(|candidate| candidate.len() <= LONGEST_NAME)
         .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
         .filter(|(distance, _)| *distance <= most)
         .min_by_key(|(distance, _)| *distance)
