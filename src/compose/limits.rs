@@ -11,6 +11,9 @@ pub(crate) const MOST_BYTES: usize = 32 << 20;
 /// that is included, extended and written out from short forms.
 pub(crate) const MOST_NODES: usize = 1_000_000;
 
+/// Most services of a project, with those of inactive profiles.
+pub(crate) const MOST_SERVICES: usize = 20_000;
+
 /// Most bytes that variables, files of variables and resolved paths may add.
 pub(crate) const MOST_TEXT: usize = 32 << 20;
 

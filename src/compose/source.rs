@@ -13,7 +13,7 @@ use indexmap::IndexMap;
 
 use super::diag::{Diagnostic, Diagnostics};
 use super::files::FileSystem;
-use super::limits::LONGEST_NAME;
+use super::limits::{LONGEST_NAME, MOST_SERVICES};
 use super::loader::{Environment, Input, Loader, Scope, cannot_read};
 use super::model::{Cx, Origin, Project, field, raw_json};
 use super::paths::absolute;
@@ -182,6 +182,13 @@ impl Source<'_, '_> {
         }
         if !self.options.skip.normalization {
             defaults::normalize(&mut tree, &name, &self.environment);
+        }
+        let services = tree.get("services").and_then(Node::as_map);
+        if services.is_some_and(|services| services.len() > MOST_SERVICES) {
+            self.error(format!(
+                "the project has more than {MOST_SERVICES} services"
+            ));
+            return None;
         }
         let project = self.typed(&tree, name, base)?;
         Some((project, tree))
