@@ -6,7 +6,7 @@
 
 use std::sync::LazyLock;
 
-use super::diag::Report;
+use super::diag::{Report, did_you_mean, quoted};
 use super::limits::{Budget, MOST_NODES};
 use super::merge::started;
 use super::paths::clean;
@@ -160,8 +160,9 @@ impl Walk<'_> {
 
     /// False, and told, where so many more nodes are too many.
     fn has_room(&mut self, node: &Node, more: usize) -> bool {
+        let was_full = self.room.left() == 0;
         let has_room = more == 0 || self.room.take(more);
-        if !has_room {
+        if !has_room && !was_full {
             let message =
                 format!("written out in full, the project has more than {MOST_NODES} nodes");
             self.report.error(node.mark, self.trail.as_str(), message);
@@ -188,7 +189,11 @@ impl Walk<'_> {
                 map.insert(key.to_owned(), Node::str(value, item.mark));
             } else {
                 let message = super::model::shown(item, "has no `=`");
-                self.error(item.mark, message, "NAME=VALUE");
+                self.error(
+                    item.mark,
+                    message,
+                    "NAME=VALUE, such as `base=docker-image://alpine`",
+                );
             }
             self.trail.leave(before);
         }
@@ -202,14 +207,18 @@ impl Walk<'_> {
         let mount = match short::parse_mount(text) {
             Ok(mount) => mount,
             Err(message) => {
-                self.error(node.mark, message, "[SOURCE:]TARGET[:OPTIONS]");
+                let expected =
+                    "[SOURCE:]TARGET[:OPTIONS], such as `./data:/data:ro` or `data:/data`";
+                self.error(node.mark, message, expected);
                 return;
             }
         };
         for option in &mount.unknown {
             let message = format!("`{option}` is no option of a mount, it has no effect");
             let mut warning = self.report.at(node.mark, self.trail.as_str(), message);
-            warning.expected = Some("ro, rw, z, Z, nocopy or a propagation".to_owned());
+            let known = short::MOUNT_OPTIONS;
+            warning.expected = Some(format!("options out of {}", known.join(", ")));
+            warning.suggestion = did_you_mean(option, known.into_iter());
             self.report.push_warning(warning);
         }
         node.value = Value::Map(long_mount(&mount, node.mark));
@@ -225,8 +234,10 @@ impl Walk<'_> {
             [source, target] => (*source, *target, "rwm"),
             [source, target, permissions] => (*source, *target, *permissions),
             _ => {
-                let message = format!("`{text}` has too many colons");
-                self.error(node.mark, message, "SOURCE[:TARGET[:PERMISSIONS]]");
+                let message = format!("{} has too many colons", quoted(text));
+                let expected =
+                    "SOURCE[:TARGET[:PERMISSIONS]], such as `/dev/ttyUSB0:/dev/ttyUSB0:rw`";
+                self.error(node.mark, message, expected);
                 return;
             }
         };
@@ -263,19 +274,29 @@ impl Walk<'_> {
             let diagnostic = self
                 .report
                 .at(item.mark, self.trail.as_str(), message)
-                .suggest("put a pair of ports in quotes: \"8080:80\"");
+                .expected("a whole number, or a pair of ports in quotes: \"8080:80\"");
             self.report.push(diagnostic);
         } else {
             let text = item.scalar_text().unwrap_or_default();
+            if self.room.left() == 0 {
+                return; // told already: there is no more room
+            }
             match short::parse_ports(&text) {
                 Ok(ports) if !self.has_room(&item, ports.len() * GROWN_PORT) => {}
                 Ok(ports) => {
                     long.extend(ports.iter().map(|port| long_port(port, item.mark)));
                     return;
                 }
-                Err(message) => {
-                    let expected = "[[IP:]HOST[-HOST]:]CONTAINER[-CONTAINER][/PROTOCOL]";
-                    self.error(item.mark, message, expected);
+                Err(error) => {
+                    let mut diagnostic = self
+                        .report
+                        .at(item.mark, self.trail.as_str(), error.message)
+                        .expected(
+                            "[[IP:]HOST:]CONTAINER[/PROTOCOL] or ranges of ports, \
+                             such as `8080:80` or `127.0.0.1:9000-9002:80-82/udp`",
+                        );
+                    diagnostic.suggestion = error.suggestion;
+                    self.report.push(diagnostic);
                 }
             }
         }
@@ -344,7 +365,7 @@ impl Walk<'_> {
         match earlier {
             Some(earlier) if earlier != name => {
                 let message = "`name` and `external.name` differ";
-                self.error(name.mark, message, "`name` alone, and `external: true`");
+                self.error(name.mark, message, "`external: true`, and `name` beside it");
             }
             _ => {
                 let warning = self
@@ -463,7 +484,7 @@ fn long_mount(mount: &short::ShortMount, mark: Mark) -> Map {
             map.insert(key.to_owned(), Node::bool(true, mark));
         }
     };
-    let mut map = Map::new();
+    let mut map = Map::with_capacity(5);
     let kind = if mount.is_bind { "bind" } else { "volume" };
     map.insert("type".to_owned(), text(kind));
     if let Some(source) = &mount.source {
@@ -472,7 +493,7 @@ fn long_mount(mount: &short::ShortMount, mark: Mark) -> Map {
     map.insert("target".to_owned(), text(&clean(&mount.target)));
     flag(&mut map, "read_only", mount.read_only);
     if mount.is_bind || mount.selinux.is_some() || mount.propagation.is_some() {
-        let mut bind = Map::new();
+        let mut bind = Map::with_capacity(1);
         for (key, value) in [
             ("selinux", &mount.selinux),
             ("propagation", &mount.propagation),
@@ -485,7 +506,7 @@ fn long_mount(mount: &short::ShortMount, mark: Mark) -> Map {
         map.insert("bind".to_owned(), Node::map(bind, mark));
     }
     if !mount.is_bind || mount.nocopy {
-        let mut volume = Map::new();
+        let mut volume = Map::with_capacity(usize::from(mount.nocopy));
         flag(&mut volume, "nocopy", mount.nocopy);
         map.insert("volume".to_owned(), Node::map(volume, mark));
     }
@@ -493,7 +514,7 @@ fn long_mount(mount: &short::ShortMount, mark: Mark) -> Map {
 }
 
 fn long_port(port: &short::ShortPort, mark: Mark) -> Node {
-    let mut map = Map::new();
+    let mut map = Map::with_capacity(5);
     map.insert("mode".to_owned(), Node::str("ingress", mark));
     if let Some(address) = &port.host_ip {
         map.insert("host_ip".to_owned(), Node::str(address, mark));

@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use super::diag::Report;
+use super::diag::{Report, quoted};
 use super::tree::{Map, Node};
 
 /// Checks a canonical tree.
@@ -32,7 +32,10 @@ pub(super) fn tree(tree: &Node, report: &mut Report) {
         for (index, watch) in items(watch) {
             let path = format!("{path}.develop.watch[{index}].path");
             if let Some(node) = watch.get("path").filter(|node| node.as_str() == Some("")) {
-                report.error(node.mark, &path, "the path is empty");
+                let diagnostic = report
+                    .at(node.mark, &path, "the path is empty")
+                    .expected("a path on this machine to watch, such as `./src`");
+                report.push(diagnostic);
             }
         }
         device_requests(&path, service, report);
@@ -65,7 +68,10 @@ fn external_volume(path: &str, volume: &Node, report: &mut Report) {
             let message = format!("`{key}` and `external` exclude each other");
             let diagnostic = report
                 .at(child.key, &path, message)
-                .expected("`name` alone beside `external: true`");
+                .expected("`name` alone beside `external: true`")
+                .suggest(format!(
+                    "remove `{key}`: whoever made the volume has decided that"
+                ));
             report.push(diagnostic);
         }
     }
@@ -87,16 +93,21 @@ fn sources(path: &str, node: &Node, keys: &[&str], report: &mut Report) {
         [] => {
             let diagnostic = report
                 .at(node.key, path, "it has no source")
-                .expected(format!("one of {all}, or `external: true`"));
+                .expected(format!("one of {all}, or `external: true`"))
+                .suggest("write `file: ./…` below it, with the path of the file");
             report.push(diagnostic);
         }
         [_] => {}
-        [.., second] => {
+        [first, .., second] => {
             let message = format!("`{}` exclude each other", given.join("` and `"));
             let mark = map.get(*second).map_or(node.key, |child| child.key);
-            let diagnostic = report
+            let mut diagnostic = report
                 .at(mark, path, message)
-                .expected(format!("one of {all}"));
+                .expected(format!("one of {all}"))
+                .suggest("remove all but one of them");
+            if let Some((first, child)) = map.get_key_value(*first) {
+                report.also(&mut diagnostic, &format!("`{first}` is"), child.key);
+            }
             report.push(diagnostic);
         }
     }
@@ -108,8 +119,12 @@ fn host_address(path: &str, port: &Node, report: &mut Report) {
     };
     let text = node.as_str().unwrap_or_default();
     if text.parse::<IpAddr>().is_err() {
-        let message = format!("`{text}` is not an IP address");
-        report.error(node.mark, path, message);
+        let message = format!("{} is not an IP address", quoted(text));
+        let mut diagnostic = report
+            .at(node.mark, path, message)
+            .expected("an address of this machine, such as `127.0.0.1` or `::1`");
+        diagnostic.suggestion = (text == "localhost").then(|| "write `127.0.0.1`".to_owned());
+        report.push(diagnostic);
     }
 }
 
@@ -127,7 +142,11 @@ fn device_requests(path: &str, service: &Node, report: &mut Report) {
             if let (Some(_), Some(ids)) = (request.get("count"), request.get("device_ids")) {
                 let path = format!("{path}.{place}[{index}]");
                 let message = "`count` and `device_ids` exclude each other";
-                report.error(ids.key, &path, message);
+                let diagnostic = report
+                    .at(ids.key, &path, message)
+                    .expected("a number of devices, or the ids of some")
+                    .suggest("remove one of the two");
+                report.push(diagnostic);
             }
         }
     }

@@ -6,9 +6,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::diag::{Diagnostic, Report};
+use super::diag::{Diagnostic, Report, did_you_mean, listed, similar};
 use super::model::{Mount, MountKind, Project, Service, WatchAction};
-use super::schema::similar;
 use super::tree::{Mark, Node};
 
 /// Checks these services of the active ones, and what they have in common.
@@ -50,11 +49,7 @@ impl Checker<'_> {
             if let Some(node) = self.tree.lookup(path)
                 && (node.mark.is_known() || node.key.is_known())
             {
-                return if node.as_map().is_some() {
-                    node.key
-                } else {
-                    node.mark
-                };
+                return node.place();
             }
             match path.rfind(['.', '[']) {
                 Some(end) => path = path.get(..end).unwrap_or_default(),
@@ -67,8 +62,12 @@ impl Checker<'_> {
         self.report.at(self.mark(path), path, message)
     }
 
-    fn error(&mut self, path: &str, message: impl Into<String>) {
-        let diagnostic = self.at(path, message);
+    /// Reports that two attributes do not go together.
+    fn clash(&mut self, path: &str, other: &str, message: impl Into<String>) {
+        let mut diagnostic = self.at(path, message).suggest("remove one of the two");
+        // Without the service, which both are of.
+        let what = format!("`{}` is", other.splitn(3, '.').last().unwrap_or_default());
+        self.report.also(&mut diagnostic, &what, self.mark(other));
         self.report.push(diagnostic);
     }
 
@@ -81,10 +80,18 @@ impl Checker<'_> {
         known: impl Iterator<Item = &'n String>,
     ) {
         let mut diagnostic = self.at(path, format!("refers to undefined {kind} `{name}`"));
-        diagnostic.suggestion = match similar(name, known.map(String::as_str)) {
-            Some(similar) => Some(format!("did you mean `{similar}`?")),
-            None => Some(format!("define it at the top level: {section}.{name}")),
+        let names: Vec<&str> = known.map(String::as_str).collect();
+        let define = match kind {
+            "service" => format!("add a service of that name: {section}.{name}"),
+            _ => format!("define it at the top level: {section}.{name}"),
         };
+        if !names.is_empty() {
+            diagnostic.expected = Some(format!("one of {}", listed(&names)));
+        }
+        diagnostic.suggestion = Some(match similar(name, names.into_iter()) {
+            Some(similar) => format!("did you mean `{similar}`? Or {define}"),
+            None => define,
+        });
         self.report.push(diagnostic);
     }
 
@@ -96,7 +103,8 @@ impl Checker<'_> {
         if !has_source && !extends {
             let diagnostic = self
                 .at(path, "it has neither an image nor a build")
-                .expected("`image:` or `build:`");
+                .expected("`image:` or `build:`")
+                .suggest("name an image to run, `image: NAME:TAG`, or a folder to build one from, `build: .`");
             self.report.push(diagnostic);
         }
         self.build(path, service);
@@ -115,9 +123,9 @@ impl Checker<'_> {
             return;
         };
         if build.dockerfile_inline.is_some() && build.dockerfile.is_some() {
-            let path = format!("{path}.build.dockerfile_inline");
-            self.error(
-                &path,
+            self.clash(
+                &format!("{path}.build.dockerfile_inline"),
+                &format!("{path}.build.dockerfile"),
                 "`dockerfile` and `dockerfile_inline` exclude each other",
             );
         }
@@ -129,7 +137,13 @@ impl Checker<'_> {
             match self.project.services.get(target) {
                 None => self.undefined_service(&path, target),
                 Some(service) if service.build.is_none() => {
-                    self.error(&path, format!("the service `{target}` has no build"));
+                    let diagnostic = self
+                        .at(&path, format!("the service `{target}` has no build"))
+                        .expected("`service:` and the name of a service with `build:`")
+                        .suggest(format!(
+                            "give `{target}` a `build:`, or write `docker-image://` and an image"
+                        ));
+                    self.report.push(diagnostic);
                 }
                 Some(_) => {}
             }
@@ -138,9 +152,14 @@ impl Checker<'_> {
             && !build.platforms.is_empty()
             && !build.platforms.contains(platform)
         {
-            let path = format!("{path}.build.platforms");
+            let list = format!("{path}.build.platforms");
             let message = format!("the service's platform `{platform}` is not among them");
-            self.error(&path, message);
+            let mut diagnostic = self
+                .at(&list, message)
+                .suggest(format!("add `{platform}` to them, or remove `platform`"));
+            let other = self.mark(&format!("{path}.platform"));
+            self.report.also(&mut diagnostic, "`platform` is", other);
+            self.report.push(diagnostic);
         }
         let project = self.project;
         for (index, secret) in build.secrets.iter().enumerate() {
@@ -161,7 +180,11 @@ impl Checker<'_> {
                     path,
                     format!("the service `{name}` is in no active profile"),
                 )
-                .suggest(format!("activate one of its profiles (`{profiles}`)"));
+                .expected("a service that is active whenever this one is")
+                .suggest(format!(
+                    "activate a profile of it (`{profiles}`) with `--profile`, \
+                     give this service the same profiles, or write `required: false` for the dependency"
+                ));
             self.report.push(diagnostic);
             return;
         }
@@ -170,8 +193,11 @@ impl Checker<'_> {
 
     fn networks(&mut self, path: &str, service: &Service) {
         if service.network_mode.is_some() && !service.networks.is_empty() {
-            let path = format!("{path}.network_mode");
-            self.error(&path, "`network_mode` and `networks` exclude each other");
+            self.clash(
+                &format!("{path}.network_mode"),
+                &format!("{path}.networks"),
+                "`network_mode` and `networks` exclude each other",
+            );
         }
         let project = self.project;
         for name in service.networks.keys() {
@@ -212,7 +238,10 @@ impl Checker<'_> {
             }
             if *kind == MountKind::Bind && source.is_none() {
                 let path = format!("{path}.volumes[{index}]");
-                self.error(&path, "a bind has no `source`");
+                let diagnostic = self
+                    .at(&path, "a bind has no `source`")
+                    .expected("`source:`, a path on this machine");
+                self.report.push(diagnostic);
             }
         }
         for (index, config) in service.configs.iter().enumerate() {
@@ -246,10 +275,9 @@ impl Checker<'_> {
         let reservations = deploy.resources.reservations.as_ref();
         let mut differ = |here: &str, there: &str, differs: bool| {
             if differs {
-                let path = format!("{path}.{here}");
                 let message = format!("`{here}` and `deploy.resources.{there}` differ");
-                let diagnostic = self.at(&path, message).suggest("keep one of them");
-                self.report.push(diagnostic);
+                let there = format!("{path}.deploy.resources.{there}");
+                self.clash(&format!("{path}.{here}"), &there, message);
             }
         };
         if let Some(limits) = limits {
@@ -274,11 +302,11 @@ impl Checker<'_> {
         if let (Some(scale), Some(replicas)) = (service.scale, replicas)
             && scale != replicas
         {
-            let path = format!("{path}.scale");
-            let diagnostic = self
-                .at(&path, "`scale` and `deploy.replicas` differ")
-                .suggest("keep one of them");
-            self.report.push(diagnostic);
+            self.clash(
+                &format!("{path}.scale"),
+                &format!("{path}.deploy.replicas"),
+                "`scale` and `deploy.replicas` differ",
+            );
         }
         for (attribute, count) in [("scale", service.scale), ("deploy.replicas", replicas)] {
             if count.is_some_and(|count| count < 0) {
@@ -291,9 +319,20 @@ impl Checker<'_> {
         }
         if service.replicas() > 1 && service.container_name.is_some() {
             let path = format!("{path}.container_name");
-            let diagnostic = self
-                .at(&path, "several containers cannot have one name")
+            let count = service.replicas();
+            let mut diagnostic = self
+                .at(&path, format!("{count} containers cannot have one name"))
                 .suggest("remove `container_name`, or run one container alone");
+            let base = path.trim_end_matches(".container_name").to_owned();
+            let places = ["scale", "deploy.replicas"].map(|key| (key, format!("{base}.{key}")));
+            let number = places
+                .iter()
+                .find(|(_, place)| self.tree.lookup(place).is_some());
+            if let Some((key, place)) = number {
+                let mark = self.mark(place);
+                self.report
+                    .also(&mut diagnostic, &format!("`{key}` is"), mark);
+            }
             self.report.push(diagnostic);
         }
     }
@@ -322,10 +361,17 @@ impl Checker<'_> {
             && !["CMD", "CMD-SHELL", "NONE"].contains(&first.as_str())
         {
             let path = format!("{path}.healthcheck.test");
-            let diagnostic = self
+            let mut diagnostic = self
                 .at(&path, format!("a test cannot begin with `{first}`"))
-                .expected("CMD, CMD-SHELL or NONE first, or a string")
-                .suggest(format!("[\"CMD\", \"{first}\", …]"));
+                .expected("CMD, CMD-SHELL or NONE first, or a string");
+            let words = ["CMD", "CMD-SHELL", "NONE"];
+            let meant = did_you_mean(first, words.into_iter());
+            diagnostic.suggestion = Some(meant.unwrap_or_else(|| {
+                let all = test.into_iter().flat_map(|test| test.iter());
+                let all = all.map(|word| format!("{word:?}"));
+                let all: Vec<String> = all.collect();
+                format!("write [\"CMD\", {}]", all.join(", "))
+            }));
             self.report.push(diagnostic);
         }
     }
@@ -344,8 +390,15 @@ impl Checker<'_> {
         let mut known: HashMap<&str, String> = HashMap::new();
         for (place, target) in tmpfs.chain(volumes) {
             if let Some(earlier) = known.get(target) {
-                let message = format!("`{target}` is mounted already, as {earlier}");
-                self.error(&format!("{path}.{place}"), message);
+                let message = format!("something is mounted at `{target}` already");
+                let mut diagnostic = self
+                    .at(&format!("{path}.{place}"), message)
+                    .expected("another path in the container")
+                    .suggest("change one of the two paths, or remove one of the mounts");
+                let mark = self.mark(&format!("{path}.{earlier}"));
+                self.report
+                    .also(&mut diagnostic, &format!("`{earlier}` is"), mark);
+                self.report.push(diagnostic);
             } else {
                 known.insert(target, place);
             }
@@ -359,7 +412,10 @@ impl Checker<'_> {
             if !secret.external && !has_source && !self.report.is_broken(&path) {
                 let diagnostic = self
                     .at(&path, "it has no source")
-                    .expected("one of file, environment, or `external: true`");
+                    .expected("`file:`, `environment:`, or `external: true`")
+                    .suggest(format!(
+                        "write `file: ./{name}.txt` below it, or whatever file it is"
+                    ));
                 self.report.push(diagnostic);
             }
         }
@@ -376,8 +432,15 @@ impl Checker<'_> {
             };
             if let Some(earlier) = known.insert(container, name) {
                 let path = format!("services.{name}.container_name");
-                let message = format!("the service `{earlier}` has the name `{container}` already");
-                self.error(&path, message);
+                let message =
+                    format!("the container of `{earlier}` is named `{container}` already");
+                let mut diagnostic = self
+                    .at(&path, message)
+                    .expected("a name that no other container has")
+                    .suggest("rename one of the two, or remove it: a name is then made of project and service");
+                let mark = self.mark(&format!("services.{earlier}.container_name"));
+                self.report.also(&mut diagnostic, "the other one is", mark);
+                self.report.push(diagnostic);
             }
         }
     }
@@ -401,7 +464,20 @@ impl Checker<'_> {
             };
             let path = format!("services.{first}.depends_on.{second}");
             let message = format!("services depend on each other: {}", cycle.join(" -> "));
-            self.error(&path, message);
+            let mut diagnostic = self
+                .at(&path, message)
+                .expected("dependencies that lead to no service twice")
+                .suggest("remove one of them; a service that does not need the other at its start can come first");
+            let others = cycle.iter().zip(cycle.iter().skip(1)).skip(1).rev();
+            for (from, to) in others {
+                let mark = self.mark(&format!("services.{from}.depends_on.{to}"));
+                self.report.also(
+                    &mut diagnostic,
+                    &format!("`{from}` depends on `{to}`"),
+                    mark,
+                );
+            }
+            self.report.push(diagnostic);
         }
     }
 }

@@ -42,6 +42,28 @@ pub(crate) fn parse(
     Ok(parser.unset)
 }
 
+/// The line from which on a file gives a variable this value; `None` where it
+/// does not.
+pub(crate) fn line_of(text: &str, name: &str, value: &str, outside: &Lookup<'_>) -> Option<u32> {
+    let mut variables = IndexMap::new();
+    let mut parser = Parser {
+        rest: text,
+        line: 1,
+        variables: &mut variables,
+        outside,
+        unset: Vec::new(),
+        room: RefCell::new(Budget::new(MOST_TEXT)),
+    };
+    let mut found = None;
+    while parser.skip_to_statement() {
+        let line = parser.line;
+        parser.statement().ok()?;
+        let is_set = parser.variables.get(name).is_some_and(|now| now == value);
+        found = if is_set { found.or(Some(line)) } else { None };
+    }
+    found
+}
+
 struct Parser<'a> {
     rest: &'a str,
     line: u32,

@@ -5,11 +5,12 @@
 //! as part of the service that extends it.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
-use super::diag::Step;
+use super::diag::{Step, did_you_mean, listed, quoted};
 use super::loader::{Environment, Input, Loader, Scope};
 use super::tags::Resets;
 use super::tree::{Map, Mark, Node};
@@ -41,7 +42,7 @@ struct PlainFile {
     services: RefCell<Map>,
     resets: Resets,
     /// What it was read with.
-    environment: Rc<Environment>,
+    environment: Arc<Environment>,
 }
 
 /// Such files, by name.
@@ -51,7 +52,7 @@ pub(super) struct PlainFiles(HashMap<PathBuf, Vec<Rc<PlainFile>>>);
 impl PlainFiles {
     fn get(&self, file: &Path, scope: &Scope) -> Option<Rc<PlainFile>> {
         let known = self.0.get(file)?;
-        let same = |known: &&Rc<PlainFile>| Rc::ptr_eq(&known.environment, &scope.environment);
+        let same = |known: &&Rc<PlainFile>| Arc::ptr_eq(&known.environment, &scope.environment);
         known.iter().find(same).cloned()
     }
 }
@@ -90,7 +91,7 @@ impl Loader<'_> {
             resets,
         };
         for name in names {
-            self.extend(&name, place, scope, &[]);
+            self.extend(&name, place, scope, &mut Vec::new());
         }
         *services = all.into_inner();
     }
@@ -102,7 +103,7 @@ impl Loader<'_> {
         name: &str,
         place: Place<'_>,
         scope: &Scope,
-        chain: &[Link],
+        chain: &mut Vec<Link>,
     ) -> Option<()> {
         let reference = match place.services.borrow().get(name)?.get("extends") {
             Some(extends) => reference(extends),
@@ -111,29 +112,29 @@ impl Loader<'_> {
         let Some(reference) = reference else {
             return Some(());
         };
-        let mut chain = chain.to_vec();
         let link = Link {
             file: place.file.to_owned(),
             service: name.to_owned(),
             mark: reference.mark,
         };
-        if self.is_cycle(&chain, &link) {
+        let is_known =
+            |known: &HashSet<_>| known.contains(&(link.file.clone(), link.service.clone()));
+        if !self.circles.is_empty() && is_known(&self.circles) {
+            return None; // told already
+        }
+        if self.is_cycle(chain, &link) {
             return None;
         }
         chain.push(link);
         let base = if let Some((path, mark)) = &reference.file {
-            self.base_in_file(name, &reference, (path, *mark), scope, &chain)
+            self.base_in_file(name, &reference, (path, *mark), scope, chain)
         } else {
-            self.base(name, &reference, place, scope, &chain)
-        }?;
+            self.base(name, &reference, place, scope, chain)
+        };
+        chain.pop();
+        let mut base = base?;
         if base.is_null() {
             return Some(());
-        }
-        let mut base = base;
-        if !self.limits.nodes.take(base.size()) {
-            let path = format!("services.{name}.extends");
-            self.too_many_nodes(reference.mark, &path);
-            return None;
         }
         let null = Node::null(Mark::default());
         let service = std::mem::replace(place.services.borrow_mut().get_mut(name)?, null);
@@ -158,14 +159,21 @@ impl Loader<'_> {
         reference: &Reference,
         place: Place<'_>,
         scope: &Scope,
-        chain: &[Link],
+        chain: &mut Vec<Link>,
     ) -> Option<Node> {
         if !place.services.borrow().contains_key(&reference.service) {
             self.unknown_base(name, reference, &place.services.borrow());
             return None;
         }
         self.extend(&reference.service, place, scope, chain)?;
-        place.services.borrow().get(&reference.service).cloned()
+        let services = place.services.borrow();
+        let base = services.get(&reference.service)?;
+        if !self.limits.nodes.take(base.size()) {
+            let path = format!("services.{name}.extends");
+            self.too_many_nodes(reference.mark, &path);
+            return None;
+        }
+        Some(base.clone())
     }
 
     fn base_in_file(
@@ -174,41 +182,44 @@ impl Loader<'_> {
         reference: &Reference,
         (path, mark): (&str, Mark),
         scope: &Scope,
-        chain: &[Link],
+        chain: &mut Vec<Link>,
     ) -> Option<Node> {
         let trail = format!("services.{name}.extends.file");
         let file = PathBuf::from(self.resolver(&scope.base).join(path));
         if super::source::is_remote(path) {
-            let message = format!("`{path}` is not on this machine");
+            let message = format!("{} is not on this machine", quoted(path));
             let diagnostic = self
                 .report
                 .at(mark, &trail, message)
-                .suggest("fetch it first; files of other machines are not loaded");
+                .expected("a path on this machine")
+                .suggest("fetch it first, and name the fetched file: files of other machines are not loaded");
             self.report.push(diagnostic);
             return None;
         }
-        let what = format!("extended by service `{name}`");
         let input = Input {
             name: file.clone(),
             text: None,
         };
-        let known = self.plain.get(&file, scope);
-        if known.is_none() {
-            self.documents(&input, (mark, &trail))?;
-        }
-        self.below(mark, what, |loader| {
-            let plain = known.unwrap_or_else(|| loader.plain_file(&input, scope, (mark, &trail)));
-            let place = Place {
-                services: &plain.services,
-                file: &file,
-                resets: &plain.resets,
-            };
-            loader.base(name, reference, place, scope, chain)
-        })
+        let plain = match self.plain.get(&file, scope) {
+            Some(known) => known,
+            None => self.plain_file(&input, scope, (mark, &trail))?,
+        };
+        let place = Place {
+            services: &plain.services,
+            file: &file,
+            resets: &plain.resets,
+        };
+        self.base(name, reference, place, scope, chain)
     }
 
     /// Reads a file to extend services from.
-    fn plain_file(&mut self, input: &Input, scope: &Scope, asked: (Mark, &str)) -> Rc<PlainFile> {
+    fn plain_file(
+        &mut self,
+        input: &Input,
+        scope: &Scope,
+        asked: (Mark, &str),
+    ) -> Option<Rc<PlainFile>> {
+        self.documents(input, asked)?;
         let mut tree = Node::map(Map::new(), Mark::default());
         let mut resets = Resets::default();
         for document in self.taken(input, asked) {
@@ -223,17 +234,17 @@ impl Loader<'_> {
         let plain = Rc::new(PlainFile {
             services: RefCell::new(services),
             resets,
-            environment: Rc::clone(&scope.environment),
+            environment: Arc::clone(&scope.environment),
         });
         let same = self.plain.0.entry(input.name.clone()).or_default();
         same.push(Rc::clone(&plain));
-        plain
+        Some(plain)
     }
 
     /// Merges a document of an extended file: neither includes nor `extends`
     /// of its own are followed here.
     fn plain(&mut self, mut tree: Node, mut document: Node, scope: &Scope) -> (Node, Resets) {
-        if !self.limits.work.take(tree.size()) {
+        if self.limits.work.left() == 0 || !self.limits.work.take(tree.size()) {
             let message = "too many documents are merged for their size";
             self.report.error(document.mark, "", message);
             return (tree, Resets::default());
@@ -255,12 +266,13 @@ impl Loader<'_> {
         let trail = format!("services.{name}.extends");
         let message = format!("there is no service `{}` to extend", reference.service);
         let mut diagnostic = self.report.at(reference.mark, &trail, message);
-        let known = services.keys().map(String::as_str);
-        if let Some(similar) = super::schema::similar(&reference.service, known) {
-            diagnostic = diagnostic.suggest(format!("did you mean `{similar}`?"));
-        }
-        // The place is where `extends` stands, not the file it leads to.
-        diagnostic.chain = self.report.chain.iter().skip(1).cloned().collect();
+        let known: Vec<&str> = services.keys().map(String::as_str).collect();
+        let place = match &reference.file {
+            Some((file, _)) => format!("a service of {}", quoted(file)),
+            None => "a service of this file".to_owned(),
+        };
+        diagnostic.expected = Some(format!("{place}: {}", listed(&known)));
+        diagnostic.suggestion = did_you_mean(&reference.service, known.into_iter());
         self.report.push(diagnostic);
     }
 
@@ -273,15 +285,14 @@ impl Loader<'_> {
             let message = format!("more than {LONGEST_CHAIN} services extend each other");
             let path = format!("services.{}.extends", link.service);
             self.report.error(link.mark, &path, message);
+            let members = chain
+                .iter()
+                .map(|link| (link.file.clone(), link.service.clone()));
+            self.circles.extend(members);
             return true;
         };
         let members = chain.iter().skip(at);
-        let members: Vec<_> = members
-            .map(|link| (link.file.clone(), link.service.clone()))
-            .collect();
-        if members.iter().any(|member| self.circles.contains(member)) {
-            return true;
-        }
+        let members = members.map(|link| (link.file.clone(), link.service.clone()));
         self.circles.extend(members);
         let round: Vec<&str> = chain
             .iter()
@@ -295,6 +306,9 @@ impl Loader<'_> {
         );
         let path = format!("services.{}.extends", link.service);
         let mut diagnostic = self.report.at(link.mark, &path, message);
+        diagnostic.expected =
+            Some("a service that extends none of those that extend it".to_owned());
+        diagnostic.suggestion = Some("remove one of these `extends`".to_owned());
         diagnostic.chain = chain
             .iter()
             .skip(at + 1)

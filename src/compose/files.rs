@@ -104,6 +104,25 @@ pub(super) fn too_large() -> io::Error {
     io::Error::new(ErrorKind::FileTooLarge, message)
 }
 
+/// Reads a text to its end, which a Compose file on standard input may not have.
+///
+/// # Errors
+/// It is larger than the loader takes, or not UTF-8; and what reading gives.
+pub fn read_text(input: impl io::Read) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    let most = u64::try_from(MOST_BYTES).unwrap_or(u64::MAX);
+    input.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() > MOST_BYTES {
+        return Err(too_large());
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let before = error.as_bytes().get(..error.utf8_error().valid_up_to());
+        let lines = before.unwrap_or_default().iter().filter(|b| **b == b'\n');
+        let message = format!("it is not UTF-8 in line {}", lines.count() + 1);
+        io::Error::new(ErrorKind::InvalidData, message)
+    })
+}
+
 /// Reads to the end, waiting no longer than `patience` where nothing comes.
 fn read_bounded(mut file: impl io::Read + AsFd, patience: Option<Duration>) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();

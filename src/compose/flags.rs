@@ -16,7 +16,7 @@ use super::{dotenv, shell};
 /// # Errors
 /// What is wrong with the text.
 pub fn port_flag(text: &str) -> Result<Vec<Port>, String> {
-    let ports = short::parse_ports(text)?;
+    let ports = short::parse_ports(text).map_err(|error| error.message)?;
     Ok(ports
         .into_iter()
         .map(|port| Port {

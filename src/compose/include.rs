@@ -4,7 +4,7 @@
 //! Specification: "include".
 
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::limits::MOST_INCLUDES;
 use super::loader::{Environment, Input, Loader, Scope, strings};
@@ -36,11 +36,11 @@ impl Loader<'_> {
         for (index, entry) in include.as_seq().unwrap_or_default().iter().enumerate() {
             let trail = format!("include[{index}]");
             if entry.as_str().is_none() && entry.as_map().is_none() {
-                let message = format!("is {}", entry.kind());
+                let message = super::model::shown(entry, &format!("is {}", entry.kind()));
                 let diagnostic = self
                     .report
-                    .at(entry.mark, &trail, message)
-                    .expected("a path, or a mapping with `path:`");
+                    .at(entry.place(), &trail, message)
+                    .expected("a path of a Compose file, or a mapping with `path:`");
                 self.report.push(diagnostic);
                 continue;
             }
@@ -64,11 +64,12 @@ impl Loader<'_> {
         let mut inputs = Vec::new();
         for (text, mark) in &paths {
             if super::source::is_remote(text) {
-                let message = format!("`{text}` is not on this machine");
+                let message = format!("{} is not on this machine", super::diag::quoted(text));
                 let diagnostic = self
                     .report
                     .at(*mark, trail, message)
-                    .suggest("fetch it first; files of other machines are not loaded");
+                    .expected("a path on this machine")
+                    .suggest("fetch it first, and name the fetched file: files of other machines are not loaded");
                 self.report.push(diagnostic);
                 return None;
             }
@@ -78,8 +79,15 @@ impl Loader<'_> {
             });
         }
         let (Some(main), Some((_, mark))) = (inputs.first(), paths.first()) else {
-            let message = "an `include` without a `path` includes nothing";
-            self.report.warn(entry.mark, trail, message);
+            let warning = self
+                .report
+                .at(
+                    entry.place(),
+                    trail,
+                    "an `include` without a `path` includes nothing",
+                )
+                .expected("`path:`, the path of a Compose file");
+            self.report.push_warning(warning);
             return None;
         };
         if path.contains(&main.name) {
@@ -104,9 +112,7 @@ impl Loader<'_> {
         for (input, (_, mark)) in inputs.iter().zip(&paths) {
             self.documents(input, (*mark, trail))?;
         }
-        self.below(*mark, "included", |loader| {
-            Some(loader.model(&inputs, &below, path))
-        })
+        Some(self.model(&inputs, &below, path))
     }
 
     /// The variables of an included project: those here, then its own `.env`
@@ -117,7 +123,7 @@ impl Loader<'_> {
         base: &Path,
         scope: &Scope,
         trail: &str,
-    ) -> Option<Rc<Environment>> {
+    ) -> Option<Arc<Environment>> {
         let mut files: Vec<(PathBuf, Mark)> = strings(entry.get("env_file"))
             .into_iter()
             .map(|(text, mark)| (absolute(&scope.base, Path::new(&text)), mark))
@@ -134,7 +140,7 @@ impl Loader<'_> {
         }
         read.retain(|name, _| !scope.environment.contains_key(name));
         if read.is_empty() {
-            return Some(Rc::clone(&scope.environment));
+            return Some(Arc::clone(&scope.environment));
         }
         let outer = scope.environment.iter();
         let size = outer.map(|(name, value)| name.len() + value.len()).sum();
@@ -144,7 +150,7 @@ impl Loader<'_> {
         }
         let mut environment = (*scope.environment).clone();
         environment.extend(read);
-        Some(Rc::new(environment))
+        Some(Arc::new(environment))
     }
 
     fn cycle(&mut self, mark: Mark, trail: &str, path: &[PathBuf], file: &Path) {
@@ -162,7 +168,12 @@ impl Loader<'_> {
             "files include each other in a circle: {}",
             round.join(" -> ")
         );
-        self.report.error(mark, trail, message);
+        let diagnostic = self
+            .report
+            .at(mark, trail, message)
+            .expected("files that include none of those that include them")
+            .suggest("remove one of the includes; what both files need goes into a third one");
+        self.report.push(diagnostic);
     }
 
     /// Takes resources over; of two with one name both must be the same.
@@ -192,10 +203,10 @@ impl Loader<'_> {
                         let message =
                             format!("`{name}` is here and in an included file, and they differ");
                         let mut diagnostic = self.report.at(earlier.key, &path, message);
-                        diagnostic.chain.push(super::diag::Step {
-                            what: "the included one is".to_owned(),
-                            position: self.report.sources.position(resource.key),
-                        });
+                        self.report
+                            .also(&mut diagnostic, "the included one is", resource.key);
+                        let diagnostic =
+                            diagnostic.expected("one definition, or two that are the same");
                         self.report.push(diagnostic.suggest(
                             "rename one, or move the changes to a second file of the same `include`",
                         ));

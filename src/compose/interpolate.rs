@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use super::diag::Report;
+use super::diag::{Report, did_you_mean, not_set, quoted};
 use super::template::{self, Lookup, TemplateError};
 use super::tree::{Node, Rules, Trail, Value};
 use super::units;
@@ -112,9 +112,9 @@ impl Walk<'_> {
             match template::substitute(text, self.lookup) {
                 Ok((result, unset)) => {
                     *text = result;
-                    let mark = node.mark;
                     for name in unset {
-                        self.unset(&name, mark);
+                        self.report
+                            .unset_variable(&name, node.mark, self.trail.as_str());
                     }
                 }
                 Err(error) => {
@@ -128,28 +128,31 @@ impl Walk<'_> {
         }
     }
 
-    fn unset(&mut self, name: &str, mark: super::tree::Mark) {
-        let message = format!("the variable `{name}` is not set, it is taken as empty");
-        let told = self.report.list.iter().any(|d| d.message == message);
-        if !told {
-            let mut warning = self.report.at(mark, self.trail.as_str(), message);
-            warning.suggestion.clone_from(&self.report.unset_help);
-            self.report.push_warning(warning);
-        }
-    }
-
     fn refuse(&mut self, node: &Node, error: &TemplateError) {
-        let diagnostic = self
-            .report
-            .at(node.mark, self.trail.as_str(), error.to_string());
+        let sources = &self.report.sources;
+        let mark = match error {
+            TemplateError::Invalid { text } => sources.part(node.mark, text.trim_end_matches('…')),
+            TemplateError::Missing { name, .. } => sources.variable(node.mark, name),
+            TemplateError::TooDeep => node.mark,
+        };
+        let mut diagnostic = self.report.at(mark, self.trail.as_str(), error.to_string());
+        if let TemplateError::Missing { name, .. } = error {
+            // Where it is set, but empty, is told.
+            diagnostic.chain.retain(|step| step.what != not_set(name));
+        }
         self.report.push(match error {
-            TemplateError::Invalid { .. } => diagnostic
-                .expected("`${NAME}`, with `:-default`, `:?message` or `:+other` before the brace")
-                .suggest("a dollar that is no variable is written `$$`"),
-            TemplateError::Missing { name, .. } => {
-                diagnostic.suggest(format!("set it in the environment or in `.env`: {name}=…"))
+            TemplateError::Invalid { text } => diagnostic
+                .expected(
+                    "`${NAME}`, a name of letters, digits and `_`, perhaps with `:-default`, \
+                     `:?message` or `:+other` before the brace",
+                )
+                .suggest(mended(text)),
+            TemplateError::Missing { name, .. } => diagnostic
+                .expected("a value")
+                .suggest(format!("set it in the environment or in `.env`: {name}=…")),
+            TemplateError::TooDeep => {
+                diagnostic.expected("a default that holds no long row of other defaults")
             }
-            TemplateError::TooDeep => diagnostic,
         });
     }
 
@@ -185,17 +188,52 @@ impl Walk<'_> {
     fn refuse_cast(&mut self, node: &Node, cast: Cast) {
         let (what, expected) = match cast {
             Cast::Bool => ("a boolean", "`true` or `false`"),
-            Cast::Int => ("a whole number", "digits, perhaps with a sign"),
-            Cast::Float => ("a number", "a decimal number"),
+            Cast::Int => ("a whole number", "a whole number, such as `3`"),
+            Cast::Float => ("a number", "a decimal number, such as `0.5`"),
         };
         let text = node.as_str().unwrap_or_default();
-        let message = format!("`{text}` is not {what}");
-        let diagnostic = self
+        let message = format!("{} is not {what}", quoted(text));
+        let mut diagnostic = self
             .report
             .at(node.mark, self.trail.as_str(), message)
             .expected(expected);
+        if cast == Cast::Bool {
+            diagnostic.suggestion = did_you_mean(text, ["true", "false"].into_iter());
+        } else if text.replace(',', ".").parse::<f64>().is_ok() {
+            diagnostic.suggestion = Some(format!("write `{}`", text.replace(',', ".")));
+        }
         self.report.push(diagnostic);
     }
+}
+
+/// What may have been meant by what follows a `${` and is no variable.
+fn mended(text: &str) -> String {
+    let dollar = "a dollar that is no variable is written `$$`";
+    let inner = text.strip_prefix("${").unwrap_or_default();
+    let end = inner
+        .find(|c: char| c != '_' && !c.is_ascii_alphanumeric())
+        .unwrap_or(inner.len());
+    let (name, tail) = inner.split_at(end);
+    let has_name = !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit());
+    if !has_name {
+        return dollar.to_owned();
+    }
+    if let Some(word) = tail
+        .strip_prefix(':')
+        .and_then(|tail| tail.strip_suffix('}'))
+    {
+        return format!("a default is written `${{{name}:-{word}}}`");
+    }
+    if text.ends_with('}') {
+        return format!("write `${{{name}}}`, or `$${{` where no variable is meant");
+    }
+    let operators = [":-", ":?", ":+", "-", "?", "+"];
+    let closed = if operators.iter().any(|operator| tail.starts_with(operator)) {
+        format!("{}}}", text.trim_end_matches('…'))
+    } else {
+        format!("${{{name}}}")
+    };
+    format!("close the brace: `{closed}`; {dollar}")
 }
 
 fn is_true_or_false(text: &str) -> bool {

@@ -11,6 +11,9 @@ pub(crate) const MOST_BYTES: usize = 32 << 20;
 /// that is included, extended and written out from short forms.
 pub(crate) const MOST_NODES: usize = 1_000_000;
 
+/// Most tokens that the YAML parser may hold at once.
+pub(crate) const MOST_TOKENS: usize = 1_000_000;
+
 /// Most services of a project, with those of inactive profiles.
 pub(crate) const MOST_SERVICES: usize = 20_000;
 
@@ -19,7 +22,7 @@ pub(crate) const MOST_TEXT: usize = 32 << 20;
 
 /// Most nodes that are looked at over and over, as each further document of a
 /// project is merged over all that came before it.
-pub(crate) const MOST_WORK: usize = 16_000_000;
+pub(crate) const MOST_WORK: usize = 4_000_000;
 
 /// Most files that one load reads, each time one is included counted.
 pub(crate) const MOST_FILES: usize = 10_000;
@@ -31,7 +34,7 @@ pub(crate) const MOST_INCLUDES: usize = 100;
 pub(crate) const LONGEST_NAME: usize = 255;
 
 /// Longest key of a mapping: messages repeat it.
-pub(crate) const LONGEST_KEY: usize = 64 << 10;
+pub(crate) const LONGEST_KEY: usize = 16 << 10;
 
 /// Documents of more nodes are not kept for a second use.
 pub(crate) const OWN_CACHE: usize = 20_000;
@@ -91,6 +94,11 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
+    /// True where one was reached.
+    pub(crate) const fn is_over(&self) -> bool {
+        self.nodes.left() == 0 || self.text.left() == 0 || self.work.left() == 0
+    }
+
     pub(crate) const fn new() -> Self {
         Self {
             files: Budget::new(MOST_FILES),

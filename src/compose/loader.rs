@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::diag::{Diagnostic, Report, Step};
+use super::diag::{Diagnostic, Report};
 use super::extends::PlainFiles;
 use super::files::{FileSystem, too_large};
 use super::limits::{Limits, MOST_BYTES, MOST_FILES, MOST_NODES, MOST_TEXT, OWN_CACHE};
@@ -26,7 +26,7 @@ pub(super) type Environment = IndexMap<String, String>;
 pub(super) struct Scope {
     /// Where relative paths start.
     pub(super) base: PathBuf,
-    pub(super) environment: Rc<Environment>,
+    pub(super) environment: Arc<Environment>,
 }
 
 /// A file to load: its name, and its text where that is known already.
@@ -46,7 +46,7 @@ pub(super) struct Loader<'a> {
     pub(super) report: Report,
     documents: HashMap<PathBuf, Documents>,
     /// Texts of files of variables.
-    pub(super) texts: HashMap<PathBuf, Option<Rc<str>>>,
+    pub(super) texts: HashMap<PathBuf, Option<Arc<str>>>,
     /// Files that services are extended from.
     pub(super) plain: PlainFiles,
     pub(super) limits: Limits,
@@ -56,7 +56,7 @@ pub(super) struct Loader<'a> {
     pub(super) keeps_paths: bool,
     /// Names of the variables that were asked for, set or not.
     pub(super) asked: BTreeSet<String>,
-    /// Services that are known to extend each other in a circle.
+    /// Services that are known to extend each other in a circle, or without end.
     pub(super) circles: HashSet<(PathBuf, String)>,
 }
 
@@ -104,7 +104,9 @@ impl<'a> Loader<'a> {
                 Ok(bytes) => match std::str::from_utf8(&bytes) {
                     Ok(text) => Arc::from(text),
                     Err(error) => {
-                        self.not_utf8(input, &bytes, error);
+                        let at = self.not_utf8(input, &bytes, error);
+                        self.reached(at.file, mark, path);
+                        self.report.error(at, "", "the file is not UTF-8 here");
                         return None;
                     }
                 },
@@ -115,6 +117,7 @@ impl<'a> Loader<'a> {
             },
         };
         let file = self.report.sources.add(&input.name, Arc::clone(&text));
+        self.reached(file, mark, path);
         yaml::documents(&text, file, &mut self.report)
     }
 
@@ -154,19 +157,36 @@ impl<'a> Loader<'a> {
         bytes
     }
 
-    fn not_utf8(&mut self, input: &Input, bytes: &[u8], error: std::str::Utf8Error) {
+    /// Remembers how a file was reached: it is named at `mark`, by the attribute
+    /// `path`, or by the user.
+    fn reached(&mut self, file: u16, mark: Mark, path: &str) {
+        if !mark.is_known() {
+            return;
+        }
+        let service = path
+            .strip_prefix("services.")
+            .and_then(|rest| rest.split(".extends").next());
+        let what = match service {
+            Some(service) => format!("extended by service `{service}`"),
+            None => "included".to_owned(),
+        };
+        self.report.sources.reached(file, mark, what);
+    }
+
+    /// The place of the first bytes that are not UTF-8.
+    fn not_utf8(&mut self, input: &Input, bytes: &[u8], error: std::str::Utf8Error) -> Mark {
         let valid = error.valid_up_to();
         let before = bytes.get(..valid).unwrap_or_default();
         let text = String::from_utf8_lossy(bytes);
         let line = before.iter().filter(|b| **b == b'\n').count() + 1;
         let last = before.rsplit(|b| *b == b'\n').next().unwrap_or_default();
         let column = String::from_utf8_lossy(last).chars().count() + 1;
-        let mark = Mark {
+        Mark {
             file: self.report.sources.add(&input.name, Arc::from(&*text)),
             line: u32::try_from(line).unwrap_or(u32::MAX),
             column: u32::try_from(column).unwrap_or(u32::MAX),
-        };
-        self.report.error(mark, "", "the file is not UTF-8 here");
+            length: 1,
+        }
     }
 
     /// Loads a set of files into one canonical tree with absolute paths.
@@ -205,7 +225,7 @@ impl<'a> Loader<'a> {
             self.report.push(diagnostic);
             return tree;
         }
-        if !self.limits.work.take(tree.size()) {
+        if self.limits.work.left() == 0 || !self.limits.work.take(tree.size()) {
             let message = "too many documents are merged for their size";
             self.report.error(document.mark, "", message);
             return tree;
@@ -228,6 +248,9 @@ impl<'a> Loader<'a> {
     }
 
     pub(super) fn interpolate(&mut self, document: &mut Node, scope: &Scope) {
+        let file = document.mark.file;
+        let provenance = &mut self.report.sources.provenance;
+        provenance.interpolated(file, &scope.environment);
         let asked = RefCell::new(std::mem::take(&mut self.asked));
         let room = RefCell::new(&mut self.limits.text);
         let is_full = Cell::new(false);
@@ -329,23 +352,6 @@ impl<'a> Loader<'a> {
                 .suggest("remove it");
             self.report.push_warning(warning);
         }
-    }
-
-    /// Works below a step of the way that errors should tell.
-    pub(super) fn below<T>(
-        &mut self,
-        mark: Mark,
-        what: impl Into<String>,
-        work: impl FnOnce(&mut Self) -> T,
-    ) -> T {
-        let step = Step {
-            what: what.into(),
-            position: self.report.sources.position(mark),
-        };
-        self.report.chain.insert(0, step);
-        let result = work(self);
-        self.report.chain.remove(0);
-        result
     }
 }
 

@@ -112,17 +112,13 @@ impl Merger<'_> {
     /// Reports that two values do not go together; the earlier one stays.
     fn clash(&mut self, base: Node, over: &Node) -> Node {
         let message = format!("{} cannot be merged over {}", over.kind(), base.kind());
-        let mut diagnostic = self.report.at(over.mark, self.trail.as_str(), message);
-        diagnostic.expected = Some(format!("{}, as before", base.kind()));
-        if let Some(position) = self.report.sources.position(base.mark) {
-            diagnostic.chain.insert(
-                0,
-                super::diag::Step {
-                    what: "the earlier value is".to_owned(),
-                    position: Some(position),
-                },
-            );
-        }
+        let mut diagnostic = self
+            .report
+            .at(over.place(), self.trail.as_str(), message)
+            .expected(format!("{}, as in the earlier place", base.kind()))
+            .suggest("give both the same form, or put `!override` before this one to replace the earlier one");
+        self.report
+            .also(&mut diagnostic, "the earlier value is", base.place());
         self.report.push(diagnostic);
         base
     }
@@ -334,7 +330,7 @@ fn into_mapping(node: Node, named: &dyn Fn(Mark) -> Node) -> Node {
 
 /// What a name alone in `depends_on` means.
 pub(crate) fn started(mark: Mark) -> Node {
-    let mut map = Map::new();
+    let mut map = Map::with_capacity(3);
     map.insert("condition".to_owned(), Node::str("service_started", mark));
     map.insert("required".to_owned(), Node::bool(true, mark));
     Node::map(map, mark)

@@ -10,10 +10,10 @@ use std::cell::Cell;
 use saphyr_parser::input::SkipTabs;
 use saphyr_parser::{Input, StrInput};
 
-use super::limits::MOST_NODES;
+use super::limits::MOST_TOKENS;
 
-/// The characters that tokens are made of, as far as they were read since the
-/// last event; shared by the input and its reader.
+/// How many tokens were begun since the last event; shared by the input and its
+/// reader.
 #[derive(Debug, Default)]
 pub(super) struct Meter(Cell<usize>);
 
@@ -25,7 +25,7 @@ impl Meter {
 
     /// True once the text was cut off.
     pub(super) fn is_over(&self) -> bool {
-        self.0.get() > MOST_NODES
+        self.0.get() > MOST_TOKENS
     }
 }
 
@@ -56,18 +56,17 @@ macro_rules! delegate {
 
 impl Input for Metered<'_> {
     #[inline]
-    fn skip(&mut self) {
-        if matches!(
-            self.text.peek(),
-            ',' | '[' | ']' | '{' | '}' | ':' | '?' | '-'
-        ) {
+    fn lookahead(&mut self, count: usize) {
+        // The scanner looks four characters ahead where it begins a token, and
+        // hardly anywhere else: within a scalar once a word.
+        if count == 4 {
             let meter = self.meter;
             meter.0.set(meter.0.get() + 1);
             if meter.is_over() {
                 self.text = StrInput::new("");
             }
         }
-        self.text.skip();
+        self.text.lookahead(count);
     }
 
     delegate! {
@@ -98,7 +97,7 @@ impl Input for Metered<'_> {
 
     delegate! {
         mut
-        fn lookahead(&mut self, count: usize);
+        fn skip(&mut self);
         fn raw_read_ch(&mut self) -> char;
         fn raw_read_non_breakz_ch(&mut self) -> Option<char>;
         fn skip_n(&mut self, count: usize);

@@ -51,6 +51,7 @@ mod select;
 mod shell;
 mod short;
 mod source;
+mod syntax;
 mod tags;
 mod template;
 mod tree;
@@ -60,7 +61,7 @@ mod variables;
 mod yaml;
 
 pub use diag::{Diagnostic, Diagnostics, Excerpt, Position, Severity, Step, Style, render_list};
-pub use files::{FileSystem, Host, Memory};
+pub use files::{FileSystem, Host, Memory, read_text};
 pub use flags::{mount_flag, parse_env_file, port_flag, split_words};
 pub use model::*;
 pub use source::{FileArg, LoadOptions, Loaded, Skip, check_name};

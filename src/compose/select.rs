@@ -7,9 +7,8 @@ use std::collections::HashSet;
 
 use indexmap::IndexMap;
 
-use super::diag::{Diagnostic, Report};
+use super::diag::{Diagnostic, Report, similar};
 use super::model::{MountKind, Project, Service};
-use super::schema::similar;
 
 /// Disables the services that are in no active profile.
 pub(super) fn by_profiles(project: &mut Project) {

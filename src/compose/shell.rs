@@ -2,6 +2,8 @@
 //! backslashes as in a shell, nothing is expanded (`` `…` `` and `$(…)` only
 //! hold together), and an unquoted `;`, `&`, `|`, `<` or `>` ends the line.
 
+use super::diag::quoted;
+
 /// What the characters at work are inside of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Inside {
@@ -40,13 +42,22 @@ pub(crate) fn split(line: &str) -> Result<Vec<String>, String> {
             splitter.end_of_command(c);
             break;
         } else if !splitter.plain(c) {
-            return Err(format!("`{line}` has a parenthesis outside of quotes"));
+            return Err(format!(
+                "{} has a parenthesis outside of quotes",
+                quoted(line)
+            ));
         }
     }
     if escaped || splitter.inside != Inside::Nothing {
-        return Err(format!(
-            "`{line}` has an open quote or a backslash at its end"
-        ));
+        let why = match splitter.inside {
+            _ if escaped => "a backslash at its end",
+            Inside::Single => "a single quote that is not closed",
+            Inside::Double => "a double quote that is not closed",
+            Inside::Backticks => "a backtick that is not closed",
+            Inside::Dollar => "a `$(` that is not closed",
+            Inside::Nothing => "a backslash at its end",
+        };
+        return Err(format!("{} has {why}", quoted(line)));
     }
     splitter.finish_word();
     Ok(splitter.words)

@@ -4,6 +4,8 @@
 
 use std::net::IpAddr;
 
+use super::diag::{did_you_mean, quoted};
+
 /// A port of the short syntax, one container port each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ShortPort {
@@ -14,9 +16,37 @@ pub(crate) struct ShortPort {
     pub(crate) protocol: String,
 }
 
+/// What is wrong with a port, and what would be right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PortError {
+    pub(crate) message: String,
+    pub(crate) suggestion: Option<String>,
+}
+
+impl From<String> for PortError {
+    fn from(message: String) -> Self {
+        Self {
+            message,
+            suggestion: None,
+        }
+    }
+}
+
+impl PortError {
+    fn new(message: String, suggestion: String) -> Self {
+        Self {
+            message,
+            suggestion: Some(suggestion),
+        }
+    }
+}
+
+/// What ports speak.
+const PROTOCOLS: [&str; 3] = ["tcp", "udp", "sctp"];
+
 /// Reads `[[IP:]HOST[-HOST]:]CONTAINER[-CONTAINER][/PROTOCOL]`. A range gives
 /// one entry a port, in the order of their text, as the reference has it.
-pub(crate) fn parse_ports(text: &str) -> Result<Vec<ShortPort>, String> {
+pub(crate) fn parse_ports(text: &str) -> Result<Vec<ShortPort>, PortError> {
     let (host_ip, host, container) = split_parts(text);
     let (container, protocol) = match container.split_once('/') {
         Some((port, protocol)) => (port, protocol.split('/').next().unwrap_or_default()),
@@ -26,26 +56,31 @@ pub(crate) fn parse_ports(text: &str) -> Result<Vec<ShortPort>, String> {
     let protocol = protocol.to_ascii_lowercase();
     let host_ip = host_address(host_ip)?;
     if container.is_empty() {
-        return Err(format!("`{text}` has no container port"));
+        return Err(format!("{} has no container port", quoted(text)).into());
     }
     let target = range(container).map_err(|why| format!("the container port {why}"))?;
     if target.0 == 0 {
-        return Err("the container port cannot be 0".to_owned());
+        return Err("the container port cannot be 0".to_owned().into());
     }
     let published = match host {
         "" => None,
         host => Some(range(host).map_err(|why| format!("the host port {why}"))?),
     };
-    if !["tcp", "udp", "sctp"].contains(&protocol.as_str()) {
-        return Err(format!("`{protocol}` is not a protocol (tcp, udp, sctp)"));
+    if !PROTOCOLS.contains(&protocol.as_str()) {
+        return Err(PortError {
+            message: format!("{} is not a protocol (tcp, udp, sctp)", quoted(&protocol)),
+            suggestion: did_you_mean(&protocol, PROTOCOLS.into_iter()),
+        });
     }
     let width = target.1 - target.0;
     if let Some((first, last)) = published
         && last - first != width
         && width > 0
     {
-        return Err(format!(
-            "the ranges `{host}` and `{container}` differ in length"
+        let end = u32::from(first) + u32::from(width);
+        return Err(PortError::new(
+            format!("`{host}` and `{container}` are ranges of different lengths"),
+            format!("as many host ports as container ports: `{first}-{end}:{container}`"),
         ));
     }
     let mut ports: Vec<ShortPort> = (0..=width)
@@ -78,7 +113,7 @@ fn split_parts(text: &str) -> (&str, &str, &str) {
 }
 
 /// The address without the brackets of IPv6.
-fn host_address(text: &str) -> Result<Option<String>, String> {
+fn host_address(text: &str) -> Result<Option<String>, PortError> {
     if text.is_empty() {
         return Ok(None);
     }
@@ -89,7 +124,8 @@ fn host_address(text: &str) -> Result<Option<String>, String> {
         Some(bare) => bare,
         // Without brackets the colons of IPv6 cannot be told from the ports'.
         None if text.contains(':') => {
-            return Err(format!("the address `{text}` needs brackets: `[{text}]`"));
+            let message = format!("the address {} has no brackets around it", quoted(text));
+            return Err(PortError::new(message, format!("write `[{text}]`")));
         }
         None => text,
     };
@@ -99,18 +135,21 @@ fn host_address(text: &str) -> Result<Option<String>, String> {
     let address = bare.split('%').next().unwrap_or_default();
     match address.parse::<IpAddr>() {
         Ok(_) => Ok(Some(bare.to_owned())),
-        Err(_) => Err(format!("`{bare}` is not an IP address")),
+        Err(_) => Err(PortError {
+            message: format!("{} is not an IP address", quoted(bare)),
+            suggestion: (bare == "localhost").then(|| "write `127.0.0.1`".to_owned()),
+        }),
     }
 }
 
 /// A port or `FIRST-LAST`.
 fn range(text: &str) -> Result<(u16, u16), String> {
     let port = |text: &str| {
+        let wrong = || format!("{} is not a number from 0 to 65535", quoted(text));
         if text.starts_with('+') {
-            return Err(format!("`{text}` is not a number from 0 to 65535"));
+            return Err(wrong());
         }
-        text.parse::<u16>()
-            .map_err(|_| format!("`{text}` is not a number from 0 to 65535"))
+        text.parse::<u16>().map_err(|_| wrong())
     };
     let mut parts = text.split('-');
     let first = port(parts.next().unwrap_or_default())?;
@@ -140,6 +179,11 @@ pub(crate) struct ShortMount {
     pub(crate) unknown: Vec<String>,
 }
 
+/// The options of a mount.
+pub(crate) const MOUNT_OPTIONS: [&str; 11] = [
+    "ro", "rw", "z", "Z", "nocopy", "rprivate", "private", "rshared", "shared", "rslave", "slave",
+];
+
 /// Reads `[SOURCE:]TARGET[:OPTIONS]`. A source that looks like a path is a
 /// bind, anything else is a volume.
 pub(crate) fn parse_mount(text: &str) -> Result<ShortMount, String> {
@@ -153,7 +197,10 @@ pub(crate) fn parse_mount(text: &str) -> Result<ShortMount, String> {
     }
     let sections = split_sections(text);
     if sections.iter().any(String::is_empty) {
-        return Err(format!("`{text}` has nothing between two colons"));
+        return Err(format!(
+            "{} has nothing before or behind a colon",
+            quoted(text)
+        ));
     }
     match sections.as_slice() {
         [target] => target.clone_into(&mut mount.target),
@@ -164,7 +211,7 @@ pub(crate) fn parse_mount(text: &str) -> Result<ShortMount, String> {
                 target.clone_into(&mut mount.target);
             }
             if rest.len() > 2 {
-                return Err(format!("`{text}` has too many colons"));
+                return Err(format!("{} has too many colons", quoted(text)));
             }
             for option in rest.iter().skip(1).flat_map(|options| options.split(',')) {
                 mount.option(option);
@@ -233,7 +280,7 @@ mod tests {
     use super::*;
 
     fn shown(text: &str) -> Result<String, String> {
-        let ports = parse_ports(text)?;
+        let ports = parse_ports(text).map_err(|error| error.message)?;
         Ok(ports
             .iter()
             .map(|port| {

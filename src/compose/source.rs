@@ -6,7 +6,6 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -104,6 +103,7 @@ pub(super) fn load(options: &LoadOptions, files: &dyn FileSystem) -> Result<Load
     let mut loader = Loader::new(files, home);
     loader.report.unset_help.clone_from(&options.unset_help);
     loader.keeps_paths = options.skip.paths;
+    loader.report.sources.provenance.shell = Arc::new(options.environment.clone());
     let project = Source {
         options,
         loader: &mut loader,
@@ -115,7 +115,7 @@ pub(super) fn load(options: &LoadOptions, files: &dyn FileSystem) -> Result<Load
     match project {
         Some((mut project, tree)) if report.error_count() == 0 => {
             project.asked = asked;
-            let warnings = report.list.clone();
+            let warnings = report.sorted();
             project.origin = Arc::new(Origin {
                 tree: Some(tree),
                 sources: report.sources,
@@ -170,10 +170,13 @@ impl Source<'_, '_> {
             .insert("COMPOSE_PROJECT_NAME".to_owned(), name.clone());
         let scope = Scope {
             base: base.clone(),
-            environment: Rc::new(self.environment.clone()),
+            environment: Arc::new(self.environment.clone()),
         };
         let mut tree = self.loader.model(&self.inputs.clone(), &scope, &[]);
         self.loader.forget_files();
+        if self.loader.limits.is_over() {
+            return None; // told; what is left of the model would only be large
+        }
         if tree.as_map().is_none_or(|map| map.is_empty()) {
             if self.loader.report.error_count() == 0 {
                 self.error("the Compose file is empty");

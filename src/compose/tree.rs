@@ -13,12 +13,18 @@ use indexmap::IndexMap;
 /// both from 1. Line 0 means that the node was not written by anybody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Mark {
-    pub(crate) file: u32,
     pub(crate) line: u32,
     pub(crate) column: u32,
+    pub(crate) file: u16,
+    /// How many characters of the line belong to it; 0 for a block, which has no
+    /// end in its line.
+    pub(crate) length: u16,
 }
 
 impl Mark {
+    /// What goes on in the next line.
+    pub(crate) const TO_LINE_END: u16 = u16::MAX;
+
     /// True where the node has a place in a file.
     pub(crate) fn is_known(self) -> bool {
         self.line > 0
@@ -33,6 +39,11 @@ pub(crate) struct Map(Box<IndexMap<String, Node>>);
 impl Map {
     pub(crate) fn new() -> Self {
         Self::default()
+    }
+
+    /// With room for so many members and no more.
+    pub(crate) fn with_capacity(members: usize) -> Self {
+        Self(Box::new(IndexMap::with_capacity(members)))
     }
 }
 
@@ -156,6 +167,16 @@ impl Node {
     pub(crate) fn with_key(mut self, key: Mark) -> Self {
         self.key = key;
         self
+    }
+
+    /// Where to point for what is wrong with the value as a whole: at the key of
+    /// a block or of nothing, else at the value.
+    pub(crate) fn place(&self) -> Mark {
+        if self.mark.length == 0 && self.key.is_known() {
+            self.key
+        } else {
+            self.mark
+        }
     }
 
     pub(crate) fn is_null(&self) -> bool {

@@ -124,7 +124,7 @@ fn name_of(item: &Node, key: Key, report: &mut Report, trail: &Trail) -> Option<
                 let message = super::model::shown(item, "is not a port");
                 let diagnostic = report
                     .at(item.mark, trail.as_str(), message)
-                    .expected("a port, or a range in quotes");
+                    .expected("a port such as `80`, or a range in quotes, such as \"80-82\"");
                 report.push(diagnostic);
                 None
             }
@@ -132,7 +132,7 @@ fn name_of(item: &Node, key: Key, report: &mut Report, trail: &Trail) -> Option<
         },
         Key::Mount => match &item.value {
             Value::Str(text) => mount_target(text),
-            Value::Map(_) => target(item, "the mount has no target", None, report, trail),
+            Value::Map(_) => target(item, "the mount has no target", "/data", report, trail),
             _ => None,
         },
         Key::Device => match &item.value {
@@ -142,8 +142,9 @@ fn name_of(item: &Node, key: Key, report: &mut Report, trail: &Trail) -> Option<
                 Some(parts.next().unwrap_or(source).to_owned())
             }
             Value::Map(_) => {
-                let quirk = "the specification allows this, docker compose does not";
-                target(item, "the device has no target", Some(quirk), report, trail)
+                let source = item.get("source").and_then(Node::as_str);
+                let example = source.unwrap_or("/dev/fuse").to_owned();
+                target(item, "the device has no target", &example, report, trail)
             }
             _ => None,
         },
@@ -166,7 +167,7 @@ fn name_of(item: &Node, key: Key, report: &mut Report, trail: &Trail) -> Option<
 fn target(
     item: &Node,
     message: &str,
-    suggestion: Option<&str>,
+    example: &str,
     report: &mut Report,
     trail: &Trail,
 ) -> Option<String> {
@@ -176,10 +177,10 @@ fn target(
     if report.is_broken(trail.as_str()) {
         return None; // where it was taken out, that is what was told
     }
-    let mut diagnostic = report
+    let diagnostic = report
         .at(item.mark, trail.as_str(), message)
-        .expected("`target:`, a path in the container");
-    diagnostic.suggestion = suggestion.map(str::to_owned);
+        .expected("`target:`, a path in the container")
+        .suggest(format!("add `target: {example}`, or whatever the path is"));
     report.push(diagnostic);
     None
 }
@@ -194,7 +195,8 @@ fn port_name(item: &Node, report: &mut Report, trail: &Trail) -> Option<String> 
                 if !report.is_broken(trail.as_str()) {
                     let diagnostic = report
                         .at(item.mark, trail.as_str(), "the port has no target")
-                        .expected("`target:`, the port in the container");
+                        .expected("`target:`, the port in the container")
+                        .suggest("add `target: 80`, or whatever port the program listens on");
                     report.push(diagnostic);
                 }
                 return None;

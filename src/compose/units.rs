@@ -32,11 +32,15 @@ impl Parse for Bytes {
         };
         match parsed {
             Some(bytes) => Some(bytes),
-            None => cx.fail(
-                node,
-                super::model::shown(node, "is not a size"),
-                "a number of bytes with an optional unit: b, k, m, g, t, p (`512m`, `1.5gb`)",
-            ),
+            None => {
+                let message = super::model::shown(node, "is not a size");
+                let mut diagnostic = cx.diagnostic(node.mark, message).expected(
+                    "a number of bytes, perhaps with a unit (b, k, m, g, t, p), such as `512m` or `1.5gb`",
+                );
+                diagnostic.suggestion = node.as_str().and_then(likely_size);
+                cx.report.push(diagnostic);
+                None
+            }
         }
     }
 
@@ -53,6 +57,51 @@ impl Emit for Bytes {
             _ => Json::String(self.0.to_string()),
         }
     }
+}
+
+/// The size that was perhaps meant: with the first letter of its unit, and a
+/// point for a comma.
+fn likely_size(text: &str) -> Option<String> {
+    let (number, unit) = number_and_word(text)?;
+    let unit = match unit.to_ascii_lowercase().as_str() {
+        "byte" | "bytes" => "b",
+        "ki" | "kilo" | "kilobyte" | "kilobytes" => "k",
+        "mi" | "meg" | "megs" | "mega" | "megabyte" | "megabytes" => "m",
+        "gi" | "gig" | "gigs" | "giga" | "gigabyte" | "gigabytes" => "g",
+        "ti" | "tera" | "terabyte" | "terabytes" => "t",
+        _ => unit,
+    };
+    let likely = format!("{number}{unit}");
+    parse_bytes(&likely)
+        .is_some()
+        .then(|| format!("write `{likely}`"))
+}
+
+/// The duration that was perhaps meant: with the short name of its unit, in
+/// seconds without one.
+fn likely_duration(text: &str) -> Option<String> {
+    let (number, unit) = number_and_word(text)?;
+    let unit = match unit.to_ascii_lowercase().as_str() {
+        "" | "sec" | "secs" | "second" | "seconds" => "s",
+        "min" | "mins" | "minute" | "minutes" => "m",
+        "hour" | "hours" | "hr" | "hrs" => "h",
+        "day" | "days" => "d",
+        "week" | "weeks" => "w",
+        "msec" | "millisecond" | "milliseconds" => "ms",
+        _ => return None,
+    };
+    let likely = format!("{number}{unit}");
+    parse_duration(&likely)
+        .is_some()
+        .then(|| format!("write `{likely}`"))
+}
+
+/// `1,5 GB` as `1.5` and `GB`.
+fn number_and_word(text: &str) -> Option<(String, &str)> {
+    let text = text.trim();
+    let end = text.find(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | ','));
+    let (number, word) = text.split_at(end.unwrap_or(text.len()));
+    (!number.is_empty()).then(|| (number.replace(',', "."), word.trim()))
 }
 
 /// Reads a size: a number, an optional space, an optional binary unit.
@@ -111,11 +160,15 @@ impl Parse for Period {
         let text = node.scalar_text().unwrap_or_default();
         match parse_duration(&text) {
             Some(nanos) => Some(Self(nanos)),
-            None => cx.fail(
-                node,
-                super::model::shown(node, "is not a duration"),
-                "numbers with units: us, ms, s, m, h, d, w (`1m30s`)",
-            ),
+            None => {
+                let message = super::model::shown(node, "is not a duration");
+                let mut diagnostic = cx.diagnostic(node.mark, message).expected(
+                    "numbers with units (us, ms, s, m, h, d, w), such as `30s` or `1m30s`",
+                );
+                diagnostic.suggestion = likely_duration(&text);
+                cx.report.push(diagnostic);
+                None
+            }
         }
     }
 }
@@ -270,7 +323,7 @@ impl Parse for FileMode {
             None => cx.fail(
                 node,
                 super::model::shown(node, "is not a file mode"),
-                "permission bits in octal (`0440`)",
+                "permission bits in octal, such as `0440`",
             ),
         }
     }
@@ -351,6 +404,24 @@ mod tests {
             ("b", None),
         ] {
             assert_eq!(parse_bytes(text), bytes, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_was_meant_is_guessed() {
+        for (text, size, duration) in [
+            ("10 seconds", None, Some("10s")),
+            ("5", Some("5"), Some("5s")),
+            ("2 Min", None, Some("2m")),
+            ("512Mi", Some("512m"), None),
+            ("1,5 GB", Some("1.5GB"), None),
+            ("3 megabytes", Some("3m"), None),
+            ("much", None, None),
+            ("5x", None, None),
+        ] {
+            let written = |text: &str| format!("write `{text}`");
+            assert_eq!(likely_size(text), size.map(written), "{text}");
+            assert_eq!(likely_duration(text), duration.map(written), "{text}");
         }
     }
 

@@ -2,7 +2,6 @@
 //! `env_file` and `label_file`.
 
 use std::path::Path;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use super::dotenv::{self, DotenvError};
@@ -12,6 +11,9 @@ use super::tree::{Mark, Node};
 
 /// So many bytes of variables are as much work as one node of a file.
 const BYTES_PER_NODE: usize = 32;
+
+/// What a variable takes beside its letters.
+const VARIABLE: usize = 64;
 
 impl Loader<'_> {
     /// Reads a file of variables that must be there; `None` where an error was
@@ -25,15 +27,21 @@ impl Loader<'_> {
     ) -> Option<()> {
         let text = self.text(file, asked)?;
         let result = dotenv::parse(&text, into, &|name| outside.get(name).cloned());
-        self.parsed(file, &text, result)
+        let number = self.report.sources.add(file, text);
+        self.report.sources.provenance.read(number);
+        self.report.sources.reached(number, asked.0, "read");
+        self.parsed(number, result)
     }
 
     /// A file's text, read once.
-    fn text(&mut self, file: &Path, asked: (Mark, &str)) -> Option<Rc<str>> {
+    fn text(&mut self, file: &Path, asked: (Mark, &str)) -> Option<Arc<str>> {
+        if self.limits.is_over() {
+            return None; // told
+        }
         let text = match self.texts.get(file) {
             Some(known) => known.clone()?,
             None => {
-                let text = self.read_text(file, asked).map(Rc::from);
+                let text = self.read_text(file, asked).map(Arc::from);
                 self.texts.insert(file.to_owned(), text.clone());
                 text?
             }
@@ -67,29 +75,24 @@ impl Loader<'_> {
     }
 
     /// Reports what came out of a file's grammar.
-    fn parsed(
-        &mut self,
-        file: &Path,
-        text: &str,
-        result: Result<Vec<String>, DotenvError>,
-    ) -> Option<()> {
+    fn parsed(&mut self, file: u16, result: Result<Vec<String>, DotenvError>) -> Option<()> {
         match result {
             Ok(unset) => {
                 for name in unset {
-                    let message = format!("the variable `{name}` is not set, it is taken as empty");
-                    if !self.report.list.iter().any(|d| d.message == message) {
-                        let mut warning = self.report.at(Mark::default(), "", message);
-                        warning.suggestion = Some(format!("it is used in `{}`", file.display()));
-                        self.report.push_warning(warning);
+                    if self.report.is_full() {
+                        break;
                     }
+                    let mark = self.report.sources.use_of(file, &name).unwrap_or_default();
+                    self.report.unset_variable(&name, mark, "");
                 }
                 Some(())
             }
             Err(error) => {
                 let mark = Mark {
-                    file: self.report.sources.add(file, Arc::from(text)),
+                    file,
                     line: error.line,
                     column: 1,
+                    length: Mark::TO_LINE_END,
                 };
                 let diagnostic = self
                     .report
@@ -135,7 +138,7 @@ impl Loader<'_> {
         let resolved = &mut service.environment.0;
         for (key, value) in variables {
             if !resolved.contains_key(&key) {
-                if !self.limits.text.take(key.len() + value.len()) {
+                if !self.limits.text.take(key.len() + value.len() + VARIABLE) {
                     let mark = mark_of(tree, &format!("services.{name}"));
                     self.too_much_text(mark);
                     return;
@@ -172,7 +175,12 @@ impl Loader<'_> {
                 return;
             }
         };
-        self.parsed(path, &text, result);
+        let is_fine = result.as_ref().is_ok_and(Vec::is_empty);
+        if !is_fine {
+            let number = self.report.sources.add(path, text);
+            self.report.sources.reached(number, asked.0, "read");
+            self.parsed(number, result);
+        }
     }
 
     /// Resolves a service's labels: those of its files below its own.
@@ -191,7 +199,7 @@ impl Loader<'_> {
             }
             let size = read
                 .iter()
-                .map(|(key, value)| key.len() + value.len())
+                .map(|(key, value)| key.len() + value.len() + VARIABLE)
                 .sum();
             if !self.limits.text.take(size) {
                 self.too_much_text(mark);

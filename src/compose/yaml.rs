@@ -6,13 +6,13 @@
 
 use std::collections::HashMap;
 
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
 
-use super::diag::Report;
+use super::diag::{Report, lines, quoted};
 use super::limits::{LONGEST_KEY, MOST_NODES};
 use super::metered::{Meter, Metered};
-use super::scalar;
 use super::tree::{Map, Mark, MergeTag, Node, Trail, Value};
+use super::{scalar, syntax};
 
 /// Deepest nesting, aliases included.
 const MOST_DEPTH: usize = 256;
@@ -21,7 +21,7 @@ const MERGE_KEY: &str = "<<";
 
 /// Reads all documents of a file; null documents are `Null` nodes. Errors go to
 /// the report.
-pub(crate) fn documents(text: &str, file: u32, report: &mut Report) -> Option<Vec<Node>> {
+pub(crate) fn documents(text: &str, file: u16, report: &mut Report) -> Option<Vec<Node>> {
     let reader = Reader {
         file,
         report,
@@ -68,7 +68,7 @@ enum Content {
 }
 
 struct Reader<'r> {
-    file: u32,
+    file: u16,
     report: &'r mut Report,
     open: Vec<Open>,
     anchors: HashMap<usize, Anchored>,
@@ -83,6 +83,10 @@ struct Reader<'r> {
 
 impl Reader<'_> {
     fn run(mut self, text: &str) -> Option<Vec<Node>> {
+        if let Some((index, c)) = text.char_indices().find(|(_, c)| is_forbidden(*c)) {
+            self.forbidden(text.get(..index).unwrap_or_default(), c);
+            return None;
+        }
         let meter = Meter::default();
         let mut parser = Parser::new(Metered::new(text, &meter));
         while let Some(event) = parser.next_event() {
@@ -97,12 +101,11 @@ impl Reader<'_> {
             meter.reset();
             match event {
                 Ok((event, span)) => {
-                    let mark = self.mark(span.start);
+                    let mark = self.mark(span);
                     self.event(event, mark)?;
                 }
                 Err(error) => {
-                    let mark = self.mark(*error.marker());
-                    self.syntax_error(mark, error.info());
+                    self.syntax_error(text, *error.marker(), error.info());
                     return None;
                 }
             }
@@ -110,23 +113,79 @@ impl Reader<'_> {
         (!self.failed).then_some(self.done)
     }
 
-    fn mark(&self, marker: Marker) -> Mark {
+    fn mark(&self, span: Span) -> Mark {
+        let Span { start, end } = span;
+        let length = if span.is_empty() {
+            0
+        } else if start.line() == end.line() {
+            let length = end.col().saturating_sub(start.col());
+            u16::try_from(length).unwrap_or(Mark::TO_LINE_END)
+        } else {
+            Mark::TO_LINE_END
+        };
         Mark {
             file: self.file,
-            line: u32::try_from(marker.line()).unwrap_or(u32::MAX),
-            column: u32::try_from(marker.col() + 1).unwrap_or(u32::MAX),
+            line: u32::try_from(start.line()).unwrap_or(u32::MAX),
+            column: u32::try_from(start.col() + 1).unwrap_or(u32::MAX),
+            length,
         }
     }
 
-    fn syntax_error(&mut self, mark: Mark, info: &str) {
-        let mut diagnostic = self.report.at(mark, "", format!("invalid YAML: {info}"));
-        if info.contains("unknown anchor") {
-            diagnostic = diagnostic.suggest("define it before with `&NAME`");
-        } else if info.contains("quoted scalar") {
-            diagnostic = diagnostic.suggest("the quote is perhaps not closed");
-        } else if info.contains("tab") {
-            diagnostic = diagnostic.suggest("indent with spaces");
-        }
+    fn forbidden(&mut self, before: &str, c: char) {
+        let line = lines(before).count();
+        let column = lines(before).last().unwrap_or_default().chars().count() + 1;
+        let mark = Mark {
+            file: self.file,
+            line: u32::try_from(line).unwrap_or(u32::MAX),
+            column: u32::try_from(column).unwrap_or(u32::MAX),
+            length: 1,
+        };
+        let code = u32::from(c);
+        let diagnostic = self
+            .report
+            .at(
+                mark,
+                "",
+                format!("invalid YAML: the character U+{code:04X} cannot be in a file"),
+            )
+            .expected("text")
+            .suggest(format!(
+                "remove it, or write it in double quotes: \"\\u{code:04x}\""
+            ));
+        self.report.push(diagnostic);
+    }
+
+    fn syntax_error(&mut self, text: &str, marker: Marker, info: &str) {
+        let lines: Vec<&str> = lines(text).collect();
+        let in_line = |mark: Mark| {
+            let line = lines.get(usize::try_from(mark.line).ok()?.checked_sub(1)?)?;
+            let before = usize::try_from(mark.column).ok()?.checked_sub(1)?;
+            line.chars().nth(before)
+        };
+        let bracket = self
+            .open
+            .iter()
+            .rev()
+            .map(|open| open.mark)
+            .find(|mark| matches!(in_line(*mark), Some('[' | '{')));
+        let bracket = bracket.map(|mark| {
+            (
+                usize::try_from(mark.line).unwrap_or(1),
+                usize::try_from(mark.column).unwrap_or(1),
+            )
+        });
+        let place = (marker.line(), marker.col() + 1);
+        let cause = syntax::cause(&lines, place, info, bracket);
+        let mark = Mark {
+            file: self.file,
+            line: u32::try_from(cause.line).unwrap_or(u32::MAX),
+            column: u32::try_from(cause.column).unwrap_or(u32::MAX),
+            length: u16::try_from(cause.length).unwrap_or(Mark::TO_LINE_END),
+        };
+        let message = format!("invalid YAML: {}", cause.message);
+        let mut diagnostic = self.report.at(mark, &cause.path, message);
+        diagnostic.expected = cause.expected;
+        diagnostic.suggestion = cause.suggestion;
         self.report.push(diagnostic);
     }
 
@@ -134,6 +193,10 @@ impl Reader<'_> {
     fn event(&mut self, event: Event<'_>, mark: Mark) -> Option<()> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
+                let mut mark = mark;
+                if text.is_empty() && style == ScalarStyle::Plain {
+                    mark.length = 0; // that is of what stands behind it
+                }
                 let tag = tag.as_deref();
                 let mut node = Node::new(self.scalar(&text, style, tag, mark), mark);
                 node.tag = merge_tag(tag);
@@ -155,7 +218,7 @@ impl Reader<'_> {
                     merge_mark: None,
                 },
             ),
-            Event::SequenceEnd | Event::MappingEnd => self.end(),
+            Event::SequenceEnd | Event::MappingEnd => self.end(mark),
             Event::Alias(anchor) => self.alias(anchor, mark),
             // Anchors stay known in later documents, as the reference has it.
             Event::Nothing
@@ -246,8 +309,17 @@ impl Reader<'_> {
         self.report.error(mark, "", message);
     }
 
-    fn end(&mut self) -> Option<()> {
-        let open = self.open.pop()?;
+    fn end(&mut self, mark: Mark) -> Option<()> {
+        let mut open = self.open.pop()?;
+        open.mark.length = match mark.length {
+            0 => 0, // a block ends before something else begins
+            _ if mark.line == open.mark.line => {
+                // The bracket alone: white space behind it may have been read, too.
+                let length = (mark.column + 1).saturating_sub(open.mark.column);
+                u16::try_from(length).unwrap_or(Mark::TO_LINE_END)
+            }
+            _ => Mark::TO_LINE_END,
+        };
         let size = self.nodes - open.nodes_before;
         let value = match open.content {
             Content::Seq(items) => Value::Seq(items),
@@ -256,7 +328,14 @@ impl Reader<'_> {
                 merges,
                 merge_mark,
                 ..
-            } => Value::Map(self.merged(map, merges, merge_mark)),
+            } => {
+                let mut map = self.merged(map, merges, merge_mark);
+                // There are many small ones, and room for four is made at once.
+                if map.len() < 4 {
+                    map.shrink_to_fit();
+                }
+                Value::Map(map)
+            }
         };
         let mut node = Node::new(value, open.mark);
         node.tag = open.tag;
@@ -366,10 +445,7 @@ impl Reader<'_> {
     fn key(&mut self, node: &Node, plain: bool) {
         let mark = node.mark;
         let Value::Str(name) = &node.value else {
-            let shown = node
-                .scalar_text()
-                .map_or_else(|| node.kind().to_owned(), |text| format!("`{text}`"));
-            self.error(mark, format!("a key must be a string, {shown} is not"));
+            self.wrong_key(node);
             // Go on under some name that clashes with nothing.
             let stand_in = format!("\u{0}{}:{}", mark.line, mark.column);
             self.set_key(stand_in, mark);
@@ -382,11 +458,7 @@ impl Reader<'_> {
             return;
         }
         if let Some(earlier) = self.earlier_key(name) {
-            let line = earlier.line;
-            self.error(
-                mark,
-                format!("the key `{name}` is in this mapping already, at line {line}"),
-            );
+            self.doubled_key(name, mark, earlier);
         }
         if plain
             && name == MERGE_KEY
@@ -396,6 +468,44 @@ impl Reader<'_> {
             *merge_mark = Some(mark);
         }
         self.set_key(name.clone(), mark);
+    }
+
+    fn wrong_key(&mut self, node: &Node) {
+        let shown = node
+            .scalar_text()
+            .map_or_else(|| node.kind().to_owned(), |text| quoted(&text));
+        let message = format!("a key must be a string, {shown} is not");
+        let mut diagnostic = self
+            .report
+            .at(node.mark, self.trail().as_str(), message)
+            .expected("a name before the colon");
+        let written = self.report.sources.token(node.mark).unwrap_or_default();
+        diagnostic.suggestion = match &node.value {
+            Value::Map(_) | Value::Seq(_) => {
+                Some("a text that begins with a bracket needs quotes around all of it".to_owned())
+            }
+            Value::Null if written.is_empty() => None,
+            _ => Some(format!("put it in quotes: \"{written}\"")),
+        };
+        self.report.push(diagnostic);
+        self.failed = true;
+    }
+
+    fn doubled_key(&mut self, name: &str, mark: Mark, earlier: Mark) {
+        let mut trail = self.trail();
+        trail.key(name);
+        let line = earlier.line;
+        let message = format!(
+            "the key {} is in this mapping already, at line {line}",
+            quoted(name)
+        );
+        let diagnostic = self
+            .report
+            .at(mark, trail.as_str(), message)
+            .expected("each key once")
+            .suggest("put what both hold below one of them and remove the other, or rename it");
+        self.report.push(diagnostic);
+        self.failed = true;
     }
 
     fn set_key(&mut self, name: String, mark: Mark) {
@@ -433,6 +543,14 @@ fn drop_resets(node: &mut Node) {
             items.iter_mut().for_each(drop_resets);
         }
         _ => {}
+    }
+}
+
+/// True for control characters that YAML does not allow, as the reference has it.
+fn is_forbidden(c: char) -> bool {
+    match c {
+        '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' => false,
+        c => c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}'),
     }
 }
 

@@ -43,24 +43,21 @@ fn lines(count: usize, line: impl Fn(usize) -> String) -> String {
 
 const WEB: &str = "services:\n  web:\n    image: x\n";
 
-/// All of them.
-pub(crate) fn all() -> Vec<Hostile> {
-    let mut all = sizes();
-    all.extend(nesting());
-    all.extend(growth());
-    all.extend(chains());
-    all.extend(many_errors());
-    all.extend(spelling());
-    all
-}
-
 /// What is large as it stands.
-fn sizes() -> Vec<Hostile> {
+pub(crate) fn sizes() -> Vec<Hostile> {
     use Loads::{No, Yes};
     let mib = 1 << 20;
     vec![
-        one("50 MB of comments", No("larger than 32 MiB"), "# \n".repeat(17 * mib)),
-        one("31 MiB of comments", Yes, format!("{WEB}{}", "# \n".repeat(10 * mib))),
+        one(
+            "50 MB of comments",
+            No("larger than 32 MiB"),
+            "# \n".repeat(17 * mib),
+        ),
+        one(
+            "31 MiB of comments",
+            Yes,
+            format!("{WEB}{}", "# \n".repeat(10 * mib)),
+        ),
         one(
             "a scalar of 31 MiB",
             Yes,
@@ -68,13 +65,13 @@ fn sizes() -> Vec<Hostile> {
         ),
         one(
             "a quoted scalar of 31 MiB of commas",
-            No("more than 1000000 nodes"),
+            Yes,
             format!("{WEB}    x-a: \"{}\"\n", ",".repeat(31 * mib)),
         ),
         one(
             "a block of 31 MiB",
             Yes,
-            format!("{WEB}    x-a: |\n{}", "      a\n".repeat(4 * mib)),
+            format!("{WEB}    x-a: |\n{}", "      a\n".repeat(31 * mib / 8)),
         ),
         one(
             "a key of 31 MiB",
@@ -109,12 +106,18 @@ fn sizes() -> Vec<Hostile> {
         one(
             "100,000 environment variables",
             Yes,
-            format!("{WEB}    environment:\n{}", lines(100_000, |n| format!("      K{n}: v\n"))),
+            format!(
+                "{WEB}    environment:\n{}",
+                lines(100_000, |n| format!("      K{n}: v\n"))
+            ),
         ),
         one(
             "100,000 labels in a list",
             Yes,
-            format!("{WEB}    labels:\n{}", lines(100_000, |n| format!("      - k{n}=v\n"))),
+            format!(
+                "{WEB}    labels:\n{}",
+                lines(100_000, |n| format!("      - k{n}=v\n"))
+            ),
         ),
         one(
             "100,000 extensions",
@@ -124,12 +127,18 @@ fn sizes() -> Vec<Hostile> {
         one(
             "20,000 services",
             Yes,
-            format!("services:\n{}", lines(20_000, |n| format!("  s{n}: {{image: x}}\n"))),
+            format!(
+                "services:\n{}",
+                lines(20_000, |n| format!("  s{n}: {{image: x}}\n"))
+            ),
         ),
         one(
             "100,000 services",
             No("more than 20000 services"),
-            format!("services:\n{}", lines(100_000, |n| format!("  s{n}: {{image: x}}\n"))),
+            format!(
+                "services:\n{}",
+                lines(100_000, |n| format!("  s{n}: {{image: x}}\n"))
+            ),
         ),
         one(
             "100,000 volumes",
@@ -187,7 +196,10 @@ fn sizes() -> Vec<Hostile> {
             No("depend on each other"),
             format!(
                 "x-all: &all [{}]\nservices:\n{}",
-                (0..250).map(|n| format!("s{n}")).collect::<Vec<_>>().join(", "),
+                (0..250)
+                    .map(|n| format!("s{n}"))
+                    .collect::<Vec<_>>()
+                    .join(", "),
                 lines(250, |n| format!("  s{n}: {{image: x, depends_on: *all}}\n"))
             ),
         ),
@@ -200,7 +212,7 @@ fn sizes() -> Vec<Hostile> {
 }
 
 /// What is deep.
-fn nesting() -> Vec<Hostile> {
+pub(crate) fn nesting() -> Vec<Hostile> {
     use Loads::No;
     let deep = 10_000;
     vec![
@@ -247,7 +259,7 @@ fn nesting() -> Vec<Hostile> {
 }
 
 /// What grows when it is read.
-fn growth() -> Vec<Hostile> {
+pub(crate) fn growth() -> Vec<Hostile> {
     use Loads::{No, Yes};
     let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..30 {
@@ -272,10 +284,16 @@ fn growth() -> Vec<Hostile> {
             Yes,
             format!(
                 "x-a: &a {{k: v}}\n{}{WEB}",
-                lines(2_000, |n| format!("x-{n}: &b{n} {{<<: [*a, *a, *a], k{n}: 1}}\n"))
+                lines(2_000, |n| format!(
+                    "x-{n}: &b{n} {{<<: [*a, *a, *a], k{n}: 1}}\n"
+                ))
             ),
         ),
-        one("a merge key of itself", No("inside of what it stands for"), "x: &a\n  <<: *a\n"),
+        one(
+            "a merge key of itself",
+            No("inside of what it stands for"),
+            "x: &a\n  <<: *a\n",
+        ),
         one(
             "an alias of a circle",
             No("inside of what it stands for"),
@@ -316,7 +334,9 @@ fn growth() -> Vec<Hostile> {
                     "compose.yaml",
                     format!(
                         "services:\n{}",
-                        lines(2_000, |n| format!("  s{n}: {{image: x, env_file: big.env}}\n"))
+                        lines(2_000, |n| format!(
+                            "  s{n}: {{image: x, env_file: big.env}}\n"
+                        ))
                     ),
                 ),
                 ("big.env", lines(20_000, |n| format!("K{n}=value\n"))),
@@ -330,7 +350,9 @@ fn growth() -> Vec<Hostile> {
                     "compose.yaml",
                     format!(
                         "services:\n{}",
-                        lines(10_000, |n| format!("  s{n}: {{image: x, env_file: big.env}}\n"))
+                        lines(10_000, |n| format!(
+                            "  s{n}: {{image: x, env_file: big.env}}\n"
+                        ))
                     ),
                 ),
                 ("big.env", "# nothing\n".repeat(1 << 20)),
@@ -351,7 +373,10 @@ fn growth() -> Vec<Hostile> {
                 ),
                 (
                     "base.yaml",
-                    format!("{WEB}    environment:\n{}", lines(50_000, |n| format!("      K{n}: v\n"))),
+                    format!(
+                        "{WEB}    environment:\n{}",
+                        lines(50_000, |n| format!("      K{n}: v\n"))
+                    ),
                 ),
             ],
         ),
@@ -368,7 +393,10 @@ fn growth() -> Vec<Hostile> {
                 ),
                 (
                     "part.yaml",
-                    format!("{WEB}    volumes:\n{}", lines(100_000, |n| format!("      - ./{n}:/{n}\n"))),
+                    format!(
+                        "{WEB}    volumes:\n{}",
+                        lines(100_000, |n| format!("      - ./{n}:/{n}\n"))
+                    ),
                 ),
             ],
         ),
@@ -378,11 +406,17 @@ fn growth() -> Vec<Hostile> {
             vec![
                 (
                     "compose.yaml",
-                    format!("{WEB}    extra_hosts:\n{}", lines(100_000, |n| format!("      - h{n}=1.2.3.4\n"))),
+                    format!(
+                        "{WEB}    extra_hosts:\n{}",
+                        lines(100_000, |n| format!("      - h{n}=1.2.3.4\n"))
+                    ),
                 ),
                 (
                     "compose.override.yaml",
-                    format!("{WEB}    extra_hosts:\n{}", lines(100_000, |n| format!("      - i{n}=1.2.3.4\n"))),
+                    format!(
+                        "{WEB}    extra_hosts:\n{}",
+                        lines(100_000, |n| format!("      - i{n}=1.2.3.4\n"))
+                    ),
                 ),
             ],
         ),
@@ -408,7 +442,10 @@ fn growth() -> Vec<Hostile> {
                     let pools = lines(5_000, |n| {
                         format!("        - subnet: 10.{}.{}.0/24\n", n / 256, n % 256)
                     });
-                    (name, format!("{WEB}networks:\n  n:\n    ipam:\n      config:\n{pools}"))
+                    (
+                        name,
+                        format!("{WEB}networks:\n  n:\n    ipam:\n      config:\n{pools}"),
+                    )
                 })
                 .into(),
         ),
@@ -416,7 +453,7 @@ fn growth() -> Vec<Hostile> {
 }
 
 /// What leads from file to file.
-fn chains() -> Vec<Hostile> {
+pub(crate) fn chains() -> Vec<Hostile> {
     use Loads::{No, Yes};
     let including = |count: usize, next: &dyn Fn(usize) -> String| -> Vec<(String, Vec<u8>)> {
         let name = |n: usize| match n {
@@ -491,14 +528,17 @@ fn chains() -> Vec<Hostile> {
             Yes,
             format!(
                 "services:\n  s0: {{image: x}}\n{}",
-                lines(19_999, |n| format!("  s{}: {{image: x, depends_on: [s{n}]}}\n", n + 1))
+                lines(19_999, |n| format!(
+                    "  s{}: {{image: x, depends_on: [s{n}]}}\n",
+                    n + 1
+                ))
             ),
         ),
     ]
 }
 
 /// What is wrong over and over.
-fn many_errors() -> Vec<Hostile> {
+pub(crate) fn many_errors() -> Vec<Hostile> {
     use Loads::No;
     let key = "k".repeat(60 << 10);
     vec![
@@ -560,16 +600,28 @@ fn many_errors() -> Vec<Hostile> {
 }
 
 /// What is spelt otherwise than people expect.
-fn spelling() -> Vec<Hostile> {
+pub(crate) fn spelling() -> Vec<Hostile> {
     use Loads::{No, Yes};
     vec![
         one("nothing", No("empty"), ""),
         one("a byte order mark", Yes, format!("\u{feff}{WEB}")),
-        one("lines that end as on Windows", Yes, WEB.replace('\n', "\r\n")),
-        one("lines that end as on old Macs", Yes, WEB.replace('\n', "\r")),
+        one(
+            "lines that end as on Windows",
+            Yes,
+            WEB.replace('\n', "\r\n"),
+        ),
+        one(
+            "lines that end as on old Macs",
+            Yes,
+            WEB.replace('\n', "\r"),
+        ),
         one("tabs for indentation", No(""), WEB.replace("  ", "\t")),
         one("a tab behind a value", Yes, WEB.replace("x\n", "x\t\n")),
-        one("not UTF-8", No("not UTF-8"), b"services:\n  web: {image: \"\xff\xfe\"}\n"),
+        one(
+            "not UTF-8",
+            No("not UTF-8"),
+            b"services:\n  web: {image: \"\xff\xfe\"}\n",
+        ),
         one(
             "UTF-16",
             No("not UTF-8"),
@@ -579,10 +631,26 @@ fn spelling() -> Vec<Hostile> {
                 .collect::<Vec<u8>>(),
         ),
         one("zero bytes", No(""), vec![0; 1 << 20]),
-        one("a zero in a value", No(""), format!("{WEB}    hostname: a\u{0}b\n")),
-        one("a key twice", No("in this mapping already"), format!("{WEB}    image: y\n")),
-        one("an unknown anchor", No(""), format!("{WEB}    command: *nowhere\n")),
-        one("a quote that is never closed", No(""), format!("{WEB}    command: \"{}", "a ".repeat(1 << 20))),
+        one(
+            "a zero in a value",
+            No(""),
+            format!("{WEB}    hostname: a\u{0}b\n"),
+        ),
+        one(
+            "a key twice",
+            No("in this mapping already"),
+            format!("{WEB}    image: y\n"),
+        ),
+        one(
+            "an unknown anchor",
+            No(""),
+            format!("{WEB}    command: *nowhere\n"),
+        ),
+        one(
+            "a quote that is never closed",
+            No(""),
+            format!("{WEB}    command: \"{}", "a ".repeat(1 << 20)),
+        ),
         one(
             "yes, on, 012, 1:20, 1e3, dates and nothing",
             Yes,
@@ -596,8 +664,16 @@ fn spelling() -> Vec<Hostile> {
             No("hostname"),
             format!("{WEB}    hostname: 012\n"),
         ),
-        one("a date where a string is wanted", No("read as a date"), format!("{WEB}    hostname: 2024-01-01\n")),
-        one("a null where a mapping is wanted", No(""), "services:\n  web: ~\n"),
+        one(
+            "a date where a string is wanted",
+            No("read as a date"),
+            format!("{WEB}    hostname: 2024-01-01\n"),
+        ),
+        one(
+            "a null where a mapping is wanted",
+            No(""),
+            "services:\n  web: ~\n",
+        ),
         one("a scalar", No("the top level is"), "hello\n"),
         one("a list", No("the top level is"), "- a\n"),
     ]

@@ -11,7 +11,15 @@ use skiff_fuzz::compose::{LoadOptions, Memory, Style, load};
 
 fn main() {
     let wanted = std::env::args().nth(1).unwrap_or_default();
-    for case in hostile::all() {
+    let all = [
+        hostile::sizes,
+        hostile::nesting,
+        hostile::growth,
+        hostile::chains,
+        hostile::many_errors,
+        hostile::spelling,
+    ];
+    for case in all.into_iter().flat_map(|cases| cases()) {
         if !case.name.contains(&wanted) {
             continue;
         }

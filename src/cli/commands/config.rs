@@ -81,7 +81,7 @@ enum ConfigFormat {
 /// # Errors
 /// What is wrong with the file, or with the output.
 pub fn run(context: &Context, args: &ConfigArgs) -> CliResult {
-    let project = context.load_with(&LoadOptions {
+    let mut project = context.load_with(&LoadOptions {
         skip: Skip {
             consistency: args.no_consistency,
             paths: args.no_path_resolution,
@@ -90,6 +90,7 @@ pub fn run(context: &Context, args: &ConfigArgs) -> CliResult {
         ..context.load_options(&args.only)?
     })?;
     context.check_known(&project, &args.only)?;
+    project.forget_places();
     if args.quiet {
         return Ok(());
     }

@@ -1,17 +1,24 @@
 //! Diagnostics of the loader: what is wrong, where, what was expected and how
-//! to mend it. [`render`] makes text of it, [`report`] collects it from the
-//! stages, [`sources`] has the files that it points into.
+//! to mend it. [`render`] makes text of it, [`json`] data; [`report`] collects it
+//! from the stages, [`sources`] has the files that it points into, [`provenance`]
+//! the variables in them.
 
+mod json;
+mod provenance;
 mod render;
 mod report;
+mod similar;
 mod sources;
 
 use std::fmt;
 use std::path::PathBuf;
 
+pub(crate) use provenance::not_set;
 pub use render::{Style, render_list};
+pub(crate) use render::{is_invisible, listed, quoted};
 pub(crate) use report::Report;
-pub(crate) use sources::Sources;
+pub(crate) use similar::{did_you_mean, similar};
+pub(crate) use sources::{Sources, lines};
 
 /// A place in a file, for messages: `compose.yaml:3:7`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,15 +49,18 @@ pub enum Severity {
 /// The line a diagnostic is about and the part of it to point at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Excerpt {
-    /// The whole line, without its end.
+    /// The line, without its end and with what makes it too long cut off.
     pub text: String,
     /// First character to underline, from 0.
     pub start: usize,
     /// How many characters to underline, at least 1.
     pub length: usize,
+    /// The column behind the last of them in the whole line, from 1.
+    pub end: u32,
 }
 
-/// A step of the way to the error: `included by`, `extended by`.
+/// A step of the way to the error: what a variable stood for, how its file was
+/// reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     /// What was done there, as in: extended by service `web`.
@@ -130,7 +140,7 @@ impl Diagnostic {
 /// the warnings that came before it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Diagnostics {
-    /// In the order in which they were found.
+    /// In the order of reading: errors, then warnings; by file and place.
     pub list: Vec<Diagnostic>,
 }
 

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use unicode_width::UnicodeWidthStr as _;
+
 use super::{Diagnostic, Diagnostics, Excerpt, Position, Severity};
 
 impl Diagnostic {
@@ -25,21 +27,24 @@ impl Diagnostic {
         if let (Some(at), Some(excerpt)) = (&self.position, &self.excerpt) {
             self.push_excerpt(&mut lines, at, excerpt, style);
         }
+        let mut remark = |text: &str| {
+            for (index, line) in printable(text).lines().enumerate() {
+                let sign = if index == 0 { '=' } else { ' ' };
+                lines.push(format!("{dim}{:gutter$} {sign}{reset} {line}", ""));
+            }
+        };
         if let Some(expected) = &self.expected {
-            let expected = printable(expected);
-            lines.push(format!("{dim}{:gutter$} ={reset} expected: {expected}", ""));
+            remark(&format!("expected: {expected}"));
         }
         if let Some(suggestion) = &self.suggestion {
-            let suggestion = printable(suggestion);
-            lines.push(format!("{dim}{:gutter$} ={reset} help: {suggestion}", ""));
+            remark(&format!("help: {suggestion}"));
         }
         for step in &self.chain {
             let place = step
                 .position
                 .as_ref()
                 .map_or_else(String::new, |at| format!(" at {at}"));
-            let step = printable(&format!("{}{place}", step.what));
-            lines.push(format!("{dim}{:gutter$} ={reset} {step}", ""));
+            remark(&format!("{}{place}", step.what));
         }
         lines.join("\n")
     }
@@ -61,15 +66,22 @@ impl Diagnostic {
         } else {
             format!("{bold}{}{reset}: ", printable(&self.path))
         };
-        format!("{colour}{word}:{reset} {path}{}", printable(&self.message))
+        let message = printable(&self.message).replace('\n', " ");
+        format!("{colour}{word}:{reset} {path}{message}")
     }
 
-    /// Everything in one line: severity, key path, message, place.
+    /// Everything in one line: severity, key path, message, place, what to do.
     fn line(&self, style: &Style) -> String {
         let place = self.position.as_ref().map_or_else(String::new, |at| {
             format!(" ({})", printable(&at.to_string()))
         });
-        format!("{}{place}", self.headline(style))
+        let remark = match (&self.suggestion, &self.expected) {
+            (Some(suggestion), _) => format!("; {suggestion}"),
+            (None, Some(expected)) => format!("; expected: {expected}"),
+            (None, None) => String::new(),
+        };
+        let remark = printable(&remark).replace('\n', " ");
+        format!("{}{place}{remark}", self.headline(style))
     }
 
     fn push_excerpt(
@@ -91,19 +103,24 @@ impl Diagnostic {
             Severity::Warning => warning,
         };
         let gutter = at.line.to_string().len();
-        // Tabs stay tabs in the caret's line, so that it stands under its text.
-        let indent: String = excerpt
-            .text
-            .chars()
-            .take(excerpt.start)
-            .map(|c| if c == '\t' { '\t' } else { ' ' })
-            .collect();
+        // A tab is as wide as the terminal has it, so it is shown as spaces.
+        let shown = |text: &str| printable(text).replace('\t', "    ").replace('\n', " ");
+        let parts = |from: usize, count: usize| -> String {
+            excerpt.text.chars().skip(from).take(count).collect()
+        };
+        let indent = shown(&parts(0, excerpt.start)).width();
+        let carets = shown(&parts(excerpt.start, excerpt.length)).width();
         lines.push(format!("{dim}{:gutter$} |{reset}", ""));
-        lines.push(format!("{dim}{} |{reset} {}", at.line, excerpt.text));
         lines.push(format!(
-            "{dim}{:gutter$} |{reset} {indent}{colour}{}{reset}",
+            "{dim}{} |{reset} {}",
+            at.line,
+            shown(&excerpt.text)
+        ));
+        lines.push(format!(
+            "{dim}{:gutter$} |{reset} {:indent$}{colour}{}{reset}",
             "",
-            "^".repeat(excerpt.length.max(1))
+            "",
+            "^".repeat(carets.max(1))
         ));
     }
 }
@@ -166,13 +183,11 @@ impl Style {
 }
 
 /// Diagnostics shown with their source line; those after them take a line each.
-const SHOWN_IN_FULL: usize = 4;
-/// Diagnostics shown at all: one screen.
-const SHOWN: usize = 12;
+const SHOWN_IN_FULL: usize = 10;
 
-/// A list for one screen: the first in full, the next in a line each, then how
-/// many more there are. What stands at one place and says the same, as an
-/// anchor's content does in each of its uses, is shown once.
+/// A list for the screen: the first in full, the others in a line each. What
+/// stands at one place and says the same, as an anchor's content does in each of
+/// its uses, is shown once.
 pub fn render_list<'a>(list: impl IntoIterator<Item = &'a Diagnostic>, style: &Style) -> String {
     let mut once: Vec<&Diagnostic> = Vec::new();
     for one in list {
@@ -184,35 +199,72 @@ pub fn render_list<'a>(list: impl IntoIterator<Item = &'a Diagnostic>, style: &S
             once.push(one);
         }
     }
-    let mut texts: Vec<String> = once
-        .iter()
-        .take(SHOWN_IN_FULL)
-        .map(|one| one.render(style))
-        .collect();
-    let rest = once.get(SHOWN_IN_FULL..).unwrap_or_default();
-    let mut lines: Vec<String> = rest
-        .iter()
-        .take(SHOWN - SHOWN_IN_FULL)
-        .map(|one| one.line(style))
-        .collect();
-    if once.len() > SHOWN {
-        lines.push(format!("and {} more", once.len() - SHOWN));
-    }
-    if !lines.is_empty() {
+    let (full, brief) = once.split_at(once.len().min(SHOWN_IN_FULL));
+    let mut texts: Vec<String> = full.iter().map(|one| one.render(style)).collect();
+    if !brief.is_empty() {
+        let lines: Vec<String> = brief.iter().map(|one| one.line(style)).collect();
         texts.push(lines.join("\n"));
     }
     texts.join("\n\n")
 }
 
-/// A text without what would steer a terminal; lines and tabs stay.
+/// Longest text of a file that a message repeats, in characters.
+const LONGEST_QUOTED: usize = 80;
+
+/// A text of the file in a message: in backticks, in one line, cut.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut shown = String::from("`");
+    for (index, c) in text.chars().enumerate() {
+        if index == LONGEST_QUOTED {
+            shown.push('…');
+            break;
+        }
+        match c {
+            '\n' => shown.push_str("\\n"),
+            '\r' => shown.push_str("\\r"),
+            '\t' => shown.push_str("\\t"),
+            c => shown.push(c),
+        }
+    }
+    shown.push('`');
+    shown
+}
+
+/// Names in a message: not more than a line of them.
+pub(crate) fn listed(names: &[&str]) -> String {
+    /// More are left out.
+    const MOST_NAMES: usize = 10;
+    let mut shown: Vec<String> = names
+        .iter()
+        .take(MOST_NAMES)
+        .map(|name| quoted(name))
+        .collect();
+    if names.len() > MOST_NAMES {
+        shown.push("…".to_owned());
+    }
+    shown.join(", ")
+}
+
+/// A text without what would steer a terminal or show it in another order than
+/// it has; lines and tabs stay.
 fn printable(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             '\n' | '\t' => c,
-            c if c.is_control() => '\u{fffd}',
+            c if c.is_control() || is_invisible(c) => char::REPLACEMENT_CHARACTER,
             c => c,
         })
         .collect()
+}
+
+/// True for marks of direction and characters without width that no language
+/// needs.
+pub(crate) const fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{2069}' | '\u{feff}'
+    )
 }
 
 #[cfg(test)]
@@ -230,8 +282,9 @@ mod tests {
     }
 
     #[test]
-    fn a_list_fits_a_screen_and_repeats_nothing() {
+    fn a_long_list_ends_in_single_lines_and_repeats_nothing() {
         let mut list: Vec<Diagnostic> = (1..=14).map(|line| at(line, "wrong")).collect();
+        list.push(at(15, "wrong").suggest("write `right`"));
         list.push(at(1, "wrong").path("services.other"));
         let text = render_list(&list, &Style::PLAIN);
         assert!(
@@ -239,12 +292,14 @@ mod tests {
             "{text}"
         );
         assert!(
-            text.contains("\nerror: services.s5: wrong (c.yaml:5:1)\n"),
+            text.contains("\nerror: services.s11: wrong (c.yaml:11:1)\n"),
             "{text}"
         );
-        assert!(text.ends_with("and 2 more"), "{text}");
+        assert!(
+            text.ends_with("services.s15: wrong (c.yaml:15:1); write `right`"),
+            "{text}"
+        );
         assert!(!text.contains("other"), "{text}");
-        assert!(text.lines().count() <= 24, "{text}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What the stages of a load find, each thing once and in order.
 
-use super::{Diagnostic, Severity, Sources, Step};
+use super::{Diagnostic, Severity, Sources, Step, not_set};
 use crate::compose::tree::Mark;
 
 /// Collects what the stages find.
@@ -8,10 +8,10 @@ use crate::compose::tree::Mark;
 pub(crate) struct Report {
     pub(crate) sources: Sources,
     pub(crate) list: Vec<Diagnostic>,
-    /// How the file at work was reached, the nearest step first.
-    pub(crate) chain: Vec<Step>,
     /// What to do about a variable that is not set.
     pub(crate) unset_help: Option<String>,
+    /// Errors that were found when the list was full.
+    more: usize,
 }
 
 /// More diagnostics than this are not collected: nobody reads them.
@@ -21,22 +21,37 @@ impl Report {
     /// A diagnostic at a place, yet to be completed and pushed.
     pub(crate) fn at(&self, mark: Mark, path: &str, message: impl Into<String>) -> Diagnostic {
         let mut diagnostic = Diagnostic::error(message).path(path);
+        if self.is_full() {
+            // It is only counted: looking its line up would be for nothing.
+            diagnostic.position = self.sources.position(mark);
+            return diagnostic;
+        }
+        let mark = self.sources.narrowed(mark, &diagnostic.message);
         diagnostic.position = self.sources.position(mark);
         diagnostic.excerpt = self.sources.excerpt(mark);
-        diagnostic.chain.clone_from(&self.chain);
+        diagnostic.chain = self.sources.chain(mark);
         diagnostic
+    }
+
+    /// Adds another place that has to do with it, as the nearest step.
+    pub(crate) fn also(&self, diagnostic: &mut Diagnostic, what: &str, mark: Mark) {
+        if let Some(position) = self.sources.position(mark) {
+            let step = Step {
+                what: what.to_owned(),
+                position: Some(position),
+            };
+            diagnostic.chain.insert(0, step);
+        }
+    }
+
+    /// True where nothing more is collected: to prepare it would be for nothing.
+    pub(crate) fn is_full(&self) -> bool {
+        self.list.len() >= MOST_DIAGNOSTICS
     }
 
     /// An error at a place.
     pub(crate) fn error(&mut self, mark: Mark, path: &str, message: impl Into<String>) {
         let diagnostic = self.at(mark, path, message);
-        self.push(diagnostic);
-    }
-
-    /// A warning at a place.
-    pub(crate) fn warn(&mut self, mark: Mark, path: &str, message: impl Into<String>) {
-        let mut diagnostic = self.at(mark, path, message);
-        diagnostic.severity = Severity::Warning;
         self.push(diagnostic);
     }
 
@@ -46,17 +61,51 @@ impl Report {
         self.push(diagnostic);
     }
 
+    /// Warns that a variable of the value at a mark is not set, once a name.
+    pub(crate) fn unset_variable(&mut self, name: &str, mark: Mark, path: &str) {
+        let message = format!("the variable `{name}` is not set, it is taken as empty");
+        let told = self.list.iter().any(|known| known.message == message);
+        if told || self.list.len() >= MOST_DIAGNOSTICS {
+            return;
+        }
+        let mark = self.sources.variable(mark, name);
+        let mut warning = self.at(mark, path, message);
+        warning.chain.retain(|step| step.what != not_set(name));
+        warning.suggestion = Some(self.unset_help.clone().unwrap_or_else(|| {
+            format!(
+                "set it in the environment or in `.env`, or give it a default: `${{{name}:-…}}`; \
+                 a dollar that is no variable is written `$$`"
+            )
+        }));
+        self.push_warning(warning);
+    }
+
     /// Adds a diagnostic, once. What a later stage says of the same attribute at
     /// the same place, or with the same words, follows from the first.
     pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
+        // The number first: most places differ in it, and paths are long.
+        let line = |one: &Diagnostic| one.position.as_ref().map(|at| at.line);
+        let file = |one: &Diagnostic| one.position.as_ref().map(|at| at.file.clone());
+        let here = line(&diagnostic);
         let told = |known: &Diagnostic| {
-            known.severity == diagnostic.severity
-                && known.position == diagnostic.position
-                && (known.path == diagnostic.path || known.message == diagnostic.message)
-                && (known.position.is_some() || known == &diagnostic)
+            if known.severity != diagnostic.severity || line(known) != here {
+                return false;
+            }
+            match &diagnostic.position {
+                None => *known == diagnostic,
+                Some(_) if known.path == diagnostic.path => file(known) == file(&diagnostic),
+                Some(at) => {
+                    known.position.as_ref() == Some(at) && known.message == diagnostic.message
+                }
+            }
         };
-        if self.list.len() < MOST_DIAGNOSTICS && !self.list.iter().any(told) {
+        if self.list.iter().any(told) {
+            return;
+        }
+        if self.list.len() < MOST_DIAGNOSTICS {
             self.list.push(diagnostic);
+        } else if diagnostic.severity == Severity::Error {
+            self.more += 1;
         }
     }
 
@@ -74,7 +123,7 @@ impl Report {
 
     /// All diagnostics in the order of reading: errors, then warnings; by file
     /// and place, those without a place first.
-    pub(crate) fn sorted(self) -> Vec<Diagnostic> {
+    pub(crate) fn sorted(&self) -> Vec<Diagnostic> {
         let order = |diagnostic: &Diagnostic| {
             let place = diagnostic.position.as_ref().map(|at| {
                 let file = self.sources.order(&at.file);
@@ -82,16 +131,18 @@ impl Report {
             });
             (diagnostic.severity == Severity::Warning, place)
         };
-        let mut list = self.list;
+        let mut list = self.list.clone();
         list.sort_by_cached_key(order);
+        if self.more > 0 {
+            let message = format!("there are {} more errors like these", self.more);
+            list.push(Diagnostic::error(message));
+        }
         list
     }
 
     /// How many errors there are so far.
     pub(crate) fn error_count(&self) -> usize {
-        self.list
-            .iter()
-            .filter(|d| d.severity == Severity::Error)
-            .count()
+        let errors = self.list.iter();
+        errors.filter(|d| d.severity == Severity::Error).count() + self.more
     }
 }

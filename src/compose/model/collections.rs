@@ -25,7 +25,11 @@ impl Parse for Argv {
         match &node.value {
             Value::Str(text) => match shell::split(text) {
                 Ok(words) => Some(Self(words)),
-                Err(message) => cx.fail(node, message, "a command line with balanced quotes"),
+                Err(message) => cx.fail(
+                    node,
+                    message,
+                    "a command line as for a shell, or a list of words: [\"sh\", \"-c\", \"…\"]",
+                ),
             },
             Value::Seq(_) => Vec::parse(node, cx).map(Self),
             _ => cx.fail(node, format!("is {}", node.kind()), "a string or a list"),

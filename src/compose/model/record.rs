@@ -8,7 +8,7 @@
 use indexmap::IndexMap;
 use serde_json::{Map as JsonMap, Value as Json};
 
-use crate::compose::diag::{Diagnostic, Report};
+use crate::compose::diag::{Diagnostic, Report, quoted};
 use crate::compose::tree::{Mark, Node, Trail, Value};
 use crate::compose::{scalar, units};
 
@@ -29,7 +29,7 @@ impl Cx<'_> {
         message: impl Into<String>,
         expected: &str,
     ) -> Option<T> {
-        let diagnostic = self.diagnostic(node.mark, message).expected(expected);
+        let diagnostic = self.diagnostic(node.place(), message).expected(expected);
         self.report.push(diagnostic);
         None
     }
@@ -45,9 +45,8 @@ impl Cx<'_> {
             .as_str()
             .is_some_and(|text| text.parse::<u64>().is_ok())
         {
-            diagnostic = diagnostic.suggest(
-                "take the quotes away; the specification would allow them, docker compose does not",
-            );
+            diagnostic =
+                diagnostic.suggest("take the quotes away: docker compose allows none here");
         }
         self.report.push(diagnostic);
         None
@@ -301,7 +300,7 @@ impl Parse for bool {
                 Some(value) => Some(value),
                 None => cx.fail(
                     node,
-                    format!("`{text}` is not a boolean"),
+                    format!("{} is not a boolean", quoted(text)),
                     "`true` or `false`",
                 ),
             },
@@ -475,7 +474,7 @@ impl<T: Emit> Emit for IndexMap<String, T> {
 /// `TEXT is not …`, with the text where the node is a scalar.
 pub(crate) fn shown(node: &Node, what: &str) -> String {
     match node.scalar_text() {
-        Some(text) => format!("`{text}` {what}"),
+        Some(text) => format!("{} {what}", quoted(&text)),
         None => format!("is {}", node.kind()),
     }
 }

@@ -6,6 +6,7 @@
 
 mod common;
 mod deploy;
+mod elsewhere;
 mod parts;
 mod patterns;
 mod service;
@@ -15,15 +16,20 @@ mod top;
 
 use std::collections::HashMap;
 
-pub(crate) use self::suggest::similar;
-
 use self::shape::{Names, Object, Pattern, Shape, Type};
-use super::diag::Report;
+use super::diag::{Report, quoted, similar};
 use super::tree::{Map, Node, Trail, Value};
 
 /// Checks a whole tree; false where something was wrong.
 pub(crate) fn check(tree: &mut Node, report: &mut Report) -> bool {
+    let services = tree.get("services").and_then(Node::as_map);
+    let services = services
+        .into_iter()
+        .flat_map(|map| map.keys())
+        .take(2)
+        .cloned();
     let mut checker = Checker {
+        services: services.collect(),
         report,
         trail: Trail::default(),
         sound: true,
@@ -32,7 +38,26 @@ pub(crate) fn check(tree: &mut Node, report: &mut Report) -> bool {
     checker.sound
 }
 
+/// True for the name of an attribute of a service.
+fn is_service_attribute(name: &str) -> bool {
+    has_attribute(service::SERVICE, name)
+}
+
+/// True for the name of an attribute of a file.
+fn is_top_attribute(name: &str) -> bool {
+    has_attribute(top::TOP, name)
+}
+
+fn has_attribute(shape: &Shape, name: &str) -> bool {
+    match shape {
+        Shape::Object(object) => object.attributes.iter().any(|(known, _)| *known == name),
+        _ => false,
+    }
+}
+
 struct Checker<'a> {
+    /// Names of services, two at most: what is said of the only one.
+    services: Vec<String>,
     report: &'a mut Report,
     trail: Trail,
     sound: bool,
@@ -82,11 +107,11 @@ impl Checker<'_> {
             {
                 format!("`{text}` is too large a number")
             }
-            (_, Some(text)) => format!("`{text}` is {}", node.kind()),
+            (_, Some(text)) => format!("{} is {}", quoted(text), node.kind()),
         };
         let mut diagnostic = self
             .report
-            .at(node.mark, self.trail.as_str(), message)
+            .at(node.place(), self.trail.as_str(), message)
             .expected(shape.describe());
         let written = written.unwrap_or_default();
         diagnostic.suggestion = suggest::value(node, &written, shape, self.trail.as_str());
@@ -123,11 +148,11 @@ impl Checker<'_> {
         let message = super::model::shown(node, "is not one of the values");
         let mut diagnostic = self
             .report
-            .at(node.mark, self.trail.as_str(), message)
+            .at(node.place(), self.trail.as_str(), message)
             .expected(shape.describe());
         if let Some(similar) = node
             .as_str()
-            .and_then(|text| suggest::similar(text, values.iter().copied()))
+            .and_then(|text| similar(text, values.iter().copied()))
         {
             diagnostic = diagnostic.suggest(format!("did you mean `{similar}`?"));
         }
@@ -142,8 +167,9 @@ impl Checker<'_> {
             .report
             .at(node.mark, self.trail.as_str(), message)
             .expected(pattern.expected);
-        if pattern.quirk {
-            diagnostic = diagnostic.suggest("docker compose refuses this, too");
+        let text = node.as_str().unwrap_or_default();
+        if let Some(similar) = similar(text, pattern.words.iter().copied()) {
+            diagnostic = diagnostic.suggest(format!("did you mean `{similar}`?"));
         }
         self.report.push(diagnostic);
         self.sound = false;
@@ -185,15 +211,15 @@ impl Checker<'_> {
                 continue;
             }
             let message = match item.scalar_text() {
-                Some(text) => format!("`{text}` is in this list twice"),
+                Some(text) => format!("{} is in this list twice", quoted(&text)),
                 None => "is in this list twice".to_owned(),
             };
-            let mut diagnostic = self.report.at(item.mark, self.trail.as_str(), message);
-            if earlier.mark.file != item.mark.file {
-                diagnostic = diagnostic.suggest(
-                    "an earlier file has it, too; the specification would allow that, docker compose does not",
-                );
-            }
+            let mut diagnostic = self
+                .report
+                .at(item.place(), self.trail.as_str(), message)
+                .suggest("remove one of the two");
+            self.report
+                .also(&mut diagnostic, "the first one is", earlier.mark);
             self.trail.leave(before);
             self.report.push(diagnostic);
             self.sound = false;
@@ -225,24 +251,40 @@ impl Checker<'_> {
     }
 
     fn bad_name(&mut self, name: &str, child: &Node) {
-        let message = format!("`{name}` is not a valid name");
-        let diagnostic = self
+        let message = format!("{} is not a valid name", quoted(name));
+        let mut diagnostic = self
             .report
             .at(child.key, self.trail.as_str(), message)
             .expected("letters, digits, `.`, `_` and `-`");
+        let valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        let mended: String = name
+            .trim()
+            .chars()
+            .map(|c| if valid(c) { c } else { '-' })
+            .collect();
+        if mended.chars().any(|c| c != '-') {
+            diagnostic = diagnostic.suggest(format!("write `{mended}`"));
+        }
         self.report.push(diagnostic);
         self.sound = false;
     }
 
     fn object(&mut self, node: &mut Node, shape: &Shape, object: &Object) -> bool {
-        let mark = node.mark;
+        let (mark, key) = (node.mark, node.key);
         let Value::Map(map) = &mut node.value else {
             return self.wrong_type(node, shape);
         };
         for name in object.required {
             if !map.contains_key(*name) {
                 let message = format!("`{name}` is missing");
-                self.report.error(mark, self.trail.as_str(), message);
+                let place = if mark.length == 0 { key } else { mark };
+                let mut diagnostic = self.report.at(place, self.trail.as_str(), message);
+                diagnostic.expected = missing(name, object);
+                diagnostic.suggestion = map
+                    .keys()
+                    .find(|key| similar(key, std::iter::once(*name)).is_some())
+                    .map(|key| format!("did you mean `{name}` by `{key}`?"));
+                self.report.push(diagnostic);
                 self.sound = false;
             }
         }
@@ -268,13 +310,24 @@ impl Checker<'_> {
     }
 
     fn unknown(&mut self, name: &str, child: &Node, object: &Object) {
-        let message = format!("`{name}` is not an attribute here");
+        let message = format!("{} is not an attribute here", quoted(name));
         let mut diagnostic = self.report.at(child.key, self.trail.as_str(), message);
-        let known = object.attributes.iter().map(|(known, _)| *known);
-        diagnostic.suggestion = suggest::attribute(name, child, known, &self.trail);
+        if !self.report.is_full() {
+            diagnostic.suggestion =
+                elsewhere::attribute(name, child, object, &self.trail, &self.services);
+        }
+        if diagnostic.suggestion.is_none() {
+            diagnostic.expected = elsewhere::expected(object);
+        }
         self.report.push(diagnostic);
         self.sound = false;
     }
+}
+
+/// What a missing attribute would be.
+fn missing(name: &str, object: &Object) -> Option<String> {
+    let (_, shape) = object.attributes.iter().find(|(known, _)| *known == name)?;
+    Some(format!("`{name}:`, {}", shape.describe()))
 }
 
 /// True for a whole number, a float without a fraction included.

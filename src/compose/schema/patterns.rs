@@ -7,14 +7,14 @@ use super::shape::Pattern;
 pub(super) static CONTAINER_NAME: Pattern = Pattern {
     matches: has_container_name,
     expected: "a name of two characters or more: letters, digits, `_`, `.`, `-`",
-    quirk: true,
+    words: &[],
 };
 
 /// `pull_policy`.
 pub(super) static PULL_POLICY: Pattern = Pattern {
     matches: has_pull_policy,
     expected: "always, never, missing, if_not_present, build, refresh, daily, weekly or every_<duration>",
-    quirk: false,
+    words: &POLICIES,
 };
 
 fn has_container_name(text: &str) -> bool {
@@ -25,20 +25,21 @@ fn has_container_name(text: &str) -> bool {
     })
 }
 
+const POLICIES: [&str; 8] = [
+    "always",
+    "never",
+    "build",
+    "if_not_present",
+    "missing",
+    "refresh",
+    "daily",
+    "weekly",
+];
+
 fn has_pull_policy(text: &str) -> bool {
-    const WORDS: [&str; 8] = [
-        "always",
-        "never",
-        "build",
-        "if_not_present",
-        "missing",
-        "refresh",
-        "daily",
-        "weekly",
-    ];
     let interval = |after: &str| {
         let unit = after.trim_start_matches(|c: char| c.is_ascii_digit());
         unit.len() < after.len() && unit.starts_with(['w', 'd', 'h', 'm', 's'])
     };
-    WORDS.iter().any(|word| text.contains(word)) || text.split("every_").skip(1).any(interval)
+    POLICIES.iter().any(|word| text.contains(word)) || text.split("every_").skip(1).any(interval)
 }

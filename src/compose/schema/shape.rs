@@ -28,8 +28,8 @@ pub(crate) enum Names {
 pub(crate) struct Pattern {
     pub(crate) matches: fn(&str) -> bool,
     pub(crate) expected: &'static str,
-    /// Set where the reference is stricter than the specification.
-    pub(crate) quirk: bool,
+    /// Words that match, for those that are misspelt.
+    pub(crate) words: &'static [&'static str],
 }
 
 /// The attributes of a mapping.

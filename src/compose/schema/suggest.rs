@@ -1,46 +1,8 @@
-//! What somebody may have meant by a name that is not there.
+//! What somebody may have meant by a value of the wrong type.
 
 use super::fits;
 use super::shape::Shape;
-use crate::compose::tree::{Node, Trail, Value};
-
-/// Attributes of a service that people look for elsewhere or under another
-/// name.
-const ELSEWHERE: [(&str, &str); 16] = [
-    ("args", "build.args"),
-    ("cmd", "command"),
-    ("context", "build.context"),
-    ("dockerfile", "build.dockerfile"),
-    ("env", "environment"),
-    ("envs", "environment"),
-    ("limits", "deploy.resources.limits"),
-    ("log_driver", "logging.driver"),
-    ("log_opt", "logging.options"),
-    ("memory", "mem_limit"),
-    ("net", "network_mode"),
-    ("replicas", "deploy.replicas"),
-    ("resources", "deploy.resources"),
-    ("restart_policy", "deploy.restart_policy"),
-    ("update_config", "deploy.update_config"),
-    ("watch", "develop.watch"),
-];
-
-/// Longest name that others are compared with.
-const LONGEST_NAME: usize = 100;
-
-/// The name most like `name`, if one is like it at all.
-pub(crate) fn similar<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    if name.len() > LONGEST_NAME {
-        return None; // to compare it takes as long as both are, multiplied
-    }
-    let most = (name.chars().count() / 3).max(1);
-    known
-        .filter(|candidate| candidate.len() <= LONGEST_NAME)
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .filter(|(distance, _)| *distance <= most)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
-}
+use crate::compose::tree::{Map, Node, Value};
 
 /// Attributes that are durations, which need a unit.
 const DURATIONS: [&str; 8] = [
@@ -59,6 +21,8 @@ pub(super) fn value(node: &Node, text: &str, shape: &Shape, path: &str) -> Optio
     // Where a whole number would do as well, a text is read as one.
     let number_would_do = fits(&Node::new(Value::Int(1), node.mark), shape);
     let text_would_do = fits(&Node::str("", node.mark), shape) && !number_would_do;
+    let list_would_do = fits(&Node::seq(Vec::new(), node.mark), shape);
+    let mapping_would_do = fits(&Node::map(Map::new(), node.mark), shape);
     let attribute = path.rsplit('.').next().unwrap_or_default();
     match &node.value {
         Value::Time(_) => Some(format!("put it in quotes: \"{text}\"")),
@@ -71,58 +35,118 @@ pub(super) fn value(node: &Node, text: &str, shape: &Shape, path: &str) -> Optio
         Value::Int(_) | Value::Float(_) | Value::Bool(_) if text_would_do => {
             Some(format!("put it in quotes: \"{text}\""))
         }
-        Value::Str(_) | Value::Int(_) if fits(&Node::seq(Vec::new(), node.mark), shape) => {
+        Value::Str(_) if text.starts_with('-') && list_would_do => {
+            let entry = text.trim_start_matches('-').split(" -").next();
+            let entry = entry.unwrap_or_default().trim();
+            Some(format!(
+                "a space is missing behind the `-`: write `- {entry}`"
+            ))
+        }
+        Value::Str(_) | Value::Int(_) if list_would_do => {
             Some(format!("put it in a list: [\"{text}\"]"))
+        }
+        Value::Str(_) if mapping_would_do => as_mapping(text, path),
+        Value::Null if mapping_would_do => Some(format!(
+            "put its attributes below `{attribute}`, indented deeper than it"
+        )),
+        Value::Null if list_would_do => Some(format!(
+            "put its entries below `{attribute}`, each in a line with `- ` before it; or remove it"
+        )),
+        Value::Null => Some("give it a value, or remove it".to_owned()),
+        Value::Seq(items) if mapping_would_do => entries_as_keys(items, attribute),
+        Value::Seq(items) if text_would_do || number_would_do => match items.as_slice() {
+            [only] => Some(format!("write it without a list: {}", only.scalar_text()?)),
+            _ => None,
+        },
+        Value::Map(map) if list_would_do => keys_as_entries(map, shape),
+        Value::Map(map) if text_would_do || number_would_do => match map.first()? {
+            (_, only) if map.len() == 1 && only.scalar_text().is_some() => Some(format!(
+                "write the value alone: {attribute}: {}",
+                only.scalar_text()?
+            )),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A text where a mapping is needed.
+fn as_mapping(text: &str, path: &str) -> Option<String> {
+    if let Some((key, value)) = text.split_once(':')
+        && !key.contains(' ')
+    {
+        return Some(format!(
+            "a space is missing behind the colon: write `{key}: {value}`"
+        ));
+    }
+    let (above, name) = path.rsplit_once('.')?;
+    let is_attribute = super::is_service_attribute(name);
+    (above == "services" && is_attribute).then(|| {
+        format!("`{name}` is an attribute of a service: indent it deeper than the service's name")
+    })
+}
+
+/// A list where a mapping is needed.
+fn entries_as_keys(items: &[Node], attribute: &str) -> Option<String> {
+    match &items.first()?.value {
+        Value::Str(name) => match name.split_once('=').or_else(|| name.split_once(':')) {
+            Some((key, value)) => Some(format!(
+                "write each entry as a key, without the `- `: `{key}: {}`",
+                value.trim()
+            )),
+            None => Some(format!(
+                "write each entry as a key below `{attribute}`, without the `- `: `{name}:`"
+            )),
+        },
+        Value::Map(map) => {
+            let (key, child) = map.first()?;
+            // A list of things with names is a mapping by their names.
+            if let Some(name) = map.get("name").and_then(Node::as_str) {
+                return Some(format!(
+                    "write the name as a key with the rest below it, without the `- `: `{name}:`"
+                ));
+            }
+            let value = child.scalar_text().unwrap_or_else(|| "…".to_owned());
+            Some(format!("take the `- ` away: `{key}: {value}`"))
         }
         _ => None,
     }
 }
 
-/// What to do about an unknown attribute.
-pub(super) fn attribute<'a>(
-    name: &str,
-    child: &Node,
-    known: impl Iterator<Item = &'a str>,
-    trail: &Trail,
-) -> Option<String> {
-    let depth = trail.as_str().matches('.').count();
-    if depth == 0 && is_service(child) {
-        return Some(format!("a service goes below `services:`: services.{name}"));
-    }
-    if depth == 2
-        && trail.as_str().starts_with("services.")
-        && let Some((_, place)) = ELSEWHERE.iter().find(|(wrong, _)| *wrong == name)
-    {
-        return Some(format!("did you mean `{place}`?"));
-    }
-    if let Some(similar) = similar(name, known) {
-        return Some(format!("did you mean `{similar}`?"));
-    }
-    let is_services = name == "service" || name == "containers";
-    (depth == 0 && is_services).then(|| "did you mean `services`?".to_owned())
-}
-
-fn is_service(node: &Node) -> bool {
-    match &node.value {
-        Value::Map(map) => map.contains_key("image") || map.contains_key("build"),
+/// A mapping where a list is needed.
+fn keys_as_entries(map: &Map, shape: &Shape) -> Option<String> {
+    let (key, child) = map.first()?;
+    let entry_can_be_mapping = match shape {
+        Shape::List(items) | Shape::Set(items) => fits(&Node::map(Map::new(), child.mark), items),
         _ => false,
+    };
+    let known =
+        |object: &&super::shape::Object| object.attributes.iter().any(|(name, _)| name == key);
+    if entry_can_be_mapping && item_object(shape).as_ref().is_some_and(known) {
+        return Some(format!(
+            "put a `- ` before `{key}:`, and indent the rest as that"
+        ));
+    }
+    Some(match child.scalar_text() {
+        Some(text) if !matches!(child.value, Value::Bool(_)) => {
+            format!("write each entry with a `- `: `- \"{key}:{text}\"`")
+        }
+        _ => format!("write each entry with a `- `: `- {key}`"),
+    })
+}
+
+/// The mapping that a list's items can be.
+fn item_object(shape: &Shape) -> Option<&'static super::shape::Object> {
+    match shape {
+        Shape::List(items) | Shape::Set(items) => object_of(items),
+        _ => None,
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn similar_names_are_found() {
-        let known = ["image", "environment", "volumes", "ports"];
-        for (name, found) in [
-            ("imgae", Some("image")),
-            ("enviroment", Some("environment")),
-            ("port", Some("ports")),
-            ("zebra", None),
-        ] {
-            assert_eq!(similar(name, known.into_iter()), found, "{name}");
-        }
+fn object_of(shape: &Shape) -> Option<&'static super::shape::Object> {
+    match shape {
+        Shape::Object(object) => Some(object),
+        Shape::Either(shapes) => shapes.iter().find_map(|shape| object_of(shape)),
+        _ => None,
     }
 }

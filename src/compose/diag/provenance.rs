@@ -1,0 +1,132 @@
+//! What the variables of a file stood for, and where their values came from.
+//! Nothing of it is worked out before something is wrong.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use super::{Position, Sources, Step};
+use crate::compose::tree::Mark;
+use crate::compose::{dotenv, template};
+
+/// Longest value that is repeated, in characters.
+const LONGEST_VALUE: usize = 60;
+
+/// Most variables of one value that are told of.
+const MOST_STEPS: usize = 8;
+
+/// Largest file of variables that is read again for the place of one.
+const LARGEST_READ: usize = 1 << 20;
+
+type Environment = IndexMap<String, String>;
+
+/// Where values of variables can have come from.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Provenance {
+    /// The environment of the process.
+    pub(crate) shell: Arc<Environment>,
+    /// Files of variables that were read, by their number.
+    files: Vec<u16>,
+    /// What each file was interpolated with.
+    scopes: HashMap<u16, Arc<Environment>>,
+}
+
+impl Provenance {
+    /// Remembers what a file is interpolated with.
+    pub(crate) fn interpolated(&mut self, file: u16, environment: &Arc<Environment>) {
+        self.scopes.insert(file, Arc::clone(environment));
+    }
+
+    /// Remembers a file of variables.
+    pub(crate) fn read(&mut self, file: u16) {
+        self.files.push(file);
+    }
+
+    /// What each variable in `token`, a value as it is written, stood for.
+    pub(super) fn steps(&self, file: u16, token: &str, sources: &Sources) -> Vec<Step> {
+        let Some(environment) = self.scopes.get(&file).filter(|_| token.contains('$')) else {
+            return Vec::new();
+        };
+        let asked: RefCell<Vec<String>> = RefCell::default();
+        let lookup = |name: &str| {
+            let mut asked = asked.borrow_mut();
+            if asked.len() < MOST_STEPS && !asked.iter().any(|known| known == name) {
+                asked.push(name.to_owned());
+            }
+            // Only whether it is set matters: the result is not looked at.
+            environment.get(name).map(|_| "set".to_owned())
+        };
+        // What is wrong with the text was told where it was interpolated.
+        template::substitute(token, &lookup).ok();
+        let asked = asked.into_inner();
+        let step = |name: &String| self.step(name, environment, sources);
+        asked.iter().map(step).collect()
+    }
+
+    fn step(&self, name: &str, environment: &Environment, sources: &Sources) -> Step {
+        let Some(value) = environment.get(name) else {
+            return Step {
+                what: not_set(name),
+                position: None,
+            };
+        };
+        let said = if value.is_empty() {
+            format!("`{name}` is empty")
+        } else {
+            format!("`{name}` is `{}`", shortened(value))
+        };
+        if self.shell.get(name) == Some(value) {
+            return Step {
+                what: format!("{said}, set in the environment"),
+                position: None,
+            };
+        }
+        match self.place(name, value, environment, sources) {
+            Some(position) => Step {
+                what: format!("{said}, set"),
+                position: Some(position),
+            },
+            None => Step {
+                what: said,
+                position: None,
+            },
+        }
+    }
+
+    /// The line of a file that gives a variable this value.
+    fn place(
+        &self,
+        name: &str,
+        value: &str,
+        environment: &Environment,
+        sources: &Sources,
+    ) -> Option<Position> {
+        let outside = |name: &str| environment.get(name).cloned();
+        self.files.iter().find_map(|file| {
+            let text = sources
+                .text(*file)
+                .filter(|text| text.len() <= LARGEST_READ)?;
+            let line = dotenv::line_of(text, name, value, &outside)?;
+            sources.position(Mark {
+                line,
+                column: 1,
+                file: *file,
+                length: 0,
+            })
+        })
+    }
+}
+
+/// The step of a variable that is not set.
+pub(crate) fn not_set(name: &str) -> String {
+    format!("`{name}` is not set")
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_VALUE) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
