@@ -53,10 +53,7 @@ impl Kind {
                     "compose.yaml".to_owned(),
                     format!("services:\n{}", all(extending)),
                 ),
-                (
-                    "base.yaml".to_owned(),
-                    format!("services:\n{}", all(base)),
-                ),
+                ("base.yaml".to_owned(), format!("services:\n{}", all(base))),
             ],
             Self::Chains => main(format!("services:\n{}", all(chained))),
             Self::Includes => including(services),

@@ -382,13 +382,14 @@ impl Walk<'_> {
     }
 }
 
-/// Nodes of a port, a mount, a device or a dependency that is written out.
+/// Nodes of a port that is written out.
 const GROWN_PORT: usize = 8;
 
 /// How many nodes more a form may make of a node; ports are counted one by one.
 fn growth(node: &Node, form: Form) -> usize {
     match (&node.value, form) {
-        (Value::Str(_), Form::Mount | Form::Device) => 8,
+        (Value::Str(_), Form::Mount) => 12,
+        (Value::Str(_), Form::Device) => 8,
         (Value::Str(_), _) => 2,
         (Value::Seq(_), Form::Ports) => 0,
         (Value::Seq(items), Form::DependsOn) => 5 * items.len(),

@@ -381,7 +381,7 @@ pub(crate) fn growth() -> Vec<Hostile> {
             ],
         ),
         several(
-            "a long folder for 100,000 mounts",
+            "a long folder for 50,000 mounts",
             No("larger than 32 MiB"),
             vec![
                 (
@@ -395,7 +395,7 @@ pub(crate) fn growth() -> Vec<Hostile> {
                     "part.yaml",
                     format!(
                         "{WEB}    volumes:\n{}",
-                        lines(100_000, |n| format!("      - ./{n}:/{n}\n"))
+                        lines(50_000, |n| format!("      - ./{n}:/{n}\n"))
                     ),
                 ),
             ],

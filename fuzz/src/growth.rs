@@ -1,7 +1,7 @@
 //! Loads projects of growing size and prints what each took: time, allocations,
 //! and the most memory held at once.
 
-#[path = "../../../benches/projects.rs"]
+#[path = "../../benches/projects.rs"]
 mod projects;
 
 use std::time::Instant;

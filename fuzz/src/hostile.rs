@@ -1,7 +1,7 @@
 //! Loads what means harm and prints what it took: time and the most memory held
 //! at once. `cargo run --release --bin hostile [NAME]`
 
-#[path = "../../../tests/hostile/mod.rs"]
+#[path = "../../tests/hostile/mod.rs"]
 mod hostile;
 
 use std::time::Instant;
