@@ -77,6 +77,7 @@ fn plain(n: usize) -> String {
     format!(
         "  web{n}:
     image: registry.example.com/team/web:{n}
+    hostname: web{n}
     restart: unless-stopped
     command: [\"serve\", \"--port\", \"8080\", \"--verbose\"]
     environment:

@@ -375,3 +375,6 @@ fn is_name(name: &str, names: Names) -> bool {
         Names::LettersOrUnseen => !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase()),
     }
 }
+
+#[cfg(test)]
+mod tests;
