@@ -391,7 +391,6 @@ fn growth(node: &Node, form: Form) -> usize {
         (Value::Str(_), Form::Mount) => 12,
         (Value::Str(_), Form::Device) => 8,
         (Value::Str(_), _) => 2,
-        (Value::Seq(_), Form::Ports) => 0,
         (Value::Seq(items), Form::DependsOn) => 5 * items.len(),
         (Value::Seq(items), Form::EnvFile) => {
             4 * items.iter().filter(|i| i.as_map().is_none()).count()

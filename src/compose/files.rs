@@ -117,8 +117,8 @@ pub fn read_text(input: impl io::Read) -> io::Result<String> {
     }
     String::from_utf8(bytes).map_err(|error| {
         let before = error.as_bytes().get(..error.utf8_error().valid_up_to());
-        let lines = before.unwrap_or_default().iter().filter(|b| **b == b'\n');
-        let message = format!("it is not UTF-8 in line {}", lines.count() + 1);
+        let lines = before.unwrap_or_default().split(|b| *b == b'\n');
+        let message = format!("it is not UTF-8 in line {}", lines.count());
         io::Error::new(ErrorKind::InvalidData, message)
     })
 }

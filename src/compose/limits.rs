@@ -47,7 +47,10 @@ pub(crate) fn shown(text: &str) -> std::borrow::Cow<'_, str> {
     if text.len() <= LONGEST_SHOWN {
         return text.into();
     }
-    let end = text.floor_char_boundary(LONGEST_SHOWN);
+    let most = text
+        .char_indices()
+        .take_while(|(at, _)| *at < LONGEST_SHOWN);
+    let end = most.last().map_or(0, |(at, _)| at);
     format!("{}…", text.get(..end).unwrap_or_default()).into()
 }
 
@@ -70,16 +73,9 @@ impl Budget {
     /// Takes an amount; false where it is more than what is left, from then on
     /// always.
     pub(crate) fn take(&mut self, amount: usize) -> bool {
-        match self.left.checked_sub(amount) {
-            Some(left) => {
-                self.left = left;
-                true
-            }
-            None => {
-                self.left = 0;
-                false
-            }
-        }
+        let left = self.left.checked_sub(amount);
+        self.left = left.unwrap_or_default();
+        left.is_some()
     }
 }
 

@@ -178,7 +178,7 @@ impl<'a> Loader<'a> {
         let valid = error.valid_up_to();
         let before = bytes.get(..valid).unwrap_or_default();
         let text = String::from_utf8_lossy(bytes);
-        let line = before.iter().filter(|b| **b == b'\n').count() + 1;
+        let line = before.split(|b| *b == b'\n').count();
         let last = before.rsplit(|b| *b == b'\n').next().unwrap_or_default();
         let column = String::from_utf8_lossy(last).chars().count() + 1;
         Mark {

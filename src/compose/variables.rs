@@ -38,13 +38,12 @@ impl Loader<'_> {
         if self.limits.is_over() {
             return None; // told
         }
-        let text = match self.texts.get(file) {
-            Some(known) => known.clone()?,
-            None => {
-                let text = self.read_text(file, asked).map(Arc::from);
-                self.texts.insert(file.to_owned(), text.clone());
-                text?
-            }
+        let text = if let Some(known) = self.texts.get(file) {
+            known.clone()?
+        } else {
+            let text = self.read_text(file, asked).map(Arc::from);
+            self.texts.insert(file.to_owned(), text.clone());
+            text?
         };
         // To read it again and again for one service after the other is work.
         if !self.limits.work.take(text.len() / BYTES_PER_NODE) {
