@@ -12,6 +12,10 @@
 //! applets of the built-in image. `ARCHITECTURE.md` tells the story of an `up`
 //! through these layers.
 
+// What unit tests share with those in `tests/` speaks of the library by its name.
+#[cfg(test)]
+extern crate self as skiff;
+
 mod causes;
 pub mod cli;
 pub mod compose;

@@ -66,16 +66,20 @@ impl Context {
     /// # Errors
     /// As [`Self::load`].
     pub fn load_with(&self, options: &LoadOptions) -> Result<Project, CliError> {
+        let Loaded { project, warnings } = self.load_silently(options)?;
+        self.show(&warnings);
+        Ok(project)
+    }
+
+    /// Loads the project by these options; warnings are left to the caller.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_silently(&self, options: &LoadOptions) -> Result<Loaded, CliError> {
         if let Some(message) = super::sudo::unknown_home() {
             self.ui.warn(&message);
         }
-        match compose::load(options, &Host) {
-            Ok(Loaded { project, warnings }) => {
-                self.show(&warnings);
-                Ok(project)
-            }
-            Err(diagnostics) => Err(self.refusal(diagnostics.list.iter())),
-        }
+        compose::load(options, &Host).map_err(|found| self.refusal(found.list.iter()))
     }
 
     /// The project that a command without need of a model works on: with `-p`
@@ -140,6 +144,7 @@ impl Context {
             services: services.to_vec(),
             skip: Skip::default(),
             all_resources: false,
+            trace: false,
         })
     }
 
@@ -185,14 +190,22 @@ impl Context {
 
     /// Prints warnings.
     pub fn show(&self, warnings: &[Diagnostic]) {
-        let style = self.style();
         for warning in warnings {
-            ui::write_err(&format!("{}\n", warning.render(&style)));
+            let text = if self.ui.json {
+                warning.json().to_string()
+            } else {
+                warning.render(&self.style())
+            };
+            ui::write_err(&format!("{text}\n"));
         }
     }
 
     /// An error made of diagnostics.
     pub fn refusal<'a>(&self, diagnostics: impl Iterator<Item = &'a Diagnostic>) -> CliError {
+        if self.ui.json {
+            let lines = diagnostics.map(|one| format!("{}\n", one.json()));
+            return CliError::Rendered(lines.collect());
+        }
         let text = compose::render_list(diagnostics, &self.style());
         CliError::Rendered(format!("{text}\n"))
     }

@@ -66,14 +66,11 @@ impl CliError {
     pub fn report(self, ui: Ui) -> ExitCode {
         match self {
             Self::Failed { message, hints } => {
-                ui.error(&message);
-                for hint in hints {
-                    ui.hint(&hint);
-                }
+                ui.error(&message, &hints);
                 ExitCode::FAILURE
             }
             Self::Code { message, code } => {
-                ui.error(&message);
+                ui.error(&message, &[]);
                 ExitCode::from(code)
             }
             Self::Rendered(text) => {
@@ -100,6 +97,14 @@ impl From<io::Error> for CliError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn messages_without_a_place_have_the_keys_of_diagnostics() {
+        let hints = ["do this".to_owned(), "or that".to_owned()];
+        let error = crate::ui::object("error", "it failed", &hints);
+        let diagnostic = crate::compose::Diagnostic::error("it failed").suggest("do this\nor that");
+        assert_eq!(error, diagnostic.json());
+    }
 
     #[test]
     fn a_broken_pipe_is_no_failure() {

@@ -46,6 +46,7 @@ pub fn main() -> ExitCode {
     if let Some(code) = toolbox::dispatch(&arguments) {
         return code;
     }
+    signals::expect_children();
     match Cli::try_parse_from(&arguments) {
         Ok(cli) => run(cli, arguments),
         Err(error) => {
@@ -60,7 +61,12 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli, arguments: Vec<OsString>) -> ExitCode {
-    let ui = Ui::new(cli.global.ansi, cli.global.progress);
+    let mut ui = Ui::new(cli.global.ansi, cli.global.progress);
+    if let Some(Command::Config(args)) = &cli.command
+        && args.is_for_tools()
+    {
+        ui = ui.for_tools();
+    }
     let context = Context {
         ui,
         layout: Layout::from_env(),

@@ -170,6 +170,7 @@ impl Walk<'_> {
         has_room
     }
 
+    #[track_caller]
     fn error(&mut self, mark: Mark, message: impl Into<String>, expected: &str) {
         let diagnostic = self
             .report
@@ -207,9 +208,22 @@ impl Walk<'_> {
         let mount = match short::parse_mount(text) {
             Ok(mount) => mount,
             Err(message) => {
-                let expected =
-                    "[SOURCE:]TARGET[:OPTIONS], such as `./data:/data:ro` or `data:/data`";
-                self.error(node.mark, message, expected);
+                let mut diagnostic = self
+                    .report
+                    .at(node.mark, self.trail.as_str(), message)
+                    .expected(
+                        "[SOURCE:]TARGET[:OPTIONS], such as `./data:/data:ro` or `data:/data`",
+                    );
+                let parts: Vec<&str> = text.split(':').filter(|part| !part.is_empty()).collect();
+                diagnostic.suggestion = match parts.as_slice() {
+                    [source, target, options @ ..] if options.len() > 1 => {
+                        let options = options.join(",");
+                        Some(format!("write `{source}:{target}:{options}`"))
+                    }
+                    [_, _, ..] => Some(format!("write `{}`", parts.join(":"))),
+                    _ => None,
+                };
+                self.report.push(diagnostic);
                 return;
             }
         };
@@ -365,7 +379,13 @@ impl Walk<'_> {
         match earlier {
             Some(earlier) if earlier != name => {
                 let message = "`name` and `external.name` differ";
-                self.error(name.mark, message, "`external: true`, and `name` beside it");
+                let mut diagnostic = self
+                    .report
+                    .at(name.mark, self.trail.as_str(), message)
+                    .expected("one name: `external: true`, and `name` beside it")
+                    .suggest("remove the wrong one of the two");
+                self.report.also(&mut diagnostic, "`name` is", earlier.mark);
+                self.report.push(diagnostic);
             }
             _ => {
                 let warning = self

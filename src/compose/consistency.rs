@@ -25,7 +25,7 @@ pub(super) fn check(
     };
     for (name, service) in &project.services {
         let path = format!("services.{name}");
-        if services.contains(name) && !checker.report.is_broken(&path) {
+        if services.contains(name) {
             checker.service(&path, service);
         }
     }
@@ -58,11 +58,13 @@ impl Checker<'_> {
         }
     }
 
+    #[track_caller]
     fn at(&self, path: &str, message: impl Into<String>) -> Diagnostic {
         self.report.at(self.mark(path), path, message)
     }
 
     /// Reports that two attributes do not go together.
+    #[track_caller]
     fn clash(&mut self, path: &str, other: &str, message: impl Into<String>) {
         let mut diagnostic = self.at(path, message).suggest("remove one of the two");
         // Without the service, which both are of.
@@ -79,14 +81,27 @@ impl Checker<'_> {
         name: &str,
         known: impl Iterator<Item = &'n String>,
     ) {
+        if self.report.has_error(section) {
+            return; // what is there was not understood
+        }
+        let source = format!("{path}.source");
+        let mark = |path: &str| self.tree.lookup(path).map(|node| node.mark);
+        let is_long = mark(&source).is_some_and(|source| Some(source) != mark(path));
+        let path = if is_long { source.as_str() } else { path };
         let mut diagnostic = self.at(path, format!("refers to undefined {kind} `{name}`"));
-        let names: Vec<&str> = known.map(String::as_str).collect();
+        // A service is of no use to itself.
+        let own = path.split('.').nth(1).filter(|_| kind == "service");
+        let names: Vec<&str> = known
+            .map(String::as_str)
+            .filter(|known| Some(*known) != own)
+            .collect();
         let define = match kind {
             "service" => format!("add a service of that name: {section}.{name}"),
             _ => format!("define it at the top level: {section}.{name}"),
         };
         if !names.is_empty() {
-            diagnostic.expected = Some(format!("one of {}", listed(&names)));
+            let of = if names.len() > 1 { "one of " } else { "" };
+            diagnostic.expected = Some(format!("{of}{}", listed(&names)));
         }
         diagnostic.suggestion = Some(match similar(name, names.into_iter()) {
             Some(similar) => format!("did you mean `{similar}`? Or {define}"),
@@ -100,7 +115,8 @@ impl Checker<'_> {
         let extends = self.tree.lookup(&format!("{path}.extends")).is_some();
         let has_source =
             service.build.is_some() || service.image.is_some() || service.provider.is_some();
-        if !has_source && !extends {
+        // What was taken out because of an error may have been the source.
+        if !has_source && !extends && !self.report.is_broken(path) {
             let diagnostic = self
                 .at(path, "it has neither an image nor a build")
                 .expected("`image:` or `build:`")
@@ -163,7 +179,9 @@ impl Checker<'_> {
         }
         let project = self.project;
         for (index, secret) in build.secrets.iter().enumerate() {
-            let name = secret.source.as_deref().unwrap_or_default();
+            let Some(name) = secret.source.as_deref() else {
+                continue; // an error has left its place empty
+            };
             if !project.secrets.contains_key(name) {
                 let path = format!("{path}.build.secrets[{index}]");
                 self.undefined(&path, ("secret", "secrets"), name, project.secrets.keys());
@@ -229,6 +247,9 @@ impl Checker<'_> {
     fn resources(&mut self, path: &str, service: &Service) {
         let project = self.project;
         for (index, mount) in service.volumes.iter().enumerate() {
+            if self.report.is_broken(&format!("{path}.volumes[{index}]")) {
+                continue;
+            }
             let Mount { kind, source, .. } = mount;
             if let (MountKind::Volume, Some(name)) = (kind, source)
                 && !project.volumes.contains_key(name)
@@ -236,23 +257,28 @@ impl Checker<'_> {
                 let path = format!("{path}.volumes[{index}]");
                 self.undefined(&path, ("volume", "volumes"), name, project.volumes.keys());
             }
+            let path = format!("{path}.volumes[{index}]");
             if *kind == MountKind::Bind && source.is_none() {
-                let path = format!("{path}.volumes[{index}]");
                 let diagnostic = self
                     .at(&path, "a bind has no `source`")
-                    .expected("`source:`, a path on this machine");
+                    .expected("`source:`, a path on this machine")
+                    .suggest("add `source: ./data`, or whatever path is meant");
                 self.report.push(diagnostic);
             }
         }
         for (index, config) in service.configs.iter().enumerate() {
-            let name = config.source.as_deref().unwrap_or_default();
+            let Some(name) = config.source.as_deref() else {
+                continue;
+            };
             if !project.configs.contains_key(name) {
                 let path = format!("{path}.configs[{index}]");
                 self.undefined(&path, ("config", "configs"), name, project.configs.keys());
             }
         }
         for (index, secret) in service.secrets.iter().enumerate() {
-            let name = secret.source.as_deref().unwrap_or_default();
+            let Some(name) = secret.source.as_deref() else {
+                continue;
+            };
             if !project.secrets.contains_key(name) {
                 let path = format!("{path}.secrets[{index}]");
                 self.undefined(&path, ("secret", "secrets"), name, project.secrets.keys());
@@ -347,9 +373,13 @@ impl Checker<'_> {
             if needs_target && watch.target.is_none() {
                 let action = watch.action.map_or("sync", WatchAction::as_str);
                 let path = format!("{path}.develop.watch[{index}]");
+                if self.report.is_broken(&path) {
+                    continue;
+                }
                 let diagnostic = self
                     .at(&path, format!("the action `{action}` needs a `target`"))
-                    .expected("`target:`, a path in the container");
+                    .expected("`target:`, a path in the container")
+                    .suggest("add `target: /src`, or whatever path it is there");
                 self.report.push(diagnostic);
             }
         }
@@ -361,6 +391,9 @@ impl Checker<'_> {
             && !["CMD", "CMD-SHELL", "NONE"].contains(&first.as_str())
         {
             let path = format!("{path}.healthcheck.test");
+            if self.report.is_broken(&path) {
+                return;
+            }
             let mut diagnostic = self
                 .at(&path, format!("a test cannot begin with `{first}`"))
                 .expected("CMD, CMD-SHELL or NONE first, or a string");
@@ -388,7 +421,10 @@ impl Checker<'_> {
             .enumerate()
             .map(|(index, mount)| (format!("volumes[{index}]"), mount.target.as_str()));
         let mut known: HashMap<&str, String> = HashMap::new();
-        for (place, target) in tmpfs.chain(volumes) {
+        let written = tmpfs
+            .chain(volumes)
+            .filter(|(_, target)| !target.is_empty());
+        for (place, target) in written {
             if let Some(earlier) = known.get(target) {
                 let message = format!("something is mounted at `{target}` already");
                 let mut diagnostic = self

@@ -10,7 +10,9 @@ use std::cell::{Cell, RefCell};
 
 use indexmap::IndexMap;
 
-use super::limits::{Budget, MOST_TEXT, shown};
+use super::diag::quoted;
+use super::interpolate;
+use super::limits::{Budget, MOST_TEXT};
 use super::template::{self, Lookup};
 
 /// What is wrong with a file, and in which line.
@@ -18,50 +20,58 @@ use super::template::{self, Lookup};
 pub(crate) struct DotenvError {
     pub(crate) line: u32,
     pub(crate) message: String,
+    /// What would have been right.
+    pub(crate) expected: &'static str,
+    /// What to do.
+    pub(crate) suggestion: Option<String>,
+}
+
+/// What a line looks like.
+const LINE: &str = "NAME=VALUE, the name of letters, digits, `_`, `.` and `-`";
+/// A variable that a file sets, and in which line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Assignment {
+    pub(crate) name: String,
+    pub(crate) value: String,
+    pub(crate) line: u32,
+}
+
+/// What there is to say of a file that was read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Parsed {
+    /// Variables that were used in values and are nowhere set.
+    pub(crate) unset: Vec<String>,
+    /// What the file sets, each time that it does.
+    pub(crate) settings: Vec<Assignment>,
 }
 
 /// Reads a file into `variables`. `outside` is asked first for variables that
-/// are used in values, then what was read so far. The result are the variables
-/// that were used and are nowhere set.
+/// are used in values, then what was read so far.
 pub(crate) fn parse(
     text: &str,
     variables: &mut IndexMap<String, String>,
     outside: &Lookup<'_>,
-) -> Result<Vec<String>, DotenvError> {
+) -> Result<Parsed, DotenvError> {
     let mut parser = Parser {
         rest: text.strip_prefix('\u{feff}').unwrap_or(text),
         line: 1,
         variables,
         outside,
-        unset: Vec::new(),
+        parsed: Parsed::default(),
         room: RefCell::new(Budget::new(MOST_TEXT)),
     };
     while parser.skip_to_statement() {
         parser.statement()?;
     }
-    Ok(parser.unset)
+    Ok(parser.parsed)
 }
 
-/// The line from which on a file gives a variable this value; `None` where it
+/// The line in which a file gives a variable this value for good; `None` where it
 /// does not.
 pub(crate) fn line_of(text: &str, name: &str, value: &str, outside: &Lookup<'_>) -> Option<u32> {
-    let mut variables = IndexMap::new();
-    let mut parser = Parser {
-        rest: text,
-        line: 1,
-        variables: &mut variables,
-        outside,
-        unset: Vec::new(),
-        room: RefCell::new(Budget::new(MOST_TEXT)),
-    };
-    let mut found = None;
-    while parser.skip_to_statement() {
-        let line = parser.line;
-        parser.statement().ok()?;
-        let is_set = parser.variables.get(name).is_some_and(|now| now == value);
-        found = if is_set { found.or(Some(line)) } else { None };
-    }
-    found
+    let parsed = parse(text, &mut IndexMap::new(), outside).ok()?;
+    let last = parsed.settings.iter().rfind(|set| set.name == name)?;
+    (last.value == value).then_some(last.line)
 }
 
 struct Parser<'a> {
@@ -69,7 +79,7 @@ struct Parser<'a> {
     line: u32,
     variables: &'a mut IndexMap<String, String>,
     outside: &'a Lookup<'a>,
-    unset: Vec<String>,
+    parsed: Parsed,
     /// What variables within values may still add.
     room: RefCell<Budget>,
 }
@@ -79,6 +89,8 @@ impl<'a> Parser<'a> {
         Err(DotenvError {
             line: self.line,
             message: message.into(),
+            expected: LINE,
+            suggestion: None,
         })
     }
 
@@ -118,24 +130,34 @@ impl<'a> Parser<'a> {
             self.advance("export".len());
             self.skip_spaces();
         }
+        let line = self.line;
         let name_end = self.name_end()?;
         let name = self.advance(name_end).trim_end().to_owned();
         let separator = self.rest.chars().next();
         self.advance(separator.map_or(0, char::len_utf8));
         self.skip_spaces();
         if name.contains(' ') {
-            return self.error(format!("the name `{name}` has a space in it"));
+            return Err(spaced_name(self.line, &name));
         }
         if matches!(separator, None | Some('\n')) {
             // A name alone: its value comes from outside, or it has none.
             if let Some(value) = (self.outside)(&name) {
-                self.variables.insert(name, value);
+                self.set(name, value, line);
             }
             return Ok(());
         }
         let value = self.value()?;
-        self.variables.insert(name, value);
+        self.set(name, value, line);
         Ok(())
+    }
+
+    fn set(&mut self, name: String, value: String, line: u32) {
+        self.parsed.settings.push(Assignment {
+            name: name.clone(),
+            value: value.clone(),
+            line,
+        });
+        self.variables.insert(name, value);
     }
 
     /// Where the name ends: at `=`, `:`, the line's end or the text's.
@@ -146,8 +168,8 @@ impl<'a> Parser<'a> {
                 '_' | '.' | '-' | '[' | ']' => {}
                 c if c.is_alphanumeric() || is_space(c) => {}
                 c => {
-                    let line = shown(self.rest.lines().next().unwrap_or_default());
-                    return self.error(format!("`{c}` cannot be in a name: `{line}`"));
+                    let line = self.rest.lines().next().unwrap_or_default();
+                    return self.error(format!("`{c}` cannot be in a name: {}", quoted(line)));
                 }
             }
         }
@@ -190,8 +212,13 @@ impl<'a> Parser<'a> {
             escaped = false;
             value.push(c);
         }
-        let shown = shown(self.rest.lines().next().unwrap_or_default());
-        self.error(format!("a quote is not closed: `{shown}`"))
+        let shown = self.rest.lines().next().unwrap_or_default();
+        Err(DotenvError {
+            line: self.line,
+            message: format!("the quote of {} is not closed", quoted(shown)),
+            expected: "a value that ends with the quote that it begins with",
+            suggestion: Some(format!("close it: {}", quoted(&format!("{shown}{quote}")))),
+        })
     }
 
     fn expand(&mut self, text: &str, line: u32) -> Result<String, DotenvError> {
@@ -206,18 +233,35 @@ impl<'a> Parser<'a> {
         let result = template::substitute(text, &lookup);
         if is_full.get() {
             let message = format!("the values grow beyond {} MiB", MOST_TEXT >> 20);
-            return Err(DotenvError { line, message });
+            return Err(DotenvError {
+                line,
+                message,
+                expected: "values that do not multiply each other",
+                suggestion: None,
+            });
         }
         match result {
             Ok((value, unset)) => {
-                self.unset.extend(unset);
+                self.parsed.unset.extend(unset);
                 Ok(value)
             }
             Err(error) => Err(DotenvError {
                 line,
                 message: error.to_string(),
+                expected: interpolate::EXPECTED,
+                suggestion: interpolate::advice(&error),
             }),
         }
+    }
+}
+
+fn spaced_name(line: u32, name: &str) -> DotenvError {
+    let joined: Vec<&str> = name.split_whitespace().collect();
+    DotenvError {
+        line,
+        message: format!("the name {} has a space in it", quoted(name)),
+        expected: LINE,
+        suggestion: Some(format!("write `{}`", joined.join("_"))),
     }
 }
 
@@ -295,13 +339,10 @@ pub(crate) fn parse_raw(
     text: &str,
     variables: &mut IndexMap<String, String>,
     outside: &Lookup<'_>,
-) -> Result<(), DotenvError> {
+) -> Result<Parsed, DotenvError> {
+    let mut parsed = Parsed::default();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    for (index, line) in text.lines().enumerate() {
-        let error = |message: String| DotenvError {
-            line: u32::try_from(index + 1).unwrap_or(u32::MAX),
-            message,
-        };
+    for (number, line) in (1..).zip(text.lines()) {
         let line = line.trim_start();
         if line.is_empty() || line.starts_with('#') {
             continue;
@@ -311,16 +352,26 @@ pub(crate) fn parse_raw(
             None => (line, None),
         };
         if name.is_empty() {
-            return Err(error(format!("`{line}` has no name before its `=`")));
+            return Err(DotenvError {
+                line: number,
+                message: format!("{} has no name before its `=`", quoted(line)),
+                expected: LINE,
+                suggestion: None,
+            });
         }
         if name.contains(char::is_whitespace) {
-            return Err(error(format!("the name `{name}` has a space in it")));
+            return Err(spaced_name(number, name));
         }
         if let Some(value) = value.or_else(|| outside(name)) {
+            parsed.settings.push(Assignment {
+                name: name.to_owned(),
+                value: value.clone(),
+                line: number,
+            });
             variables.insert(name.to_owned(), value);
         }
     }
-    Ok(())
+    Ok(parsed)
 }
 
 #[cfg(test)]
@@ -363,6 +414,23 @@ mod tests {
     }
 
     #[test]
+    fn lines_are_those_of_the_names() {
+        let text = "A=1\n\nexport B=\"x\ny\"\nOUT\nA=2\n";
+        let read = |parsed: Parsed| -> Vec<_> {
+            let all = parsed.settings.into_iter();
+            all.map(|one| format!("{}: {}={}", one.line, one.name, one.value))
+                .collect()
+        };
+        let parsed = parse(text, &mut IndexMap::new(), &outside).unwrap();
+        assert_eq!(
+            read(parsed),
+            ["1: A=1", "3: B=x\ny", "5: OUT=outer", "6: A=2"]
+        );
+        let parsed = parse_raw("#\nA=1\n", &mut IndexMap::new(), &outside).unwrap();
+        assert_eq!(read(parsed), ["2: A=1"]);
+    }
+
+    #[test]
     fn names_alone_come_from_outside() {
         let pairs = read("OUT\nNONE\nB=$OUT\n").unwrap();
         let expected = [("OUT", "outer"), ("B", "outer")]
@@ -375,7 +443,7 @@ mod tests {
         for (text, error) in [
             ("A=1\n\nB C=2", "3: the name `B C` has a space in it"),
             ("# c\n%=1", "2: `%` cannot be in a name: `%=1`"),
-            ("A=\"open\nB=1", "1: a quote is not closed: `\"open`"),
+            ("A=\"open\nB=1", "1: the quote of `\"open` is not closed"),
         ] {
             assert_eq!(read(text).unwrap_err(), error);
         }

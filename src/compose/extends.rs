@@ -13,7 +13,8 @@ use std::sync::Arc;
 use super::diag::{Step, did_you_mean, listed, quoted};
 use super::loader::{Environment, Input, Loader, Scope};
 use super::tags::Resets;
-use super::tree::{Map, Mark, Node};
+use super::trace::Extended;
+use super::tree::{Map, Mark, Node, Trail};
 use super::{canonical, merge, unique};
 
 /// Longest chain of services that extend each other.
@@ -139,8 +140,10 @@ impl Loader<'_> {
         let null = Node::null(Mark::default());
         let service = std::mem::replace(place.services.borrow_mut().get_mut(name)?, null);
         if let Some(resets) = place.resets.service(name) {
-            resets.apply(&mut base);
+            let mut trail = Trail::new(format!("services.{name}"));
+            resets.apply(&mut base, &mut trail, &mut self.report.trace);
         }
+        self.trace_extension(name, &reference, &base);
         let (mark, key) = (service.mark, service.key);
         let mut merged = merge::merge_service(name, base, service, &mut self.report);
         merged.mark = mark;
@@ -174,6 +177,22 @@ impl Loader<'_> {
             return None;
         }
         Some(base.clone())
+    }
+
+    fn trace_extension(&mut self, name: &str, reference: &Reference, base: &Node) {
+        let Some(trace) = &mut self.report.trace else {
+            return;
+        };
+        let step = Step {
+            what: format!("service `{name}` extends `{}`", reference.service),
+            position: self.report.sources.position(reference.mark),
+        };
+        let base_name = reference.service.clone();
+        let how = Extended {
+            base: base_name,
+            step,
+        };
+        trace.extend(name, base, &how);
     }
 
     fn base_in_file(
@@ -251,7 +270,7 @@ impl Loader<'_> {
         }
         let resets = Resets::take(&mut document);
         self.interpolate(&mut document, scope);
-        resets.apply(&mut tree);
+        resets.apply(&mut tree, &mut Trail::default(), &mut self.report.trace);
         if document.as_map().is_some() {
             tree = merge::merge(tree, document, &mut self.report);
             unique::unique(&mut tree, &mut self.report);

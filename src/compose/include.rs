@@ -40,7 +40,11 @@ impl Loader<'_> {
                 let diagnostic = self
                     .report
                     .at(entry.place(), &trail, message)
-                    .expected("a path of a Compose file, or a mapping with `path:`");
+                    .expected("a path of a Compose file, or a mapping with `path:`")
+                    .suggest(match entry.as_seq() {
+                        Some(_) => "put each path in a line of its own, with a `- ` before it",
+                        None => "write the path of a file, in quotes where it looks like a number",
+                    });
                 self.report.push(diagnostic);
                 continue;
             }

@@ -3,11 +3,15 @@
 //!
 //! Specification: "Interpolation". Keys are not interpolated, `x-` values are.
 
+use std::cell::RefCell;
 use std::sync::LazyLock;
 
-use super::diag::{Report, did_you_mean, not_set, quoted};
+use indexmap::IndexMap;
+
+use super::diag::{Diagnostic, Report, did_you_mean, quoted};
 use super::template::{self, Lookup, TemplateError};
-use super::tree::{Node, Rules, Trail, Value};
+use super::trace::Template;
+use super::tree::{Mark, Node, Rules, Trail, Value};
 use super::units;
 
 /// The type that a string is turned into.
@@ -109,12 +113,30 @@ impl Walk<'_> {
             return;
         };
         if text.contains('$') {
-            match template::substitute(text, self.lookup) {
+            let asked = RefCell::new(IndexMap::new());
+            let lookup = |name: &str| {
+                let value = (self.lookup)(name);
+                asked.borrow_mut().insert(name.to_owned(), value.clone());
+                value
+            };
+            match template::substitute(text, &lookup) {
                 Ok((result, unset)) => {
-                    *text = result;
+                    let written = std::mem::replace(text, result.clone());
+                    if let Some(trace) = &mut self.report.trace {
+                        let template = Template {
+                            path: self.trail.as_str().to_owned(),
+                            text: result,
+                            written,
+                            variables: asked.into_inner().into_iter().collect(),
+                        };
+                        // An alias repeats what was there before.
+                        trace.templates.entry(node.mark).or_insert(template);
+                    }
                     for name in unset {
-                        self.report
-                            .unset_variable(&name, node.mark, self.trail.as_str());
+                        let path = self.trail.as_str();
+                        let help = in_command(path)
+                            .then(|| format!("`$${name}` leaves it to the shell in the container"));
+                        self.report.unset_variable(&name, node.mark, path, help);
                     }
                 }
                 Err(error) => {
@@ -129,31 +151,9 @@ impl Walk<'_> {
     }
 
     fn refuse(&mut self, node: &Node, error: &TemplateError) {
-        let sources = &self.report.sources;
-        let mark = match error {
-            TemplateError::Invalid { text } => sources.part(node.mark, text.trim_end_matches('…')),
-            TemplateError::Missing { name, .. } => sources.variable(node.mark, name),
-            TemplateError::TooDeep => node.mark,
-        };
-        let mut diagnostic = self.report.at(mark, self.trail.as_str(), error.to_string());
-        if let TemplateError::Missing { name, .. } = error {
-            // Where it is set, but empty, is told.
-            diagnostic.chain.retain(|step| step.what != not_set(name));
-        }
-        self.report.push(match error {
-            TemplateError::Invalid { text } => diagnostic
-                .expected(
-                    "`${NAME}`, a name of letters, digits and `_`, perhaps with `:-default`, \
-                     `:?message` or `:+other` before the brace",
-                )
-                .suggest(mended(text)),
-            TemplateError::Missing { name, .. } => diagnostic
-                .expected("a value")
-                .suggest(format!("set it in the environment or in `.env`: {name}=…")),
-            TemplateError::TooDeep => {
-                diagnostic.expected("a default that holds no long row of other defaults")
-            }
-        });
+        let path = self.trail.as_str();
+        let diagnostic = refusal(self.report, node.mark, path, error);
+        self.report.push(diagnostic);
     }
 
     fn cast(&mut self, node: &mut Node, cast: Cast) {
@@ -206,6 +206,54 @@ impl Walk<'_> {
     }
 }
 
+/// What a use of a variable looks like.
+pub(crate) const EXPECTED: &str = "`${NAME}`, a name of letters, digits and `_`, perhaps with \
+     `:-default`, `:?message` or `:+other` before the brace";
+
+/// What to do about a text that cannot be interpolated.
+pub(crate) fn advice(error: &TemplateError) -> Option<String> {
+    match error {
+        TemplateError::Invalid { text } => Some(mended(text)),
+        TemplateError::Missing { name, .. } => {
+            Some(format!("set it in the environment or in `.env`: {name}=…"))
+        }
+        TemplateError::TooDeep => None,
+    }
+}
+
+/// The error of a value at a mark that cannot be interpolated.
+pub(crate) fn refusal(
+    report: &Report,
+    value: Mark,
+    path: &str,
+    error: &TemplateError,
+) -> Diagnostic {
+    let sources = &report.sources;
+    let mark = match error {
+        TemplateError::Invalid { text } => sources.part(value, text.trim_end_matches('…')),
+        TemplateError::Missing { name, .. } => sources.variable(value, name),
+        TemplateError::TooDeep => value,
+    };
+    let mut diagnostic = report.at(mark, path, error.to_string());
+    // Of the variables, only the one that it is about is of interest: it may be
+    // set, but empty.
+    diagnostic.chain = sources.chain(value);
+    let about = match error {
+        TemplateError::Missing { name, .. } => format!("`{name}` is empty"),
+        _ => String::new(),
+    };
+    diagnostic.chain.retain(|step| {
+        !step.what.starts_with('`') || (!about.is_empty() && step.what.starts_with(&about))
+    });
+    diagnostic.expected = Some(match error {
+        TemplateError::Invalid { .. } => EXPECTED.to_owned(),
+        TemplateError::Missing { .. } => "a value that is not empty".to_owned(),
+        TemplateError::TooDeep => "a default that holds no long row of other defaults".to_owned(),
+    });
+    diagnostic.suggestion = advice(error);
+    diagnostic
+}
+
 /// What may have been meant by what follows a `${` and is no variable.
 fn mended(text: &str) -> String {
     let dollar = "a dollar that is no variable is written `$$`";
@@ -214,6 +262,14 @@ fn mended(text: &str) -> String {
         .find(|c: char| c != '_' && !c.is_ascii_alphanumeric())
         .unwrap_or(inner.len());
     let (name, tail) = inner.split_at(end);
+    let trimmed = inner.trim_end_matches('}').trim();
+    let is_name = |text: &str| {
+        let inside = |c: char| c == '_' || c.is_ascii_alphanumeric();
+        text.chars().all(inside) && text.starts_with(|c: char| !c.is_ascii_digit())
+    };
+    if text.ends_with('}') && is_name(trimmed) && trimmed.len() + 1 < inner.len() {
+        return format!("write `${{{trimmed}}}`, without spaces");
+    }
     let has_name = !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit());
     if !has_name {
         return dollar.to_owned();
@@ -234,6 +290,18 @@ fn mended(text: &str) -> String {
         format!("${{{name}}}")
     };
     format!("close the brace: `{closed}`; {dollar}")
+}
+
+/// True for the attributes whose text a shell in the container reads.
+fn in_command(path: &str) -> bool {
+    let Some(rest) = path.strip_prefix("services.") else {
+        return false;
+    };
+    let end = rest.rfind('[').filter(|_| rest.ends_with(']'));
+    let attribute = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+    [".command", ".entrypoint", ".healthcheck.test"]
+        .iter()
+        .any(|name| attribute.ends_with(name))
 }
 
 fn is_true_or_false(text: &str) -> bool {

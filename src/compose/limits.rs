@@ -39,21 +39,6 @@ pub(crate) const LONGEST_KEY: usize = 16 << 10;
 /// Documents of more nodes are not kept for a second use.
 pub(crate) const OWN_CACHE: usize = 20_000;
 
-/// Longest text that a message repeats, in bytes.
-const LONGEST_SHOWN: usize = 400;
-
-/// A text as a message shows it: its beginning where it is very long.
-pub(crate) fn shown(text: &str) -> std::borrow::Cow<'_, str> {
-    if text.len() <= LONGEST_SHOWN {
-        return text.into();
-    }
-    let most = text
-        .char_indices()
-        .take_while(|(at, _)| *at < LONGEST_SHOWN);
-    let end = most.last().map_or(0, |(at, _)| at);
-    format!("{}…", text.get(..end).unwrap_or_default()).into()
-}
-
 /// What is left of an amount.
 #[derive(Debug, Clone)]
 pub(crate) struct Budget {

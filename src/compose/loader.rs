@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::diag::{Diagnostic, Report};
+use super::diag::{Diagnostic, INCLUDED, Report};
 use super::extends::PlainFiles;
 use super::files::{FileSystem, too_large};
 use super::limits::{Limits, MOST_BYTES, MOST_FILES, MOST_NODES, MOST_TEXT, OWN_CACHE};
 use super::paths::Resolver;
 use super::tags::Resets;
-use super::tree::{Map, Mark, Node, Value};
+use super::tree::{Map, Mark, Node, Trail, Value};
 use super::{canonical, check, defaults, interpolate, merge, schema, unique, yaml};
 
 /// Variables by name.
@@ -96,7 +96,7 @@ impl<'a> Loader<'a> {
     fn read(&mut self, input: &Input, (mark, path): (Mark, &str)) -> Option<Vec<Node>> {
         let text: Arc<str> = match &input.text {
             Some(text) if text.len() > MOST_BYTES => {
-                self.refuse_file("cannot read", input, &too_large(), (mark, path));
+                self.refuse_file(input, &too_large(), (mark, path));
                 return None;
             }
             Some(text) => Arc::from(text.as_str()),
@@ -106,12 +106,17 @@ impl<'a> Loader<'a> {
                     Err(error) => {
                         let at = self.not_utf8(input, &bytes, error);
                         self.reached(at.file, mark, path);
-                        self.report.error(at, "", "the file is not UTF-8 here");
+                        let diagnostic = self
+                            .report
+                            .at(at, "", "the file is not UTF-8 here")
+                            .expected("text in UTF-8")
+                            .suggest("save the file in UTF-8, or write this character anew");
+                        self.report.push(diagnostic);
                         return None;
                     }
                 },
                 Err(error) => {
-                    self.refuse_file("cannot read", input, &error, (mark, path));
+                    self.refuse_file(input, &error, (mark, path));
                     return None;
                 }
             },
@@ -121,15 +126,19 @@ impl<'a> Loader<'a> {
         yaml::documents(&text, file, &mut self.report)
     }
 
-    fn refuse_file(
-        &mut self,
-        what: &str,
-        input: &Input,
-        error: &std::io::Error,
-        (mark, path): (Mark, &str),
-    ) {
-        let message = format!("{what} `{}`: {}", input.name.display(), io_text(error));
-        self.report.error(mark, path, message);
+    fn refuse_file(&mut self, input: &Input, error: &std::io::Error, (mark, path): (Mark, &str)) {
+        let name = input.name.display();
+        let message = format!("cannot read `{name}`: {}", io_text(error));
+        let diagnostic = self
+            .report
+            .at(mark, path, message)
+            .expected("a Compose file")
+            .suggest(if mark.is_known() {
+                "make the file, or correct the path: it starts from the project's folder"
+            } else {
+                "make the file, or correct its path"
+            });
+        self.report.push(diagnostic);
     }
 
     /// Reads a file, unless there is no more room, or no more time.
@@ -168,7 +177,7 @@ impl<'a> Loader<'a> {
             .and_then(|rest| rest.split(".extends").next());
         let what = match service {
             Some(service) => format!("extended by service `{service}`"),
-            None => "included".to_owned(),
+            None => INCLUDED.to_owned(),
         };
         self.report.sources.reached(file, mark, what);
     }
@@ -218,10 +227,14 @@ impl<'a> Loader<'a> {
     ) -> Node {
         if document.as_map().is_none() {
             let message = format!("the top level is {}", document.kind());
-            let diagnostic = self
+            let mut diagnostic = self
                 .report
                 .at(document.mark, "", message)
                 .expected("a mapping with `services:`");
+            if let Some((key, value)) = document.as_str().and_then(|text| text.split_once(':')) {
+                let help = format!("a space is missing behind the colon: write `{key}: {value}`");
+                diagnostic.suggestion = Some(help);
+            }
             self.report.push(diagnostic);
             return tree;
         }
@@ -233,7 +246,7 @@ impl<'a> Loader<'a> {
         let resets = Resets::take(&mut document);
         self.interpolate(&mut document, scope);
         self.apply_extends(&mut document, &input.name, scope, &resets);
-        resets.apply(&mut tree);
+        resets.apply(&mut tree, &mut Trail::default(), &mut self.report.trace);
         let mut path = included.to_vec();
         path.push(input.name.clone());
         self.apply_include(&mut document, scope, &path);

@@ -18,6 +18,9 @@
 //! check        what refers to what
 //! ```
 //!
+//! [`explain()`] tells of a loaded project where its values come from, out of what
+//! the stages left in the trace.
+//!
 //! Everything that is wrong is a [`Diagnostic`] with its place. `skiff config`
 //! prints [`Project::canonical_json`], which agrees with the reference
 //! implementation's output.
@@ -77,12 +80,14 @@ mod defaults;
 mod diag;
 mod dotenv;
 mod emit;
+mod explain;
 mod extends;
 mod files;
 mod flags;
 mod include;
 mod interpolate;
 mod limits;
+mod lint;
 mod loader;
 mod merge;
 mod metered;
@@ -97,6 +102,7 @@ mod source;
 mod syntax;
 mod tags;
 mod template;
+mod trace;
 mod tree;
 mod unique;
 mod units;
@@ -104,8 +110,11 @@ mod variables;
 mod yaml;
 
 pub use diag::{Diagnostic, Diagnostics, Excerpt, Position, Severity, Step, Style, render_list};
+pub(crate) use diag::{did_you_mean, listed};
+pub use explain::{Explanation, Origin, Source, Standing, Use, explain};
 pub use files::{FileSystem, Host, Memory, read_text};
 pub use flags::{mount_flag, parse_env_file, port_flag, split_words};
+pub use lint::lint;
 pub use model::*;
 pub use source::{FileArg, LoadOptions, Loaded, Skip, check_name};
 pub use units::{Bytes, FileMode, Period, PeriodOrZero};

@@ -16,8 +16,9 @@ use super::limits::{LONGEST_NAME, MOST_SERVICES};
 use super::loader::{Environment, Input, Loader, Scope, cannot_read};
 use super::model::{Cx, Origin, Project, field, raw_json};
 use super::paths::absolute;
+use super::trace::Trace;
 use super::tree::{Mark, Node, Trail};
-use super::{consistency, defaults, select, template};
+use super::{consistency, defaults, interpolate, lint, select, template};
 
 /// Names that are looked for, in this order.
 const FILE_NAMES: [&str; 4] = [
@@ -71,6 +72,8 @@ pub struct LoadOptions {
     /// Keep networks, volumes, configs, secrets and models that no active
     /// service uses.
     pub all_resources: bool,
+    /// Remember where values come from, for [`explain`](super::explain()).
+    pub trace: bool,
 }
 
 /// Stages of a load that `config` can leave out, to show the model without them.
@@ -101,6 +104,9 @@ pub(super) fn is_remote(path: &str) -> bool {
 pub(super) fn load(options: &LoadOptions, files: &dyn FileSystem) -> Result<Loaded, Diagnostics> {
     let home = options.environment.get("HOME").cloned();
     let mut loader = Loader::new(files, home);
+    loader.report.trace = options
+        .trace
+        .then(|| Trace::new(options.environment.clone()));
     loader.report.unset_help.clone_from(&options.unset_help);
     loader.keeps_paths = options.skip.paths;
     loader.report.sources.provenance.shell = Arc::new(options.environment.clone());
@@ -115,11 +121,13 @@ pub(super) fn load(options: &LoadOptions, files: &dyn FileSystem) -> Result<Load
     match project {
         Some((mut project, tree)) if report.error_count() == 0 => {
             project.asked = asked;
-            let warnings = report.sorted();
+            let mut warnings = report.sorted();
             project.origin = Arc::new(Origin {
                 tree: Some(tree),
                 sources: report.sources,
+                trace: report.trace,
             });
+            warnings.extend(lint::mistakes(&project));
             Ok(Loaded { project, warnings })
         }
         _ => Err(Diagnostics {
@@ -179,7 +187,7 @@ impl Source<'_, '_> {
         }
         if tree.as_map().is_none_or(|map| map.is_empty()) {
             if self.loader.report.error_count() == 0 {
-                self.error("the Compose file is empty");
+                self.empty();
             }
             return None;
         }
@@ -188,17 +196,29 @@ impl Source<'_, '_> {
         }
         let services = tree.get("services").and_then(Node::as_map);
         if services.is_some_and(|services| services.len() > MOST_SERVICES) {
-            self.error(format!(
-                "the project has more than {MOST_SERVICES} services"
-            ));
+            let message = format!("the project has more than {MOST_SERVICES} services");
+            let diagnostic = Diagnostic::error(message)
+                .expected("fewer services")
+                .suggest("make several projects of it");
+            self.loader.report.push(diagnostic);
             return None;
         }
         let project = self.typed(&tree, name, base)?;
         Some((project, tree))
     }
 
-    fn error(&mut self, message: impl Into<String>) {
-        self.loader.report.push(Diagnostic::error(message));
+    /// The files say nothing.
+    fn empty(&mut self) {
+        let report = &mut self.loader.report;
+        let first = self.inputs.first();
+        let mark = first.and_then(|input| report.sources.start_of(&input.name));
+        let diagnostic = report
+            .at(mark.unwrap_or_default(), "", "the Compose file is empty")
+            .expected("a mapping with `services:`")
+            .suggest(
+                "name a service below `services:`, and an image below that: `image: NAME:TAG`",
+            );
+        report.push(diagnostic);
     }
 
     fn warn(&mut self, message: impl Into<String>) {
@@ -243,6 +263,9 @@ impl Source<'_, '_> {
             }
         }
         let mut read = Environment::new();
+        if let Some(trace) = &mut self.loader.report.trace {
+            trace.round += 1;
+        }
         for file in files {
             let outside = self.environment.clone();
             self.loader
@@ -262,9 +285,12 @@ impl Source<'_, '_> {
             "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
             "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
             _ => {
-                self.error(format!(
-                    "`COMPOSE_DISABLE_ENV_FILE` is `{text}`, that is not a boolean"
-                ));
+                let message =
+                    format!("`COMPOSE_DISABLE_ENV_FILE` is `{text}`, that is not a boolean");
+                let diagnostic = Diagnostic::error(message)
+                    .expected("`true` or `false`")
+                    .suggest("set the variable anew, or unset it");
+                self.loader.report.push(diagnostic);
                 None
             }
         }
@@ -284,8 +310,9 @@ impl Source<'_, '_> {
             let name = absolute(&self.options.cwd, Path::new(part));
             if !self.loader.files.exists(&name) {
                 let error = std::io::ErrorKind::NotFound.into();
-                let diagnostic =
-                    cannot_read(&name, &error).suggest("it is named in `COMPOSE_FILE`");
+                let diagnostic = cannot_read(&name, &error).suggest(
+                    "it is named in the variable `COMPOSE_FILE`: correct that, or unset it",
+                );
                 self.loader.report.push(diagnostic);
                 return None;
             }
@@ -377,7 +404,9 @@ impl Source<'_, '_> {
                 match template::substitute(&text, &lookup) {
                     Ok((text, _)) => normal_name(&text),
                     Err(error) => {
-                        self.loader.report.error(mark, "name", error.to_string());
+                        let report = &mut self.loader.report;
+                        let diagnostic = interpolate::refusal(report, mark, "name", &error);
+                        report.push(diagnostic);
                         return None;
                     }
                 }
@@ -385,9 +414,11 @@ impl Source<'_, '_> {
             None => normal_name(&base.file_name().unwrap_or_default().to_string_lossy()),
         };
         if name.len() > LONGEST_NAME {
-            self.error(format!(
-                "the project's name is longer than {LONGEST_NAME} letters"
-            ));
+            let message = format!("the project's name is longer than {LONGEST_NAME} letters");
+            let diagnostic = Diagnostic::error(message)
+                .expected("a name that can be part of others")
+                .suggest("give it a shorter one with `-p`, or with `name:` in the file");
+            self.loader.report.push(diagnostic);
             return None;
         }
         if name.is_empty() {
@@ -451,9 +482,6 @@ impl Source<'_, '_> {
             select::only(&mut project, &wanted);
             select::own_dependencies(&mut project);
         }
-        if self.loader.report.error_count() > 0 {
-            return None;
-        }
         let mut services = std::mem::take(&mut project.services);
         for (name, service) in &mut services {
             let environment = &project.environment;
@@ -469,6 +497,9 @@ impl Source<'_, '_> {
             self.loader
                 .service_environment(name, service, environment, tree);
             self.loader.service_labels(name, service, tree);
+        }
+        if self.loader.report.error_count() > 0 {
+            return None;
         }
         project.services = services;
         if !self.options.all_resources {

@@ -15,6 +15,9 @@ pub(super) struct Cause {
     pub(super) length: usize,
     /// The path of the key, as far as the indentation tells it.
     pub(super) path: String,
+    /// The line that the path is of: not this one, where its indentation is what
+    /// is wrong.
+    path_line: usize,
     pub(super) message: String,
     pub(super) expected: Option<String>,
     pub(super) suggestion: Option<String>,
@@ -28,10 +31,17 @@ impl Cause {
             column,
             length,
             path: String::new(),
+            path_line: line,
             message: message.into(),
             expected: None,
             suggestion: None,
         }
+    }
+
+    /// The path is that of another line; 0 for none.
+    fn path_of(mut self, line: usize) -> Self {
+        self.path_line = line;
+        self
     }
 
     fn expected(mut self, text: impl Into<String>) -> Self {
@@ -67,8 +77,20 @@ pub(super) fn cause(
     }
     let found = file.by_words(info, open);
     let mut cause = found.unwrap_or_else(|| Cause::new((line, column, 0), info));
-    cause.path = file.path(cause.line);
+    cause.path = file.path(cause.path_line);
+    cause.message = shortened(cause.message);
+    cause.suggestion = cause.suggestion.map(shortened);
     cause
+}
+
+/// A text that is no longer than anybody reads.
+fn shortened(text: String) -> String {
+    /// In characters.
+    const LONGEST: usize = 240;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
 }
 
 struct File<'t> {
@@ -78,14 +100,14 @@ struct File<'t> {
 }
 
 impl<'t> File<'t> {
-    fn at(&self, line: usize) -> &'t str {
+    fn text(&self, line: usize) -> &'t str {
         let line = line.checked_sub(1).and_then(|index| self.lines.get(index));
         line.copied().unwrap_or_default()
     }
 
     /// The error's line from its column on.
     fn rest(&self) -> &'t str {
-        let line = self.at(self.line);
+        let line = self.text(self.line);
         let start = line.char_indices().nth(self.column.saturating_sub(1));
         start
             .and_then(|(at, _)| line.get(at..))
@@ -97,17 +119,17 @@ impl<'t> File<'t> {
     fn above(&self, line: usize) -> Option<(usize, &'t str)> {
         (1..line)
             .rev()
-            .map(|number| (number, self.at(number)))
+            .map(|number| (number, self.text(number)))
             .find(|(_, text)| !content(text).is_empty())
     }
 
     /// The path that the indentation of the lines gives to a line.
     fn path(&self, line: usize) -> String {
-        let own = self.at(line);
+        let own = self.text(line);
         let mut parts: Vec<String> = Vec::new();
         let mut level = usize::MAX;
         for number in (1..=line).rev() {
-            let text = self.at(number);
+            let text = self.text(number);
             let is_entry = content(text).starts_with("- ") || content(text) == "-";
             // An entry may stand as far left as the key that it belongs to.
             let entry_level = 2 * indent(text) + 1;
@@ -132,7 +154,7 @@ impl<'t> File<'t> {
 
     /// How many entries of the same list stand above a line.
     fn entries_above(&self, line: usize, own: usize) -> usize {
-        let above = (1..line).rev().map(|number| self.at(number));
+        let above = (1..line).rev().map(|number| self.text(number));
         above
             .filter(|text| !content(text).is_empty())
             .take_while(|text| {
@@ -177,6 +199,10 @@ impl<'t> File<'t> {
         if says("block scalar") {
             return Some(self.block_text());
         }
+        if says("recursion limit") {
+            let cause = Cause::new(self.here(1), "the brackets are nested too deep");
+            return Some(cause.expected("less than 256 levels"));
+        }
         if says("flow") || says("invalid indentation") {
             return open.map(|bracket| self.open_bracket(bracket));
         }
@@ -219,7 +245,7 @@ impl<'t> File<'t> {
 
     fn tab(&self) -> Option<Cause> {
         let is_indented_with_tab = |line: &usize| {
-            let text = self.at(*line);
+            let text = self.text(*line);
             indent_text(text).contains('\t') && !content(text).is_empty()
         };
         let near = self.line..=(self.line + 5).min(self.lines.len());
@@ -231,10 +257,11 @@ impl<'t> File<'t> {
             let cause = Cause::new((line_or(self.line), column, 1), "a tab cannot stand here");
             return Some(cause.expected("a space"));
         };
-        let indent = indent_text(self.at(line));
+        let indent = indent_text(self.text(line));
         let before = indent.chars().take_while(|c| *c != '\t').count();
         let tabs = indent.chars().filter(|c| *c == '\t').count();
-        let cause = Cause::new((line, before + 1, tabs), "this line is indented with a tab");
+        let place = (line, before + 1, tabs);
+        let cause = Cause::new(place, "this line is indented with a tab").path_of(0);
         let beside = "replace each tab by spaces, as many as stand before the lines beside it";
         Some(
             cause
@@ -247,10 +274,10 @@ impl<'t> File<'t> {
         let alias = word(self.rest());
         let name = alias.trim_start_matches('*');
         let length = alias.chars().count();
-        let is_later = |text: &&str| anchors(text).any(|anchor| anchor == name);
+        let is_later = |text: &str| anchors(text).any(|anchor| anchor == name);
         let message = format!("there is no anchor `{name}` above");
         let cause = Cause::new(self.here(length), message);
-        if let Some(later) = self.lines.iter().position(|text| is_later(&text)) {
+        if let Some(later) = self.lines.iter().position(|text| is_later(text)) {
             let where_it_is = format!("it is defined below, in line {}: move that up", later + 1);
             return cause.suggest(where_it_is);
         }
@@ -260,7 +287,7 @@ impl<'t> File<'t> {
         }
         let value = value_text(self.rest());
         let define = format!("define it above, with `&{name}`");
-        if key_of(self.at(self.line)) == Some("<<") {
+        if key_of(self.text(self.line)) == Some("<<") {
             return cause.suggest(define);
         }
         cause.suggest(format!(
@@ -280,7 +307,7 @@ impl<'t> File<'t> {
 
     /// More stands behind a closed quote than can.
     fn behind_a_quote(&self, open: Option<Bracket>) -> Cause {
-        let line = self.at(self.line);
+        let line = self.text(self.line);
         let rest = self.rest();
         let before = line.strip_suffix(rest).unwrap_or_else(|| {
             let end = line.trim_end().len().saturating_sub(rest.len());
@@ -343,7 +370,7 @@ impl<'t> File<'t> {
 
     fn list_behind_key(&self) -> Cause {
         let rest = value_text(self.rest());
-        let key = key_of(self.at(self.line)).unwrap_or("key");
+        let key = key_of(self.text(self.line)).unwrap_or("key");
         let entry = rest.trim_start_matches("- ").trim();
         let cause = Cause::new(
             self.here(rest.chars().count()),
@@ -356,7 +383,7 @@ impl<'t> File<'t> {
 
     /// A colon with a space behind it where there can be none.
     fn colon(&self) -> Option<Cause> {
-        let line = self.at(self.line);
+        let line = self.text(self.line);
         let before: String = line.chars().take(self.column - 1).collect();
         if let Some(key) = key_of(&before) {
             let start = value_start(line);
@@ -387,7 +414,8 @@ impl<'t> File<'t> {
         let cause = Cause::new(
             place,
             format!("this line is indented deeper than `{key}`, which has a value already"),
-        );
+        )
+        .path_of(number);
         Some(cause.suggest(format!(
             "{}, to stand beside `{key}`",
             with_spaces(indent(above))
@@ -396,13 +424,13 @@ impl<'t> File<'t> {
 
     /// A line that should have been a key.
     fn no_key(&self) -> Option<Cause> {
-        let is_whole_line = indent(self.at(self.line)) + 1 >= self.column;
+        let is_whole_line = indent(self.text(self.line)) + 1 >= self.column;
         let (number, text) = if is_whole_line {
             self.above(self.line)?
         } else {
-            (self.line, self.at(self.line))
+            (self.line, self.text(self.line))
         };
-        if let Some((_, above)) = self.above(number)
+        if let Some((above_number, above)) = self.above(number)
             && is_block_start(above)
             && indent(text) <= indent(above)
         {
@@ -411,7 +439,8 @@ impl<'t> File<'t> {
             let cause = Cause::new(
                 place,
                 format!("this line is no part of the text of `{key}`"),
-            );
+            )
+            .path_of(above_number);
             return Some(cause.suggest(format!(
                 "indent the lines of the text deeper than `{key}`, with {}",
                 spaces(indent(above) + 2)
@@ -422,7 +451,7 @@ impl<'t> File<'t> {
 
     /// A line in a mapping that is no key of it.
     fn no_sibling(&self) -> Option<Cause> {
-        let line = self.at(self.line);
+        let line = self.text(self.line);
         let own = indent(line);
         if self.column > own + 1 && !content(line).starts_with('-') {
             // Within a line: behind quotes.
@@ -430,42 +459,52 @@ impl<'t> File<'t> {
         }
         let place = (self.line, own + 1, content(line).chars().count());
         if content(line).starts_with('-') {
-            let entries = |text: &&str| content(text).starts_with("- ");
             let (number, above) = self.above(self.line)?;
             if key_of(above).is_some() && indent(above) == own && !content(above).starts_with('-') {
                 let cause = Cause::new(
                     place,
                     "this is an entry of a list among the keys of a mapping",
-                );
+                )
+                .path_of(number);
                 let suggestion = format!("write it as the line above: `{}`", as_key(content(line)));
                 return Some(cause.suggest(suggestion));
             }
-            let last = (1..=number).rev().map(|line| self.at(line)).find(entries)?;
-            return Some(self.uneven(place, indent(last), "the entry above"));
+            return self.uneven(place, own);
         }
-        self.no_level(place, own)
+        Some(self.no_level(place, own))
     }
 
-    fn uneven(&self, place: (usize, usize, usize), wanted: usize, beside: &str) -> Cause {
-        let own = place.1 - 1;
+    /// The last entry of a list above this line, and its number.
+    fn last_entry(&self) -> Option<(usize, &'t str)> {
+        (1..self.line)
+            .rev()
+            .map(|number| (number, self.text(number)))
+            .find(|(_, text)| content(text).starts_with("- "))
+    }
+
+    /// An entry of a list that is not indented as the one above.
+    fn uneven(&self, place: (usize, usize, usize), own: usize) -> Option<Cause> {
+        let (number, last) = self.last_entry()?;
+        let wanted = indent(last);
         let message = format!(
-            "this line has {} before it, {beside} has {wanted}",
+            "this line has {} before it, the entry above has {wanted}",
             spaces(own)
         );
-        Cause::new(place, message).suggest(format!("{}, as {beside}", with_spaces(wanted)))
+        let cause = Cause::new(place, message).path_of(number);
+        Some(cause.suggest(format!("{}, as the entry above", with_spaces(wanted))))
     }
 
     /// An indentation that no line above has.
-    fn no_level(&self, place: (usize, usize, usize), own: usize) -> Option<Cause> {
+    fn no_level(&self, place: (usize, usize, usize), own: usize) -> Cause {
         let mut levels: Vec<(usize, &str)> = Vec::new();
         let mut lowest = usize::MAX;
         for number in (1..self.line).rev() {
-            let text = self.at(number);
+            let text = self.text(number);
             if content(text).is_empty() || indent(text) >= lowest {
                 continue;
             }
             lowest = indent(text);
-            levels.push((lowest, key_of(text).unwrap_or(content(text))));
+            levels.push((lowest, key_of(text).unwrap_or_else(|| content(text))));
             if lowest < own {
                 break;
             }
@@ -480,28 +519,24 @@ impl<'t> File<'t> {
             format!("{}, to stand beside `{key}`", with_spaces(*level))
         };
         let cause = Cause::new(place, message);
-        Some(match (deeper, less) {
+        match (deeper, less) {
             (Some(deeper), Some(less)) => {
                 cause.suggest(format!("{}; or {}", choice(deeper), choice(less)))
             }
             (Some(one), None) | (None, Some(one)) => cause.suggest(choice(one)),
             (None, None) => cause,
-        })
+        }
     }
 
     /// A line in a list that does not begin with `- `.
     fn no_entry(&self) -> Option<Cause> {
-        let line = self.at(self.line);
+        let line = self.text(self.line);
         let own = indent(line);
         let place = (self.line, own + 1, content(line).chars().count());
-        let entries = |text: &&str| content(text).starts_with("- ");
-        let last = (1..self.line)
-            .rev()
-            .map(|line| self.at(line))
-            .find(entries)?;
         if content(line).starts_with("- ") {
-            return Some(self.uneven(place, indent(last), "the entry above"));
+            return self.uneven(place, own);
         }
+        let (_, last) = self.last_entry()?;
         let message = "this is no entry of the list above";
         let cause =
             Cause::new(place, message).expected("`- ` at the beginning, as in the lines above");
@@ -512,7 +547,12 @@ impl<'t> File<'t> {
             Some((key, value)) if is_pair => format!("- {key}={value}"),
             _ => format!("- {text}"),
         };
-        Some(cause.suggest(format!("write `{written}`, {}", with_spaces(indent(last)))))
+        let indentation = if own == indent(last) {
+            String::new()
+        } else {
+            format!(", and {}", with_spaces(indent(last)))
+        };
+        Some(cause.suggest(format!("write `{written}`{indentation}")))
     }
 
     fn block_text(&self) -> Cause {
@@ -527,7 +567,7 @@ impl<'t> File<'t> {
     }
 
     fn open_bracket(&self, (line, column): Bracket) -> Cause {
-        let text = self.at(line);
+        let text = self.text(line);
         let start = text.char_indices().nth(column - 1);
         let rest = start.and_then(|(at, _)| text.get(at..)).unwrap_or_default();
         let bracket = rest.chars().next().unwrap_or('[');
@@ -549,7 +589,7 @@ impl<'t> File<'t> {
                 let place = (line, column, value_text(rest).chars().count());
                 let cause = Cause::new(place, format!("the bracket `{bracket}` is not closed"))
                     .expected(format!("`{closing}` at its end"));
-                if line + 1 >= self.line || content(self.at(line + 1)).is_empty() {
+                if line + 1 >= self.line || content(self.text(line + 1)).is_empty() {
                     let closed = value_text(rest).trim_end_matches(',');
                     cause.suggest(format!("close it: {closed}{closing}"))
                 } else {
@@ -650,17 +690,20 @@ fn content(line: &str) -> &str {
 }
 
 fn without_comment(text: &str) -> &str {
-    let is_comment = |(at, _): &(usize, &str)| {
-        let before = text.get(..*at).unwrap_or_default();
-        // A `#` within quotes is none.
-        before.ends_with(char::is_whitespace)
-            && before.matches('"').count().is_multiple_of(2)
-            && before.matches('\'').count().is_multiple_of(2)
-    };
-    let end = text.match_indices('#').find(is_comment);
-    end.map_or(text, |(at, _)| {
-        text.get(..at).unwrap_or_default().trim_end()
-    })
+    let mut quote = None;
+    let mut before = ' ';
+    for (at, c) in text.char_indices() {
+        match (quote, c) {
+            (None, '#') if before.is_whitespace() => {
+                return text.get(..at).unwrap_or_default().trim_end();
+            }
+            (None, '"' | '\'') => quote = Some(c),
+            (Some(open), c) if c == open => quote = None,
+            _ => {}
+        }
+        before = c;
+    }
+    text
 }
 
 /// A value as it is written, up to the line's end or a comment.
@@ -723,8 +766,8 @@ fn anchors(line: &str) -> impl Iterator<Item = &str> {
     line.match_indices('&').filter_map(|(at, _)| {
         let before = line.get(..at)?;
         let is_start = before.is_empty() || before.ends_with([' ', '[', '{', ',']);
-        let name = word(line.get(at + 1..)?);
-        (is_start && !name.is_empty()).then_some(name)
+        let name = is_start.then(|| word(line.get(at + 1..).unwrap_or_default()));
+        name.filter(|name| !name.is_empty())
     })
 }
 

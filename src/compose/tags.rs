@@ -4,15 +4,16 @@
 //! with `!reset` goes itself; one with `!override` stays and takes the place of
 //! the earlier one instead of being merged into it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use super::tree::{MergeTag, Node, Value};
+use super::trace::Trace;
+use super::tree::{Mark, MergeTag, Node, Trail, Value};
 
 /// The paths that a file resets or overrides, as a tree by key.
 #[derive(Debug, Default)]
 pub(crate) struct Resets {
-    /// Keys to drop from what came before.
-    keys: HashSet<String>,
+    /// Keys to drop from what came before, and where that is asked for.
+    keys: HashMap<String, Mark>,
     below: HashMap<String, Resets>,
 }
 
@@ -26,12 +27,12 @@ impl Resets {
                 map.retain(|key, child| {
                     match child.tag {
                         Some(MergeTag::Reset) => {
-                            resets.keys.insert(key.clone());
+                            resets.keys.insert(key.clone(), child.mark);
                             return false;
                         }
                         // What is inside of an override is new anyway.
                         Some(MergeTag::Override) => {
-                            resets.keys.insert(key.clone());
+                            resets.keys.insert(key.clone(), child.mark);
                         }
                         None => {
                             let below = Self::take(child);
@@ -59,17 +60,31 @@ impl Resets {
         self.keys.is_empty() && self.below.is_empty()
     }
 
-    /// Drops the remembered paths from a tree.
-    pub(crate) fn apply(&self, tree: &mut Node) {
+    /// Drops the remembered paths from a tree, which itself is at `trail`.
+    pub(crate) fn apply(&self, tree: &mut Node, trail: &mut Trail, trace: &mut Option<Trace>) {
         let Some(map) = tree.as_map_mut() else {
             return;
         };
         if !self.keys.is_empty() {
-            map.retain(|key, _| !self.keys.contains(key));
+            map.retain(|key, node| {
+                let Some(mark) = self.keys.get(key) else {
+                    return true;
+                };
+                if let Some(trace) = trace {
+                    let before = trail.key(key);
+                    let null = Node::null(Mark::default());
+                    let dropped = std::mem::replace(node, null);
+                    trace.drop_value(trail.as_str().to_owned(), *mark, dropped);
+                    trail.leave(before);
+                }
+                false
+            });
         }
         for (key, below) in &self.below {
             if let Some(child) = map.get_mut(key) {
-                below.apply(child);
+                let before = trail.key(key);
+                below.apply(child, trail, trace);
+                trail.leave(before);
             }
         }
     }

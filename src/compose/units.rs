@@ -22,26 +22,25 @@ impl Parse for Bytes {
             Value::Str(text) => parse_bytes(text).map(Self),
             // The reference takes a bare fraction for nothing at all.
             Value::Float(_) => {
+                let text = node.scalar_text().unwrap_or_default();
                 let warning = cx
                     .diagnostic(node.mark, "a fraction without a unit counts as unset")
-                    .expected("a number of bytes, or a string such as `1.5g`");
+                    .expected("a number of bytes, or one with a unit, such as `1.5g`")
+                    .suggest(format!("give it a unit: {text}g, {text}m"));
                 cx.report.push_warning(warning);
                 Some(Self(0))
             }
             _ => None,
         };
-        match parsed {
-            Some(bytes) => Some(bytes),
-            None => {
-                let message = super::model::shown(node, "is not a size");
-                let mut diagnostic = cx.diagnostic(node.mark, message).expected(
+        if parsed.is_none() {
+            let message = super::model::shown(node, "is not a size");
+            let mut diagnostic = cx.diagnostic(node.mark, message).expected(
                     "a number of bytes, perhaps with a unit (b, k, m, g, t, p), such as `512m` or `1.5gb`",
                 );
-                diagnostic.suggestion = node.as_str().and_then(likely_size);
-                cx.report.push(diagnostic);
-                None
-            }
+            diagnostic.suggestion = node.as_str().and_then(likely_size);
+            cx.report.push(diagnostic);
         }
+        parsed
     }
 
     fn is_unset(&self) -> bool {
@@ -158,18 +157,16 @@ impl From<Period> for Duration {
 impl Parse for Period {
     fn parse(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         let text = node.scalar_text().unwrap_or_default();
-        match parse_duration(&text) {
-            Some(nanos) => Some(Self(nanos)),
-            None => {
-                let message = super::model::shown(node, "is not a duration");
-                let mut diagnostic = cx.diagnostic(node.mark, message).expected(
-                    "numbers with units (us, ms, s, m, h, d, w), such as `30s` or `1m30s`",
-                );
-                diagnostic.suggestion = likely_duration(&text);
-                cx.report.push(diagnostic);
-                None
-            }
+        let parsed = parse_duration(&text).map(Self);
+        if parsed.is_none() {
+            let message = super::model::shown(node, "is not a duration");
+            let mut diagnostic = cx
+                .diagnostic(node.mark, message)
+                .expected("numbers with units (us, ms, s, m, h, d, w), such as `30s` or `1m30s`");
+            diagnostic.suggestion = likely_duration(&text);
+            cx.report.push(diagnostic);
         }
+        parsed
     }
 }
 

@@ -4,9 +4,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::dotenv::{self, DotenvError};
+use super::diag::{did_you_mean, quoted};
+use super::dotenv::{self, DotenvError, Parsed};
 use super::loader::{Environment, Loader, io_text};
 use super::model::{EnvFile, Service};
+use super::trace::Setting;
 use super::tree::{Mark, Node};
 
 /// So many bytes of variables are as much work as one node of a file.
@@ -14,6 +16,10 @@ const BYTES_PER_NODE: usize = 32;
 
 /// What a variable takes beside its letters.
 const VARIABLE: usize = 64;
+/// The format of `.env` files, which needs no word.
+const DOTENV: &str = ".env";
+/// The formats that `env_file` can name.
+const FORMATS: [&str; 2] = ["raw", DOTENV];
 
 impl Loader<'_> {
     /// Reads a file of variables that must be there; `None` where an error was
@@ -30,7 +36,30 @@ impl Loader<'_> {
         let number = self.report.sources.add(file, text);
         self.report.sources.provenance.read(number);
         self.report.sources.reached(number, asked.0, "read");
-        self.parsed(number, result)
+        let parsed = self.parsed(number, result)?;
+        self.trace_settings(asked.1, number, &parsed);
+        Some(())
+    }
+
+    /// Remembers which line a variable comes from.
+    fn trace_settings(&mut self, owner: &str, file: u16, parsed: &Parsed) {
+        let Some(trace) = &mut self.report.trace else {
+            return;
+        };
+        for setting in &parsed.settings {
+            trace.settings.push(Setting {
+                owner: owner.to_owned(),
+                round: trace.round,
+                name: setting.name.clone(),
+                value: setting.value.clone(),
+                mark: Mark {
+                    line: setting.line,
+                    column: 1,
+                    file,
+                    length: Mark::TO_LINE_END,
+                },
+            });
+        }
     }
 
     /// A file's text, read once.
@@ -67,24 +96,38 @@ impl Loader<'_> {
                     file.display(),
                     io_text(&error)
                 );
-                self.report.error(mark, path, message);
+                let mut diagnostic = self
+                    .report
+                    .at(mark, path, message)
+                    .expected("a file of lines NAME=VALUE");
+                diagnostic.suggestion = Some(if path.contains(".env_file") {
+                    "make the file or correct its path; where it may be missing, write \
+                     `path:` with its name and `required: false` below that"
+                        .to_owned()
+                } else if mark.is_known() {
+                    "make the file, or correct its path".to_owned()
+                } else {
+                    "make the file, or correct its path in `--env-file` or `COMPOSE_ENV_FILES`"
+                        .to_owned()
+                });
+                self.report.push(diagnostic);
                 None
             }
         }
     }
 
     /// Reports what came out of a file's grammar.
-    fn parsed(&mut self, file: u16, result: Result<Vec<String>, DotenvError>) -> Option<()> {
+    fn parsed(&mut self, file: u16, result: Result<Parsed, DotenvError>) -> Option<Parsed> {
         match result {
-            Ok(unset) => {
-                for name in unset {
+            Ok(parsed) => {
+                for name in &parsed.unset {
                     if self.report.is_full() {
                         break;
                     }
-                    let mark = self.report.sources.use_of(file, &name).unwrap_or_default();
-                    self.report.unset_variable(&name, mark, "");
+                    let mark = self.report.sources.use_of(file, name).unwrap_or_default();
+                    self.report.unset_variable(name, mark, "", None);
                 }
-                Some(())
+                Some(parsed)
             }
             Err(error) => {
                 let mark = Mark {
@@ -93,10 +136,11 @@ impl Loader<'_> {
                     column: 1,
                     length: Mark::TO_LINE_END,
                 };
-                let diagnostic = self
+                let mut diagnostic = self
                     .report
                     .at(mark, "", error.message)
-                    .expected("NAME=VALUE");
+                    .expected(error.expected);
+                diagnostic.suggestion = error.suggestion;
                 self.report.push(diagnostic);
                 None
             }
@@ -132,7 +176,9 @@ impl Loader<'_> {
                     .cloned()
                     .or_else(|| own.get(key).cloned().flatten())
             };
-            self.env_file(file, &mut variables, &outside, (mark, &path));
+            if self.is_format_known(file, &path, tree) {
+                self.env_file(file, &mut variables, &outside, (mark, &path));
+            }
         }
         let resolved = &mut service.environment.0;
         for (key, value) in variables {
@@ -145,6 +191,28 @@ impl Loader<'_> {
                 resolved.insert(key, Some(value));
             }
         }
+    }
+
+    /// Refuses a format that there is not.
+    fn is_format_known(&mut self, file: &EnvFile, path: &str, tree: &Node) -> bool {
+        let Some(other) = file
+            .format
+            .as_deref()
+            .filter(|name| !FORMATS.contains(name))
+        else {
+            return true;
+        };
+        let path = format!("{path}.format");
+        let message = format!("{} is not a format of variables", quoted(other));
+        let mut diagnostic = self
+            .report
+            .at(mark_of(tree, &path), &path, message)
+            .expected("`raw`; the usual format needs no word");
+        let meant = did_you_mean(other, FORMATS.into_iter());
+        let remove = "remove `format`: the lines are read as in `.env` files then";
+        diagnostic.suggestion = Some(meant.unwrap_or_else(|| remove.to_owned()));
+        self.report.push(diagnostic);
+        false
     }
 
     fn env_file(
@@ -162,23 +230,17 @@ impl Loader<'_> {
             return;
         };
         let result = match file.format.as_deref() {
-            None | Some(".env") => dotenv::parse(&text, variables, outside),
-            Some("raw") => dotenv::parse_raw(&text, variables, outside).map(|()| Vec::new()),
-            Some(other) => {
-                let message = format!("`{other}` is not a format of variables");
-                let diagnostic = self
-                    .report
-                    .at(asked.0, asked.1, message)
-                    .expected("`raw`, or none");
-                self.report.push(diagnostic);
-                return;
-            }
+            None | Some(DOTENV) => dotenv::parse(&text, variables, outside),
+            Some(_) => dotenv::parse_raw(&text, variables, outside),
         };
-        let is_fine = result.as_ref().is_ok_and(Vec::is_empty);
-        if !is_fine {
-            let number = self.report.sources.add(path, text);
-            self.report.sources.reached(number, asked.0, "read");
-            self.parsed(number, result);
+        let has_unset = result.as_ref().is_ok_and(|parsed| !parsed.unset.is_empty());
+        if result.is_ok() && !has_unset && self.report.trace.is_none() {
+            return; // nobody is going to ask for its lines
+        }
+        let number = self.report.sources.add(path, text);
+        self.report.sources.reached(number, asked.0, "read");
+        if let Some(parsed) = self.parsed(number, result) {
+            self.trace_settings(asked.1, number, &parsed);
         }
     }
 

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use indexmap::map::Entry;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
 
 use super::diag::{Report, lines, quoted};
@@ -233,16 +234,17 @@ impl Reader<'_> {
         match scalar::resolve(text, style == ScalarStyle::Plain, tag) {
             Ok(value) => value,
             Err(message) => {
-                self.error(mark, message);
+                let path = self.trail();
+                let diagnostic = self
+                    .report
+                    .at(mark, path.as_str(), message)
+                    .expected("a value of the type that its tag says")
+                    .suggest("remove the tag, the word that begins with `!!`");
+                self.report.push(diagnostic);
+                self.failed = true;
                 Value::Null
             }
         }
-    }
-
-    fn error(&mut self, mark: Mark, message: impl Into<String>) {
-        let path = self.trail();
-        self.report.error(mark, path.as_str(), message);
-        self.failed = true;
     }
 
     /// Where in the tree the reader is.
@@ -306,7 +308,11 @@ impl Reader<'_> {
 
     fn too_deep(&mut self, mark: Mark) {
         let message = format!("the file is nested deeper than {MOST_DEPTH} levels");
-        self.report.error(mark, "", message);
+        let diagnostic = self
+            .report
+            .at(mark, "", message)
+            .expected(format!("less than {MOST_DEPTH} levels, aliases included"));
+        self.report.push(diagnostic);
     }
 
     fn end(&mut self, mark: Mark) -> Option<()> {
@@ -352,23 +358,56 @@ impl Reader<'_> {
             for source in sources {
                 if let Value::Map(source) = source.value {
                     for (key, node) in source {
-                        map.entry(key).or_insert(node);
+                        match map.entry(key) {
+                            Entry::Vacant(slot) => {
+                                slot.insert(node);
+                            }
+                            Entry::Occupied(slot) => {
+                                let path = (slot.key().as_str(), slot.get().mark);
+                                self.report_replaced(path, &node);
+                            }
+                        }
                     }
                 } else {
                     let found = source.kind();
-                    self.error(
-                        mark.unwrap_or(source.mark),
-                        format!("`<<` merges mappings, this is {found}"),
-                    );
+                    let path = self.trail();
+                    let message = format!("`<<` merges mappings, this is {found}");
+                    let diagnostic = self
+                        .report
+                        .at(mark.unwrap_or(source.mark), path.as_str(), message)
+                        .expected("an alias of a mapping, or a list of them: `<<: [*one, *other]`");
+                    self.report.push(diagnostic);
+                    self.failed = true;
                 }
             }
         }
         map
     }
 
+    /// A mapping's own value stands above one that `<<` brings.
+    fn report_replaced(&mut self, (key, winner): (&str, Mark), loser: &Node) {
+        if self.report.trace.is_some() {
+            let mut trail = self.trail();
+            trail.key(key);
+            if let Some(trace) = &mut self.report.trace {
+                trace.replace(trail.as_str(), winner, loser);
+            }
+        }
+    }
+
     fn alias(&mut self, anchor: usize, mark: Mark) -> Option<()> {
         let Some(anchored) = self.anchors.get(&anchor) else {
-            self.error(mark, "the alias is inside of what it stands for");
+            let path = self.trail();
+            let diagnostic = self
+                .report
+                .at(
+                    mark,
+                    path.as_str(),
+                    "the alias is inside of what it stands for",
+                )
+                .expected("an alias of something that ends before it")
+                .suggest("repeat the part that is needed, or give that part an anchor of its own");
+            self.report.push(diagnostic);
             return None;
         };
         let (nodes, height) = (anchored.nodes, anchored.height);
@@ -453,7 +492,13 @@ impl Reader<'_> {
         };
         if name.len() > LONGEST_KEY {
             let message = format!("a key is longer than {} KiB", LONGEST_KEY >> 10);
-            self.error(mark, message);
+            let diagnostic = self
+                .report
+                .at(mark, self.trail().as_str(), message)
+                .expected("a name before the colon")
+                .suggest("put the text behind the colon");
+            self.report.push(diagnostic);
+            self.failed = true;
             self.set_key(format!("\u{0}{}:{}", mark.line, mark.column), mark);
             return;
         }
@@ -480,10 +525,21 @@ impl Reader<'_> {
             .at(node.mark, self.trail().as_str(), message)
             .expected("a name before the colon");
         let written = self.report.sources.token(node.mark).unwrap_or_default();
+        let line = if self.report.is_full() {
+            "" // a line may be as long as its errors are many
+        } else {
+            self.report.sources.line(node.mark).unwrap_or_default()
+        };
+        let template = line
+            .find("{{")
+            .map(|at| line.get(at..).unwrap_or_default().trim_end());
         diagnostic.suggestion = match &node.value {
-            Value::Map(_) | Value::Seq(_) => {
-                Some("a text that begins with a bracket needs quotes around all of it".to_owned())
-            }
+            Value::Map(_) | Value::Seq(_) => Some(match template {
+                Some(text) => format!("a text that begins with a bracket needs quotes: \"{text}\""),
+                None => {
+                    "a text that begins with a bracket needs quotes around all of it".to_owned()
+                }
+            }),
             Value::Null if written.is_empty() => None,
             _ => Some(format!("put it in quotes: \"{written}\"")),
         };

@@ -51,6 +51,8 @@ pub struct Ui {
     pub color_err: bool,
     /// How progress is shown; never [`Progress::Auto`].
     pub progress: Progress,
+    /// Messages are JSON objects, one a line, for tools.
+    pub json: bool,
 }
 
 impl Ui {
@@ -76,33 +78,71 @@ impl Ui {
             color_out: color(io::stdout().is_terminal()),
             color_err,
             progress,
+            json: progress == Progress::Json,
         }
+    }
+
+    /// The same with messages for tools.
+    #[must_use]
+    pub const fn for_tools(self) -> Self {
+        Self { json: true, ..self }
     }
 
     /// Prints a warning line.
     pub fn warn(self, message: &str) {
+        if self.json {
+            return write_object("warning", message, &[]);
+        }
         self.labelled(color::WARNING, "warning", message);
     }
 
     /// Prints a line of information.
     pub fn note(self, message: &str) {
+        if self.json {
+            return write_object("info", message, &[]);
+        }
         write_err(&format!("{}\n", printable(message)));
     }
 
-    /// Prints the error that ends the command.
-    pub fn error(self, message: &str) {
+    /// Prints the error that ends the command, and advice below it.
+    pub fn error(self, message: &str, hints: &[String]) {
+        if self.json {
+            return write_object("error", message, hints);
+        }
         self.labelled(color::ERROR, "error", message);
-    }
-
-    /// Prints advice below an error.
-    pub fn hint(self, message: &str) {
-        self.labelled(color::HINT, "hint", message);
+        for hint in hints {
+            self.labelled(color::HINT, "hint", hint);
+        }
     }
 
     fn labelled(self, style: anstyle::Style, label: &str, message: &str) {
         let label = color::paint(self.color_err, style, label);
         write_err(&format!("{label}: {}\n", printable(message)));
     }
+}
+
+/// Writes a message that is about no place in a file, with the keys of those that
+/// are (`docs/diagnostics.md`).
+fn write_object(severity: &str, message: &str, hints: &[String]) {
+    write_err(&format!("{}\n", object(severity, message, hints)));
+}
+
+/// A message as JSON: what it does not have is `null`.
+pub(crate) fn object(severity: &str, message: &str, hints: &[String]) -> serde_json::Value {
+    let advice = (!hints.is_empty()).then(|| hints.join("\n"));
+    serde_json::json!({
+        "severity": severity,
+        "message": message,
+        "path": "",
+        "file": null,
+        "line": null,
+        "column": null,
+        "end": null,
+        "excerpt": null,
+        "expected": null,
+        "suggestion": advice,
+        "chain": [],
+    })
 }
 
 /// A text without what would steer a terminal: messages repeat what is in files,

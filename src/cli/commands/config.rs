@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
 use crate::cli::sudo;
-use crate::compose::{LoadOptions, Project, Skip};
+use crate::compose::{self, LoadOptions, Loaded, Project, Skip, Style};
 use crate::reconcile::translate::Host;
 use crate::reconcile::translate::identity::{Contents, Identity};
 use crate::reconcile::translate::project::image_name;
@@ -58,6 +58,12 @@ pub struct ConfigArgs {
     /// Print the variables that the file is interpolated with
     #[arg(long)]
     environment: bool,
+    /// Tell where a value comes from: an attribute's path (`services.web.ports`) or a variable
+    #[arg(long, value_name = "PATH|VARIABLE")]
+    explain: Vec<String>,
+    /// Print hints about what is allowed and most likely not meant; code 1 if there are any
+    #[arg(long, conflicts_with = "explain")]
+    lint: bool,
     /// Write to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<std::path::PathBuf>,
@@ -76,32 +82,101 @@ enum ConfigFormat {
     Json,
 }
 
+impl ConfigArgs {
+    /// True where whoever asks reads JSON, so that errors should be that, too.
+    pub fn is_for_tools(&self) -> bool {
+        self.format == ConfigFormat::Json
+    }
+}
+
 /// Prints the Compose file in canonical form.
 ///
 /// # Errors
 /// What is wrong with the file, or with the output.
 pub fn run(context: &Context, args: &ConfigArgs) -> CliResult {
-    let mut project = context.load_with(&LoadOptions {
+    let options = LoadOptions {
         skip: Skip {
             consistency: args.no_consistency,
             paths: args.no_path_resolution,
             normalization: args.no_normalize,
         },
+        trace: args.lint || !args.explain.is_empty(),
         ..context.load_options(&args.only)?
-    })?;
+    };
+    if args.lint {
+        return lint(context, &options, args);
+    }
+    let mut project = context.load_with(&options)?;
     context.check_known(&project, &args.only)?;
-    project.forget_places();
+    if args.explain.is_empty() {
+        project.forget_places();
+    }
     if args.quiet {
         return Ok(());
+    }
+    if !args.explain.is_empty() {
+        return put(args, &explanations(context, &project, args)?);
     }
     let text = match list(context, &project, args)? {
         Some(list) => list.iter().map(|line| format!("{line}\n")).collect(),
         None => document(&project, args.format),
     };
-    match &args.output {
-        Some(path) => write_file(path, &text).map_err(|error| CliError::from_error(&error)),
-        None => Ok(write_out(&text)?),
+    put(args, &text)
+}
+
+/// Prints the warnings of the load and the hints.
+fn lint(context: &Context, options: &LoadOptions, args: &ConfigArgs) -> CliResult {
+    let Loaded { project, warnings } = context.load_silently(options)?;
+    context.check_known(&project, &args.only)?;
+    let found = compose::lint(&project, warnings, &compose::Host);
+    if found.is_empty() {
+        return Ok(());
     }
+    if !args.quiet {
+        let style = style(context);
+        let texts: Vec<String> = found.iter().map(|hint| hint.render(&style)).collect();
+        put(args, &format!("{}\n", texts.join("\n\n")))?;
+    }
+    Err(CliError::Exit(1))
+}
+
+fn style(context: &Context) -> Style {
+    if context.ui.color_out {
+        Style::COLOUR
+    } else {
+        Style::PLAIN
+    }
+}
+
+/// Prints the output, or writes the file that is asked for.
+fn put(args: &ConfigArgs, text: &str) -> CliResult {
+    match &args.output {
+        Some(path) => write_file(path, text).map_err(|error| CliError::from_error(&error)),
+        None => Ok(write_out(text)?),
+    }
+}
+
+/// What `--explain` prints: a paragraph a value, or one list as JSON.
+fn explanations(
+    context: &Context,
+    project: &Project,
+    args: &ConfigArgs,
+) -> Result<String, CliError> {
+    let mut all = Vec::new();
+    for subject in &args.explain {
+        let found = compose::explain(project, subject);
+        all.extend(found.map_err(|error| context.refusal(std::iter::once(&*error)))?);
+    }
+    Ok(match args.format {
+        ConfigFormat::Json => {
+            let list: Vec<_> = all.iter().map(compose::Explanation::to_json).collect();
+            format!("{:#}\n", serde_json::Value::from(list))
+        }
+        ConfigFormat::Yaml => {
+            let style = style(context);
+            all.iter().map(|one| one.render(&style) + "\n").collect()
+        }
+    })
 }
 
 /// The lines of the flags that print a list; `None` where the model is wanted.

@@ -8,17 +8,18 @@ mod provenance;
 mod render;
 mod report;
 mod similar;
+#[cfg(test)]
+mod sites;
 mod sources;
 
 use std::fmt;
 use std::path::PathBuf;
 
-pub(crate) use provenance::not_set;
 pub use render::{Style, render_list};
 pub(crate) use render::{is_invisible, listed, quoted};
 pub(crate) use report::Report;
 pub(crate) use similar::{did_you_mean, similar};
-pub(crate) use sources::{Sources, lines};
+pub(crate) use sources::{INCLUDED, Sources, lines};
 
 /// A place in a file, for messages: `compose.yaml:3:7`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,19 +89,25 @@ pub struct Diagnostic {
     pub suggestion: Option<String>,
     /// How the loader got there, the nearest first.
     pub chain: Vec<Step>,
+    /// Which line of the loader made it.
+    #[cfg(test)]
+    pub(crate) site: &'static std::panic::Location<'static>,
 }
 
 impl Diagnostic {
     /// An error that has no place in a file.
+    #[track_caller]
     pub fn error(message: impl Into<String>) -> Self {
         Self::new(Severity::Error, message)
     }
 
     /// A warning that has no place in a file.
+    #[track_caller]
     pub fn warning(message: impl Into<String>) -> Self {
         Self::new(Severity::Warning, message)
     }
 
+    #[track_caller]
     fn new(severity: Severity, message: impl Into<String>) -> Self {
         Self {
             severity,
@@ -111,6 +118,8 @@ impl Diagnostic {
             expected: None,
             suggestion: None,
             chain: Vec::new(),
+            #[cfg(test)]
+            site: std::panic::Location::caller(),
         }
     }
 

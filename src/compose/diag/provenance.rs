@@ -11,6 +11,9 @@ use super::{Position, Sources, Step};
 use crate::compose::tree::Mark;
 use crate::compose::{dotenv, template};
 
+/// Longest text whose variables are told, in bytes.
+const LONGEST_TOKEN: usize = 64 << 10;
+
 /// Longest value that is repeated, in characters.
 const LONGEST_VALUE: usize = 60;
 
@@ -46,7 +49,8 @@ impl Provenance {
 
     /// What each variable in `token`, a value as it is written, stood for.
     pub(super) fn steps(&self, file: u16, token: &str, sources: &Sources) -> Vec<Step> {
-        let Some(environment) = self.scopes.get(&file).filter(|_| token.contains('$')) else {
+        let is_readable = token.len() <= LONGEST_TOKEN && token.contains('$');
+        let Some(environment) = self.scopes.get(&file).filter(|_| is_readable) else {
             return Vec::new();
         };
         let asked: RefCell<Vec<String>> = RefCell::default();
@@ -68,7 +72,7 @@ impl Provenance {
     fn step(&self, name: &str, environment: &Environment, sources: &Sources) -> Step {
         let Some(value) = environment.get(name) else {
             return Step {
-                what: not_set(name),
+                what: format!("`{name}` is not set"),
                 position: None,
             };
         };
@@ -117,11 +121,6 @@ impl Provenance {
             })
         })
     }
-}
-
-/// The step of a variable that is not set.
-pub(crate) fn not_set(name: &str) -> String {
-    format!("`{name}` is not set")
 }
 
 fn shortened(text: &str) -> String {

@@ -1,6 +1,7 @@
 //! What the stages of a load find, each thing once and in order.
 
-use super::{Diagnostic, Severity, Sources, Step, not_set};
+use super::{Diagnostic, Severity, Sources, Step};
+use crate::compose::trace::Trace;
 use crate::compose::tree::Mark;
 
 /// Collects what the stages find.
@@ -12,6 +13,8 @@ pub(crate) struct Report {
     pub(crate) unset_help: Option<String>,
     /// Errors that were found when the list was full.
     more: usize,
+    /// What `explain` is going to ask, where somebody wants it.
+    pub(crate) trace: Option<Trace>,
 }
 
 /// More diagnostics than this are not collected: nobody reads them.
@@ -19,6 +22,7 @@ const MOST_DIAGNOSTICS: usize = 50;
 
 impl Report {
     /// A diagnostic at a place, yet to be completed and pushed.
+    #[track_caller]
     pub(crate) fn at(&self, mark: Mark, path: &str, message: impl Into<String>) -> Diagnostic {
         let mut diagnostic = Diagnostic::error(message).path(path);
         if self.is_full() {
@@ -26,10 +30,11 @@ impl Report {
             diagnostic.position = self.sources.position(mark);
             return diagnostic;
         }
+        // The variables are those of the whole value.
+        diagnostic.chain = self.sources.chain(mark);
         let mark = self.sources.narrowed(mark, &diagnostic.message);
         diagnostic.position = self.sources.position(mark);
         diagnostic.excerpt = self.sources.excerpt(mark);
-        diagnostic.chain = self.sources.chain(mark);
         diagnostic
     }
 
@@ -50,6 +55,7 @@ impl Report {
     }
 
     /// An error at a place.
+    #[track_caller]
     pub(crate) fn error(&mut self, mark: Mark, path: &str, message: impl Into<String>) {
         let diagnostic = self.at(mark, path, message);
         self.push(diagnostic);
@@ -61,8 +67,15 @@ impl Report {
         self.push(diagnostic);
     }
 
-    /// Warns that a variable of the value at a mark is not set, once a name.
-    pub(crate) fn unset_variable(&mut self, name: &str, mark: Mark, path: &str) {
+    /// Warns that a variable of the value at a mark is not set, once a name. `help`
+    /// is what to do, where that is something special.
+    pub(crate) fn unset_variable(
+        &mut self,
+        name: &str,
+        mark: Mark,
+        path: &str,
+        help: Option<String>,
+    ) {
         let message = format!("the variable `{name}` is not set, it is taken as empty");
         let told = self.list.iter().any(|known| known.message == message);
         if told || self.list.len() >= MOST_DIAGNOSTICS {
@@ -70,13 +83,17 @@ impl Report {
         }
         let mark = self.sources.variable(mark, name);
         let mut warning = self.at(mark, path, message);
-        warning.chain.retain(|step| step.what != not_set(name));
-        warning.suggestion = Some(self.unset_help.clone().unwrap_or_else(|| {
+        // What the variables beside it stand for is beside the point.
+        warning.chain.retain(|step| !step.what.starts_with('`'));
+        let help: Vec<String> = help.into_iter().chain(self.unset_help.clone()).collect();
+        warning.suggestion = Some(if help.is_empty() {
             format!(
                 "set it in the environment or in `.env`, or give it a default: `${{{name}:-…}}`; \
                  a dollar that is no variable is written `$$`"
             )
-        }));
+        } else {
+            help.join("; ")
+        });
         self.push_warning(warning);
     }
 
@@ -107,6 +124,14 @@ impl Report {
         } else if diagnostic.severity == Severity::Error {
             self.more += 1;
         }
+    }
+
+    /// True where an error of this very attribute was reported.
+    pub(crate) fn has_error(&self, path: &str) -> bool {
+        let errors = self.list.iter();
+        errors
+            .filter(|known| known.severity == Severity::Error)
+            .any(|known| known.path == path)
     }
 
     /// True where an error of this attribute, or of one below it, was reported:

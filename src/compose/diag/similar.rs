@@ -1,28 +1,42 @@
 //! Names that look alike.
 
-/// Longest name that others are compared with, in bytes.
+/// Longer names, in characters, are not compared: that takes their product.
 const LONGEST: usize = 100;
 
 /// The name most like `name`, if one is like it at all. Capitals, `_` and `-`
 /// make no difference.
 pub(crate) fn similar<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    if name.len() > LONGEST {
-        return None; // to compare two takes as long as both are, multiplied
+    if name.len() > 4 * LONGEST {
+        return None;
     }
     let name = folded(name);
-    let most = match name.chars().count() {
+    let length = name.chars().count();
+    if length > LONGEST {
+        return None;
+    }
+    let most = match length {
         0..=2 => 0,
-        length => (length / 3).max(1),
+        length => length.div_ceil(3),
     };
-    known
-        .filter(|candidate| candidate.len() <= LONGEST)
-        .map(|candidate| {
-            let distance = strsim::damerau_levenshtein(&name, &folded(candidate));
-            (distance, candidate)
+    let mut begun = Vec::new();
+    let nearest = known
+        .filter_map(|candidate| {
+            if candidate.len() > 4 * LONGEST {
+                return None;
+            }
+            let folded = folded(candidate);
+            if most > 0 && folded.starts_with(&name) {
+                begun.push(candidate);
+            }
+            let distance = strsim::damerau_levenshtein(&name, &folded);
+            (distance <= most).then_some((distance, candidate))
         })
-        .filter(|(distance, _)| *distance <= most)
         .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+        .map(|(_, candidate)| candidate);
+    match begun.as_slice() {
+        [only] => nearest.or(Some(only)),
+        _ => nearest,
+    }
 }
 
 /// The question whether the name most like it was meant.
@@ -53,9 +67,11 @@ mod tests {
             ("imgae", Some("image")),
             ("enviroment", Some("environment")),
             ("port", Some("ports")),
+            ("prot", Some("ports")),
             ("dependsOn", Some("depends_on")),
             ("Depends-On", Some("depends_on")),
             ("DB", Some("db")),
+            ("vol", Some("volumes")),
             ("da", None),
             ("zebra", None),
         ] {

@@ -8,6 +8,9 @@ use super::provenance::Provenance;
 use super::{Excerpt, Position, Step};
 use crate::compose::tree::Mark;
 
+/// How a file was reached that another one includes.
+pub(crate) const INCLUDED: &str = "included";
+
 /// The text of one loaded file.
 #[derive(Debug, Clone)]
 struct SourceFile {
@@ -119,6 +122,17 @@ impl Sources {
         self.files.get(usize::from(mark.file))
     }
 
+    /// The first place of a file.
+    pub(crate) fn start_of(&self, name: &Path) -> Option<Mark> {
+        let file = u16::try_from(self.order(name)?).ok()?;
+        Some(Mark {
+            line: 1,
+            column: 1,
+            length: Mark::TO_LINE_END,
+            file,
+        })
+    }
+
     /// How many files were read before this one.
     pub(super) fn order(&self, name: &Path) -> Option<usize> {
         self.files.iter().position(|file| file.name == name)
@@ -139,6 +153,12 @@ impl Sources {
         if let Some(file) = self.files.get_mut(usize::from(file)) {
             file.way = way;
         }
+    }
+
+    /// How a file was reached.
+    pub(crate) fn way_of(&self, file: u16) -> &[Step] {
+        let file = self.files.get(usize::from(file));
+        file.map(|file| file.way.as_slice()).unwrap_or_default()
     }
 
     fn way(&self, mark: Mark) -> &[Step] {
@@ -170,6 +190,11 @@ impl Sources {
         self.files.get(usize::from(file)).map(|file| &*file.text)
     }
 
+    /// The line of a mark.
+    pub(crate) fn line(&self, mark: Mark) -> Option<&str> {
+        lines(self.file(mark)?.from(mark.line, 1)?).next()
+    }
+
     /// The source line at a mark, its token underlined.
     pub(crate) fn excerpt(&self, mark: Mark) -> Option<Excerpt> {
         let file = self.file(mark)?;
@@ -181,7 +206,10 @@ impl Sources {
         let near = far.map_or(near, |(end, _)| near.get(..end).unwrap_or_default());
         let start = usize::try_from(mark.column.saturating_sub(1) - skipped).ok()?;
         let length = match mark.length {
-            0 => token_length(&near.chars().skip(start).collect::<Vec<_>>()),
+            0 => {
+                let rest: Vec<char> = near.chars().skip(start).take(EXCERPT_WIDTH).collect();
+                token_length(&rest)
+            }
             length => usize::from(length),
         };
         let mut excerpt = crop(near, start, length);
@@ -289,7 +317,7 @@ fn use_in(line: &str, name: &str) -> Option<(usize, usize)> {
         if rest.starts_with(|c: char| c == '_' || c.is_ascii_alphanumeric()) {
             return None;
         }
-        let braces = if after.len() == bare.len() { 0 } else { 1 };
+        let braces = usize::from(after.len() != bare.len());
         let closed = usize::from(braces == 1 && rest.starts_with('}'));
         Some((at, 1 + braces + name.len() + closed))
     })
@@ -319,21 +347,23 @@ const WIDTH: u32 = 120;
 /// How much of a line is shown before what is underlined in its middle.
 const BEFORE: usize = EXCERPT_WIDTH / 3;
 
-/// Cuts a long line to the part around `start`.
+/// Cuts a long line to the part around `start`. Of a very long one, no more is
+/// copied than is shown.
 fn crop(line: &str, start: usize, length: usize) -> Excerpt {
-    let line: Vec<char> = line.trim_end().chars().collect();
-    let start = start.min(line.len());
-    let length = length.min(line.len() - start).max(1);
+    let line = line.trim_end();
+    let start = line.chars().take(start).count();
+    let length = line.chars().skip(start).take(length).count().max(1);
     let end = u32::try_from(start + length + 1).unwrap_or(u32::MAX);
-    let skip = if line.len() <= EXCERPT_WIDTH || start + length <= EXCERPT_WIDTH {
-        0
-    } else {
+    let is_longer_than = |width: usize| line.chars().nth(width).is_some();
+    let skip = if is_longer_than(EXCERPT_WIDTH) && start + length > EXCERPT_WIDTH {
         start.saturating_sub(BEFORE)
+    } else {
+        0
     };
-    let mut shown: String = line.iter().skip(skip).take(EXCERPT_WIDTH).collect();
+    let mut shown: String = line.chars().skip(skip).take(EXCERPT_WIDTH).collect();
     let room = shown.chars().count().saturating_sub(start - skip).max(1);
     let mut start = start - skip;
-    if line.len() > skip + EXCERPT_WIDTH {
+    if is_longer_than(skip + EXCERPT_WIDTH) {
         shown.push('…');
     }
     if skip > 0 {

@@ -4,6 +4,7 @@ use indexmap::IndexMap;
 use serde_json::Value as Json;
 
 use super::record::{Cx, Emit, Form, Parse};
+use crate::compose::diag::quoted;
 use crate::compose::shell;
 use crate::compose::tree::{Node, Value};
 
@@ -73,13 +74,20 @@ impl Parse for Variables {
                     let text = item.scalar_text().unwrap_or_default();
                     let (key, value) = split_pair(&text, '=');
                     if key.ends_with(char::is_whitespace) {
-                        return cx.item(index, |cx| {
-                            cx.fail(
-                                item,
-                                format!("the variable `{key}` has a space before its `=`"),
-                                "NAME=VALUE",
-                            )
-                        });
+                        let before = cx.trail.index(index);
+                        let message = format!("the variable `{key}` has a space before its `=`");
+                        let written = value.unwrap_or_default();
+                        let diagnostic = cx
+                            .diagnostic(item.mark, message)
+                            .expected("NAME=VALUE without a space around the `=`")
+                            .suggest(format!(
+                                "write `{}={}`",
+                                key.trim_end(),
+                                written.trim_start()
+                            ));
+                        cx.trail.leave(before);
+                        cx.report.push(diagnostic);
+                        return None;
                     }
                     variables.insert(key, value);
                 }
@@ -234,8 +242,8 @@ fn split_host(text: &str, item: &Node, cx: &mut Cx<'_>) -> Option<(String, Vec<S
     let Some((host, addresses)) = text.split_once('=').or_else(|| text.split_once(':')) else {
         return cx.fail(
             item,
-            format!("`{text}` has no address"),
-            "HOST=ADDRESS, as `db=10.0.0.7`",
+            format!("{} has no address", quoted(text)),
+            "HOST=ADDRESS, such as `db=10.0.0.7`",
         );
     };
     check_host(host, item, cx)?;
@@ -247,8 +255,11 @@ fn check_host(host: &str, node: &Node, cx: &mut Cx<'_>) -> Option<()> {
     if host.is_empty() || host.contains([':', '=']) {
         return cx.fail(
             node,
-            format!("`{host}` is not a host name"),
-            "HOST=ADDRESS, as `db=10.0.0.7`",
+            match host {
+                "" => "there is no host name before the address".to_owned(),
+                host => format!("{} is not a host name", quoted(host)),
+            },
+            "HOST=ADDRESS, such as `db=10.0.0.7`",
         );
     }
     Some(())

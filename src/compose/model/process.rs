@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 
 use super::record::{self, Cx, Emit, Form, Parse, member, record};
 use super::{Argv, OptionsMap, Variables, shown};
+use crate::compose::diag::did_you_mean;
 use crate::compose::tree::{Node, Value};
 use crate::compose::units::Period;
 
@@ -470,11 +471,19 @@ impl std::str::FromStr for Restart {
                 Ok(count) => Ok(Self::OnFailure {
                     max_retries: Some(count),
                 }),
-                Err(_) => Err(format!("`{count}` is not a number of retries")),
+                Err(_) => Err(format!(
+                    "`{count}` is not a number of retries; expected a whole number, such as on-failure:3"
+                )),
             },
-            _ => Err(format!(
-                "`{text}` is not a restart policy; expected no, always, unless-stopped, on-failure or on-failure:N"
-            )),
+            _ => {
+                let known = ["no", "always", "unless-stopped", "on-failure"];
+                let meant = did_you_mean(policy, known.into_iter());
+                let meant = meant.map_or_else(String::new, |meant| format!("; {meant}"));
+                Err(format!(
+                    "`{text}` is not a restart policy; expected no, always, unless-stopped, \
+                     on-failure or on-failure:N{meant}"
+                ))
+            }
         }
     }
 }

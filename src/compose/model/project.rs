@@ -10,6 +10,7 @@ use serde_json::{Map as JsonMap, Value as Json};
 use super::record::{Emit, Extensions, Form, put};
 use super::{ConfigSource, Model, Network, SecretSource, Service, Volume};
 use crate::compose::diag::{Diagnostic, Position, Sources};
+use crate::compose::trace::Trace;
 use crate::compose::tree::{Mark, Node};
 
 /// A loaded project.
@@ -54,6 +55,8 @@ pub struct Project {
 pub(crate) struct Origin {
     pub(crate) tree: Option<Node>,
     pub(crate) sources: Sources,
+    /// Where values come from, where that was asked for.
+    pub(crate) trace: Option<Trace>,
 }
 
 impl Project {
@@ -71,13 +74,44 @@ impl Project {
 
     /// An error about an attribute, with its place and source line, for
     /// callers that refuse what the loader accepts.
+    #[track_caller]
     pub fn diagnostic(&self, path: &str, message: impl Into<String>) -> Diagnostic {
-        let mark = self.mark(path).unwrap_or_default();
         let mut diagnostic = Diagnostic::error(message).path(path);
-        diagnostic.position = self.origin.sources.position(mark);
-        diagnostic.excerpt = self.origin.sources.excerpt(mark);
-        diagnostic.chain = self.origin.sources.chain(mark);
+        let sources = &self.origin.sources;
+        let mark = self.value_mark(path, &diagnostic.message);
+        diagnostic.position = sources.position(mark);
+        diagnostic.excerpt = sources.excerpt(mark);
+        diagnostic.chain = sources.chain(mark);
         diagnostic
+    }
+
+    /// The key of an attribute, or the part of its value that a message repeats.
+    fn value_mark(&self, path: &str, message: &str) -> Mark {
+        let key = self.mark(path).unwrap_or_default();
+        let tree = self.origin.tree.as_ref();
+        let value = tree
+            .and_then(|tree| tree.lookup(path))
+            .map(|node| node.mark);
+        let repeated = message.split('`').nth(1).unwrap_or_default();
+        let sources = &self.origin.sources;
+        match value {
+            Some(value)
+                if value.line == key.line
+                    && !repeated.is_empty()
+                    && sources
+                        .token(value)
+                        .is_some_and(|token| token.contains(repeated)) =>
+            {
+                sources.narrowed(value, message)
+            }
+            _ => key,
+        }
+    }
+
+    /// True where a file sets this attribute, or a default does.
+    pub fn is_written(&self, path: &str) -> bool {
+        let tree = self.origin.tree.as_ref();
+        tree.is_some_and(|tree| tree.lookup(path).is_some())
     }
 
     fn mark(&self, path: &str) -> Option<Mark> {

@@ -23,6 +23,7 @@ pub(crate) struct Cx<'a> {
 
 impl Cx<'_> {
     /// Reports an error at `node` and gives up on it.
+    #[track_caller]
     pub(crate) fn fail<T>(
         &mut self,
         node: &Node,
@@ -53,6 +54,7 @@ impl Cx<'_> {
     }
 
     /// An error of the path at work.
+    #[track_caller]
     pub(crate) fn diagnostic(&self, mark: Mark, message: impl Into<String>) -> Diagnostic {
         self.report.at(mark, self.trail.as_str(), message)
     }
@@ -269,11 +271,14 @@ impl Parse for String {
         match &node.value {
             Value::Str(text) => Some(text.clone()),
             Value::Int(value) => Some(value.to_string()),
-            _ => cx.fail(
-                node,
-                shown(node, &format!("is {}", node.kind())),
-                "a string",
-            ),
+            _ => {
+                let message = shown(node, &format!("is {}", node.kind()));
+                let mut diagnostic = cx.diagnostic(node.place(), message).expected("a string");
+                let text = node.scalar_text();
+                diagnostic.suggestion = text.map(|text| format!("put it in quotes: \"{text}\""));
+                cx.report.push(diagnostic);
+                None
+            }
         }
     }
 
@@ -329,7 +334,11 @@ impl Parse for i64 {
         };
         match value {
             Some(value) => Some(value),
-            None => cx.fail(node, shown(node, "is not a whole number"), "a whole number"),
+            None => cx.fail(
+                node,
+                shown(node, "is not a whole number"),
+                "a whole number, such as `100`",
+            ),
         }
     }
 }
@@ -392,7 +401,11 @@ impl Parse for f64 {
         };
         match value.filter(|value| value.is_finite()) {
             Some(value) => Some(value),
-            None => cx.fail(node, shown(node, "is not a number"), "a number"),
+            None => cx.fail(
+                node,
+                shown(node, "is not a number"),
+                "a number, such as `0.5`",
+            ),
         }
     }
 }

@@ -78,14 +78,35 @@ pub(super) fn attribute(
         return Some(text);
     }
     if let Some(place) = place(path, name) {
-        return Some(format!("did you mean `{place}`?"));
-    }
-    if let Some(similar) = similar(name, known()) {
-        return Some(format!("did you mean `{similar}`?"));
+        return Some(format!("did you mean `{}`?", nested(place)));
     }
     let depth = path.matches('.').count();
     let of_service = super::is_service_attribute(name);
     let in_service = path.starts_with("services.");
+    if in_service && depth > 2 && of_service {
+        let service: Vec<&str> = path.split('.').take(2).collect();
+        let service = service.join(".");
+        return Some(format!(
+            "`{name}` is an attribute of the service: indent it less, as {service}.{name}"
+        ));
+    }
+    if super::is_top_attribute(name) {
+        return Some(format!(
+            "`{name}` belongs to the top level: do not indent it"
+        ));
+    }
+    if let Some(similar) = similar(name, known()) {
+        return Some(format!("did you mean `{similar}`?"));
+    }
+    if in_service
+        && depth == 2
+        && let Some(above) = path.split('.').nth(1)
+        && super::is_service_attribute(above)
+    {
+        return Some(format!(
+            "`{above}` is an attribute of a service: indent it, with this, deeper than the service's name"
+        ));
+    }
     if depth == 0 {
         if is_service(child) {
             return Some(format!(
@@ -107,18 +128,6 @@ pub(super) fn attribute(
     if in_service && is_service(child) {
         return Some(format!(
             "a service goes below `services:` alone: indent it less, as services.{name}"
-        ));
-    }
-    if in_service && depth > 2 && of_service {
-        let service: Vec<&str> = path.split('.').take(2).collect();
-        let service = service.join(".");
-        return Some(format!(
-            "`{name}` is an attribute of the service: indent it less, as {service}.{name}"
-        ));
-    }
-    if super::is_top_attribute(name) {
-        return Some(format!(
-            "`{name}` belongs to the top level: do not indent it"
         ));
     }
     None
@@ -153,6 +162,25 @@ fn place(path: &str, name: &str) -> Option<&'static str> {
         .iter()
         .find(|(at, wrong, _)| *at == context && *wrong == name)
         .map(|(_, _, place)| *place)
+}
+
+/// A place as it can be written: `deploy.replicas` as `deploy: {replicas: …}`.
+fn nested(place: &str) -> String {
+    let Some((first, rest)) = place.split_once('.') else {
+        return place.to_owned();
+    };
+    match first.strip_suffix("[0]") {
+        Some(list) => format!("{list}: [{{{}}}]", member(rest)),
+        None => format!("{first}: {{{}}}", member(rest)),
+    }
+}
+
+fn member(place: &str) -> String {
+    if place.contains('.') {
+        nested(place)
+    } else {
+        format!("{place}: …")
+    }
 }
 
 /// A name with a character that looks like a space, or like nothing.

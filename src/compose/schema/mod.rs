@@ -162,7 +162,14 @@ impl Checker<'_> {
     }
 
     fn mismatch(&mut self, node: &Node, pattern: &Pattern) -> bool {
-        let message = super::model::shown(node, "does not have the form that is needed");
+        let message = super::model::shown(
+            node,
+            if pattern.words.is_empty() {
+                "does not have the form that is needed"
+            } else {
+                "is not one of the values"
+            },
+        );
         let mut diagnostic = self
             .report
             .at(node.mark, self.trail.as_str(), message)
@@ -262,6 +269,8 @@ impl Checker<'_> {
             .chars()
             .map(|c| if valid(c) { c } else { '-' })
             .collect();
+        let parts: Vec<&str> = mended.split('-').filter(|part| !part.is_empty()).collect();
+        let mended = parts.join("-");
         if mended.chars().any(|c| c != '-') {
             diagnostic = diagnostic.suggest(format!("write `{mended}`"));
         }
@@ -276,16 +285,20 @@ impl Checker<'_> {
         };
         for name in object.required {
             if !map.contains_key(*name) {
+                self.sound = false;
+                let is_misspelt = |key: &String| {
+                    let is_known = object.attributes.iter().any(|(known, _)| known == key);
+                    !is_known && similar(key, std::iter::once(*name)).is_some()
+                };
+                if map.keys().any(is_misspelt) {
+                    continue; // that is what is going to be told
+                }
                 let message = format!("`{name}` is missing");
                 let place = if mark.length == 0 { key } else { mark };
                 let mut diagnostic = self.report.at(place, self.trail.as_str(), message);
                 diagnostic.expected = missing(name, object);
-                diagnostic.suggestion = map
-                    .keys()
-                    .find(|key| similar(key, std::iter::once(*name)).is_some())
-                    .map(|key| format!("did you mean `{name}` by `{key}`?"));
+                diagnostic.suggestion = Some(missing_example(name, object));
                 self.report.push(diagnostic);
-                self.sound = false;
             }
         }
         map.retain(|name, child| {
@@ -328,6 +341,17 @@ impl Checker<'_> {
 fn missing(name: &str, object: &Object) -> Option<String> {
     let (_, shape) = object.attributes.iter().find(|(known, _)| *known == name)?;
     Some(format!("`{name}:`, {}", shape.describe()))
+}
+
+/// An example of a missing attribute with few values.
+fn missing_example(name: &str, object: &Object) -> String {
+    match object.attributes.iter().find(|(known, _)| *known == name) {
+        Some((_, Shape::OneOf([first, ..]))) => {
+            format!("add `{name}: {first}`, or another of these")
+        }
+        Some((_, Shape::List(_) | Shape::Set(_))) => format!("add `{name}: […]`"),
+        _ => format!("add `{name}: …`"),
+    }
 }
 
 /// True for a whole number, a float without a fraction included.

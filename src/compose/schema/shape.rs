@@ -43,6 +43,21 @@ pub(crate) struct Object {
     pub(crate) open: bool,
 }
 
+impl Object {
+    /// A mapping, and what can be in it.
+    fn describe(&self) -> String {
+        /// Of more, only one is named.
+        const MOST_NAMED: usize = 9;
+        let names: Vec<&str> = self.attributes.iter().map(|(name, _)| *name).collect();
+        match self.required {
+            [] if names.len() <= MOST_NAMED => format!("a mapping of {}", names.join(", ")),
+            [] if names.contains(&"image") => "a mapping with `image:` or `build:`".to_owned(),
+            [] => "a mapping".to_owned(),
+            required => format!("a mapping with `{}:`", required.join(":` and `")),
+        }
+    }
+}
+
 /// What a value may look like.
 #[derive(Debug)]
 pub(crate) enum Shape {
@@ -81,7 +96,8 @@ impl Shape {
             }
             Self::Range(low, high) => format!("a whole number from {low} to {high}"),
             Self::List(_) | Self::Set(_) => "a list".to_owned(),
-            Self::Map(..) | Self::Object(_) => "a mapping".to_owned(),
+            Self::Map(..) => "a mapping".to_owned(),
+            Self::Object(object) => object.describe(),
             Self::Either(shapes) => alternatives(shapes.iter().map(|shape| shape.describe())),
         }
     }

@@ -24,6 +24,14 @@ pub(super) fn value(node: &Node, text: &str, shape: &Shape, path: &str) -> Optio
     let list_would_do = fits(&Node::seq(Vec::new(), node.mark), shape);
     let mapping_would_do = fits(&Node::map(Map::new(), node.mark), shape);
     let attribute = path.rsplit('.').next().unwrap_or_default();
+    if let Some((above, name)) = path.rsplit_once('.')
+        && above == "services"
+        && super::is_service_attribute(name)
+    {
+        return Some(format!(
+            "`{name}` is an attribute of a service: indent it deeper than the service's name"
+        ));
+    }
     match &node.value {
         Value::Time(_) => Some(format!("put it in quotes: \"{text}\"")),
         Value::Int(number) if fits(&Node::bool(true, node.mark), shape) => {
@@ -45,7 +53,7 @@ pub(super) fn value(node: &Node, text: &str, shape: &Shape, path: &str) -> Optio
         Value::Str(_) | Value::Int(_) if list_would_do => {
             Some(format!("put it in a list: [\"{text}\"]"))
         }
-        Value::Str(_) if mapping_would_do => as_mapping(text, path),
+        Value::Str(_) if mapping_would_do => as_mapping(text),
         Value::Null if mapping_would_do => Some(format!(
             "put its attributes below `{attribute}`, indented deeper than it"
         )),
@@ -71,19 +79,10 @@ pub(super) fn value(node: &Node, text: &str, shape: &Shape, path: &str) -> Optio
 }
 
 /// A text where a mapping is needed.
-fn as_mapping(text: &str, path: &str) -> Option<String> {
-    if let Some((key, value)) = text.split_once(':')
-        && !key.contains(' ')
-    {
-        return Some(format!(
-            "a space is missing behind the colon: write `{key}: {value}`"
-        ));
-    }
-    let (above, name) = path.rsplit_once('.')?;
-    let is_attribute = super::is_service_attribute(name);
-    (above == "services" && is_attribute).then(|| {
-        format!("`{name}` is an attribute of a service: indent it deeper than the service's name")
-    })
+fn as_mapping(text: &str) -> Option<String> {
+    let (key, value) = text.split_once(':')?;
+    (!key.contains(' '))
+        .then(|| format!("a space is missing behind the colon: write `{key}: {value}`"))
 }
 
 /// A list where a mapping is needed.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::compose::{Diagnostic, Port, Project};
+use crate::compose::{Diagnostic, Port, Project, Step};
 
 /// Published ports of these services that do not suffice for their replicas,
 /// whose number `scale` may say instead of the file.
@@ -56,7 +56,16 @@ pub fn doubled_ports(project: &Project, services: &[&String]) -> Vec<Diagnostic>
                 Some((_, _, earlier)) => {
                     let message =
                         format!("port {number} of the host is published by `{earlier}` already");
-                    found.push(project.diagnostic(&path, message));
+                    let mut diagnostic = project
+                        .diagnostic(&path, message)
+                        .expected("a port of the host that nothing else publishes")
+                        .suggest("change one of the two host ports");
+                    let step = Step {
+                        what: "the other one is".to_owned(),
+                        position: project.position(earlier),
+                    };
+                    diagnostic.chain.insert(0, step);
+                    found.push(diagnostic);
                 }
                 None => seen.push((number, port, path)),
             }
@@ -100,5 +109,8 @@ fn refusal(project: &Project, path: &str, port: &Port, replicas: u32) -> Diagnos
     } else {
         format!("any ports that are free, `{}`", port.target)
     };
-    project.diagnostic(path, message).expected(advice)
+    project
+        .diagnostic(path, message)
+        .expected(advice)
+        .suggest("run one container, or publish a range of ports")
 }

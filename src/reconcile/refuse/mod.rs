@@ -11,7 +11,7 @@ mod table;
 
 use serde_json::Value;
 
-use crate::compose::{Diagnostic, Project, Severity};
+use crate::compose::{Diagnostic, Project, Severity, did_you_mean, listed};
 
 pub use addresses::wrong_addresses;
 pub use crowded::{crowded_ports, doubled_ports};
@@ -58,6 +58,14 @@ impl Verdict {
         match self {
             Self::Fine => None,
             Self::Refuse(reason) => Some(project.diagnostic(path, reason)),
+            Self::NoneOf(known, reason) => {
+                let wrong = reason.split('`').nth(1).unwrap_or_default();
+                let meant = did_you_mean(wrong, known.iter().copied());
+                let mut diagnostic = project.diagnostic(path, reason);
+                diagnostic.expected = Some(listed(known));
+                diagnostic.suggestion = meant;
+                Some(diagnostic)
+            }
             Self::Warn(reason) => {
                 let mut diagnostic = project.diagnostic(path, reason);
                 diagnostic.severity = Severity::Warning;

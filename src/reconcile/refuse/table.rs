@@ -30,6 +30,8 @@ pub(super) enum Verdict {
     Warn(String),
     /// Refused, for this reason.
     Refuse(String),
+    /// Refused: it is none of these, for this reason.
+    NoneOf(&'static [&'static str], String),
 }
 
 /// One attribute.
@@ -438,12 +440,13 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-fn one_of(value: &Value, known: &[&str], otherwise: &str) -> Verdict {
+fn one_of(value: &Value, known: &'static [&'static str], otherwise: &str) -> Verdict {
     let text = text(value);
     if known.contains(&text) {
         Verdict::Fine
     } else {
-        Verdict::Refuse(format!("`{text}` cannot be honoured: {otherwise}"))
+        let reason = format!("`{text}` cannot be honoured: {otherwise}");
+        Verdict::NoneOf(known, reason)
     }
 }
 

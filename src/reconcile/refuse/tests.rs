@@ -159,6 +159,24 @@ fn a_protocol_that_cannot_be_published_is_refused() {
 }
 
 #[test]
+fn a_misspelt_restart_policy_is_told_with_the_right_one() {
+    let project = project("name: p\nservices:\n  a: {image: x, restart: unles-stopped}\n");
+    let name = "a".to_owned();
+    let told: Vec<String> = super::super::prepare::preview(&project, &[&name])
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let expected = "error: services.a.restart: `unles-stopped` is not a restart policy
+ --> -:3:26
+  |
+3 |   a: {image: x, restart: unles-stopped}
+  |                          ^^^^^^^^^^^^^
+  = expected: no, always, unless-stopped, on-failure or on-failure:N
+  = help: did you mean `unless-stopped`?";
+    assert_eq!(told, [expected]);
+}
+
+#[test]
 fn only_the_services_at_hand_are_looked_at() {
     let project = project("name: p\nservices:\n  a: {image: x, gpus: all}\n  ab: {image: x}\n");
     let one = "ab".to_owned();

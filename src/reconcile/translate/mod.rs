@@ -126,9 +126,22 @@ pub struct Issue {
 }
 
 impl Issue {
-    /// As an error at its place in the file.
+    /// As an error at its place in the file: of the message's parts, which `; `
+    /// separates, the first says what is wrong.
     pub fn diagnostic(&self, project: &Project) -> Diagnostic {
-        project.diagnostic(&self.path, self.message.clone())
+        let mut parts = self.message.split("; ");
+        let wrong = parts.next().unwrap_or_default();
+        let (expected, advice): (Vec<&str>, Vec<&str>) =
+            parts.partition(|part| part.starts_with("expected "));
+        let mut diagnostic = project.diagnostic(&self.path, wrong);
+        let expected = expected
+            .first()
+            .and_then(|text| text.strip_prefix("expected "));
+        diagnostic.expected = expected.map(str::to_owned);
+        if !advice.is_empty() {
+            diagnostic = diagnostic.suggest(advice.join("; "));
+        }
+        diagnostic
     }
 }
 
