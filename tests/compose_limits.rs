@@ -278,7 +278,7 @@ mod tests {
             .unwrap();
         let id = child.id();
         let writer = std::thread::spawn(move || {
-            let line = [b'#'; 1 << 16];
+            let line = vec![b'#'; 1 << 16];
             let alive = format!("/proc/{id}/exe");
             // A zombie has no executable any more.
             while fs::read_link(&alive).is_ok() && file.metadata().unwrap().len() < 1 << 30 {
