@@ -136,6 +136,54 @@ mod tests {
         assert!(climbs.is_empty(), "these reach up:\n{}", climbs.join("\n"));
     }
 
+    /// The loader is usable alone: neither a runtime nor a network is behind it.
+    #[test]
+    fn the_loader_needs_few_crates() {
+        const MAY_NEED: [&str; 14] = [
+            "base64",
+            "fs-err",
+            "indexmap",
+            "libc",
+            "rustix",
+            "saphyr-parser",
+            "serde",
+            "serde_json",
+            "serde_yaml",
+            "sha2",
+            "strsim",
+            "thiserror",
+            "unicode-segmentation",
+            "unicode-width",
+        ];
+        let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let manifest = fs::read_to_string(project.join("Cargo.toml")).unwrap();
+        let (_, dependencies) = manifest.split_once("\n[dependencies]\n").unwrap();
+        let (dependencies, _) = dependencies.split_once("\n[").unwrap();
+        let names = dependencies
+            .lines()
+            .filter_map(|line| line.split_once(" = "));
+        let others: Vec<String> = names
+            .map(|(name, _)| name)
+            .filter(|name| !MAY_NEED.contains(name))
+            .map(|name| format!("{}::", name.replace('-', "_")))
+            .collect();
+        assert!(others.len() > 20, "looked in the wrong place");
+        let mut files = Vec::new();
+        sources(&project.join("src/compose"), &mut files);
+        for file in files {
+            let text = fs::read_to_string(&file).unwrap();
+            for (number, line) in text.lines().enumerate() {
+                let code = line.split("//").next().unwrap();
+                let needed = others.iter().find(|name| {
+                    code.match_indices(name.as_str()).any(|(at, _)| {
+                        !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':')
+                    })
+                });
+                assert_eq!(needed, None, "{}:{}", file.display(), number + 1);
+            }
+        }
+    }
+
     #[test]
     fn only_system_call_files_are_unsafe() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

@@ -1,7 +1,6 @@
 //! What every command starts from: streams, roots, the project.
 
 use std::collections::BTreeSet;
-use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -121,15 +120,11 @@ impl Context {
         let mut files = Vec::new();
         for file in &global.files {
             files.push(if file == "-" {
-                let mut text = String::new();
-                std::io::stdin()
-                    .lock()
-                    .read_to_string(&mut text)
-                    .map_err(|error| {
-                        CliError::new(format!(
-                            "cannot read the Compose file from standard input: {error}"
-                        ))
-                    })?;
+                let text = compose::read_text(std::io::stdin().lock()).map_err(|error| {
+                    CliError::new(format!(
+                        "cannot read the Compose file from standard input: {error}"
+                    ))
+                })?;
                 FileArg::Stdin(text)
             } else {
                 FileArg::Path(PathBuf::from(file))

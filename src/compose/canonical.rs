@@ -7,6 +7,7 @@
 use std::sync::LazyLock;
 
 use super::diag::{Report, did_you_mean, quoted};
+use super::limits::{Budget, MOST_NODES};
 use super::merge::started;
 use super::paths::clean;
 use super::short;
@@ -74,9 +75,10 @@ static FORMS: LazyLock<Rules<Form>> = LazyLock::new(|| {
     ])
 });
 
-/// Rewrites a whole tree in place.
-pub(crate) fn canonical(tree: &mut Node, report: &mut Report) {
+/// Rewrites a whole tree in place, as far as there is room for more nodes.
+pub(crate) fn canonical(tree: &mut Node, room: &mut Budget, report: &mut Report) {
     let mut walk = Walk {
+        room,
         report,
         trail: Trail::default(),
     };
@@ -84,6 +86,7 @@ pub(crate) fn canonical(tree: &mut Node, report: &mut Report) {
 }
 
 struct Walk<'a> {
+    room: &'a mut Budget,
     report: &'a mut Report,
     trail: Trail,
 }
@@ -91,7 +94,9 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn node(&mut self, node: &mut Node, forms: &Rules<Form>) {
         if let Some(form) = forms.rule() {
-            self.apply(node, form);
+            if self.has_room(node, growth(node, form)) {
+                self.apply(node, form);
+            }
             if form != Form::Build {
                 return;
             }
@@ -151,6 +156,18 @@ impl Walk<'_> {
             Form::Ulimit => self.ulimit(node),
             Form::External => self.external(node),
         }
+    }
+
+    /// False, and told, where so many more nodes are too many.
+    fn has_room(&mut self, node: &Node, more: usize) -> bool {
+        let was_full = self.room.left() == 0;
+        let has_room = more == 0 || self.room.take(more);
+        if !has_room && !was_full {
+            let message =
+                format!("written out in full, the project has more than {MOST_NODES} nodes");
+            self.report.error(node.mark, self.trail.as_str(), message);
+        }
+        has_room
     }
 
     #[track_caller]
@@ -275,7 +292,11 @@ impl Walk<'_> {
             self.report.push(diagnostic);
         } else {
             let text = item.scalar_text().unwrap_or_default();
+            if self.room.left() == 0 {
+                return; // told already: there is no more room
+            }
             match short::parse_ports(&text) {
+                Ok(ports) if !self.has_room(&item, ports.len() * GROWN_PORT) => {}
                 Ok(ports) => {
                     long.extend(ports.iter().map(|port| long_port(port, item.mark)));
                     return;
@@ -381,6 +402,24 @@ impl Walk<'_> {
     }
 }
 
+/// Nodes of a port that is written out.
+const GROWN_PORT: usize = 8;
+
+/// How many nodes more a form may make of a node; ports are counted one by one.
+fn growth(node: &Node, form: Form) -> usize {
+    match (&node.value, form) {
+        (Value::Str(_), Form::Mount) => 12,
+        (Value::Str(_), Form::Device) => 8,
+        (Value::Str(_), _) => 2,
+        (Value::Seq(items), Form::DependsOn) => 5 * items.len(),
+        (Value::Seq(items), Form::EnvFile) => {
+            4 * items.iter().filter(|i| i.as_map().is_none()).count()
+        }
+        (Value::Seq(items), Form::Names | Form::KeyValue | Form::Ssh) => items.len(),
+        _ => 0,
+    }
+}
+
 /// The path in the container of a mount in short syntax.
 pub(crate) fn mount_target(text: &str) -> Option<String> {
     short::parse_mount(text).ok().map(|mount| mount.target)
@@ -465,7 +504,7 @@ fn long_mount(mount: &short::ShortMount, mark: Mark) -> Map {
             map.insert(key.to_owned(), Node::bool(true, mark));
         }
     };
-    let mut map = Map::new();
+    let mut map = Map::with_capacity(5);
     let kind = if mount.is_bind { "bind" } else { "volume" };
     map.insert("type".to_owned(), text(kind));
     if let Some(source) = &mount.source {
@@ -474,7 +513,7 @@ fn long_mount(mount: &short::ShortMount, mark: Mark) -> Map {
     map.insert("target".to_owned(), text(&clean(&mount.target)));
     flag(&mut map, "read_only", mount.read_only);
     if mount.is_bind || mount.selinux.is_some() || mount.propagation.is_some() {
-        let mut bind = Map::new();
+        let mut bind = Map::with_capacity(1);
         for (key, value) in [
             ("selinux", &mount.selinux),
             ("propagation", &mount.propagation),
@@ -487,7 +526,7 @@ fn long_mount(mount: &short::ShortMount, mark: Mark) -> Map {
         map.insert("bind".to_owned(), Node::map(bind, mark));
     }
     if !mount.is_bind || mount.nocopy {
-        let mut volume = Map::new();
+        let mut volume = Map::with_capacity(usize::from(mount.nocopy));
         flag(&mut volume, "nocopy", mount.nocopy);
         map.insert("volume".to_owned(), Node::map(volume, mark));
     }
@@ -495,7 +534,7 @@ fn long_mount(mount: &short::ShortMount, mark: Mark) -> Map {
 }
 
 fn long_port(port: &short::ShortPort, mark: Mark) -> Node {
-    let mut map = Map::new();
+    let mut map = Map::with_capacity(5);
     map.insert("mode".to_owned(), Node::str("ingress", mark));
     if let Some(address) = &port.host_ip {
         map.insert("host_ip".to_owned(), Node::str(address, mark));

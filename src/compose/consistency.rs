@@ -543,6 +543,9 @@ impl Checker<'_> {
     }
 }
 
+/// Most circles that are told of.
+const MOST_CYCLES: usize = 20;
+
 /// A walk along dependencies, deepest first, without recursion: a chain may be
 /// as long as there are services.
 struct Way<'p, 'w> {
@@ -574,6 +577,7 @@ impl<'p> Way<'p, '_> {
                 continue;
             };
             match self.done.get(child.as_str()) {
+                Some(false) if self.found.len() == MOST_CYCLES => {}
                 Some(false) => {
                     let cycle = stack
                         .iter()

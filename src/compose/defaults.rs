@@ -125,7 +125,7 @@ pub(super) fn resolve_variables(tree: &mut Node, environment: &Environment) {
     }
     for (kind, key) in [("secrets", "x-#value"), ("configs", "content")] {
         let sources = tree.get_mut(kind).and_then(Node::as_map_mut);
-        for source in sources.into_iter().flat_map(indexmap::IndexMap::values_mut) {
+        for source in sources.into_iter().flat_map(|map| map.values_mut()) {
             let value = source
                 .get("environment")
                 .and_then(Node::as_str)

@@ -6,10 +6,13 @@
 //! from outside; single quotes keep everything, double quotes know escapes and
 //! variables, values without quotes know variables and end at ` #`.
 
+use std::cell::{Cell, RefCell};
+
 use indexmap::IndexMap;
 
 use super::diag::quoted;
 use super::interpolate;
+use super::limits::{Budget, MOST_TEXT};
 use super::template::{self, Lookup};
 
 /// What is wrong with a file, and in which line.
@@ -55,6 +58,7 @@ pub(crate) fn parse(
         variables,
         outside,
         parsed: Parsed::default(),
+        room: RefCell::new(Budget::new(MOST_TEXT)),
     };
     while parser.skip_to_statement() {
         parser.statement()?;
@@ -76,6 +80,8 @@ struct Parser<'a> {
     variables: &'a mut IndexMap<String, String>,
     outside: &'a Lookup<'a>,
     parsed: Parsed,
+    /// What variables within values may still add.
+    room: RefCell<Budget>,
 }
 
 impl<'a> Parser<'a> {
@@ -220,8 +226,23 @@ impl<'a> Parser<'a> {
     fn expand(&mut self, text: &str, line: u32) -> Result<String, DotenvError> {
         let variables = &*self.variables;
         let outside = self.outside;
-        let lookup = |name: &str| outside(name).or_else(|| variables.get(name).cloned());
-        match template::substitute(text, &lookup) {
+        let is_full = Cell::new(false);
+        let lookup = |name: &str| {
+            let value = outside(name).or_else(|| variables.get(name).cloned())?;
+            is_full.set(!self.room.borrow_mut().take(value.len()));
+            (!is_full.get()).then_some(value)
+        };
+        let result = template::substitute(text, &lookup);
+        if is_full.get() {
+            let message = format!("the values grow beyond {} MiB", MOST_TEXT >> 20);
+            return Err(DotenvError {
+                line,
+                message,
+                expected: "values that do not multiply each other",
+                suggestion: None,
+            });
+        }
+        match result {
             Ok((value, unset)) => {
                 self.parsed.unset.extend(unset);
                 Ok(value)

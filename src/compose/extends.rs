@@ -4,10 +4,14 @@
 //! form and its paths are resolved against its own folder; its shape is checked
 //! as part of the service that extends it.
 
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
 
 use super::diag::{Step, did_you_mean, listed, quoted};
-use super::loader::{Input, Loader, Scope};
+use super::loader::{Environment, Input, Loader, Scope};
 use super::tags::Resets;
 use super::trace::Extended;
 use super::tree::{Map, Mark, Node, Trail};
@@ -25,10 +29,33 @@ struct Link {
 }
 
 /// The services a chain is followed in.
+#[derive(Clone, Copy)]
 struct Place<'p> {
-    services: &'p mut Map,
+    services: &'p RefCell<Map>,
     file: &'p Path,
     resets: &'p Resets,
+}
+
+/// A file that services are extended from. What those of them extend in turn is
+/// resolved once, where it is asked for first.
+#[derive(Debug)]
+struct PlainFile {
+    services: RefCell<Map>,
+    resets: Resets,
+    /// What it was read with.
+    environment: Arc<Environment>,
+}
+
+/// Such files, by name.
+#[derive(Debug, Default)]
+pub(super) struct PlainFiles(HashMap<PathBuf, Vec<Rc<PlainFile>>>);
+
+impl PlainFiles {
+    fn get(&self, file: &Path, scope: &Scope) -> Option<Rc<PlainFile>> {
+        let known = self.0.get(file)?;
+        let same = |known: &&Rc<PlainFile>| Arc::ptr_eq(&known.environment, &scope.environment);
+        known.iter().find(same).cloned()
+    }
 }
 
 /// What `extends` names.
@@ -63,52 +90,67 @@ impl Loader<'_> {
         let Some(services) = services.as_map_mut() else {
             return;
         };
-        let names: Vec<String> = services.keys().cloned().collect();
-        for name in names {
-            let mut place = Place {
-                services,
-                file,
-                resets,
-            };
-            self.extended(&name, &mut place, scope, &[]);
+        let extending = services
+            .iter()
+            .filter(|(_, service)| service.get("extends").is_some());
+        let names: Vec<String> = extending.map(|(name, _)| name.clone()).collect();
+        if names.is_empty() {
+            return;
         }
+        let all = RefCell::new(std::mem::take(services));
+        let place = Place {
+            services: &all,
+            file,
+            resets,
+        };
+        for name in names {
+            self.extend(&name, place, scope, &mut Vec::new());
+        }
+        *services = all.into_inner();
     }
 
-    /// The service with what it extends below it; puts it in its place, too.
-    fn extended(
+    /// Puts what a service extends below it, in its place; `None` where that
+    /// cannot be.
+    fn extend(
         &mut self,
         name: &str,
-        place: &mut Place<'_>,
+        place: Place<'_>,
         scope: &Scope,
-        chain: &[Link],
-    ) -> Option<Node> {
-        let service = place.services.get(name)?.clone();
-        let Some(reference) = service.get("extends").and_then(reference) else {
-            return Some(service);
+        chain: &mut Vec<Link>,
+    ) -> Option<()> {
+        let reference = match place.services.borrow().get(name)?.get("extends") {
+            Some(extends) => reference(extends),
+            None => None,
         };
-        let mut chain = chain.to_vec();
+        let Some(reference) = reference else {
+            return Some(());
+        };
         let link = Link {
             file: place.file.to_owned(),
             service: name.to_owned(),
             mark: reference.mark,
         };
-        if self.is_cycle(&chain, &link) {
+        let is_known =
+            |known: &HashSet<_>| known.contains(&(link.file.clone(), link.service.clone()));
+        if !self.circles.is_empty() && is_known(&self.circles) {
+            return None; // told already
+        }
+        if self.is_cycle(chain, &link) {
             return None;
         }
         chain.push(link);
         let base = if let Some((path, mark)) = &reference.file {
-            self.base_in_file(name, &reference, (path, *mark), scope, &chain)
+            self.base_in_file(name, &reference, (path, *mark), scope, chain)
         } else {
-            if !place.services.contains_key(&reference.service) {
-                self.unknown_base(name, &reference, place.services);
-                return None;
-            }
-            self.extended(&reference.service, place, scope, &chain)
-        }?;
+            self.base(name, &reference, place, scope, chain)
+        };
+        chain.pop();
+        let mut base = base?;
         if base.is_null() {
-            return Some(service);
+            return Some(());
         }
-        let mut base = base;
+        let null = Node::null(Mark::default());
+        let service = std::mem::replace(place.services.borrow_mut().get_mut(name)?, null);
         if let Some(resets) = place.resets.service(name) {
             let mut trail = Trail::new(format!("services.{name}"));
             resets.apply(&mut base, &mut trail, &mut self.report.trace);
@@ -121,8 +163,32 @@ impl Loader<'_> {
         if let Some(map) = merged.as_map_mut() {
             map.shift_remove("extends");
         }
-        place.services.insert(name.to_owned(), merged.clone());
-        Some(merged)
+        place.services.borrow_mut().insert(name.to_owned(), merged);
+        Some(())
+    }
+
+    /// The service that is extended, with what it extends itself.
+    fn base(
+        &mut self,
+        name: &str,
+        reference: &Reference,
+        place: Place<'_>,
+        scope: &Scope,
+        chain: &mut Vec<Link>,
+    ) -> Option<Node> {
+        if !place.services.borrow().contains_key(&reference.service) {
+            self.unknown_base(name, reference, &place.services.borrow());
+            return None;
+        }
+        self.extend(&reference.service, place, scope, chain)?;
+        let services = place.services.borrow();
+        let base = services.get(&reference.service)?;
+        if !self.limits.nodes.take(base.size()) {
+            let path = format!("services.{name}.extends");
+            self.too_many_nodes(reference.mark, &path);
+            return None;
+        }
+        Some(base.clone())
     }
 
     fn trace_extension(&mut self, name: &str, reference: &Reference, base: &Node) {
@@ -147,7 +213,7 @@ impl Loader<'_> {
         reference: &Reference,
         (path, mark): (&str, Mark),
         scope: &Scope,
-        chain: &[Link],
+        chain: &mut Vec<Link>,
     ) -> Option<Node> {
         let trail = format!("services.{name}.extends.file");
         let file = PathBuf::from(self.resolver(&scope.base).join(path));
@@ -165,40 +231,62 @@ impl Loader<'_> {
             name: file.clone(),
             text: None,
         };
-        let documents = self.documents(&input, (mark, &trail))?;
+        let plain = match self.plain.get(&file, scope) {
+            Some(known) => known,
+            None => self.plain_file(&input, scope, (mark, &trail))?,
+        };
+        let place = Place {
+            services: &plain.services,
+            file: &file,
+            resets: &plain.resets,
+        };
+        self.base(name, reference, place, scope, chain)
+    }
+
+    /// Reads a file to extend services from.
+    fn plain_file(
+        &mut self,
+        input: &Input,
+        scope: &Scope,
+        asked: (Mark, &str),
+    ) -> Option<Rc<PlainFile>> {
+        self.documents(input, asked)?;
         let mut tree = Node::map(Map::new(), Mark::default());
         let mut resets = Resets::default();
-        for document in documents.iter() {
-            (tree, resets) = self.plain(tree, document.clone(), scope);
+        for document in self.taken(input, asked) {
+            (tree, resets) = self.plain(tree, document, scope);
         }
-        let base = file.parent().unwrap_or_else(|| Path::new("/")).to_owned();
-        self.resolver(&base).tree(&mut tree);
-        let mut services = match tree.get_mut("services").and_then(Node::as_map_mut) {
+        let base = input.name.parent().unwrap_or_else(|| Path::new("/"));
+        self.resolve_paths(&mut tree, base);
+        let services = match tree.get_mut("services").and_then(Node::as_map_mut) {
             Some(services) => std::mem::take(services),
             None => Map::new(),
         };
-        if !services.contains_key(&reference.service) {
-            self.unknown_base(name, reference, &services);
-            return None;
-        }
-        let mut place = Place {
-            services: &mut services,
-            file: &file,
-            resets: &resets,
-        };
-        self.extended(&reference.service, &mut place, scope, chain)
+        let plain = Rc::new(PlainFile {
+            services: RefCell::new(services),
+            resets,
+            environment: Arc::clone(&scope.environment),
+        });
+        let same = self.plain.0.entry(input.name.clone()).or_default();
+        same.push(Rc::clone(&plain));
+        Some(plain)
     }
 
     /// Merges a document of an extended file: neither includes nor `extends`
     /// of its own are followed here.
     fn plain(&mut self, mut tree: Node, mut document: Node, scope: &Scope) -> (Node, Resets) {
+        if self.limits.work.left() == 0 || !self.limits.work.take(tree.size()) {
+            let message = "too many documents are merged for their size";
+            self.report.error(document.mark, "", message);
+            return (tree, Resets::default());
+        }
         let resets = Resets::take(&mut document);
         self.interpolate(&mut document, scope);
         resets.apply(&mut tree, &mut Trail::default(), &mut self.report.trace);
         if document.as_map().is_some() {
             tree = merge::merge(tree, document, &mut self.report);
             unique::unique(&mut tree, &mut self.report);
-            canonical::canonical(&mut tree, &mut self.report);
+            canonical::canonical(&mut tree, &mut self.limits.nodes, &mut self.report);
             super::defaults::drop_empty(&mut tree);
             unique::unique(&mut tree, &mut self.report);
         }
@@ -228,15 +316,14 @@ impl Loader<'_> {
             let message = format!("more than {LONGEST_CHAIN} services extend each other");
             let path = format!("services.{}.extends", link.service);
             self.report.error(link.mark, &path, message);
+            let members = chain
+                .iter()
+                .map(|link| (link.file.clone(), link.service.clone()));
+            self.circles.extend(members);
             return true;
         };
         let members = chain.iter().skip(at);
-        let members: Vec<_> = members
-            .map(|link| (link.file.clone(), link.service.clone()))
-            .collect();
-        if members.iter().any(|member| self.circles.contains(member)) {
-            return true;
-        }
+        let members = members.map(|link| (link.file.clone(), link.service.clone()));
         self.circles.extend(members);
         let round: Vec<&str> = chain
             .iter()

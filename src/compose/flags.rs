@@ -1,13 +1,14 @@
 //! The short syntaxes where they come from a command line instead of a file.
 
+use std::cell::Cell;
 use std::path::Path;
 
 use indexmap::IndexMap;
 
+use super::files::Host;
 use super::model::{BindOptions, Mount, MountKind, Port, VolumeOptions};
 use super::paths::{Resolver, clean};
 use super::short;
-use super::source::Host;
 use super::{dotenv, shell};
 
 /// Reads a port as `run -p` takes it, one entry a container port.
@@ -40,6 +41,7 @@ pub fn mount_flag(text: &str, folder: &Path, home: Option<&str>) -> Result<Mount
         base: folder,
         home,
         files: &Host,
+        room: Cell::new(usize::MAX),
     };
     let bind = mount.is_bind.then(|| BindOptions {
         selinux: mount.selinux,

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::limits::MOST_INCLUDES;
 use super::loader::{Environment, Input, Loader, Scope, strings};
 use super::paths::absolute;
 use super::tree::{Map, Mark, Node};
@@ -50,7 +51,7 @@ impl Loader<'_> {
                 continue;
             }
             if let Some(imported) = self.included(entry, &trail, scope, path) {
-                self.import(&imported, document, entry.mark);
+                self.import(imported, document, entry.mark);
             }
         }
     }
@@ -120,6 +121,11 @@ impl Loader<'_> {
             self.cycle(*mark, trail, path, &main.name);
             return None;
         }
+        if path.len() > MOST_INCLUDES {
+            let message = format!("more than {MOST_INCLUDES} files include each other");
+            self.report.error(*mark, trail, message);
+            return None;
+        }
         let parent = |path: &Path| path.parent().unwrap_or_else(|| Path::new("/")).to_owned();
         let (base, paths) = match entry.get("project_directory").and_then(Node::as_str) {
             Some(folder) if !folder.is_empty() => {
@@ -135,7 +141,7 @@ impl Loader<'_> {
         let below = Scope {
             base,
             paths,
-            environment: Arc::new(environment),
+            environment,
         };
         for (input, (_, mark)) in inputs.iter().zip(&texts) {
             self.documents(input, (*mark, trail))?;
@@ -150,8 +156,8 @@ impl Loader<'_> {
         env_files: Vec<(String, Mark)>,
         base: &Path,
         scope: &Scope,
-        (mark, trail): (Mark, &str),
-    ) -> Option<Environment> {
+        (place, trail): (Mark, &str),
+    ) -> Option<Arc<Environment>> {
         let mut files: Vec<(PathBuf, Mark)> = env_files
             .into_iter()
             .map(|(text, mark)| (absolute(&scope.base, Path::new(&text)), mark))
@@ -159,18 +165,26 @@ impl Loader<'_> {
         if files.is_empty() {
             let default = base.join(".env");
             if self.files.exists(&default) && !self.files.is_dir(&default) {
-                files.push((default, mark));
+                files.push((default, place));
             }
         }
-        let mut environment = (*scope.environment).clone();
         let mut read = Environment::new();
         for (file, mark) in files {
             self.read_variables(&file, &mut read, &scope.environment, (mark, trail))?;
         }
-        for (name, value) in read {
-            environment.entry(name).or_insert(value);
+        read.retain(|name, _| !scope.environment.contains_key(name));
+        if read.is_empty() {
+            return Some(Arc::clone(&scope.environment));
         }
-        Some(environment)
+        let outer = scope.environment.iter();
+        let size = outer.map(|(name, value)| name.len() + value.len()).sum();
+        if !self.limits.work.take(size) {
+            self.too_much_text(place);
+            return None;
+        }
+        let mut environment = (*scope.environment).clone();
+        environment.extend(read);
+        Some(Arc::new(environment))
     }
 
     fn cycle(&mut self, mark: Mark, trail: &str, path: &[PathBuf], file: &Path) {
@@ -197,14 +211,15 @@ impl Loader<'_> {
     }
 
     /// Takes resources over; of two with one name both must be the same.
-    fn import(&mut self, imported: &Node, document: &mut Node, mark: Mark) {
+    fn import(&mut self, mut imported: Node, document: &mut Node, mark: Mark) {
         let Some(target) = document.as_map_mut() else {
             return;
         };
         for kind in RESOURCES {
-            let Some(resources) = imported.get(kind).and_then(Node::as_map) else {
+            let Some(resources) = imported.get_mut(kind).and_then(Node::as_map_mut) else {
                 continue;
             };
+            let resources = std::mem::take(resources);
             let slot = target
                 .entry(kind.to_owned())
                 .or_insert_with(|| Node::map(Map::new(), mark));
@@ -212,11 +227,11 @@ impl Loader<'_> {
                 continue;
             };
             for (name, resource) in resources {
-                match known.get(name) {
+                match known.get(&name) {
                     None => {
-                        known.insert(name.clone(), resource.clone());
+                        known.insert(name, resource);
                     }
-                    Some(earlier) if earlier == resource => {}
+                    Some(earlier) if *earlier == resource => {}
                     Some(earlier) => {
                         let path = format!("{kind}.{name}");
                         let message =

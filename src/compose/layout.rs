@@ -16,7 +16,7 @@
 //! for something else is refused as before.
 
 /// Most bytes that a new layout may have.
-const MOST_BYTES: usize = 2 * super::yaml::MOST_BYTES;
+const MOST_BYTES: usize = 2 * super::limits::MOST_BYTES;
 
 /// Most changes of one line.
 const MOST_CHANGES: usize = 1_000;

@@ -1,7 +1,7 @@
 //! The pipeline from files to one canonical tree: reading, interpolation,
 //! `extends`, `include`, merging and validation, file by file.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -10,14 +10,13 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use super::diag::{Diagnostic, INCLUDED, Report};
+use super::extends::PlainFiles;
+use super::files::{FileSystem, too_large};
+use super::limits::{Limits, MOST_BYTES, MOST_FILES, MOST_NODES, MOST_TEXT, OWN_CACHE};
 use super::paths::Resolver;
-use super::source::FileSystem;
 use super::tags::Resets;
 use super::tree::{Map, Mark, Node, Trail, Value};
 use super::{canonical, check, defaults, interpolate, merge, schema, unique, yaml};
-
-/// Most files that one load reads, each time one is included counted.
-const MOST_FILES: usize = 2_000;
 
 /// Variables by name.
 pub(super) type Environment = IndexMap<String, String>;
@@ -48,12 +47,18 @@ pub(super) struct Loader<'a> {
     pub(super) home: Option<String>,
     pub(super) report: Report,
     documents: HashMap<PathBuf, Documents>,
-    loads: usize,
+    /// Texts of files of variables.
+    pub(super) texts: HashMap<PathBuf, Option<Arc<str>>>,
+    /// Files that services are extended from.
+    pub(super) plain: PlainFiles,
+    pub(super) limits: Limits,
+    /// A file kept us waiting in vain: no further one is waited for.
+    is_impatient: bool,
     /// Relative paths stay as they are written.
     pub(super) keeps_paths: bool,
     /// Names of the variables that were asked for, set or not.
     pub(super) asked: BTreeSet<String>,
-    /// Services that are known to extend each other in a circle.
+    /// Services that are known to extend each other in a circle, or without end.
     pub(super) circles: HashSet<(PathBuf, String)>,
 }
 
@@ -64,7 +69,10 @@ impl<'a> Loader<'a> {
             home,
             report: Report::default(),
             documents: HashMap::new(),
-            loads: 0,
+            texts: HashMap::new(),
+            plain: PlainFiles::default(),
+            limits: Limits::new(),
+            is_impatient: false,
             keeps_paths: false,
             asked: BTreeSet::new(),
             circles: HashSet::new(),
@@ -74,8 +82,7 @@ impl<'a> Loader<'a> {
     /// The documents of a file; `None` where an error was reported. `asked`
     /// is where the file is named, for the error of its absence.
     pub(super) fn documents(&mut self, input: &Input, asked: (Mark, &str)) -> Documents {
-        self.loads += 1;
-        if self.loads > MOST_FILES {
+        if !self.limits.files.take(1) {
             let message = format!("more than {MOST_FILES} files are loaded");
             self.report.error(asked.0, asked.1, message);
             return None;
@@ -89,14 +96,17 @@ impl<'a> Loader<'a> {
     }
 
     fn read(&mut self, input: &Input, (mark, path): (Mark, &str)) -> Option<Vec<Node>> {
-        let name = input.name.display();
-        let text = match &input.text {
-            Some(text) => text.clone(),
-            None => match self.files.read(&input.name) {
-                Ok(bytes) => match String::from_utf8(bytes) {
-                    Ok(text) => text,
+        let text: Arc<str> = match &input.text {
+            Some(text) if text.len() > MOST_BYTES => {
+                self.refuse_file(input, &too_large(), (mark, path));
+                return None;
+            }
+            Some(text) => Arc::from(text.as_str()),
+            None => match self.bytes(&input.name) {
+                Ok(bytes) => match std::str::from_utf8(&bytes) {
+                    Ok(text) => Arc::from(text),
                     Err(error) => {
-                        let at = self.not_utf8(input, &error);
+                        let at = self.not_utf8(input, &bytes, error);
                         self.reached(at.file, mark, path);
                         let diagnostic = self
                             .report
@@ -108,30 +118,54 @@ impl<'a> Loader<'a> {
                     }
                 },
                 Err(error) => {
-                    let message = format!("cannot read `{name}`: {}", io_text(&error));
-                    let diagnostic = self
-                        .report
-                        .at(mark, path, message)
-                        .expected("a Compose file")
-                        .suggest(if mark.is_known() {
-                            "make the file, or correct the path: it starts from the project's folder"
-                        } else {
-                            "make the file, or correct its path"
-                        });
-                    self.report.push(diagnostic);
+                    self.refuse_file(input, &error, (mark, path));
                     return None;
                 }
             },
         };
-        if text.len() > yaml::MOST_BYTES {
-            let message = format!("`{name}` is larger than {} MiB", yaml::MOST_BYTES >> 20);
-            self.report.error(mark, path, message);
-            return None;
-        }
-        let text: Arc<str> = Arc::from(text);
         let file = self.report.sources.add(&input.name, Arc::clone(&text));
         self.reached(file, mark, path);
         yaml::documents(&text, file, &mut self.report)
+    }
+
+    fn refuse_file(&mut self, input: &Input, error: &std::io::Error, (mark, path): (Mark, &str)) {
+        let name = input.name.display();
+        let message = format!("cannot read `{name}`: {}", io_text(error));
+        let diagnostic = self
+            .report
+            .at(mark, path, message)
+            .expected("a Compose file")
+            .suggest(if mark.is_known() {
+                "make the file, or correct the path: it starts from the project's folder"
+            } else {
+                "make the file, or correct its path"
+            });
+        self.report.push(diagnostic);
+    }
+
+    /// Reads a file, unless there is no more room, or no more time.
+    pub(super) fn bytes(&mut self, name: &Path) -> std::io::Result<Vec<u8>> {
+        if self.is_impatient {
+            let message = "another file has kept us waiting too long";
+            return Err(std::io::Error::new(std::io::ErrorKind::TimedOut, message));
+        }
+        let bytes = self.files.read(name);
+        match &bytes {
+            Ok(bytes) if bytes.len() > MOST_BYTES => return Err(too_large()),
+            Ok(bytes) if !self.limits.bytes.take(bytes.len()) => {
+                let message = format!(
+                    "the project's files are larger than {} MiB together",
+                    MOST_BYTES >> 20
+                );
+                return Err(std::io::Error::new(
+                    std::io::ErrorKind::FileTooLarge,
+                    message,
+                ));
+            }
+            Err(error) => self.is_impatient = error.kind() == std::io::ErrorKind::TimedOut,
+            Ok(_) => {}
+        }
+        bytes
     }
 
     /// Remembers how a file was reached: it is named at `mark`, by the attribute
@@ -151,12 +185,11 @@ impl<'a> Loader<'a> {
     }
 
     /// The place of the first bytes that are not UTF-8.
-    fn not_utf8(&mut self, input: &Input, error: &std::string::FromUtf8Error) -> Mark {
-        let valid = error.utf8_error().valid_up_to();
-        let before = error.as_bytes().get(..valid).unwrap_or_default();
-        let text = String::from_utf8_lossy(error.as_bytes());
-        let lines = String::from_utf8_lossy(before);
-        let line = lines.matches('\n').count() + 1;
+    fn not_utf8(&mut self, input: &Input, bytes: &[u8], error: std::str::Utf8Error) -> Mark {
+        let valid = error.valid_up_to();
+        let before = bytes.get(..valid).unwrap_or_default();
+        let text = String::from_utf8_lossy(bytes);
+        let line = before.split(|b| *b == b'\n').count();
         let last = before.rsplit(|b| *b == b'\n').next().unwrap_or_default();
         let column = String::from_utf8_lossy(last).chars().count() + 1;
         Mark {
@@ -171,17 +204,14 @@ impl<'a> Loader<'a> {
     pub(super) fn model(&mut self, inputs: &[Input], scope: &Scope, included: &[PathBuf]) -> Node {
         let mut tree = Node::map(Map::new(), Mark::default());
         for input in inputs {
-            let asked = (Mark::default(), "");
-            if let Some(documents) = self.documents(input, asked) {
-                for document in documents.iter() {
-                    tree = self.document(tree, document.clone(), input, scope, included);
-                }
+            for document in self.taken(input, (Mark::default(), "")) {
+                tree = self.document(tree, document, input, scope, included);
             }
         }
         defaults::fill_in(&mut tree);
         check::tree(&tree, &mut self.report);
         if !self.keeps_paths {
-            self.resolver(&scope.paths).tree(&mut tree);
+            self.resolve_paths(&mut tree, &scope.paths);
         }
         self.asked.extend(defaults::passed_on(&tree));
         defaults::resolve_variables(&mut tree, &scope.environment);
@@ -210,6 +240,11 @@ impl<'a> Loader<'a> {
             self.report.push(diagnostic);
             return tree;
         }
+        if self.limits.work.left() == 0 || !self.limits.work.take(tree.size()) {
+            let message = "too many documents are merged for their size";
+            self.report.error(document.mark, "", message);
+            return tree;
+        }
         let resets = Resets::take(&mut document);
         self.interpolate(&mut document, scope);
         self.apply_extends(&mut document, &input.name, scope, &resets);
@@ -221,24 +256,78 @@ impl<'a> Loader<'a> {
         unique::unique(&mut tree, &mut self.report);
         schema::check(&mut tree, &mut self.report);
         self.drop_version(&mut tree);
-        canonical::canonical(&mut tree, &mut self.report);
+        canonical::canonical(&mut tree, &mut self.limits.nodes, &mut self.report);
         defaults::drop_empty(&mut tree);
         unique::unique(&mut tree, &mut self.report);
         tree
     }
 
     pub(super) fn interpolate(&mut self, document: &mut Node, scope: &Scope) {
-        let environment = Arc::clone(&scope.environment);
         let file = document.mark.file;
         let provenance = &mut self.report.sources.provenance;
-        provenance.interpolated(file, &environment);
+        provenance.interpolated(file, &scope.environment);
         let asked = RefCell::new(std::mem::take(&mut self.asked));
+        let room = RefCell::new(&mut self.limits.text);
+        let is_full = Cell::new(false);
         let lookup = |name: &str| {
-            asked.borrow_mut().insert(name.to_owned());
-            environment.get(name).cloned()
+            let mut asked = asked.borrow_mut();
+            if !asked.contains(name) {
+                asked.insert(name.to_owned());
+            }
+            let value = scope.environment.get(name)?;
+            if room.borrow_mut().take(value.len()) {
+                return Some(value.clone());
+            }
+            is_full.set(true);
+            None
         };
         interpolate::interpolate(document, &lookup, &mut self.report);
         self.asked = asked.into_inner();
+        if is_full.get() {
+            self.too_much_text(document.mark);
+        }
+    }
+
+    /// Refuses variables that make more of a file than there is room for.
+    pub(super) fn too_much_text(&mut self, mark: Mark) {
+        let message = format!(
+            "variables and folders make the texts of the project larger than {} MiB",
+            MOST_TEXT >> 20
+        );
+        self.report.error(mark, "", message);
+    }
+
+    /// Refuses files that become too large where they are put to use.
+    pub(super) fn too_many_nodes(&mut self, mark: Mark, path: &str) {
+        let message = format!("the project has more than {MOST_NODES} nodes here");
+        let diagnostic = self
+            .report
+            .at(mark, path, message)
+            .suggest("what is included or extended counts each time");
+        self.report.push(diagnostic);
+    }
+
+    /// The documents of a file for keeps: out of the cache where they are
+    /// large, so that they are not there twice.
+    pub(super) fn taken(&mut self, input: &Input, asked: (Mark, &str)) -> Vec<Node> {
+        let Some(documents) = self.documents(input, asked) else {
+            return Vec::new();
+        };
+        let size = documents.iter().map(Node::size).sum();
+        if !self.limits.nodes.take(size) {
+            self.too_many_nodes(asked.0, asked.1);
+            return Vec::new();
+        }
+        if size > OWN_CACHE {
+            self.documents.remove(&input.name);
+        }
+        Rc::try_unwrap(documents).unwrap_or_else(|shared| (*shared).clone())
+    }
+
+    /// Drops everything that was only kept in case it is asked for again.
+    pub(super) fn forget_files(&mut self) {
+        self.documents = HashMap::new();
+        self.plain = PlainFiles::default();
     }
 
     pub(super) fn resolver<'b>(&'b self, base: &'b Path) -> Resolver<'b> {
@@ -246,6 +335,19 @@ impl<'a> Loader<'a> {
             base,
             home: self.home.as_deref(),
             files: self.files,
+            room: Cell::new(self.limits.text.left()),
+        }
+    }
+
+    /// Makes the paths of a canonical tree absolute.
+    pub(super) fn resolve_paths(&mut self, tree: &mut Node, base: &Path) {
+        let resolver = self.resolver(base);
+        resolver.tree(tree);
+        let used = self.limits.text.left() - resolver.room.get();
+        let is_full = resolver.room.get() < base.as_os_str().len();
+        self.limits.text.take(used);
+        if is_full {
+            self.too_much_text(tree.mark);
         }
     }
 
@@ -274,6 +376,10 @@ pub(super) fn io_text(error: &std::io::Error) -> String {
         std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
         std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         std::io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
+        // Ours, which say what it is.
+        std::io::ErrorKind::InvalidInput
+        | std::io::ErrorKind::TimedOut
+        | std::io::ErrorKind::FileTooLarge => error.to_string(),
         kind => kind.to_string(),
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! Specification: "Merge and override".
 
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use super::diag::Report;
@@ -64,6 +65,9 @@ static RULES: LazyLock<Rules<Rule>> = LazyLock::new(|| {
         ("services.*.ulimits.*", Replace),
     ])
 });
+
+/// Most pools of a network in one file: each is compared with all others.
+const MOST_POOLS: usize = 200;
 
 /// Merges a file's tree over what came before it.
 pub(crate) fn merge(base: Node, over: Node, report: &mut Report) -> Node {
@@ -161,7 +165,11 @@ impl Merger<'_> {
                 let base = into_list(base);
                 let mut over = into_list(over);
                 if let (Some(known), Some(items)) = (base.as_seq(), over.as_seq_mut()) {
-                    items.retain(|item| !known.contains(item));
+                    let texts: HashSet<&str> = known.iter().filter_map(Node::as_str).collect();
+                    items.retain(|item| match item.as_str() {
+                        Some(text) => !texts.contains(text),
+                        None => true, // the schema refuses it
+                    });
                 }
                 join(base, over)
             }
@@ -233,6 +241,11 @@ impl Merger<'_> {
             return self.clash(base, over);
         };
         let originals = bases.len();
+        if originals.max(overs.len()) > MOST_POOLS {
+            let message = format!("more than {MOST_POOLS} pools are merged");
+            self.report.error(mark, self.trail.as_str(), message);
+            return base;
+        }
         let mut all: Vec<Node> = bases.iter().chain(overs).cloned().collect();
         let mut pools: Vec<usize> = Vec::new();
         let subnet = |all: &[Node], at: usize| all.get(at)?.get("subnet").cloned();
@@ -325,7 +338,7 @@ fn into_mapping(node: Node, named: &dyn Fn(Mark) -> Node) -> Node {
 
 /// What a name alone in `depends_on` means.
 pub(crate) fn started(mark: Mark) -> Node {
-    let mut map = Map::new();
+    let mut map = Map::with_capacity(3);
     map.insert("condition".to_owned(), Node::str("service_started", mark));
     map.insert("required".to_owned(), Node::bool(true, mark));
     Node::map(map, mark)

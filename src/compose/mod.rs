@@ -25,6 +25,49 @@
 //! prints [`Project::canonical_json`], which agrees with the reference
 //! implementation's output.
 
+//!
+//! The loader is usable alone. From disk:
+//!
+//! ```no_run
+//! use skiff::compose::{Host, LoadOptions, load};
+//!
+//! let options = LoadOptions { cwd: std::env::current_dir()?, ..LoadOptions::default() };
+//! match load(&options, &Host) {
+//!     Ok(loaded) => println!("{}", loaded.project.canonical_json()),
+//!     Err(diagnostics) => eprintln!("{diagnostics}"),
+//! }
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! From memory, where nothing of the machine is looked at:
+//!
+//! ```
+//! use skiff::compose::{LoadOptions, Memory, load};
+//!
+//! let files = Memory::from([(
+//!     "/shop/compose.yaml",
+//!     "services: {web: {image: 'nginx:${TAG:-latest}', ports: ['8080:80']}}",
+//! )]);
+//! let options = LoadOptions {
+//!     cwd: "/shop".into(),
+//!     environment: [("TAG".to_owned(), "1.29".to_owned())].into(),
+//!     ..LoadOptions::default()
+//! };
+//! let project = load(&options, &files)?.project;
+//! assert_eq!(project.name, "shop");
+//! assert_eq!(project.services["web"].image.as_deref(), Some("nginx:1.29"));
+//! assert_eq!(project.services["web"].ports[0].target, 80);
+//!
+//! // What is wrong has its place.
+//! let files = Memory::from([("/shop/compose.yaml", "services:\n  web:\n    imgae: nginx\n")]);
+//! let diagnostics = load(&options, &files).unwrap_err();
+//! let first = diagnostics.errors().next().expect("an error");
+//! let at = first.position.as_ref().expect("a place");
+//! assert_eq!((at.line, at.column), (3, 5));
+//! assert_eq!(first.path, "services.web.imgae");
+//! # Ok::<(), skiff::compose::Diagnostics>(())
+//! ```
+
 #![expect(
     clippy::wildcard_enum_match_arm,
     reason = "a stage looks for some kinds of nodes and leaves all others alone"
@@ -39,13 +82,16 @@ mod dotenv;
 mod emit;
 mod explain;
 mod extends;
+mod files;
 mod flags;
 mod include;
 mod interpolate;
 mod layout;
+mod limits;
 mod lint;
 mod loader;
 mod merge;
+mod metered;
 mod model;
 mod paths;
 mod refused;
@@ -68,10 +114,11 @@ mod yaml;
 pub use diag::{Diagnostic, Diagnostics, Excerpt, Position, Severity, Step, Style, render_list};
 pub(crate) use diag::{did_you_mean, listed};
 pub use explain::{Explanation, Origin, Source, Standing, Use, explain};
+pub use files::{FileSystem, Host, Memory, read_text};
 pub use flags::{mount_flag, parse_env_file, port_flag, split_words};
 pub use lint::lint;
 pub use model::*;
-pub use source::{FileArg, FileSystem, Host, LoadOptions, Loaded, Skip, check_name};
+pub use source::{FileArg, LoadOptions, Loaded, Skip, check_name};
 pub use units::{Bytes, FileMode, Period, PeriodOrZero};
 
 /// Loads a project.

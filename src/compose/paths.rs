@@ -1,10 +1,11 @@
 //! Relative paths to absolute ones: which attributes are paths, and of which
 //! kind.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use super::source::FileSystem;
+use super::files::FileSystem;
 use super::tree::{Node, Rules, Value};
 
 /// The kinds of path.
@@ -47,6 +48,8 @@ pub(crate) struct Resolver<'a> {
     /// `$HOME`, for `~`.
     pub(crate) home: Option<&'a str>,
     pub(crate) files: &'a dyn FileSystem,
+    /// Bytes that base folders may still add; none are added beyond.
+    pub(crate) room: Cell<usize>,
 }
 
 impl Resolver<'_> {
@@ -125,9 +128,11 @@ impl Resolver<'_> {
             (Some(rest), Some(home)) => clean(&format!("{home}/{rest}")),
             _ => text.to_owned(),
         };
-        if expanded.starts_with('/') {
+        let base = self.base.as_os_str().len();
+        if expanded.starts_with('/') || self.room.get() < base {
             return expanded;
         }
+        self.room.set(self.room.get() - base);
         clean(&format!("{}/{expanded}", self.base.display()))
     }
 

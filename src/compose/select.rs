@@ -8,10 +8,15 @@ use std::collections::HashSet;
 use indexmap::IndexMap;
 
 use super::diag::{Diagnostic, Report, similar};
-use super::model::{MountKind, Project};
+use super::model::{MountKind, Project, Service};
 
 /// Disables the services that are in no active profile.
 pub(super) fn by_profiles(project: &mut Project) {
+    // A service is large: where none moves, none is touched.
+    let is_active = |service: &Service| service.is_in_profiles(&project.profiles);
+    if project.disabled_services.is_empty() && project.services.values().all(is_active) {
+        return;
+    }
     let all = std::mem::take(&mut project.services);
     let disabled = std::mem::take(&mut project.disabled_services);
     for (name, service) in all.into_iter().chain(disabled) {

@@ -11,6 +11,8 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use super::diag::{Diagnostic, Diagnostics};
+use super::files::FileSystem;
+use super::limits::{LONGEST_NAME, MOST_SERVICES};
 use super::loader::{Environment, Input, Loader, Scope, cannot_read};
 use super::model::{Cx, Origin, Project, field, raw_json};
 use super::paths::absolute;
@@ -92,44 +94,6 @@ pub struct Loaded {
     pub project: Project,
     /// Warnings, in the order in which they were found.
     pub warnings: Vec<Diagnostic>,
-}
-
-/// Files as the loader sees them.
-pub trait FileSystem {
-    /// The bytes of a file.
-    fn read(&self, path: &Path) -> std::io::Result<Vec<u8>>;
-    /// True for an existing file or folder.
-    fn exists(&self, path: &Path) -> bool;
-    /// True for an existing folder.
-    fn is_dir(&self, path: &Path) -> bool;
-    /// For a symbolic link the path that it stands for, all links resolved;
-    /// `None` for everything else.
-    fn link_target(&self, path: &Path) -> Option<PathBuf>;
-}
-
-/// The machine's own files.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Host;
-
-impl FileSystem for Host {
-    fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {
-        fs_err::read(path)
-    }
-
-    fn exists(&self, path: &Path) -> bool {
-        path.exists()
-    }
-
-    fn is_dir(&self, path: &Path) -> bool {
-        path.is_dir()
-    }
-
-    fn link_target(&self, path: &Path) -> Option<PathBuf> {
-        fs_err::symlink_metadata(path)
-            .ok()
-            .filter(|metadata| metadata.file_type().is_symlink())
-            .and_then(|_| fs_err::canonicalize(path).ok())
-    }
 }
 
 /// True for a reference that another machine would have to be asked for.
@@ -218,7 +182,11 @@ impl Source<'_, '_> {
             environment: Arc::new(self.environment.clone()),
         };
         let mut tree = self.loader.model(&self.inputs.clone(), &scope, &[]);
-        if tree.as_map().is_none_or(IndexMap::is_empty) {
+        self.loader.forget_files();
+        if self.loader.limits.is_over() {
+            return None; // told; what is left of the model would only be large
+        }
+        if tree.as_map().is_none_or(|map| map.is_empty()) {
             if self.loader.report.error_count() == 0 {
                 self.empty();
             }
@@ -226,6 +194,15 @@ impl Source<'_, '_> {
         }
         if !self.options.skip.normalization {
             defaults::normalize(&mut tree, &name, &self.environment);
+        }
+        let services = tree.get("services").and_then(Node::as_map);
+        if services.is_some_and(|services| services.len() > MOST_SERVICES) {
+            let message = format!("the project has more than {MOST_SERVICES} services");
+            let diagnostic = Diagnostic::error(message)
+                .expected("fewer services")
+                .suggest("make several projects of it");
+            self.loader.report.push(diagnostic);
+            return None;
         }
         let project = self.typed(&tree, name, base)?;
         Some((project, tree))
@@ -437,6 +414,14 @@ impl Source<'_, '_> {
             }
             None => normal_name(&base.file_name().unwrap_or_default().to_string_lossy()),
         };
+        if name.len() > LONGEST_NAME {
+            let message = format!("the project's name is longer than {LONGEST_NAME} letters");
+            let diagnostic = Diagnostic::error(message)
+                .expected("a name that can be part of others")
+                .suggest("give it a shorter one with `-p`, or with `name:` in the file");
+            self.loader.report.push(diagnostic);
+            return None;
+        }
         if name.is_empty() {
             let diagnostic = Diagnostic::error("the project has no name")
                 .suggest("give it one with `-p`, or with `name:` in the file");

@@ -4,6 +4,8 @@
 //! with `!reset` goes itself; one with `!override` stays and takes the place of
 //! the earlier one instead of being merged into it.
 
+use std::collections::HashMap;
+
 use super::trace::Trace;
 use super::tree::{Mark, MergeTag, Node, Trail, Value};
 
@@ -11,8 +13,8 @@ use super::tree::{Mark, MergeTag, Node, Trail, Value};
 #[derive(Debug, Default)]
 pub(crate) struct Resets {
     /// Keys to drop from what came before, and where that is asked for.
-    keys: Vec<(String, Mark)>,
-    below: Vec<(String, Resets)>,
+    keys: HashMap<String, Mark>,
+    below: HashMap<String, Resets>,
 }
 
 impl Resets {
@@ -25,17 +27,17 @@ impl Resets {
                 map.retain(|key, child| {
                     match child.tag {
                         Some(MergeTag::Reset) => {
-                            resets.keys.push((key.clone(), child.mark));
+                            resets.keys.insert(key.clone(), child.mark);
                             return false;
                         }
                         // What is inside of an override is new anyway.
                         Some(MergeTag::Override) => {
-                            resets.keys.push((key.clone(), child.mark));
+                            resets.keys.insert(key.clone(), child.mark);
                         }
                         None => {
                             let below = Self::take(child);
                             if !below.is_empty() {
-                                resets.below.push((key.clone(), below));
+                                resets.below.insert(key.clone(), below);
                             }
                         }
                     }
@@ -63,15 +65,20 @@ impl Resets {
         let Some(map) = tree.as_map_mut() else {
             return;
         };
-        for (key, mark) in &self.keys {
-            let Some(dropped) = map.shift_remove(key) else {
-                continue;
-            };
-            if let Some(trace) = trace {
-                let before = trail.key(key);
-                trace.drop_value(trail.as_str().to_owned(), *mark, dropped);
-                trail.leave(before);
-            }
+        if !self.keys.is_empty() {
+            map.retain(|key, node| {
+                let Some(mark) = self.keys.get(key) else {
+                    return true;
+                };
+                if let Some(trace) = trace {
+                    let before = trail.key(key);
+                    let null = Node::null(Mark::default());
+                    let dropped = std::mem::replace(node, null);
+                    trace.drop_value(trail.as_str().to_owned(), *mark, dropped);
+                    trail.leave(before);
+                }
+                false
+            });
         }
         for (key, below) in &self.below {
             if let Some(child) = map.get_mut(key) {
@@ -84,11 +91,6 @@ impl Resets {
 
     /// The part that is about one service.
     pub(crate) fn service(&self, name: &str) -> Option<&Self> {
-        let services = &self.below.iter().find(|(key, _)| key == "services")?.1;
-        services
-            .below
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, below)| below)
+        self.below.get("services")?.below.get(name)
     }
 }

@@ -5,6 +5,8 @@
 //! and the rewriting of short forms, so that whatever is wrong with it can be
 //! shown in its own file.
 
+use std::ops::{Deref, DerefMut};
+
 use indexmap::IndexMap;
 
 /// A place in one of the loaded files: index of the file, line and column,
@@ -29,8 +31,68 @@ impl Mark {
     }
 }
 
-/// A mapping, in the order of the file.
-pub(crate) type Map = IndexMap<String, Node>;
+/// A mapping, in the order of the file. Boxed: a node is a third smaller then,
+/// and most nodes are no mappings.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Map(Box<IndexMap<String, Node>>);
+
+impl Map {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// With room for so many members and no more.
+    pub(crate) fn with_capacity(members: usize) -> Self {
+        Self(Box::new(IndexMap::with_capacity(members)))
+    }
+}
+
+impl Deref for Map {
+    type Target = IndexMap<String, Node>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Map {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+impl FromIterator<(String, Node)> for Map {
+    fn from_iter<I: IntoIterator<Item = (String, Node)>>(members: I) -> Self {
+        Self(Box::new(members.into_iter().collect()))
+    }
+}
+
+impl IntoIterator for Map {
+    type Item = (String, Node);
+    type IntoIter = indexmap::map::IntoIter<String, Node>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<'m> IntoIterator for &'m Map {
+    type Item = (&'m String, &'m Node);
+    type IntoIter = indexmap::map::Iter<'m, String, Node>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}
+
+impl<'m> IntoIterator for &'m mut Map {
+    type Item = (&'m String, &'m mut Node);
+    type IntoIter = indexmap::map::IterMut<'m, String, Node>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter_mut()
+    }
+}
 
 /// A YAML value after resolution of its type.
 #[derive(Debug, Clone, PartialEq)]
@@ -199,6 +261,15 @@ impl Node {
         }
     }
 
+    /// How many nodes this is, itself and all keys counted.
+    pub(crate) fn size(&self) -> usize {
+        match &self.value {
+            Value::Seq(items) => 1 + items.iter().map(Self::size).sum::<usize>(),
+            Value::Map(map) => 1 + map.values().map(|child| 1 + child.size()).sum::<usize>(),
+            _ => 1,
+        }
+    }
+
     /// Looks a key path up (`services.web.ports[1].target`). Keys may contain
     /// dots: the longest key that fits wins.
     pub(crate) fn lookup(&self, path: &str) -> Option<&Node> {
@@ -210,19 +281,16 @@ impl Node {
             let item = self.as_seq()?.get(index.parse::<usize>().ok()?)?;
             return item.lookup(rest.strip_prefix('.').unwrap_or(rest));
         }
-        self.as_map()?
-            .iter()
-            .filter_map(|(key, node)| {
-                let rest = path.strip_prefix(key.as_str())?;
-                let rest = match rest.as_bytes().first() {
-                    None | Some(b'[') => rest,
-                    Some(b'.') => rest.get(1..)?,
-                    Some(_) => return None,
-                };
-                Some((key.len(), node.lookup(rest)?))
-            })
-            .max_by_key(|(length, _)| *length)
-            .map(|(_, node)| node)
+        let map = self.as_map()?;
+        // Everything that may be a key, the longest first.
+        let ends = path.bytes().enumerate().rev();
+        let ends = ends
+            .filter(|(_, byte)| matches!(byte, b'.' | b'['))
+            .map(|(at, _)| at);
+        std::iter::once(path.len()).chain(ends).find_map(|end| {
+            let (key, rest) = path.split_at(end);
+            map.get(key)?.lookup(rest.strip_prefix('.').unwrap_or(rest))
+        })
     }
 }
 

@@ -11,6 +11,11 @@ use super::model::{EnvFile, Service};
 use super::trace::Setting;
 use super::tree::{Mark, Node};
 
+/// So many bytes of variables are as much work as one node of a file.
+const BYTES_PER_NODE: usize = 32;
+
+/// What a variable takes beside its letters.
+const VARIABLE: usize = 64;
 /// The format of `.env` files, which needs no word.
 const DOTENV: &str = ".env";
 /// The formats that `env_file` can name.
@@ -28,7 +33,7 @@ impl Loader<'_> {
     ) -> Option<()> {
         let text = self.text(file, asked)?;
         let result = dotenv::parse(&text, into, &|name| outside.get(name).cloned());
-        let number = self.report.sources.add(file, Arc::from(text));
+        let number = self.report.sources.add(file, text);
         self.report.sources.provenance.read(number);
         self.report.sources.reached(number, asked.0, "read");
         let parsed = self.parsed(number, result)?;
@@ -57,11 +62,31 @@ impl Loader<'_> {
         }
     }
 
-    fn text(&mut self, file: &Path, (mark, path): (Mark, &str)) -> Option<String> {
+    /// A file's text, read once.
+    fn text(&mut self, file: &Path, asked: (Mark, &str)) -> Option<Arc<str>> {
+        if self.limits.is_over() {
+            return None; // told
+        }
+        let text = if let Some(known) = self.texts.get(file) {
+            known.clone()?
+        } else {
+            let text = self.read_text(file, asked).map(Arc::from);
+            self.texts.insert(file.to_owned(), text.clone());
+            text?
+        };
+        // To read it again and again for one service after the other is work.
+        if !self.limits.work.take(text.len() / BYTES_PER_NODE) {
+            self.too_much_text(asked.0);
+            return None;
+        }
+        Some(text)
+    }
+
+    fn read_text(&mut self, file: &Path, (mark, path): (Mark, &str)) -> Option<String> {
         let read = if self.files.is_dir(file) {
             Err(std::io::ErrorKind::IsADirectory.into())
         } else {
-            self.files.read(file)
+            self.bytes(file)
         };
         match read {
             Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
@@ -96,6 +121,9 @@ impl Loader<'_> {
         match result {
             Ok(parsed) => {
                 for name in &parsed.unset {
+                    if self.report.is_full() {
+                        break;
+                    }
                     let mark = self.report.sources.use_of(file, name).unwrap_or_default();
                     self.report.unset_variable(name, mark, "", None);
                 }
@@ -154,7 +182,14 @@ impl Loader<'_> {
         }
         let resolved = &mut service.environment.0;
         for (key, value) in variables {
-            resolved.entry(key).or_insert(Some(value));
+            if !resolved.contains_key(&key) {
+                if !self.limits.text.take(key.len() + value.len() + VARIABLE) {
+                    let mark = mark_of(tree, &format!("services.{name}"));
+                    self.too_much_text(mark);
+                    return;
+                }
+                resolved.insert(key, Some(value));
+            }
         }
     }
 
@@ -202,7 +237,7 @@ impl Loader<'_> {
         if result.is_ok() && !has_unset && self.report.trace.is_none() {
             return; // nobody is going to ask for its lines
         }
-        let number = self.report.sources.add(path, Arc::from(text));
+        let number = self.report.sources.add(path, text);
         self.report.sources.reached(number, asked.0, "read");
         if let Some(parsed) = self.parsed(number, result) {
             self.trace_settings(asked.1, number, &parsed);
@@ -216,14 +251,22 @@ impl Loader<'_> {
         for (index, file) in files.iter().enumerate() {
             let path = format!("services.{name}.label_file[{index}]");
             let mark = mark_of(tree, &path);
-            let known = labels.clone();
             let mut read = Environment::new();
             if self
-                .read_variables(Path::new(file), &mut read, &known, (mark, &path))
-                .is_some()
+                .read_variables(Path::new(file), &mut read, &labels, (mark, &path))
+                .is_none()
             {
-                labels.extend(read);
+                continue;
             }
+            let size = read
+                .iter()
+                .map(|(key, value)| key.len() + value.len() + VARIABLE)
+                .sum();
+            if !self.limits.text.take(size) {
+                self.too_much_text(mark);
+                return;
+            }
+            labels.extend(read);
         }
         let own = std::mem::take(&mut service.labels.0);
         labels.extend(own);

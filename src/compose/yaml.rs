@@ -11,16 +11,14 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use super::diag::{Report, lines, quoted};
 use super::layout::{self, Relaid};
+use super::limits::{LONGEST_KEY, MOST_NODES};
+use super::metered::{Meter, Metered};
 use super::refused::{self, Refused};
 use super::tree::{Map, Mark, MergeTag, Node, Trail, Value};
 use super::{scalar, syntax};
 
-/// Largest file that is read.
-pub(crate) const MOST_BYTES: usize = 32 << 20;
 /// Deepest nesting, aliases included.
 const MOST_DEPTH: usize = 256;
-/// Most nodes of a file, aliases expanded.
-const MOST_NODES: usize = 1_000_000;
 /// The key that merges other mappings in.
 const MERGE_KEY: &str = "<<";
 
@@ -180,8 +178,16 @@ impl<'r> Reader<'r> {
 
     /// `Ok(None)` where something other than the syntax is wrong.
     fn run(mut self, text: &str) -> Result<Option<Vec<Node>>, Broken> {
-        let mut parser = Parser::new_from_str(text);
+        let meter = Meter::default();
+        let mut parser = Parser::new(Metered::new(text, &meter));
         while let Some(event) = parser.next_event() {
+            if meter.is_over() {
+                let open = self.open.last();
+                let mark = open.map_or_else(Mark::default, |open| open.mark);
+                self.too_many(mark);
+                return Ok(None);
+            }
+            meter.reset();
             let (event, span) = match event {
                 Ok(event) => event,
                 Err(error) => {
@@ -311,15 +317,19 @@ impl<'r> Reader<'r> {
     fn count(&mut self, more: usize, mark: Mark) -> Option<()> {
         self.nodes = self.nodes.saturating_add(more);
         if self.nodes > MOST_NODES {
-            let message = format!("the file has more than {MOST_NODES} nodes");
-            let diagnostic = self
-                .report
-                .at(mark, "", message)
-                .suggest("aliases count with all that they stand for");
-            self.report.push(diagnostic);
+            self.too_many(mark);
             return None;
         }
         Some(())
+    }
+
+    fn too_many(&mut self, mark: Mark) {
+        let message = format!("the file has more than {MOST_NODES} nodes");
+        let diagnostic = self
+            .report
+            .at(mark, "", message)
+            .suggest("aliases count with all that they stand for");
+        self.report.push(diagnostic);
     }
 
     fn begin(
@@ -373,7 +383,14 @@ impl<'r> Reader<'r> {
                 merges,
                 merge_mark,
                 ..
-            } => Value::Map(self.merged(map, merges, merge_mark)),
+            } => {
+                let mut map = self.merged(map, merges, merge_mark);
+                // There are many small ones, and room for four is made at once.
+                if map.len() < 4 {
+                    map.shrink_to_fit();
+                }
+                Value::Map(map)
+            }
         };
         let mut node = Node::new(value, open.mark);
         node.tag = open.tag;
@@ -522,6 +539,18 @@ impl<'r> Reader<'r> {
             self.set_key(stand_in, mark);
             return;
         };
+        if name.len() > LONGEST_KEY {
+            let message = format!("a key is longer than {} KiB", LONGEST_KEY >> 10);
+            let diagnostic = self
+                .report
+                .at(mark, self.trail().as_str(), message)
+                .expected("a name before the colon")
+                .suggest("put the text behind the colon");
+            self.report.push(diagnostic);
+            self.failed = true;
+            self.set_key(format!("\u{0}{}:{}", mark.line, mark.column), mark);
+            return;
+        }
         if let Some(earlier) = self.earlier_key(name) {
             self.doubled_key(name, mark, earlier);
         }
@@ -545,7 +574,11 @@ impl<'r> Reader<'r> {
             .at(node.mark, self.trail().as_str(), message)
             .expected("a name before the colon");
         let written = self.report.sources.token(node.mark).unwrap_or_default();
-        let line = self.report.sources.line(node.mark).unwrap_or_default();
+        let line = if self.report.is_full() {
+            "" // a line may be as long as its errors are many
+        } else {
+            self.report.sources.line(node.mark).unwrap_or_default()
+        };
         let template = line
             .find("{{")
             .map(|at| line.get(at..).unwrap_or_default().trim_end());

@@ -106,8 +106,11 @@ pub fn run(context: &Context, args: &ConfigArgs) -> CliResult {
     if args.lint {
         return lint(context, &options, args);
     }
-    let project = context.load_with(&options)?;
+    let mut project = context.load_with(&options)?;
     context.check_known(&project, &args.only)?;
+    if args.explain.is_empty() {
+        project.forget_places();
+    }
     if args.quiet {
         return Ok(());
     }

@@ -17,6 +17,12 @@ const LONGEST_TOKEN: usize = 64 << 10;
 /// Longest value that is repeated, in characters.
 const LONGEST_VALUE: usize = 60;
 
+/// Most variables of one value that are told of.
+const MOST_STEPS: usize = 8;
+
+/// Largest file of variables that is read again for the place of one.
+const LARGEST_READ: usize = 1 << 20;
+
 type Environment = IndexMap<String, String>;
 
 /// Where values of variables can have come from.
@@ -50,10 +56,11 @@ impl Provenance {
         let asked: RefCell<Vec<String>> = RefCell::default();
         let lookup = |name: &str| {
             let mut asked = asked.borrow_mut();
-            if !asked.iter().any(|known| known == name) {
+            if asked.len() < MOST_STEPS && !asked.iter().any(|known| known == name) {
                 asked.push(name.to_owned());
             }
-            environment.get(name).cloned()
+            // Only whether it is set matters: the result is not looked at.
+            environment.get(name).map(|_| "set".to_owned())
         };
         // What is wrong with the text was told where it was interpolated.
         template::substitute(token, &lookup).ok();
@@ -102,7 +109,10 @@ impl Provenance {
     ) -> Option<Position> {
         let outside = |name: &str| environment.get(name).cloned();
         self.files.iter().find_map(|file| {
-            let line = dotenv::line_of(sources.text(*file)?, name, value, &outside)?;
+            let text = sources
+                .text(*file)
+                .filter(|text| text.len() <= LARGEST_READ)?;
+            let line = dotenv::line_of(text, name, value, &outside)?;
             sources.position(Mark {
                 line,
                 column: 1,

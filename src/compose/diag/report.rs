@@ -25,7 +25,7 @@ impl Report {
     #[track_caller]
     pub(crate) fn at(&self, mark: Mark, path: &str, message: impl Into<String>) -> Diagnostic {
         let mut diagnostic = Diagnostic::error(message).path(path);
-        if self.list.len() >= MOST_DIAGNOSTICS {
+        if self.is_full() {
             // It is only counted: looking its line up would be for nothing.
             diagnostic.position = self.sources.position(mark);
             return diagnostic;
@@ -47,6 +47,11 @@ impl Report {
             };
             diagnostic.chain.insert(0, step);
         }
+    }
+
+    /// True where nothing more is collected: to prepare it would be for nothing.
+    pub(crate) fn is_full(&self) -> bool {
+        self.list.len() >= MOST_DIAGNOSTICS
     }
 
     /// An error at a place.
@@ -95,17 +100,17 @@ impl Report {
     /// Adds a diagnostic, once. What a later stage says of the same attribute at
     /// the same place, or with the same words, follows from the first.
     pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
-        let line = |diagnostic: &Diagnostic| {
-            let at = diagnostic.position.as_ref()?;
-            Some((at.file.clone(), at.line))
-        };
+        // The number first: most places differ in it, and paths are long.
+        let line = |one: &Diagnostic| one.position.as_ref().map(|at| at.line);
+        let file = |one: &Diagnostic| one.position.as_ref().map(|at| at.file.clone());
+        let here = line(&diagnostic);
         let told = |known: &Diagnostic| {
-            if known.severity != diagnostic.severity {
+            if known.severity != diagnostic.severity || line(known) != here {
                 return false;
             }
             match &diagnostic.position {
                 None => *known == diagnostic,
-                Some(_) if known.path == diagnostic.path => line(known) == line(&diagnostic),
+                Some(_) if known.path == diagnostic.path => file(known) == file(&diagnostic),
                 Some(at) => {
                     known.position.as_ref() == Some(at) && known.message == diagnostic.message
                 }

@@ -6,6 +6,9 @@ const LONGEST: usize = 100;
 /// The name most like `name`, if one is like it at all. Capitals, `_` and `-`
 /// make no difference.
 pub(crate) fn similar<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    if name.len() > 4 * LONGEST {
+        return None;
+    }
     let name = folded(name);
     let length = name.chars().count();
     if length > LONGEST {
@@ -18,10 +21,10 @@ pub(crate) fn similar<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
     let mut begun = Vec::new();
     let nearest = known
         .filter_map(|candidate| {
-            let folded = folded(candidate);
-            if folded.len() > 4 * LONGEST {
+            if candidate.len() > 4 * LONGEST {
                 return None;
             }
+            let folded = folded(candidate);
             if most > 0 && folded.starts_with(&name) {
                 begun.push(candidate);
             }

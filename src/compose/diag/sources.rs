@@ -2,7 +2,7 @@
 //! diagnostic shows of them.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::provenance::Provenance;
 use super::{Excerpt, Position, Step};
@@ -18,6 +18,73 @@ struct SourceFile {
     text: Arc<str>,
     /// How the loader came here, the nearest step first.
     way: Vec<Step>,
+    /// Places of the text, [`STEP`] bytes or a little more from one to the next;
+    /// made when the first is asked for.
+    known: OnceLock<Vec<Known>>,
+}
+
+/// Where a place is in the text.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    byte: usize,
+    line: u32,
+    column: u32,
+}
+
+/// How far apart known places are: a search reads no more than this.
+const STEP: usize = 4096;
+
+impl SourceFile {
+    fn known(&self) -> &[Known] {
+        self.known.get_or_init(|| {
+            let mut at = Known {
+                byte: 0,
+                line: 1,
+                column: 1,
+            };
+            let mut known = vec![at];
+            let mut last = 0;
+            let mut chars = self.text.char_indices().peekable();
+            while let Some((_, c)) = chars.next() {
+                let next = chars.peek();
+                at.byte = next.map_or(self.text.len(), |(byte, _)| *byte);
+                if c == '\n' || (c == '\r' && next.is_none_or(|(_, next)| *next != '\n')) {
+                    at.line = at.line.saturating_add(1);
+                    at.column = 1;
+                } else {
+                    at.column = at.column.saturating_add(1);
+                }
+                if at.byte >= last + STEP {
+                    known.push(at);
+                    last = at.byte;
+                }
+            }
+            known
+        })
+    }
+
+    /// The text from a place on, the end of its line where that is shorter.
+    fn from(&self, line: u32, column: u32) -> Option<&str> {
+        let known = self.known();
+        let behind = known.partition_point(|at| (at.line, at.column) <= (line, column));
+        let mut at = *known.get(behind.checked_sub(1)?)?;
+        let rest = self.text.get(at.byte..)?;
+        let mut chars = rest.char_indices().peekable();
+        while let Some((offset, c)) = chars.next() {
+            let is_break = matches!(c, '\n' | '\r');
+            if at.line == line && (at.column == column || is_break) {
+                return rest.get(offset..);
+            }
+            let is_pair = c == '\r' && chars.peek().is_some_and(|(_, next)| *next == '\n');
+            if is_break && !is_pair {
+                at.line += 1;
+                at.column = 1;
+            } else {
+                at.column = at.column.saturating_add(1);
+            }
+        }
+        (at.line == line).then_some("")
+    }
 }
 
 /// The texts of all loaded files, which [`Mark`]s refer to.
@@ -43,6 +110,7 @@ impl Sources {
             name: name.to_owned(),
             text,
             way: Vec::new(),
+            known: OnceLock::new(),
         });
         u16::try_from(self.files.len() - 1).unwrap_or(u16::MAX)
     }
@@ -124,30 +192,42 @@ impl Sources {
 
     /// The line of a mark.
     pub(crate) fn line(&self, mark: Mark) -> Option<&str> {
-        let file = self.file(mark)?;
-        let line = usize::try_from(mark.line).ok()?.checked_sub(1)?;
-        lines(&file.text).nth(line)
+        lines(self.file(mark)?.from(mark.line, 1)?).next()
     }
 
     /// The source line at a mark, its token underlined.
     pub(crate) fn excerpt(&self, mark: Mark) -> Option<Excerpt> {
-        let line = self.line(mark)?;
-        let start = usize::try_from(mark.column).ok()?.saturating_sub(1);
+        let file = self.file(mark)?;
+        // Of a very long line no more is read than may be shown.
+        let skipped = mark.column.saturating_sub(1).saturating_sub(2 * WIDTH);
+        let near = file.from(mark.line, skipped + 1)?;
+        let near = lines(near).next().unwrap_or_default();
+        let far = near.char_indices().nth(5 * EXCERPT_WIDTH);
+        let near = far.map_or(near, |(end, _)| near.get(..end).unwrap_or_default());
+        let start = usize::try_from(mark.column.saturating_sub(1) - skipped).ok()?;
         let length = match mark.length {
             0 => {
-                let rest: Vec<char> = line.chars().skip(start).take(EXCERPT_WIDTH).collect();
+                let rest: Vec<char> = near.chars().skip(start).take(EXCERPT_WIDTH).collect();
                 token_length(&rest)
             }
             length => usize::from(length),
         };
-        Some(crop(line, start, length))
+        let mut excerpt = crop(near, start, length);
+        excerpt.end = match mark.length {
+            0 | Mark::TO_LINE_END => excerpt.end.saturating_add(skipped),
+            length => mark.column.saturating_add(length.into()),
+        };
+        Some(excerpt)
     }
 
     /// What is written at a mark, up to the line's end; empty for a block.
     pub(crate) fn token(&self, mark: Mark) -> Option<&str> {
-        let rest = skip_chars(self.line(mark)?, mark.column.checked_sub(1)?.into());
-        let end = rest.len() - skip_chars(rest, mark.length.into()).len();
-        rest.get(..end)
+        let rest = self.file(mark)?.from(mark.line, mark.column)?;
+        let rest = match rest.char_indices().nth(mark.length.into()) {
+            Some((end, _)) => rest.get(..end)?,
+            None => rest,
+        };
+        lines(rest).next()
     }
 
     /// The part of a mark that a message is about: the first text in backticks,
@@ -196,12 +276,11 @@ impl Sources {
         mark: Mark,
         find: impl Fn(&str) -> Option<(usize, usize)>,
     ) -> Option<Mark> {
-        let text = &self.file(mark)?.text;
-        let skipped = usize::try_from(mark.line).ok()?.checked_sub(1)?;
+        let text = self.file(mark)?.from(mark.line, mark.column)?;
         let before = mark.column.checked_sub(1)?;
-        let mut rests = lines(text).skip(skipped).enumerate().map(|(index, line)| {
+        let mut rests = lines(text).enumerate().map(|(index, line)| {
             let before = if index == 0 { before } else { 0 };
-            (index, before, skip_chars(line, before.into()))
+            (index, before, line)
         });
         rests.find_map(|(index, before, rest)| {
             let (start, length) = find(rest)?;
@@ -244,13 +323,6 @@ fn use_in(line: &str, name: &str) -> Option<(usize, usize)> {
     })
 }
 
-/// A text without its first characters.
-fn skip_chars(text: &str, count: u64) -> &str {
-    let count = usize::try_from(count).unwrap_or(usize::MAX);
-    let at = text.char_indices().nth(count);
-    at.and_then(|(at, _)| text.get(at..)).unwrap_or_default()
-}
-
 /// The lines of a text as YAML counts them: a carriage return alone ends one,
 /// too.
 pub(crate) fn lines(text: &str) -> impl Iterator<Item = &str> {
@@ -270,6 +342,8 @@ pub(crate) fn lines(text: &str) -> impl Iterator<Item = &str> {
 
 /// Longest excerpt shown, in characters.
 const EXCERPT_WIDTH: usize = 120;
+/// The same, as columns are counted.
+const WIDTH: u32 = 120;
 /// How much of a line is shown before what is underlined in its middle.
 const BEFORE: usize = EXCERPT_WIDTH / 3;
 
@@ -349,10 +423,29 @@ mod tests {
     #[test]
     fn lines_are_those_of_yaml() {
         let sources = sources("\u{feff}a\r\nb\rc\n\nd");
-        let line = |line| sources.line(at(line, 1, 1));
+        let line = |line| Some(sources.excerpt(at(line, 1, 1))?.text);
         let found: Vec<_> = (1..=6).map(line).collect();
         let expected = [Some("a"), Some("b"), Some("c"), Some(""), Some("d"), None];
-        assert_eq!(found, expected);
+        assert_eq!(found, expected.map(|line| line.map(str::to_owned)));
+    }
+
+    #[test]
+    fn places_far_into_a_text_are_found() {
+        let text = format!(
+            "{}é{}\r\n{}",
+            "ab\n".repeat(5_000),
+            "c".repeat(9_000),
+            "x y\n".repeat(3_000)
+        );
+        let sources = sources(&text);
+        assert_eq!(sources.token(at(4_321, 2, 1)), Some("b"));
+        assert_eq!(sources.token(at(5_001, 1, 2)), Some("éc"));
+        assert_eq!(sources.token(at(5_001, 9_001, 5)), Some("c"));
+        assert_eq!(sources.token(at(5_001, 9_002, 5)), Some(""));
+        assert_eq!(sources.token(at(7_000, 3, 1)), Some("y"));
+        assert_eq!(sources.token(at(9_000, 1, 1)), None);
+        let excerpt = sources.excerpt(at(5_001, 8_000, 3)).unwrap();
+        assert_eq!(excerpt.end, 8_003);
     }
 
     #[test]

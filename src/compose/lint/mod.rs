@@ -11,8 +11,8 @@ mod ports;
 mod values;
 
 use super::diag::{Diagnostic, Step};
+use super::files::FileSystem;
 use super::model::Project;
-use super::source::FileSystem;
 use super::tree::{Mark, Node};
 
 /// All hints about a project with the warnings of its load, in the order of its

@@ -6,9 +6,9 @@ use super::Linter;
 use super::dockerfile::{self, Folder};
 use crate::compose::diag::Position;
 use crate::compose::diag::{Diagnostic, Step};
+use crate::compose::files::FileSystem;
 use crate::compose::model::{Mount, MountKind, Service};
 use crate::compose::paths::absolute;
-use crate::compose::source::FileSystem;
 
 /// Mounts that hide what the service's Dockerfile puts into the image.
 pub(super) fn hidden_code(linter: &Linter<'_>, files: &dyn FileSystem) -> Vec<Diagnostic> {

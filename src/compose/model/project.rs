@@ -60,6 +60,12 @@ pub(crate) struct Origin {
 }
 
 impl Project {
+    /// Drops what [`Self::position`] and [`Self::diagnostic`] look into, which is
+    /// as large as all files: for a caller that has no more to say about them.
+    pub fn forget_places(&mut self) {
+        self.origin = Arc::default();
+    }
+
     /// Where an attribute is written: `services.web.ports[1].target`. For what
     /// a default put there, the nearest thing above it that was written.
     pub fn position(&self, path: &str) -> Option<Position> {

@@ -23,7 +23,11 @@ use super::tree::{Map, Node, Trail, Value};
 /// Checks a whole tree; false where something was wrong.
 pub(crate) fn check(tree: &mut Node, report: &mut Report) -> bool {
     let services = tree.get("services").and_then(Node::as_map);
-    let services = services.into_iter().flat_map(Map::keys).take(2).cloned();
+    let services = services
+        .into_iter()
+        .flat_map(|map| map.keys())
+        .take(2)
+        .cloned();
     let mut checker = Checker {
         services: services.collect(),
         report,
@@ -321,8 +325,10 @@ impl Checker<'_> {
     fn unknown(&mut self, name: &str, child: &Node, object: &Object) {
         let message = format!("{} is not an attribute here", quoted(name));
         let mut diagnostic = self.report.at(child.key, self.trail.as_str(), message);
-        diagnostic.suggestion =
-            elsewhere::attribute(name, child, object, &self.trail, &self.services);
+        if !self.report.is_full() {
+            diagnostic.suggestion =
+                elsewhere::attribute(name, child, object, &self.trail, &self.services);
+        }
         if diagnostic.suggestion.is_none() {
             diagnostic.expected = elsewhere::expected(object);
         }
@@ -393,3 +399,6 @@ fn is_name(name: &str, names: Names) -> bool {
         Names::LettersOrUnseen => !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,56 @@
+//! Loads projects of growing size and prints what each took: time, allocations,
+//! and the most memory held at once.
+
+#[path = "../../benches/projects.rs"]
+mod projects;
+
+use std::time::Instant;
+
+use projects::Kind;
+use skiff_fuzz::compose::{FileArg, LoadOptions, Memory, load};
+
+fn main() {
+    let wanted = std::env::args().nth(1);
+    for kind in Kind::ALL {
+        if wanted.as_ref().is_some_and(|w| *w != format!("{kind:?}")) {
+            continue;
+        }
+        for services in [10, 500, 1000, 2000, 4000] {
+            let files = kind.files(services);
+            let options = LoadOptions {
+                cwd: "/p".into(),
+                files: files
+                    .iter()
+                    .map(|(name, _)| name)
+                    .filter(|name| name.starts_with("compose"))
+                    .map(|name| FileArg::Path(name.into()))
+                    .collect(),
+                environment: [("HOME".to_owned(), "/root".to_owned())].into(),
+                ..LoadOptions::default()
+            };
+            let bytes: usize = files.iter().map(|(_, text)| text.len()).sum();
+            let memory: Memory = files
+                .into_iter()
+                .map(|(name, text)| (format!("/p/{name}"), text))
+                .collect();
+            let mut best = f64::INFINITY;
+            let mut info = None;
+            for _ in 0..3 {
+                let started = Instant::now();
+                let measured = allocation_counter::measure(|| {
+                    load(&options, &memory).expect("a project");
+                });
+                best = best.min(started.elapsed().as_secs_f64() * 1000.0);
+                info = Some(measured);
+            }
+            let info = info.unwrap();
+            println!(
+                "{kind:?}\t{services}\t{bytes} B\t{best:.2} ms\t{:.1} us/service\t{} allocations\t{:.1} MB at most\t{:.1} MB total",
+                best * 1000.0 / services as f64,
+                info.count_total,
+                info.bytes_max as f64 / 1e6,
+                info.bytes_total as f64 / 1e6,
+            );
+        }
+    }
+}

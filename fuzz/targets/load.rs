@@ -1,0 +1,107 @@
+//! Several files as one project: `=== NAME` begins a file, what comes before the
+//! first such line is `compose.yaml`. Whatever loads must print, and what was
+//! printed must load to the same model.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use skiff_fuzz::compose::{FileArg, LoadOptions, Memory, Project, Style, load};
+
+fn files(text: &str) -> Memory {
+    let mut files = Memory::new();
+    for (index, part) in text.split("\n=== ").enumerate() {
+        let (name, text) = match index {
+            0 => ("compose.yaml", part),
+            _ => part.split_once('\n').unwrap_or((part, "")),
+        };
+        if !name.is_empty() {
+            files.insert(format!("/p/{name}"), text);
+        }
+    }
+    files
+}
+
+fn options() -> LoadOptions {
+    LoadOptions {
+        cwd: "/p".into(),
+        environment: [("HOME", "/root"), ("SET", "value"), ("EMPTY", "")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+        ..LoadOptions::default()
+    }
+}
+
+/// What the printed YAML loads to.
+fn again(project: &Project) -> Option<Project> {
+    let text = project.canonical_yaml().replace('$', "$$");
+    let options = LoadOptions {
+        files: vec![FileArg::Stdin(text)],
+        project_name: Some(project.name.clone()),
+        environment: project.environment.clone(),
+        ..options()
+    };
+    // What a printed model lacks, such as a service that is disabled, is allowed
+    // to be missed.
+    load(&options, &Memory::new()).ok().map(|loaded| loaded.project)
+}
+
+/// True where a key has a dollar in it. It is printed doubled, as the reference
+/// does, and keys are not interpolated when they are read.
+fn has_dollar_key(json: &serde_json::Value) -> bool {
+    match json {
+        serde_json::Value::Object(map) => map
+            .iter()
+            .any(|(key, value)| key.contains('$') || has_dollar_key(value)),
+        serde_json::Value::Array(items) => items.iter().any(has_dollar_key),
+        _ => false,
+    }
+}
+
+/// True where a request for devices asks for none: `count: 0` is not printed, as
+/// the reference does, and without it all are meant.
+fn has_no_devices(json: &serde_json::Value) -> bool {
+    match json {
+        serde_json::Value::Object(map) => map.iter().any(|(key, value)| {
+            let requests = value.as_array().into_iter().flatten();
+            let empty = |one: &serde_json::Value| {
+                one.get("count").is_none() && one.get("device_ids").is_none()
+            };
+            (matches!(key.as_str(), "gpus" | "devices") && requests.filter(|one| one.is_object()).any(empty))
+                || has_no_devices(value)
+        }),
+        _ => false,
+    }
+}
+
+/// True where an address of `extra_hosts`, which nobody checks, has a comma in
+/// it: printed, it reads as two addresses.
+fn has_odd_host(project: &Project) -> bool {
+    project.services.values().any(|service| {
+        let json = service.canonical_json();
+        let builds = json.get("build").and_then(|build| build.get("extra_hosts"));
+        let all = json.get("extra_hosts").into_iter().chain(builds);
+        all.flat_map(|hosts| hosts.as_array().into_iter().flatten())
+            .any(|host| host.as_str().is_some_and(|host| host.contains(',')))
+    })
+}
+
+fuzz_target!(|text: &str| {
+    match load(&options(), &files(text)) {
+        Ok(loaded) => {
+            let project = loaded.project;
+            let json = project.canonical_json();
+            let is_exact = !has_dollar_key(&json) && !has_odd_host(&project) && !has_no_devices(&json);
+            if let Some(second) = again(&project).filter(|_| is_exact) {
+                assert_eq!(json, second.canonical_json(), "{}", project.canonical_yaml());
+            }
+            for (name, service) in &project.services {
+                assert_eq!(service.config_hash().len(), 64);
+                assert!(project.position(&format!("services.{name}")).is_some());
+            }
+        }
+        Err(diagnostics) => {
+            assert!(diagnostics.errors().next().is_some());
+            assert!(!diagnostics.render(&Style::COLOUR).is_empty());
+        }
+    }
+});
