@@ -383,7 +383,7 @@ impl Walk<'_> {
                     .report
                     .at(name.mark, self.trail.as_str(), message)
                     .expected("one name: `external: true`, and `name` beside it")
-                    .suggest("remove the wrong one of the two");
+                    .suggest("write `external: true`, and the right one of the names beside it");
                 self.report.also(&mut diagnostic, "`name` is", earlier.mark);
                 self.report.push(diagnostic);
             }

@@ -180,13 +180,26 @@ impl Checker<'_> {
         let project = self.project;
         for (index, secret) in build.secrets.iter().enumerate() {
             let Some(name) = secret.source.as_deref() else {
-                continue; // an error has left its place empty
+                self.sourceless(&format!("{path}.build.secrets[{index}]"), "secret");
+                continue;
             };
             if !project.secrets.contains_key(name) {
                 let path = format!("{path}.build.secrets[{index}]");
                 self.undefined(&path, ("secret", "secrets"), name, project.secrets.keys());
             }
         }
+    }
+
+    /// Reports a use of a config or a secret that does not say of which.
+    fn sourceless(&mut self, path: &str, kind: &str) {
+        if self.report.is_broken(path) {
+            return; // an error has left its place empty
+        }
+        let diagnostic = self
+            .at(path, "`source` is missing")
+            .expected(format!("`source:`, the name of a {kind} of the top level"))
+            .suggest("add `source: …`");
+        self.report.push(diagnostic);
     }
 
     fn undefined_service(&mut self, path: &str, name: &str) {
@@ -268,6 +281,7 @@ impl Checker<'_> {
         }
         for (index, config) in service.configs.iter().enumerate() {
             let Some(name) = config.source.as_deref() else {
+                self.sourceless(&format!("{path}.configs[{index}]"), "config");
                 continue;
             };
             if !project.configs.contains_key(name) {
@@ -277,6 +291,7 @@ impl Checker<'_> {
         }
         for (index, secret) in service.secrets.iter().enumerate() {
             let Some(name) = secret.source.as_deref() else {
+                self.sourceless(&format!("{path}.secrets[{index}]"), "secret");
                 continue;
             };
             if !project.secrets.contains_key(name) {
