@@ -10,7 +10,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     use serde_json::Value as Json;
-    use skiff::compose::{Diagnostics, FileArg, Host, LoadOptions, Loaded, load};
+    use skiff::compose::{Diagnostics, FileArg, Form, Host, LoadOptions, Loaded, load};
 
     fn root(kind: &str) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -63,6 +63,7 @@ mod tests {
             skip: skiff::compose::Skip::default(),
             services: strings("services"),
             all_resources: description["all_resources"].as_bool().unwrap_or(false),
+            env_file_readers: skiff::compose::Readers::default(),
         }
     }
 
@@ -138,7 +139,7 @@ mod tests {
             let mut everything = options(&case);
             everything.profiles = vec!["*".to_owned()];
             let first = load(&everything, &Host).unwrap().project;
-            let text = first.canonical_yaml().replace('$', "$$");
+            let text = first.text(Form::Yaml);
             let second = LoadOptions {
                 files: vec![FileArg::Stdin(text)],
                 project_name: Some(first.name.clone()),

@@ -55,6 +55,9 @@ pub struct Global {
     /// How many operations run at once, -1 for no limit
     #[arg(long, default_value_t = -1, allow_hyphen_values = true)]
     pub parallel: i64,
+    /// Keep networks, volumes, configs and secrets that no service uses
+    #[arg(long)]
+    pub all_resources: bool,
     /// Show more output (accepted, everything is shown)
     #[arg(long, hide = true)]
     pub verbose: bool,
@@ -98,6 +101,7 @@ pub enum Command {
     /// Send a signal to services' containers
     Kill(commands::lifecycle::KillArgs),
     /// Print the Compose file in canonical form
+    #[command(alias = "convert")]
     Config(commands::config::ConfigArgs),
     /// Print the version
     Version(commands::version::VersionArgs),

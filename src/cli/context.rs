@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use super::args::Global;
 use super::error::CliError;
-use crate::compose::{self, Diagnostic, FileArg, Host, LoadOptions, Loaded, Project, Skip, Style};
+use crate::compose::{
+    self, Diagnostic, FileArg, Host, LoadOptions, Loaded, Project, RawModel, Readers, Skip, Style,
+};
 use crate::env;
 use crate::state::Layout;
 use crate::supervise::inspect::{self, ContainerView};
@@ -79,6 +81,23 @@ impl Context {
         }
     }
 
+    /// Loads the files as they are written by these options; warnings are printed.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_raw_with(&self, options: &LoadOptions) -> Result<RawModel, CliError> {
+        if let Some(message) = super::sudo::unknown_home() {
+            self.ui.warn(&message);
+        }
+        match compose::load_raw(options, &Host) {
+            Ok(model) => {
+                self.show(&model.warnings);
+                Ok(model)
+            }
+            Err(diagnostics) => Err(self.refusal(diagnostics.list.iter())),
+        }
+    }
+
     /// The project that a command without need of a model works on: with `-p`
     /// and without `-f` no file is looked for, so that a project whose file is
     /// gone can still be seen and ended from any folder.
@@ -144,7 +163,8 @@ impl Context {
             }),
             services: services.to_vec(),
             skip: Skip::default(),
-            all_resources: false,
+            all_resources: global.all_resources,
+            env_file_readers: Readers::default(),
         })
     }
 

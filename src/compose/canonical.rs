@@ -74,9 +74,11 @@ static FORMS: LazyLock<Rules<Form>> = LazyLock::new(|| {
     ])
 });
 
-/// Rewrites a whole tree in place.
-pub(crate) fn canonical(tree: &mut Node, report: &mut Report) {
+/// Rewrites a whole tree in place. In a `raw` tree variables are still as they
+/// are written: what cannot be read for that stays in its short form.
+pub(crate) fn canonical(tree: &mut Node, raw: bool, report: &mut Report) {
     let mut walk = Walk {
+        raw,
         report,
         trail: Trail::default(),
     };
@@ -84,6 +86,7 @@ pub(crate) fn canonical(tree: &mut Node, report: &mut Report) {
 }
 
 struct Walk<'a> {
+    raw: bool,
     report: &'a mut Report,
     trail: Trail,
 }
@@ -165,6 +168,10 @@ impl Walk<'_> {
         let Value::Seq(items) = &node.value else {
             return;
         };
+        let is_pair = |item: &Node| item.as_str().is_some_and(|text| text.contains('='));
+        if self.raw && !items.iter().all(is_pair) {
+            return;
+        }
         let mut map = Map::new();
         for (index, item) in items.clone().iter().enumerate() {
             let before = self.trail.index(index);
@@ -185,18 +192,25 @@ impl Walk<'_> {
         };
         let mount = match short::parse_mount(text) {
             Ok(mount) => mount,
+            Err(_) if self.raw => return,
             Err(message) => {
                 self.error(node.mark, message, "[SOURCE:]TARGET[:OPTIONS]");
                 return;
             }
         };
-        for option in &mount.unknown {
+        let unknown = if self.raw { &[][..] } else { &mount.unknown };
+        for option in unknown {
             let message = format!("`{option}` is no option of a mount, it has no effect");
             let mut warning = self.report.at(node.mark, self.trail.as_str(), message);
             warning.expected = Some("ro, rw, z, Z, nocopy or a propagation".to_owned());
             self.report.push_warning(warning);
         }
-        node.value = Value::Map(long_mount(&mount, node.mark));
+        let mut long = long_mount(&mount, node.mark);
+        if text.len() <= 2 {
+            // The reference looks no further at something this short.
+            long.shift_remove("volume");
+        }
+        node.value = Value::Map(long);
     }
 
     fn device(&mut self, node: &mut Node) {
@@ -208,6 +222,8 @@ impl Walk<'_> {
             [source] => (*source, "", "rwm"),
             [source, target] => (*source, *target, "rwm"),
             [source, target, permissions] => (*source, *target, *permissions),
+            // As the reference has it: a variable with a default has a colon.
+            _ if self.raw => ("", "", "rwm"),
             _ => {
                 let message = format!("`{text}` has too many colons");
                 self.error(node.mark, message, "SOURCE[:TARGET[:PERMISSIONS]]");
@@ -228,6 +244,13 @@ impl Walk<'_> {
         let Value::Seq(items) = &mut node.value else {
             return;
         };
+        let is_short = |item: &Node| {
+            let text = item.as_str();
+            text.is_some_and(|text| short::parse_ports(text).is_err())
+        };
+        if self.raw && items.iter().any(is_short) {
+            return;
+        }
         let mut long = Vec::with_capacity(items.len());
         for (index, item) in std::mem::take(items).into_iter().enumerate() {
             let before = self.trail.index(index);

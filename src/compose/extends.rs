@@ -142,7 +142,7 @@ impl Loader<'_> {
                 (tree, resets) = loader.plain(tree, document.clone(), scope);
             }
             let base = file.parent().unwrap_or_else(|| Path::new("/")).to_owned();
-            loader.resolver(&base).tree(&mut tree);
+            loader.resolve_paths(&scope.base, &base, &mut tree);
             let mut services = match tree.get_mut("services").and_then(Node::as_map_mut) {
                 Some(services) => std::mem::take(services),
                 None => Map::new(),
@@ -169,7 +169,7 @@ impl Loader<'_> {
         if document.as_map().is_some() {
             tree = merge::merge(tree, document, &mut self.report);
             unique::unique(&mut tree, &mut self.report);
-            canonical::canonical(&mut tree, &mut self.report);
+            canonical::canonical(&mut tree, self.raw, &mut self.report);
             super::defaults::drop_empty(&mut tree);
             unique::unique(&mut tree, &mut self.report);
         }

@@ -96,6 +96,7 @@ impl Loader<'_> {
         let environment = self.variables(entry, &base, scope, trail)?;
         let below = Scope {
             base,
+            outer: Some(scope.base.clone()),
             environment: Rc::new(environment),
         };
         for (input, (_, mark)) in inputs.iter().zip(&paths) {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use super::diag::{Diagnostic, Report, Step};
-use super::paths::Resolver;
+use super::paths::{self, Resolver};
 use super::source::FileSystem;
 use super::tags::Resets;
 use super::tree::{Map, Mark, Node, Value};
@@ -27,6 +27,8 @@ pub(super) type Environment = IndexMap<String, String>;
 pub(super) struct Scope {
     /// Where relative paths start.
     pub(super) base: PathBuf,
+    /// The same of the project that includes this one.
+    pub(super) outer: Option<PathBuf>,
     pub(super) environment: Rc<Environment>,
 }
 
@@ -47,8 +49,11 @@ pub(super) struct Loader<'a> {
     pub(super) report: Report,
     documents: HashMap<PathBuf, Documents>,
     loads: usize,
-    /// Relative paths stay as they are written.
+    /// Relative paths stay relative to the project's folder, and those of its own
+    /// files as they are written.
     pub(super) keeps_paths: bool,
+    /// Variables stay as they are written.
+    pub(super) raw: bool,
     /// Names of the variables that were asked for, set or not.
     pub(super) asked: BTreeSet<String>,
     /// Services that are known to extend each other in a circle.
@@ -64,6 +69,7 @@ impl<'a> Loader<'a> {
             documents: HashMap::new(),
             loads: 0,
             keeps_paths: false,
+            raw: false,
             asked: BTreeSet::new(),
             circles: HashSet::new(),
         }
@@ -144,7 +150,9 @@ impl<'a> Loader<'a> {
         }
         defaults::fill_in(&mut tree);
         check::tree(&tree, &mut self.report);
-        if !self.keeps_paths {
+        if let Some(outer) = &scope.outer {
+            self.resolve_paths(outer, &scope.base, &mut tree);
+        } else if !self.keeps_paths {
             self.resolver(&scope.base).tree(&mut tree);
         }
         self.asked.extend(defaults::passed_on(&tree));
@@ -181,13 +189,16 @@ impl<'a> Loader<'a> {
         unique::unique(&mut tree, &mut self.report);
         schema::check(&mut tree, &mut self.report);
         self.drop_version(&mut tree);
-        canonical::canonical(&mut tree, &mut self.report);
+        canonical::canonical(&mut tree, self.raw, &mut self.report);
         defaults::drop_empty(&mut tree);
         unique::unique(&mut tree, &mut self.report);
         tree
     }
 
     pub(super) fn interpolate(&mut self, document: &mut Node, scope: &Scope) {
+        if self.raw {
+            return;
+        }
         let environment = Rc::clone(&scope.environment);
         let asked = RefCell::new(std::mem::take(&mut self.asked));
         let lookup = |name: &str| {
@@ -196,6 +207,16 @@ impl<'a> Loader<'a> {
         };
         interpolate::interpolate(document, &lookup, &mut self.report);
         self.asked = asked.into_inner();
+    }
+
+    /// Makes the paths of a tree absolute that are relative to `base`, or relative
+    /// to `outer`, whatever is asked for.
+    pub(super) fn resolve_paths(&self, outer: &Path, base: &Path, tree: &mut Node) {
+        if self.keeps_paths {
+            self.resolver(&paths::relative(outer, base)).tree(tree);
+        } else {
+            self.resolver(base).tree(tree);
+        }
     }
 
     pub(super) fn resolver<'b>(&'b self, base: &'b Path) -> Resolver<'b> {

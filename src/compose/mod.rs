@@ -19,8 +19,8 @@
 //! ```
 //!
 //! Everything that is wrong is a [`Diagnostic`] with its place. `skiff config`
-//! prints [`Project::canonical_json`], which agrees with the reference
-//! implementation's output.
+//! prints [`Project::text`], which agrees with the reference implementation's
+//! output.
 
 #![expect(
     clippy::wildcard_enum_match_arm,
@@ -41,7 +41,9 @@ mod interpolate;
 mod loader;
 mod merge;
 mod model;
+mod order;
 mod paths;
+mod raw;
 mod scalar;
 mod schema;
 mod select;
@@ -59,7 +61,8 @@ mod yaml;
 pub use diag::{Diagnostic, Diagnostics, Excerpt, Position, Severity, Step, Style, render_list};
 pub use flags::{mount_flag, parse_env_file, port_flag, split_words};
 pub use model::*;
-pub use source::{FileArg, FileSystem, Host, LoadOptions, Loaded, Skip, check_name};
+pub use raw::{RawModel, Variable};
+pub use source::{FileArg, FileSystem, Host, LoadOptions, Loaded, Readers, Skip, check_name};
 pub use units::{Bytes, FileMode, Period, PeriodOrZero};
 
 /// Loads a project.
@@ -70,4 +73,26 @@ pub use units::{Bytes, FileMode, Period, PeriodOrZero};
 /// that came before.
 pub fn load(options: &LoadOptions, files: &dyn FileSystem) -> Result<Loaded, Diagnostics> {
     source::load(options, files)
+}
+
+/// Loads the files as they are written: merged, with `extends` and `include`,
+/// and with their variables still in them.
+///
+/// # Errors
+///
+/// As [`load`]; what services say of each other is not checked.
+pub fn load_raw(options: &LoadOptions, files: &dyn FileSystem) -> Result<RawModel, Diagnostics> {
+    source::load_raw(options, files)
+}
+
+/// The variables of the files that are read before a Compose file is looked
+/// for: those of `--env-file`, else of `.env` beside the first file that the
+/// command line names, in the project directory that it names, or in the current
+/// folder. Only those that the environment does not have; none where such a file
+/// is wrong.
+pub fn first_variables(
+    options: &LoadOptions,
+    files: &dyn FileSystem,
+) -> indexmap::IndexMap<String, String> {
+    source::first_variables(options, files)
 }
