@@ -4,17 +4,24 @@ use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use indexmap::IndexMap;
 
 use super::args::Global;
 use super::error::CliError;
+use super::settings::{self, Settings};
+use super::{folder, nearest};
 use crate::compose::{
     self, Diagnostic, FileArg, Host, LoadOptions, Loaded, Project, RawModel, Readers, Skip, Style,
 };
 use crate::env;
+use crate::image::Platform;
+use crate::reconcile::images::DEFAULT_PLATFORM;
 use crate::state::Layout;
 use crate::supervise::inspect::{self, ContainerView};
 use crate::ui::progress::Console;
-use crate::ui::{self, Ui};
+use crate::ui::{self, Progress, Ui};
 
 /// What every command starts from.
 #[derive(Debug)]
@@ -25,6 +32,10 @@ pub struct Context {
     pub layout: Layout,
     /// Options of every command.
     pub global: Global,
+    /// What they and the variables decide.
+    pub settings: Settings,
+    /// Whether the variables that mean nothing were told already.
+    pub told_strangers: AtomicBool,
 }
 
 /// A project by file, or by name alone.
@@ -61,7 +72,13 @@ impl Context {
     /// # Errors
     /// All that is wrong with the files, rendered.
     pub fn load(&self, services: &[String]) -> Result<Project, CliError> {
-        self.load_with(&self.load_options(services)?)
+        let project = self.load_with(&self.load_options(services)?)?;
+        if let Some(text) = project.environment.get(DEFAULT_PLATFORM)
+            && let Err(error) = Platform::parse(text)
+        {
+            return Err(CliError::new(format!("{DEFAULT_PLATFORM}: {error}")));
+        }
+        Ok(project)
     }
 
     /// Loads the project by these options; warnings are printed.
@@ -74,6 +91,8 @@ impl Context {
         }
         match compose::load(options, &Host) {
             Ok(Loaded { project, warnings }) => {
+                let names = project.environment.keys().map(String::as_str);
+                self.tell_strangers(names, |name| project.asked.contains(name));
                 self.show(&warnings);
                 Ok(project)
             }
@@ -91,6 +110,9 @@ impl Context {
         }
         match compose::load_raw(options, &Host) {
             Ok(model) => {
+                let variables = model.variables();
+                let names = model.environment.keys().map(String::as_str);
+                self.tell_strangers(names, |name| variables.contains_key(name));
                 self.show(&model.warnings);
                 Ok(model)
             }
@@ -156,16 +178,52 @@ impl Context {
             project_directory: global.project_directory.clone(),
             env_files: global.env_files.clone(),
             profiles: global.profiles.clone(),
-            environment: super::sudo::environment().into_iter().collect(),
-            cwd: self.current_folder()?,
+            environment: self.environment(),
+            cwd: folder::current(&global.files)?,
             unset_help: env::read(env::SUDO_USER).map(|_| {
                 "sudo drops variables: `sudo --preserve-env=NAME skiff …` keeps one".to_owned()
             }),
             services: services.to_vec(),
             skip: Skip::default(),
             all_resources: global.all_resources,
+            compatibility: global.compatibility,
             env_file_readers: Readers::default(),
         })
+    }
+
+    /// The process' environment, and below it the `COMPOSE_` variables of the
+    /// first `.env`.
+    fn environment(&self) -> IndexMap<String, String> {
+        let mut environment: IndexMap<_, _> = super::sudo::environment().into_iter().collect();
+        for (name, value) in &self.settings.dotenv {
+            let value = value.clone();
+            environment.entry(name.clone()).or_insert(value);
+        }
+        environment
+    }
+
+    /// Says once which variables mean nothing here; `asked` are those that the
+    /// Compose files use.
+    pub fn tell_strangers<'a>(
+        &self,
+        names: impl Iterator<Item = &'a str>,
+        asked: impl Fn(&str) -> bool,
+    ) {
+        if self.told_strangers.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        for (message, hint) in settings::strangers(names, asked) {
+            self.ui.warn(&message);
+            if let Some(hint) = hint {
+                self.ui.hint(&hint);
+            }
+        }
+    }
+
+    /// The same where no project was loaded.
+    pub fn tell_own_strangers(&self) {
+        let environment = self.environment();
+        self.tell_strangers(environment.keys().map(String::as_str), |_| false);
     }
 
     /// Names of the variables that the project's files ask for; none where there
@@ -185,34 +243,15 @@ impl Context {
             .unwrap_or_default()
     }
 
-    /// The current folder as the shell names it: `$PWD` where it is the same
-    /// folder, so that paths through symbolic links stay as typed. A folder
-    /// that was removed matters only where something is relative to it.
-    fn current_folder(&self) -> Result<PathBuf, CliError> {
-        let files = &self.global.files;
-        let real = match std::env::current_dir() {
-            Ok(folder) => folder,
-            Err(_) if !files.is_empty() && files.iter().all(|file| file.starts_with('/')) => {
-                return Ok(PathBuf::from("/"));
-            }
-            Err(error) => {
-                return Err(
-                    CliError::new(format!("cannot tell the current folder: {error}"))
-                        .hint("it may have been removed; change to another one"),
-                );
-            }
-        };
-        let named = env::read_path(env::PWD).filter(|path| {
-            path.is_absolute() && fs_err::canonicalize(path).is_ok_and(|path| path == real)
-        });
-        Ok(named.unwrap_or(real))
-    }
-
     /// Prints warnings.
     pub fn show(&self, warnings: &[Diagnostic]) {
         let style = self.style();
         for warning in warnings {
-            ui::write_err(&format!("{}\n", warning.render(&style)));
+            if self.ui.progress == Progress::Json {
+                self.ui.warn(&warning.render(&Style::PLAIN));
+            } else {
+                ui::write_err(&format!("{}\n", warning.render(&style)));
+            }
         }
     }
 
@@ -223,7 +262,7 @@ impl Context {
     }
 
     fn style(&self) -> Style {
-        if self.ui.color_err {
+        if self.ui.color_err && self.ui.progress != Progress::Json {
             Style::COLOUR
         } else {
             Style::PLAIN
@@ -296,13 +335,8 @@ impl Context {
 /// The error for a service that the project does not have.
 pub fn no_such_service(name: &str, known: &[&str]) -> CliError {
     let error = CliError::new(format!("no such service: {name}"));
-    let nearest = known
-        .iter()
-        .map(|known| (strsim::damerau_levenshtein(name, known), known))
-        .min()
-        .filter(|(distance, known)| *distance <= (known.len() / 3).max(1));
-    match nearest {
-        Some((_, known)) => error.hint(format!("did you mean `{known}`?")),
+    match nearest(name, known.iter().copied()) {
+        Some(known) => error.hint(format!("did you mean `{known}`?")),
         None => error,
     }
 }

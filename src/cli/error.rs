@@ -77,7 +77,7 @@ impl CliError {
                 ExitCode::from(code)
             }
             Self::Rendered(text) => {
-                crate::ui::write_err(&text);
+                ui.failure(&text);
                 ExitCode::FAILURE
             }
             Self::Exit(code) => ExitCode::from(code),

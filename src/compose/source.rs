@@ -75,6 +75,9 @@ pub struct LoadOptions {
     /// Keep networks, volumes, configs, secrets and models that no active
     /// service uses.
     pub all_resources: bool,
+    /// Names are to be made as Compose 1 made them; so they are, too, where
+    /// `COMPOSE_COMPATIBILITY` is true.
+    pub compatibility: bool,
     /// Whose `env_file`s are read.
     pub env_file_readers: Readers,
 }
@@ -564,6 +567,11 @@ impl<'a, 'l> Source<'a, 'l> {
             name,
             working_dir: base,
             compose_files: self.inputs.iter().map(|input| input.name.clone()).collect(),
+            compatibility: self.options.compatibility
+                || self
+                    .environment
+                    .get("COMPOSE_COMPATIBILITY")
+                    .is_some_and(|text| is_true(text)),
             profiles: self.profiles(),
             environment: self.environment.clone(),
             ..Project::default()
@@ -653,6 +661,12 @@ impl<'a, 'l> Source<'a, 'l> {
             .map(str::to_owned)
             .collect()
     }
+}
+
+/// A truth value of a `COMPOSE_` variable, as Docker reads it.
+pub fn is_true(text: &str) -> bool {
+    let text = text.trim().to_lowercase();
+    ["1", "t", "true", "y"].contains(&text.as_str())
 }
 
 fn resolved(base: &Path, file: &str) -> String {

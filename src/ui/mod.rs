@@ -12,6 +12,8 @@ pub mod units;
 
 use std::io::{self, IsTerminal, Write};
 
+use serde_json::json;
+
 use crate::env;
 
 /// When to use colours and cursor movement (`--ansi`).
@@ -51,11 +53,54 @@ pub struct Ui {
     pub color_err: bool,
     /// How progress is shown; never [`Progress::Auto`].
     pub progress: Progress,
+    /// Where it is shown.
+    pub status: Stream,
+}
+
+/// A standard stream that is written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Stream {
+    /// Standard output.
+    Out,
+    /// Standard error.
+    #[default]
+    Err,
+}
+
+impl Stream {
+    fn is_terminal(self) -> bool {
+        match self {
+            Self::Out => io::stdout().is_terminal(),
+            Self::Err => io::stderr().is_terminal(),
+        }
+    }
+
+    /// Writes text; a closed stream is nobody's loss.
+    pub fn write(self, text: &str) {
+        match self {
+            Self::Out => write_out(text).ok().unwrap_or_default(),
+            Self::Err => write_err(text),
+        }
+    }
+}
+
+impl Default for Ui {
+    /// Lines without colours on standard error.
+    fn default() -> Self {
+        Self {
+            color_out: false,
+            color_err: false,
+            progress: Progress::Plain,
+            status: Stream::default(),
+        }
+    }
 }
 
 impl Ui {
-    /// Decides from the flags, the environment and the streams themselves.
-    pub fn new(ansi: Ansi, progress: Progress) -> Self {
+    /// Decides from the flags, the environment and the streams themselves;
+    /// `status_out` puts progress on standard output.
+    pub fn new(ansi: Ansi, progress: Progress, status_out: bool) -> Self {
+        let status = if status_out { Stream::Out } else { Stream::Err };
         let color = |terminal: bool| match ansi {
             Ansi::Never => false,
             Ansi::Always => true,
@@ -65,17 +110,22 @@ impl Ui {
                     && env::read_string(env::TERM).is_none_or(|term| term != "dumb")
             }
         };
-        let err_terminal = io::stderr().is_terminal();
-        let color_err = color(err_terminal);
+        let color_out = color(Stream::Out.is_terminal());
+        let color_err = color(Stream::Err.is_terminal());
+        let can_redraw = match status {
+            Stream::Out => color_out,
+            Stream::Err => color_err,
+        };
         let progress = match progress {
-            Progress::Auto if err_terminal && color_err => Progress::Tty,
+            Progress::Auto if can_redraw => Progress::Tty,
             Progress::Auto => Progress::Plain,
             chosen => chosen,
         };
         Self {
-            color_out: color(io::stdout().is_terminal()),
+            color_out,
             color_err,
             progress,
+            status,
         }
     }
 
@@ -84,9 +134,9 @@ impl Ui {
         self.labelled(color::WARNING, "warning", message);
     }
 
-    /// Prints a line of information.
+    /// Prints a line of information about the work.
     pub fn note(self, message: &str) {
-        write_err(&format!("{}\n", printable(message)));
+        self.status.write(&format!("{}\n", printable(message)));
     }
 
     /// Prints the error that ends the command.
@@ -99,7 +149,25 @@ impl Ui {
         self.labelled(color::HINT, "hint", message);
     }
 
+    /// Prints a text of its own form that ends the command.
+    pub fn failure(self, text: &str) {
+        if self.progress == Progress::Json {
+            self.error(text.trim_end());
+        } else {
+            write_err(text);
+        }
+    }
+
     fn labelled(self, style: anstyle::Style, label: &str, message: &str) {
+        if self.progress == Progress::Json {
+            let value = match label {
+                "error" => json!({"error": true, "message": message}),
+                "hint" => json!({"level": "info", "message": message}),
+                level => json!({"level": level, "message": message}),
+            };
+            write_err(&format!("{value}\n"));
+            return;
+        }
         let label = color::paint(self.color_err, style, label);
         write_err(&format!("{label}: {}\n", printable(message)));
     }

@@ -22,6 +22,8 @@ pub struct Project {
     pub working_dir: PathBuf,
     /// The files it was loaded from, absolute; `-` for standard input.
     pub compose_files: Vec<PathBuf>,
+    /// Names are made as Compose 1 made them, with `_`.
+    pub compatibility: bool,
     /// The profiles that are active.
     pub profiles: Vec<String>,
     /// Active services, in the order of the file.

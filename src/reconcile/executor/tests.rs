@@ -168,7 +168,7 @@ async fn run(fake: &Fake, plan: &Plan, on_failure: OnFailure) -> Outcome {
         sink: &sink,
         cancel: &Cancel::never(),
         records: &BTreeMap::new(),
-        on_failure,
+        parallel: None,        on_failure,
         wait_timeout: Some(Duration::from_secs(60)),
         observer: None,
     }
@@ -360,7 +360,7 @@ async fn cancel_finishes_what_runs_and_leaves_waits() {
         sink: &crate::event::Silent,
         cancel: &cancel,
         records: &records,
-        on_failure: OnFailure::Finish,
+        parallel: None,        on_failure: OnFailure::Finish,
         wait_timeout: None,
         observer: None,
     };
@@ -393,7 +393,7 @@ async fn lock_is_let_go_while_nothing_but_waits_is_left() {
         sink: &crate::event::Silent,
         cancel: &never,
         records: &records,
-        on_failure: OnFailure::Finish,
+        parallel: None,        on_failure: OnFailure::Finish,
         wait_timeout: None,
         observer: None,
     };
@@ -422,7 +422,7 @@ async fn observer_learns_of_each_start() {
         sink: &crate::event::Silent,
         cancel: &Cancel::never(),
         records: &BTreeMap::new(),
-        on_failure: OnFailure::Finish,
+        parallel: None,        on_failure: OnFailure::Finish,
         wait_timeout: None,
         observer: Some(&*seen),
     };

@@ -172,7 +172,12 @@ impl<'a> Rules<'a> {
         let name = service
             .container_name
             .clone()
-            .unwrap_or_else(|| names::container_name(&self.desired.project, &service.name, number));
+            .unwrap_or_else(|| {
+                let Desired {
+                    project, separator, ..
+                } = self.desired;
+                names::container_name(*separator, project, &service.name, number)
+            });
         Target {
             name,
             service: service.name.clone(),
