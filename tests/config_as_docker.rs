@@ -167,4 +167,9 @@ mod tests {
     fn variables_are_found_as_docker_finds_them() {
         check("variables");
     }
+
+    #[test]
+    fn variables_and_files_of_them_have_their_order() {
+        check("environment");
+    }
 }

@@ -173,10 +173,12 @@ pub fn strangers<'a>(
         match without {
             Some((_, why)) => (format!("`{name}` has no effect: {why}"), None),
             None => {
-                let nearest = super::nearest(name, KNOWN.iter().copied());
+                let rest = |name: &'static str| name.strip_prefix(PREFIX).unwrap_or(name);
+                let own = name.strip_prefix(PREFIX).unwrap_or(name);
+                let nearest = super::nearest(own, KNOWN.iter().copied().map(rest));
                 (
                     format!("`{name}` is no variable of Compose, it has no effect"),
-                    nearest.map(|nearest| format!("did you mean `{nearest}`?")),
+                    nearest.map(|nearest| format!("did you mean `{PREFIX}{nearest}`?")),
                 )
             }
         }
@@ -236,7 +238,7 @@ mod tests {
             "HOME",
             "COMPOSE_PROFILE",
             "COMPOSE_OWN",
-            "COMPOSE_WHATEVER_ELSE",
+            "COMPOSE_FOO",
         ];
         let told = strangers(names.into_iter(), |name| name == "COMPOSE_OWN");
         let lines: Vec<(&str, Option<&str>)> = told
@@ -251,12 +253,12 @@ mod tests {
                     None
                 ),
                 (
-                    "`COMPOSE_PROFILE` is no variable of Compose, it has no effect",
-                    Some("did you mean `COMPOSE_PROFILES`?")
+                    "`COMPOSE_FOO` is no variable of Compose, it has no effect",
+                    None
                 ),
                 (
-                    "`COMPOSE_WHATEVER_ELSE` is no variable of Compose, it has no effect",
-                    None
+                    "`COMPOSE_PROFILE` is no variable of Compose, it has no effect",
+                    Some("did you mean `COMPOSE_PROFILES`?")
                 ),
             ]
         );

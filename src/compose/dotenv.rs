@@ -19,12 +19,12 @@ pub(crate) struct DotenvError {
 
 /// Reads a file into `variables`. `outside` is asked first for variables that
 /// are used in values, then what was read so far. The result are the variables
-/// that were used and are nowhere set.
+/// that were used and are nowhere set, each with the line that uses it.
 pub(crate) fn parse(
     text: &str,
     variables: &mut IndexMap<String, String>,
     outside: &Lookup<'_>,
-) -> Result<Vec<String>, DotenvError> {
+) -> Result<Vec<(String, u32)>, DotenvError> {
     let mut parser = Parser {
         rest: text.strip_prefix('\u{feff}').unwrap_or(text),
         line: 1,
@@ -43,7 +43,7 @@ struct Parser<'a> {
     line: u32,
     variables: &'a mut IndexMap<String, String>,
     outside: &'a Lookup<'a>,
-    unset: Vec<String>,
+    unset: Vec<(String, u32)>,
 }
 
 impl<'a> Parser<'a> {
@@ -172,7 +172,8 @@ impl<'a> Parser<'a> {
         let lookup = |name: &str| outside(name).or_else(|| variables.get(name).cloned());
         match template::substitute(text, &lookup) {
             Ok((value, unset)) => {
-                self.unset.extend(unset);
+                self.unset
+                    .extend(unset.into_iter().map(|name| (name, line)));
                 Ok(value)
             }
             Err(error) => Err(DotenvError {

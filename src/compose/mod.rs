@@ -62,7 +62,9 @@ pub use diag::{Diagnostic, Diagnostics, Excerpt, Position, Severity, Step, Style
 pub use flags::{mount_flag, parse_env_file, port_flag, split_words};
 pub use model::*;
 pub use raw::{RawModel, Variable};
-pub use source::{FileArg, FileSystem, Host, LoadOptions, Loaded, Readers, Skip, check_name, is_true};
+pub use source::{
+    FileArg, FileSystem, Host, LoadOptions, Loaded, Readers, Skip, check_name, is_true,
+};
 pub use units::{Bytes, FileMode, Period, PeriodOrZero};
 
 /// Loads a project.

@@ -49,26 +49,24 @@ impl Loader<'_> {
         &mut self,
         file: &Path,
         text: &str,
-        result: Result<Vec<String>, DotenvError>,
+        result: Result<Vec<(String, u32)>, DotenvError>,
     ) -> Option<()> {
         match result {
             Ok(unset) => {
-                for name in unset {
+                for (name, line) in unset {
                     let message = format!("the variable `{name}` is not set, it is taken as empty");
                     if !self.report.list.iter().any(|d| d.message == message) {
-                        let mut warning = self.report.at(Mark::default(), "", message);
-                        warning.suggestion = Some(format!("it is used in `{}`", file.display()));
+                        let column = column_of_use(text, line, &name);
+                        let mark = self.mark(file, text, line, column);
+                        let mut warning = self.report.at(mark, "", message);
+                        warning.suggestion.clone_from(&self.report.unset_help);
                         self.report.push_warning(warning);
                     }
                 }
                 Some(())
             }
             Err(error) => {
-                let mark = Mark {
-                    file: self.report.sources.add(file, Arc::from(text)),
-                    line: error.line,
-                    column: 1,
-                };
+                let mark = self.mark(file, text, error.line, 1);
                 let diagnostic = self
                     .report
                     .at(mark, "", error.message)
@@ -76,6 +74,14 @@ impl Loader<'_> {
                 self.report.push(diagnostic);
                 None
             }
+        }
+    }
+
+    fn mark(&mut self, file: &Path, text: &str, line: u32, column: u32) -> Mark {
+        Mark {
+            file: self.report.sources.add(file, Arc::from(text)),
+            line,
+            column,
         }
     }
 
@@ -166,6 +172,22 @@ impl Loader<'_> {
         labels.extend(own);
         service.labels.0 = labels;
     }
+}
+
+/// Where a line uses a variable; a value of several lines is said to be where it
+/// begins.
+fn column_of_use(text: &str, line: u32, name: &str) -> u32 {
+    let index = usize::try_from(line).unwrap_or(1).saturating_sub(1);
+    let text = text.lines().nth(index).unwrap_or_default();
+    let is_use = |(at, _): &(usize, &str)| {
+        let after = text.get(at + 1..).unwrap_or_default();
+        let after = after.strip_prefix('{').unwrap_or(after);
+        let rest = after.strip_prefix(name);
+        rest.is_some_and(|rest| !rest.starts_with(|c: char| c == '_' || c.is_ascii_alphanumeric()))
+    };
+    let at = text.match_indices('$').find(is_use).map_or(0, |(at, _)| at);
+    let before = text.get(..at).unwrap_or_default().chars().count();
+    u32::try_from(before + 1).unwrap_or(1)
 }
 
 fn mark_of(tree: &Node, path: &str) -> Mark {

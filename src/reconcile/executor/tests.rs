@@ -168,7 +168,8 @@ async fn run(fake: &Fake, plan: &Plan, on_failure: OnFailure) -> Outcome {
         sink: &sink,
         cancel: &Cancel::never(),
         records: &BTreeMap::new(),
-        parallel: None,        on_failure,
+        parallel: None,
+        on_failure,
         wait_timeout: Some(Duration::from_secs(60)),
         observer: None,
     }
@@ -360,7 +361,8 @@ async fn cancel_finishes_what_runs_and_leaves_waits() {
         sink: &crate::event::Silent,
         cancel: &cancel,
         records: &records,
-        parallel: None,        on_failure: OnFailure::Finish,
+        parallel: None,
+        on_failure: OnFailure::Finish,
         wait_timeout: None,
         observer: None,
     };
@@ -393,7 +395,8 @@ async fn lock_is_let_go_while_nothing_but_waits_is_left() {
         sink: &crate::event::Silent,
         cancel: &never,
         records: &records,
-        parallel: None,        on_failure: OnFailure::Finish,
+        parallel: None,
+        on_failure: OnFailure::Finish,
         wait_timeout: None,
         observer: None,
     };
@@ -422,7 +425,8 @@ async fn observer_learns_of_each_start() {
         sink: &crate::event::Silent,
         cancel: &Cancel::never(),
         records: &BTreeMap::new(),
-        parallel: None,        on_failure: OnFailure::Finish,
+        parallel: None,
+        on_failure: OnFailure::Finish,
         wait_timeout: None,
         observer: Some(&*seen),
     };
