@@ -65,7 +65,7 @@ pub struct Global {
     /// Show more output (accepted, everything is shown)
     #[arg(long, hide = true)]
     pub verbose: bool,
-    /// Make names as Compose 1 did: PROJECT_SERVICE_1
+    /// Make names as Compose 1 did, with `_` between their parts
     #[arg(long)]
     pub compatibility: bool,
     /// Show what `up` or `down` would do and do nothing

@@ -169,19 +169,16 @@ pub fn strangers<'a>(
     names.sort_unstable();
     names.dedup();
     let tell = |name: &str| {
-        let without = WITHOUT_EFFECT.iter().find(|(known, _)| *known == name);
-        match without {
-            Some((_, why)) => (format!("`{name}` has no effect: {why}"), None),
-            None => {
-                let rest = |name: &'static str| name.strip_prefix(PREFIX).unwrap_or(name);
-                let own = name.strip_prefix(PREFIX).unwrap_or(name);
-                let nearest = super::nearest(own, KNOWN.iter().copied().map(rest));
-                (
-                    format!("`{name}` is no variable of Compose, it has no effect"),
-                    nearest.map(|nearest| format!("did you mean `{PREFIX}{nearest}`?")),
-                )
-            }
+        if let Some((_, why)) = WITHOUT_EFFECT.iter().find(|(known, _)| *known == name) {
+            return (format!("`{name}` has no effect: {why}"), None);
         }
+        let rest = |name: &'static str| name.strip_prefix(PREFIX).unwrap_or(name);
+        let own = name.strip_prefix(PREFIX).unwrap_or(name);
+        let nearest = super::nearest(own, KNOWN.iter().copied().map(rest));
+        (
+            format!("`{name}` is no variable of Compose, it has no effect"),
+            nearest.map(|nearest| format!("did you mean `{PREFIX}{nearest}`?")),
+        )
     };
     names.into_iter().map(tell).collect()
 }

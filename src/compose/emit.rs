@@ -344,12 +344,11 @@ fn is_number_in_sixties(text: &str) -> bool {
 /// True for what is not escaped in double quotes. What ends a line for one
 /// reader of YAML and not for another does not count, nor does a byte order mark.
 fn is_printable(c: char) -> bool {
-    match c {
-        '\n' | ' '..='~' => true,
-        '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => false,
-        '\u{a0}'..='\u{ffff}' => true,
-        _ => false,
-    }
+    let is_special = matches!(
+        c,
+        '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'
+    );
+    matches!(c, '\n' | ' '..='~' | '\u{a0}'..='\u{ffff}') && !is_special
 }
 
 fn double_quoted(text: &str) -> String {
@@ -378,4 +377,81 @@ fn double_quoted(text: &str) -> String {
     }
     quoted.push('"');
     quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compose::diag::Report;
+    use crate::compose::tree::{Map, Mark};
+    use crate::compose::yaml;
+
+    /// All texts of up to three of the characters that mean something somewhere.
+    fn texts() -> Vec<String> {
+        let characters: Vec<char> =
+            " \n\t\ra1y:#-?\"'\\{,&<=~.e_+0x|%*!@\u{85}\u{2028}\u{feff}\u{a0}é🙂"
+                .chars()
+                .collect();
+        let mut texts = vec![String::new()];
+        let mut shorter = texts.clone();
+        for _ in 0..3 {
+            let longer = |text: &String| {
+                let text = text.clone();
+                characters.iter().map(move |c| format!("{text}{c}"))
+            };
+            shorter = shorter.iter().flat_map(longer).collect();
+            texts.extend(shorter.iter().cloned());
+        }
+        texts.extend(
+            [
+                "yes",
+                "No",
+                "null",
+                "true",
+                "012",
+                "0o7",
+                "1e3",
+                "1_000",
+                "2024-01-02",
+                "1:20",
+                ".inf",
+                "---",
+                "...",
+                "<<",
+                "a\n b\n",
+                "\n\n\n",
+                " a\nb",
+                "a\n\n",
+                "- a",
+                "a: b",
+            ]
+            .map(str::to_owned),
+        );
+        texts.push("a".repeat(200));
+        texts
+    }
+
+    fn read(text: &str) -> Node {
+        let mut report = Report::default();
+        let documents = yaml::documents(text, 0, &mut report);
+        assert_eq!(report.list, []);
+        documents.unwrap().remove(0)
+    }
+
+    #[test]
+    fn every_text_is_read_back_as_it_was() {
+        let texts = texts();
+        let mark = Mark::default();
+        let string = |text: &String| Node::str(text.clone(), mark);
+        let list = Node::seq(texts.iter().map(string).collect(), mark);
+        assert_eq!(read(&tree_yaml(&list)), list);
+        let keys: Map = texts
+            .iter()
+            .map(|text| (text.clone(), Node::bool(true, mark)))
+            .collect();
+        let nested: Map = [("a".to_owned(), Node::map(keys, mark))].into();
+        let map = Node::map(nested, mark);
+        assert_eq!(read(&tree_yaml(&map)), map);
+        assert_eq!(read(&tree_json(&map)), map);
+    }
 }

@@ -205,9 +205,10 @@ impl Config<'_> {
         let model = self.raw()?;
         let format = self.args.format.as_deref().unwrap_or_default();
         if format == "yaml" {
-            return match self.args.quiet {
-                true => Ok(()),
-                false => Ok(write_out(&model.variables_text(Form::Yaml))?),
+            return if self.args.quiet {
+                Ok(())
+            } else {
+                Ok(write_out(&model.variables_text(Form::Yaml))?)
             };
         }
         let text = match format.to_lowercase().as_str() {
