@@ -86,18 +86,25 @@ impl Context {
     /// # Errors
     /// As [`Self::load`].
     pub fn load_with(&self, options: &LoadOptions) -> Result<Project, CliError> {
+        let Loaded { project, warnings } = self.load_silently(options)?;
+        self.show(&warnings);
+        Ok(project)
+    }
+
+    /// Loads the project by these options; warnings are left to the caller.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_silently(&self, options: &LoadOptions) -> Result<Loaded, CliError> {
         if let Some(message) = super::sudo::unknown_home() {
             self.ui.warn(&message);
         }
-        match compose::load(options, &Host) {
-            Ok(Loaded { project, warnings }) => {
-                let names = project.environment.keys().map(String::as_str);
-                self.tell_strangers(names, |name| project.asked.contains(name));
-                self.show(&warnings);
-                Ok(project)
-            }
-            Err(diagnostics) => Err(self.refusal(diagnostics.list.iter())),
-        }
+        let loaded = compose::load(options, &Host);
+        let loaded = loaded.map_err(|found| self.refusal(found.list.iter()))?;
+        let project = &loaded.project;
+        let names = project.environment.keys().map(String::as_str);
+        self.tell_strangers(names, |name| project.asked.contains(name));
+        Ok(loaded)
     }
 
     /// Loads the files as they are written by these options; warnings are printed.
@@ -188,16 +195,20 @@ impl Context {
             all_resources: global.all_resources,
             compatibility: global.compatibility,
             env_file_readers: Readers::default(),
+            trace: false,
         })
     }
 
-    /// The process' environment, and below it the `COMPOSE_` variables of the
-    /// first `.env`.
+    /// The process' environment. A first `.env` that says that `.env` is not to be
+    /// read has said the rest of its `COMPOSE_` variables, too.
     fn environment(&self) -> IndexMap<String, String> {
         let mut environment: IndexMap<_, _> = super::sudo::environment().into_iter().collect();
-        for (name, value) in &self.settings.dotenv {
-            let value = value.clone();
-            environment.entry(name.clone()).or_insert(value);
+        let dotenv = &self.settings.dotenv;
+        if dotenv.contains_key(env::COMPOSE_DISABLE_ENV_FILE) {
+            for (name, value) in dotenv {
+                let value = value.clone();
+                environment.entry(name.clone()).or_insert(value);
+            }
         }
         environment
     }
@@ -223,7 +234,8 @@ impl Context {
     /// The same where no project was loaded.
     pub fn tell_own_strangers(&self) {
         let environment = self.environment();
-        self.tell_strangers(environment.keys().map(String::as_str), |_| false);
+        let names = environment.keys().chain(self.settings.dotenv.keys());
+        self.tell_strangers(names.map(String::as_str), |_| false);
     }
 
     /// Names of the variables that the project's files ask for; none where there

@@ -17,25 +17,42 @@ pub(crate) struct DotenvError {
     pub(crate) message: String,
 }
 
+/// A variable that a file sets, and in which line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Assignment {
+    pub(crate) name: String,
+    pub(crate) value: String,
+    pub(crate) line: u32,
+}
+
+/// What there is to say of a file that was read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Parsed {
+    /// Variables that were used in values and are nowhere set, each with the line
+    /// that uses it.
+    pub(crate) unset: Vec<(String, u32)>,
+    /// What the file sets, each time that it does.
+    pub(crate) settings: Vec<Assignment>,
+}
+
 /// Reads a file into `variables`. `outside` is asked first for variables that
-/// are used in values, then what was read so far. The result are the variables
-/// that were used and are nowhere set, each with the line that uses it.
+/// are used in values, then what was read so far.
 pub(crate) fn parse(
     text: &str,
     variables: &mut IndexMap<String, String>,
     outside: &Lookup<'_>,
-) -> Result<Vec<(String, u32)>, DotenvError> {
+) -> Result<Parsed, DotenvError> {
     let mut parser = Parser {
         rest: text.strip_prefix('\u{feff}').unwrap_or(text),
         line: 1,
         variables,
         outside,
-        unset: Vec::new(),
+        parsed: Parsed::default(),
     };
     while parser.skip_to_statement() {
         parser.statement()?;
     }
-    Ok(parser.unset)
+    Ok(parser.parsed)
 }
 
 struct Parser<'a> {
@@ -43,7 +60,7 @@ struct Parser<'a> {
     line: u32,
     variables: &'a mut IndexMap<String, String>,
     outside: &'a Lookup<'a>,
-    unset: Vec<(String, u32)>,
+    parsed: Parsed,
 }
 
 impl<'a> Parser<'a> {
@@ -90,6 +107,7 @@ impl<'a> Parser<'a> {
             self.advance("export".len());
             self.skip_spaces();
         }
+        let line = self.line;
         let name_end = self.name_end()?;
         let name = self.advance(name_end).trim_end().to_owned();
         let separator = self.rest.chars().next();
@@ -101,13 +119,22 @@ impl<'a> Parser<'a> {
         if matches!(separator, None | Some('\n')) {
             // A name alone: its value comes from outside, or it has none.
             if let Some(value) = (self.outside)(&name) {
-                self.variables.insert(name, value);
+                self.set(name, value, line);
             }
             return Ok(());
         }
         let value = self.value()?;
-        self.variables.insert(name, value);
+        self.set(name, value, line);
         Ok(())
+    }
+
+    fn set(&mut self, name: String, value: String, line: u32) {
+        self.parsed.settings.push(Assignment {
+            name: name.clone(),
+            value: value.clone(),
+            line,
+        });
+        self.variables.insert(name, value);
     }
 
     /// Where the name ends: at `=`, `:`, the line's end or the text's.
@@ -172,8 +199,8 @@ impl<'a> Parser<'a> {
         let lookup = |name: &str| outside(name).or_else(|| variables.get(name).cloned());
         match template::substitute(text, &lookup) {
             Ok((value, unset)) => {
-                self.unset
-                    .extend(unset.into_iter().map(|name| (name, line)));
+                let unset = unset.into_iter().map(|name| (name, line));
+                self.parsed.unset.extend(unset);
                 Ok(value)
             }
             Err(error) => Err(DotenvError {
@@ -258,11 +285,12 @@ pub(crate) fn parse_raw(
     text: &str,
     variables: &mut IndexMap<String, String>,
     outside: &Lookup<'_>,
-) -> Result<(), DotenvError> {
+) -> Result<Parsed, DotenvError> {
+    let mut parsed = Parsed::default();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    for (index, line) in text.lines().enumerate() {
+    for (number, line) in (1..).zip(text.lines()) {
         let error = |message: String| DotenvError {
-            line: u32::try_from(index + 1).unwrap_or(u32::MAX),
+            line: number,
             message,
         };
         let line = line.trim_start();
@@ -280,10 +308,15 @@ pub(crate) fn parse_raw(
             return Err(error(format!("the name `{name}` has a space in it")));
         }
         if let Some(value) = value.or_else(|| outside(name)) {
+            parsed.settings.push(Assignment {
+                name: name.to_owned(),
+                value: value.clone(),
+                line: number,
+            });
             variables.insert(name.to_owned(), value);
         }
     }
-    Ok(())
+    Ok(parsed)
 }
 
 #[cfg(test)]
@@ -323,6 +356,23 @@ mod tests {
             let pairs = read(text).unwrap();
             assert_eq!(pairs, [("A".to_owned(), value.to_owned())], "{text:?}");
         }
+    }
+
+    #[test]
+    fn lines_are_those_of_the_names() {
+        let text = "A=1\n\nexport B=\"x\ny\"\nOUT\nA=2\n";
+        let read = |parsed: Parsed| -> Vec<_> {
+            let all = parsed.settings.into_iter();
+            all.map(|one| format!("{}: {}={}", one.line, one.name, one.value))
+                .collect()
+        };
+        let parsed = parse(text, &mut IndexMap::new(), &outside).unwrap();
+        assert_eq!(
+            read(parsed),
+            ["1: A=1", "3: B=x\ny", "5: OUT=outer", "6: A=2"]
+        );
+        let parsed = parse_raw("#\nA=1\n", &mut IndexMap::new(), &outside).unwrap();
+        assert_eq!(read(parsed), ["2: A=1"]);
     }
 
     #[test]

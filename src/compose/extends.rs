@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use super::diag::Step;
 use super::loader::{Input, Loader, Scope};
 use super::tags::Resets;
-use super::tree::{Map, Mark, Node};
+use super::trace::Extended;
+use super::tree::{Map, Mark, Node, Trail};
 use super::{canonical, merge, unique};
 
 /// Longest chain of services that extend each other.
@@ -97,8 +98,10 @@ impl Loader<'_> {
         }
         let mut base = base;
         if let Some(resets) = place.resets.service(name) {
-            resets.apply(&mut base);
+            let mut trail = Trail::new(format!("services.{name}"));
+            resets.apply(&mut base, &mut trail, &mut self.report.trace);
         }
+        self.trace_extension(name, &reference, &base);
         let (mark, key) = (service.mark, service.key);
         let mut merged = merge::merge_service(name, base, service, &mut self.report);
         merged.mark = mark;
@@ -108,6 +111,22 @@ impl Loader<'_> {
         }
         place.services.insert(name.to_owned(), merged.clone());
         Some(merged)
+    }
+
+    fn trace_extension(&mut self, name: &str, reference: &Reference, base: &Node) {
+        let Some(trace) = &mut self.report.trace else {
+            return;
+        };
+        let step = Step {
+            what: format!("service `{name}` extends `{}`", reference.service),
+            position: self.report.sources.position(reference.mark),
+        };
+        let base_name = reference.service.clone();
+        let how = Extended {
+            base: base_name,
+            step,
+        };
+        trace.extend(name, base, &how);
     }
 
     fn base_in_file(
@@ -165,7 +184,7 @@ impl Loader<'_> {
     fn plain(&mut self, mut tree: Node, mut document: Node, scope: &Scope) -> (Node, Resets) {
         let resets = Resets::take(&mut document);
         self.interpolate(&mut document, scope);
-        resets.apply(&mut tree);
+        resets.apply(&mut tree, &mut Trail::default(), &mut self.report.trace);
         if document.as_map().is_some() {
             tree = merge::merge(tree, document, &mut self.report);
             unique::unique(&mut tree, &mut self.report);

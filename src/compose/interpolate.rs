@@ -3,10 +3,14 @@
 //!
 //! Specification: "Interpolation". Keys are not interpolated, `x-` values are.
 
+use std::cell::RefCell;
 use std::sync::LazyLock;
+
+use indexmap::IndexMap;
 
 use super::diag::Report;
 use super::template::{self, Lookup, TemplateError};
+use super::trace::Template;
 use super::tree::{Node, Rules, Trail, Value};
 use super::units;
 
@@ -109,9 +113,25 @@ impl Walk<'_> {
             return;
         };
         if text.contains('$') {
-            match template::substitute(text, self.lookup) {
+            let asked = RefCell::new(IndexMap::new());
+            let lookup = |name: &str| {
+                let value = (self.lookup)(name);
+                asked.borrow_mut().insert(name.to_owned(), value.clone());
+                value
+            };
+            match template::substitute(text, &lookup) {
                 Ok((result, unset)) => {
-                    *text = result;
+                    let written = std::mem::replace(text, result.clone());
+                    if let Some(trace) = &mut self.report.trace {
+                        let template = Template {
+                            path: self.trail.as_str().to_owned(),
+                            text: result,
+                            written,
+                            variables: asked.into_inner().into_iter().collect(),
+                        };
+                        // An alias repeats what was there before.
+                        trace.templates.entry(node.mark).or_insert(template);
+                    }
                     let mark = node.mark;
                     for name in unset {
                         self.unset(&name, mark);
@@ -133,7 +153,12 @@ impl Walk<'_> {
         let told = self.report.list.iter().any(|d| d.message == message);
         if !told {
             let mut warning = self.report.at(mark, self.trail.as_str(), message);
-            warning.suggestion.clone_from(&self.report.unset_help);
+            warning.suggestion = if in_command(self.trail.as_str()) {
+                let help = format!("`$${name}` leaves it to the shell in the container");
+                Some(help)
+            } else {
+                self.report.unset_help.clone()
+            };
             self.report.push_warning(warning);
         }
     }
@@ -196,6 +221,18 @@ impl Walk<'_> {
             .expected(expected);
         self.report.push(diagnostic);
     }
+}
+
+/// True for the attributes whose text a shell in the container reads.
+fn in_command(path: &str) -> bool {
+    let Some(rest) = path.strip_prefix("services.") else {
+        return false;
+    };
+    let end = rest.rfind('[').filter(|_| rest.ends_with(']'));
+    let attribute = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+    [".command", ".entrypoint", ".healthcheck.test"]
+        .iter()
+        .any(|name| attribute.ends_with(name))
 }
 
 fn is_true_or_false(text: &str) -> bool {

@@ -13,7 +13,7 @@ use super::diag::{Diagnostic, Report, Step};
 use super::paths::{self, Resolver};
 use super::source::FileSystem;
 use super::tags::Resets;
-use super::tree::{Map, Mark, Node, Value};
+use super::tree::{Map, Mark, Node, Trail, Value};
 use super::{canonical, check, defaults, interpolate, merge, schema, unique, yaml};
 
 /// Most files that one load reads, each time one is included counted.
@@ -118,6 +118,9 @@ impl<'a> Loader<'a> {
         }
         let text: Arc<str> = Arc::from(text);
         let file = self.report.sources.add(&input.name, Arc::clone(&text));
+        if let Some(trace) = &mut self.report.trace {
+            trace.reached.insert(file, self.report.chain.clone());
+        }
         yaml::documents(&text, file, &mut self.report)
     }
 
@@ -181,7 +184,7 @@ impl<'a> Loader<'a> {
         let resets = Resets::take(&mut document);
         self.interpolate(&mut document, scope);
         self.apply_extends(&mut document, &input.name, scope, &resets);
-        resets.apply(&mut tree);
+        resets.apply(&mut tree, &mut Trail::default(), &mut self.report.trace);
         let mut path = included.to_vec();
         path.push(input.name.clone());
         self.apply_include(&mut document, scope, &path);

@@ -101,8 +101,15 @@ impl Merger<'_> {
             (Value::Map(_), Value::Map(_)) => self.mappings(base, over, rules),
             (Value::Seq(_), Value::Seq(_)) => join(base, over),
             (Value::Map(_) | Value::Seq(_), _) => self.clash(base, &over),
-            _ => over,
+            _ => self.replace(&base, over),
         }
+    }
+
+    fn replace(&mut self, base: &Node, over: Node) -> Node {
+        if let Some(trace) = &mut self.report.trace {
+            trace.replace(self.trail.as_str(), over.mark, base);
+        }
+        over
     }
 
     /// Reports that two values do not go together; the earlier one stays.
@@ -151,7 +158,7 @@ impl Merger<'_> {
 
     fn by_rule(&mut self, rule: Rule, base: Node, over: Node, rules: Option<&Rules<Rule>>) -> Node {
         match rule {
-            Rule::Replace => over,
+            Rule::Replace => self.replace(&base, over),
             Rule::Join => join(into_list(base), into_list(over)),
             Rule::JoinNew => {
                 let base = into_list(base);
@@ -215,7 +222,7 @@ impl Merger<'_> {
 
     fn logging(&mut self, base: Node, over: Node, rules: Option<&Rules<Rule>>) -> Node {
         match (base.get("driver"), over.get("driver")) {
-            (Some(earlier), Some(later)) if earlier != later => over,
+            (Some(earlier), Some(later)) if earlier != later => self.replace(&base, over),
             _ => self.both_mappings(base, over, rules),
         }
     }

@@ -18,6 +18,9 @@
 //! check        what refers to what
 //! ```
 //!
+//! [`explain()`] tells of a loaded project where its values come from, out of what
+//! the stages left in the trace.
+//!
 //! Everything that is wrong is a [`Diagnostic`] with its place. `skiff config`
 //! prints [`Project::text`], which agrees with the reference implementation's
 //! output.
@@ -34,10 +37,12 @@ mod defaults;
 mod diag;
 mod dotenv;
 mod emit;
+mod explain;
 mod extends;
 mod flags;
 mod include;
 mod interpolate;
+mod lint;
 mod loader;
 mod merge;
 mod model;
@@ -52,6 +57,7 @@ mod short;
 mod source;
 mod tags;
 mod template;
+mod trace;
 mod tree;
 mod unique;
 mod units;
@@ -59,7 +65,9 @@ mod variables;
 mod yaml;
 
 pub use diag::{Diagnostic, Diagnostics, Excerpt, Position, Severity, Step, Style, render_list};
+pub use explain::{Explanation, Origin, Source, Standing, Use, explain};
 pub use flags::{mount_flag, parse_env_file, port_flag, split_words};
+pub use lint::lint;
 pub use model::*;
 pub use raw::{RawModel, Variable};
 pub use source::{

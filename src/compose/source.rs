@@ -17,8 +17,9 @@ use super::loader::{Environment, Input, Loader, Scope, cannot_read};
 use super::model::{Cx, Origin, Project, field, raw_json};
 use super::paths::absolute;
 use super::raw::RawModel;
+use super::trace::Trace;
 use super::tree::{Mark, Node, Trail};
-use super::{consistency, defaults, select, template};
+use super::{consistency, defaults, lint, select, template};
 
 /// Names that are looked for, in this order.
 const FILE_NAMES: [&str; 4] = [
@@ -80,6 +81,8 @@ pub struct LoadOptions {
     pub compatibility: bool,
     /// Whose `env_file`s are read.
     pub env_file_readers: Readers,
+    /// Remember where values come from, for [`explain`](super::explain()).
+    pub trace: bool,
 }
 
 /// The services whose variables are resolved: `env_file` is read, and variables
@@ -177,11 +180,13 @@ pub(super) fn load(options: &LoadOptions, files: &dyn FileSystem) -> Result<Load
     match project {
         Some((mut project, tree)) if report.error_count() == 0 => {
             project.asked = asked;
-            let warnings = report.list.clone();
+            let mut warnings = report.list.clone();
             project.origin = Arc::new(Origin {
                 tree: Some(tree),
                 sources: report.sources,
+                trace: report.trace,
             });
+            warnings.extend(lint::mistakes(&project));
             Ok(Loaded { project, warnings })
         }
         _ => Err(Diagnostics {
@@ -235,6 +240,9 @@ fn loader<'l>(options: &LoadOptions, files: &'l dyn FileSystem) -> Loader<'l> {
     let home = options.environment.get("HOME").cloned();
     let mut loader = Loader::new(files, home);
     loader.report.unset_help.clone_from(&options.unset_help);
+    loader.report.trace = options
+        .trace
+        .then(|| Trace::new(options.environment.clone()));
     loader.keeps_paths = options.skip.paths;
     loader.raw = options.skip.interpolation;
     loader
@@ -383,6 +391,9 @@ impl<'a, 'l> Source<'a, 'l> {
             }
         }
         let mut read = Environment::new();
+        if let Some(trace) = &mut self.loader.report.trace {
+            trace.round += 1;
+        }
         for file in files {
             let outside = self.environment.clone();
             self.loader

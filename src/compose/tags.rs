@@ -4,13 +4,14 @@
 //! with `!reset` goes itself; one with `!override` stays and takes the place of
 //! the earlier one instead of being merged into it.
 
-use super::tree::{MergeTag, Node, Value};
+use super::trace::Trace;
+use super::tree::{Mark, MergeTag, Node, Trail, Value};
 
 /// The paths that a file resets or overrides, as a tree by key.
 #[derive(Debug, Default)]
 pub(crate) struct Resets {
-    /// Keys to drop from what came before.
-    keys: Vec<String>,
+    /// Keys to drop from what came before, and where that is asked for.
+    keys: Vec<(String, Mark)>,
     below: Vec<(String, Resets)>,
 }
 
@@ -24,11 +25,13 @@ impl Resets {
                 map.retain(|key, child| {
                     match child.tag {
                         Some(MergeTag::Reset) => {
-                            resets.keys.push(key.clone());
+                            resets.keys.push((key.clone(), child.mark));
                             return false;
                         }
                         // What is inside of an override is new anyway.
-                        Some(MergeTag::Override) => resets.keys.push(key.clone()),
+                        Some(MergeTag::Override) => {
+                            resets.keys.push((key.clone(), child.mark));
+                        }
                         None => {
                             let below = Self::take(child);
                             if !below.is_empty() {
@@ -55,17 +58,26 @@ impl Resets {
         self.keys.is_empty() && self.below.is_empty()
     }
 
-    /// Drops the remembered paths from a tree.
-    pub(crate) fn apply(&self, tree: &mut Node) {
+    /// Drops the remembered paths from a tree, which itself is at `trail`.
+    pub(crate) fn apply(&self, tree: &mut Node, trail: &mut Trail, trace: &mut Option<Trace>) {
         let Some(map) = tree.as_map_mut() else {
             return;
         };
-        for key in &self.keys {
-            map.shift_remove(key);
+        for (key, mark) in &self.keys {
+            let Some(dropped) = map.shift_remove(key) else {
+                continue;
+            };
+            if let Some(trace) = trace {
+                let before = trail.key(key);
+                trace.drop_value(trail.as_str().to_owned(), *mark, dropped);
+                trail.leave(before);
+            }
         }
         for (key, below) in &self.below {
             if let Some(child) = map.get_mut(key) {
-                below.apply(child);
+                let before = trail.key(key);
+                below.apply(child, trail, trace);
+                trail.leave(before);
             }
         }
     }

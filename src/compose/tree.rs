@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 
 /// A place in one of the loaded files: index of the file, line and column,
 /// both from 1. Line 0 means that the node was not written by anybody.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Mark {
     pub(crate) file: u32,
     pub(crate) line: u32,

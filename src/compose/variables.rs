@@ -4,9 +4,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::dotenv::{self, DotenvError};
+use super::dotenv::{self, DotenvError, Parsed};
 use super::loader::{Environment, Loader, io_text};
 use super::model::{EnvFile, Service};
+use super::trace::Setting;
 use super::tree::{Mark, Node};
 
 impl Loader<'_> {
@@ -21,7 +22,30 @@ impl Loader<'_> {
     ) -> Option<()> {
         let text = self.text(file, asked)?;
         let result = dotenv::parse(&text, into, &|name| outside.get(name).cloned());
-        self.parsed(file, &text, result)
+        let parsed = self.parsed(file, &text, result)?;
+        self.trace_settings(asked.1, (file, &text), &parsed);
+        Some(())
+    }
+
+    /// Remembers which line a variable comes from.
+    fn trace_settings(&mut self, owner: &str, (file, text): (&Path, &str), parsed: &Parsed) {
+        let Some(trace) = &mut self.report.trace else {
+            return;
+        };
+        let number = self.report.sources.add(file, Arc::from(text));
+        for setting in &parsed.settings {
+            trace.settings.push(Setting {
+                owner: owner.to_owned(),
+                round: trace.round,
+                name: setting.name.clone(),
+                value: setting.value.clone(),
+                mark: Mark {
+                    file: number,
+                    line: setting.line,
+                    column: 1,
+                },
+            });
+        }
     }
 
     fn text(&mut self, file: &Path, (mark, path): (Mark, &str)) -> Option<String> {
@@ -49,21 +73,21 @@ impl Loader<'_> {
         &mut self,
         file: &Path,
         text: &str,
-        result: Result<Vec<(String, u32)>, DotenvError>,
-    ) -> Option<()> {
+        result: Result<Parsed, DotenvError>,
+    ) -> Option<Parsed> {
         match result {
-            Ok(unset) => {
-                for (name, line) in unset {
+            Ok(parsed) => {
+                for (name, line) in &parsed.unset {
                     let message = format!("the variable `{name}` is not set, it is taken as empty");
                     if !self.report.list.iter().any(|d| d.message == message) {
-                        let column = column_of_use(text, line, &name);
-                        let mark = self.mark(file, text, line, column);
+                        let column = column_of_use(text, *line, name);
+                        let mark = self.mark(file, text, *line, column);
                         let mut warning = self.report.at(mark, "", message);
                         warning.suggestion.clone_from(&self.report.unset_help);
                         self.report.push_warning(warning);
                     }
                 }
-                Some(())
+                Some(parsed)
             }
             Err(error) => {
                 let mark = self.mark(file, text, error.line, 1);
@@ -138,7 +162,7 @@ impl Loader<'_> {
         };
         let result = match file.format.as_deref() {
             None | Some(".env") => dotenv::parse(&text, variables, outside),
-            Some("raw") => dotenv::parse_raw(&text, variables, outside).map(|()| Vec::new()),
+            Some("raw") => dotenv::parse_raw(&text, variables, outside),
             Some(other) => {
                 let message = format!("`{other}` is not a format of variables");
                 let diagnostic = self
@@ -149,7 +173,9 @@ impl Loader<'_> {
                 return;
             }
         };
-        self.parsed(path, &text, result);
+        if let Some(parsed) = self.parsed(path, &text, result) {
+            self.trace_settings(asked.1, (path, &text), &parsed);
+        }
     }
 
     /// Resolves a service's labels: those of its files below its own.

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use indexmap::map::Entry;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
 
 use super::diag::Report;
@@ -261,7 +262,15 @@ impl Reader<'_> {
             for source in sources {
                 if let Value::Map(source) = source.value {
                     for (key, node) in source {
-                        map.entry(key).or_insert(node);
+                        match map.entry(key) {
+                            Entry::Vacant(slot) => {
+                                slot.insert(node);
+                            }
+                            Entry::Occupied(slot) => {
+                                let path = (slot.key().as_str(), slot.get().mark);
+                                self.report_replaced(path, &node);
+                            }
+                        }
                     }
                 } else {
                     let found = source.kind();
@@ -273,6 +282,17 @@ impl Reader<'_> {
             }
         }
         map
+    }
+
+    /// A mapping's own value stands above one that `<<` brings.
+    fn report_replaced(&mut self, (key, winner): (&str, Mark), loser: &Node) {
+        if self.report.trace.is_some() {
+            let mut trail = self.trail();
+            trail.key(key);
+            if let Some(trace) = &mut self.report.trace {
+                trace.replace(trail.as_str(), winner, loser);
+            }
+        }
     }
 
     fn alias(&mut self, anchor: usize, mark: Mark) -> Option<()> {

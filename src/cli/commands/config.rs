@@ -9,7 +9,7 @@ use clap::Args;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
 use crate::cli::sudo;
-use crate::compose::{Form, LoadOptions, Project, RawModel, Readers, Skip};
+use crate::compose::{self, Form, LoadOptions, Loaded, Project, RawModel, Readers, Skip, Style};
 use crate::reconcile::translate::Host;
 use crate::reconcile::translate::identity::{Contents, Identity};
 use crate::reconcile::translate::project::image_name;
@@ -80,6 +80,12 @@ pub struct ConfigArgs {
     /// Print the images alone, with their digests (there is no registry to ask yet)
     #[arg(long, hide = true)]
     lock_image_digests: bool,
+    /// Tell where a value comes from: an attribute's path (`services.web.ports`) or a variable
+    #[arg(long, value_name = "PATH|VARIABLE")]
+    explain: Vec<String>,
+    /// Print hints about what is allowed and most likely not meant; code 1 if there are any
+    #[arg(long, conflicts_with = "explain")]
+    lint: bool,
     /// Only these services and what they depend on
     #[arg(value_name = "SERVICE")]
     only: Vec<String>,
@@ -91,6 +97,12 @@ pub struct ConfigArgs {
 /// What is wrong with the file, or with the output.
 pub fn run(context: &Context, args: &ConfigArgs) -> CliResult {
     let command = Config { context, args };
+    if args.lint {
+        return command.lint();
+    }
+    if !args.explain.is_empty() {
+        return command.explain();
+    }
     if let Some(lines) = command.list()? {
         let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
         return Ok(write_out(&text)?);
@@ -240,22 +252,88 @@ impl Config<'_> {
                 "{flag}: skiff does not ask registries for digests yet"
             )));
         }
-        let form = || match args.format.as_deref().unwrap_or_default() {
-            "" | "yaml" => Ok(Form::Yaml),
-            "json" => Ok(Form::Json),
-            other => Err(unknown_format(other, "`yaml` or `json`")),
-        };
         let text = if args.no_interpolate {
-            self.raw()?.text(form()?)
+            self.raw()?.text(self.form()?)
         } else {
-            self.project()?.text(form()?)
+            self.project()?.text(self.form()?)
         };
         if args.quiet {
             return Ok(());
         }
-        match &args.output {
-            Some(path) => write_file(path, &text).map_err(|error| CliError::from_error(&error)),
-            None => Ok(write_out(&text)?),
+        self.put(&text)
+    }
+
+    /// Prints the warnings of the load and the hints.
+    fn lint(&self) -> CliResult {
+        let options = LoadOptions {
+            trace: true,
+            ..self.options(&self.args.only, Readers::Wanted)?
+        };
+        let Loaded { project, warnings } = self.context.load_silently(&options)?;
+        self.context.check_known(&project, &self.args.only)?;
+        let found = compose::lint(&project, warnings, &compose::Host);
+        if found.is_empty() {
+            return Ok(());
+        }
+        if !self.args.quiet {
+            let style = self.style();
+            let texts: Vec<String> = found.iter().map(|hint| hint.render(&style)).collect();
+            self.put(&format!("{}\n", texts.join("\n\n")))?;
+        }
+        Err(CliError::Exit(1))
+    }
+
+    /// Prints where values come from: a paragraph a value, or one list as JSON.
+    fn explain(&self) -> CliResult {
+        let form = self.form()?;
+        let options = LoadOptions {
+            trace: true,
+            ..self.options(&self.args.only, Readers::Wanted)?
+        };
+        let project = self.context.load_with(&options)?;
+        self.context.check_known(&project, &self.args.only)?;
+        if self.args.quiet {
+            return Ok(());
+        }
+        let mut all = Vec::new();
+        for subject in &self.args.explain {
+            let found = compose::explain(&project, subject);
+            let refuse = |error: Box<_>| self.context.refusal(std::iter::once(&*error));
+            all.extend(found.map_err(refuse)?);
+        }
+        self.put(&match form {
+            Form::Json => {
+                let list: Vec<_> = all.iter().map(compose::Explanation::to_json).collect();
+                format!("{:#}\n", serde_json::Value::from(list))
+            }
+            Form::Yaml => {
+                let style = self.style();
+                all.iter().map(|one| one.render(&style) + "\n").collect()
+            }
+        })
+    }
+
+    fn form(&self) -> Result<Form, CliError> {
+        match self.args.format.as_deref().unwrap_or_default() {
+            "" | "yaml" => Ok(Form::Yaml),
+            "json" => Ok(Form::Json),
+            other => Err(unknown_format(other, "`yaml` or `json`")),
+        }
+    }
+
+    fn style(&self) -> Style {
+        if self.context.ui.color_out {
+            Style::COLOUR
+        } else {
+            Style::PLAIN
+        }
+    }
+
+    /// Prints the output, or writes the file that is asked for.
+    fn put(&self, text: &str) -> CliResult {
+        match &self.args.output {
+            Some(path) => write_file(path, text).map_err(|error| CliError::from_error(&error)),
+            None => Ok(write_out(text)?),
         }
     }
 }

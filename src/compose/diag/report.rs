@@ -1,6 +1,7 @@
 //! What the stages of a load find, each thing once and in order.
 
 use super::{Diagnostic, Severity, Sources, Step};
+use crate::compose::trace::Trace;
 use crate::compose::tree::Mark;
 
 /// Collects what the stages find.
@@ -12,6 +13,8 @@ pub(crate) struct Report {
     pub(crate) chain: Vec<Step>,
     /// What to do about a variable that is not set.
     pub(crate) unset_help: Option<String>,
+    /// What `explain` is going to ask, where somebody wants it.
+    pub(crate) trace: Option<Trace>,
 }
 
 /// More diagnostics than this are not collected: nobody reads them.

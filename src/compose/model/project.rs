@@ -11,6 +11,7 @@ use super::record::{Emit, Extensions, Form, put, put_extensions};
 use super::{ConfigSource, Model, Network, SecretSource, Service, Volume};
 use crate::compose::diag::{Diagnostic, Position, Sources};
 use crate::compose::emit;
+use crate::compose::trace::Trace;
 use crate::compose::tree::{Mark, Node};
 
 /// A loaded project.
@@ -57,6 +58,8 @@ pub struct Project {
 pub(crate) struct Origin {
     pub(crate) tree: Option<Node>,
     pub(crate) sources: Sources,
+    /// Where values come from, where that was asked for.
+    pub(crate) trace: Option<Trace>,
 }
 
 impl Project {

@@ -47,11 +47,11 @@ fn ask_skiff(sandbox: &Sandbox, name: &str, text: &str) {
 }
 
 /// The limit of core files that a container can be given at most: a session of
-/// sudo has 0, and no root without CAP_SYS_RESOURCE raises it again.
+/// sudo has 0, and no root without `CAP_SYS_RESOURCE` raises it again.
 fn core_limit() -> String {
     const CAP_SYS_RESOURCE: u32 = 24;
     let field = |file: &str, name: &str, index: usize| -> String {
-        let text = std::fs::read_to_string(file).expect(file);
+        let text = fs_err::read_to_string(file).expect(file);
         let value = text.lines().find_map(|line| line.strip_prefix(name));
         let value = value.and_then(|words| words.split_whitespace().nth(index));
         value.unwrap_or_else(|| panic!("{file}: {name}")).to_owned()

@@ -1,0 +1,79 @@
+//! Mounts over the folder that an image has its code in.
+
+use std::path::Path;
+
+use super::Linter;
+use super::dockerfile::{self, Folder};
+use crate::compose::diag::Position;
+use crate::compose::diag::{Diagnostic, Step};
+use crate::compose::model::{Mount, MountKind, Service};
+use crate::compose::paths::absolute;
+use crate::compose::source::FileSystem;
+
+/// Mounts that hide what the service's Dockerfile puts into the image.
+pub(super) fn hidden_code(linter: &Linter<'_>, files: &dyn FileSystem) -> Vec<Diagnostic> {
+    let mut hints = Vec::new();
+    for (name, service) in &linter.project.services {
+        let Some((file, folders)) = code(service, files) else {
+            continue;
+        };
+        for (at, mount) in service.volumes.iter().enumerate() {
+            let Some(folder) = folders.iter().find(|folder| hides(mount, folder)) else {
+                continue;
+            };
+            // Whoever keeps a folder of the image by a mount below knows of it.
+            let is_below = |other: &Mount| {
+                other.target != mount.target && Path::new(&other.target).starts_with(&mount.target)
+            };
+            if service.volumes.iter().any(is_below) {
+                continue;
+            }
+            let path = format!("services.{name}.volumes[{at}]");
+            let mark = linter.attribute(name, &format!("volumes[{at}]"));
+            let mark = mark.map_or_else(Default::default, |node| node.mark);
+            let message = format!("this hides what the image has at `{}`", folder.path);
+            let help = match mount.kind {
+                MountKind::Bind => {
+                    "the container sees the host's folder alone, not what the build made there \
+                     (installed packages, compiled files); mount a volume over that, \
+                     or use `develop.watch`"
+                }
+                _ => {
+                    "a volume is filled from the image once, and has the old files after a new build"
+                }
+            };
+            let mut hint = linter.hint(mark, &path, message).suggest(help);
+            hint.chain.push(Step {
+                what: "the Dockerfile puts files there".to_owned(),
+                position: file.as_ref().map(|file| Position {
+                    file: file.clone(),
+                    line: folder.line,
+                    column: 1,
+                }),
+            });
+            hints.push(hint);
+        }
+    }
+    hints
+}
+
+/// The folders that a service's Dockerfile fills, and where the file is.
+fn code(
+    service: &Service,
+    files: &dyn FileSystem,
+) -> Option<(Option<std::path::PathBuf>, Vec<Folder>)> {
+    let build = service.build.as_ref()?;
+    if let Some(text) = &build.dockerfile_inline {
+        return Some((None, dockerfile::folders(text)));
+    }
+    let context = absolute(Path::new("/"), Path::new(build.context.as_deref()?));
+    let name = build.dockerfile.as_deref().unwrap_or("Dockerfile");
+    let file = absolute(&context, Path::new(name));
+    let text = String::from_utf8(files.read(&file).ok()?).ok()?;
+    Some((Some(file), dockerfile::folders(&text)))
+}
+
+fn hides(mount: &Mount, folder: &Folder) -> bool {
+    let is_storage = matches!(mount.kind, MountKind::Bind | MountKind::Volume);
+    is_storage && folder.path != "/" && Path::new(&folder.path).starts_with(&mount.target)
+}

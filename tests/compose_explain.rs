@@ -1,0 +1,149 @@
+//! Where values come from, and hints: each folder below `tests/golden/explain` is
+//! a project with what is asked of it (`subjects` of its `case.json`) and the
+//! answers, each below `tests/golden/lint` one with its hints. `UPDATE_GOLDEN=1`
+//! writes what came out; look at the difference.
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use serde_json::Value as Json;
+    use skiff::compose::{Host, LoadOptions, Loaded, Style, explain, lint, load};
+
+    /// The cases of a kind: their folders and descriptions.
+    fn cases(kind: &str) -> Vec<(PathBuf, Json)> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/golden")
+            .join(kind);
+        let mut cases: Vec<_> = fs_err::read_dir(root)
+            .unwrap()
+            .map(|entry| {
+                let folder = entry.unwrap().path();
+                let text = fs_err::read_to_string(folder.join("case.json")).unwrap();
+                (folder, serde_json::from_str(&text).unwrap())
+            })
+            .collect();
+        cases.sort_by(|(a, _), (b, _)| a.cmp(b));
+        cases
+    }
+
+    fn loaded(case: &Path, description: &Json) -> Loaded {
+        let environment = description["env"].as_object().into_iter().flatten();
+        let options = LoadOptions {
+            environment: environment
+                .map(|(key, value)| (key.clone(), value.as_str().unwrap().to_owned()))
+                .collect(),
+            cwd: case.to_owned(),
+            trace: true,
+            ..LoadOptions::default()
+        };
+        load(&options, &Host).unwrap()
+    }
+
+    /// Compares with what is stored; the folder's own path is none of it.
+    fn compare(case: &Path, text: &str) -> bool {
+        let text = text.replace(&format!("{}/", case.display()), "");
+        let path = case.join("expected.txt");
+        if skiff::env::read("UPDATE_GOLDEN").is_some() {
+            fs_err::write(&path, &text).unwrap();
+        }
+        let expected = fs_err::read_to_string(&path).unwrap_or_default();
+        if expected != text {
+            println!("--- {}\n{expected}\n+++ got\n{text}\n", path.display());
+        }
+        expected == text
+    }
+
+    #[test]
+    fn values_are_explained_as_stored() {
+        let mut wrong = Vec::new();
+        for (case, description) in cases("explain") {
+            let project = loaded(&case, &description).project;
+            let mut text = String::new();
+            for subject in description["subjects"].as_array().unwrap() {
+                let subject = subject.as_str().unwrap();
+                text.push_str(&format!("$ {subject}\n"));
+                match explain(&project, subject) {
+                    Ok(found) => {
+                        assert!(!found.is_empty(), "{subject}");
+                        for one in found {
+                            text.push_str(&one.render(&Style::PLAIN));
+                            text.push('\n');
+                        }
+                    }
+                    Err(error) => text.push_str(&format!("{error}\n")),
+                }
+            }
+            if !compare(&case, &text) {
+                wrong.push(case);
+            }
+        }
+        assert_eq!(wrong, Vec::<PathBuf>::new());
+    }
+
+    /// The whole model can be asked for, and says of every value what `config` has.
+    #[test]
+    fn explained_values_are_those_of_the_model() {
+        for (case, description) in cases("explain") {
+            let project = loaded(&case, &description).project;
+            let model = project.canonical_json();
+            for (name, service) in model["services"].as_object().unwrap() {
+                let path = format!("services.{name}");
+                let explained = explain(&project, &path).unwrap();
+                for (key, value) in service["environment"].as_object().into_iter().flatten() {
+                    let subject = format!("{path}.environment.{key}");
+                    let found = explained.iter().find(|one| one.subject == subject);
+                    let found = found.unwrap_or_else(|| panic!("{subject} is not explained"));
+                    assert_eq!(found.value.as_deref(), value.as_str(), "{subject}");
+                }
+                let image = explained
+                    .iter()
+                    .find(|one| one.subject == format!("{path}.image"));
+                assert_eq!(image.unwrap().value.as_deref(), service["image"].as_str());
+            }
+        }
+    }
+
+    #[test]
+    fn an_explanation_is_data_too() {
+        let (case, description) = cases("explain").pop().unwrap();
+        let project = loaded(&case, &description).project;
+        let found = explain(&project, "web.image").unwrap();
+        let json = found.first().unwrap().to_json();
+        assert_eq!(json["subject"], "services.web.image");
+        let winner = &json["sources"][0];
+        assert_eq!(winner["standing"], "wins");
+        assert_eq!(winner["origin"], "file");
+        assert_eq!(winner["position"]["line"], 3);
+        assert_eq!(winner["written"], "over:${TAG}");
+        let variable = &winner["variables"][0];
+        assert_eq!(variable["subject"], "TAG");
+        assert_eq!(variable["sources"][0]["origin"], "environment");
+        assert_eq!(variable["sources"][1]["standing"], "overridden");
+    }
+
+    #[test]
+    fn without_a_trace_nothing_is_explained() {
+        let (case, _) = cases("explain").pop().unwrap();
+        let options = LoadOptions {
+            cwd: case,
+            ..LoadOptions::default()
+        };
+        let project = load(&options, &Host).unwrap().project;
+        assert!(explain(&project, "web.image").is_err());
+    }
+
+    #[test]
+    fn hints_read_as_stored() {
+        let mut wrong = Vec::new();
+        for (case, description) in cases("lint") {
+            let Loaded { project, warnings } = loaded(&case, &description);
+            let hints = lint(&project, warnings, &Host);
+            let texts: Vec<String> = hints.iter().map(|hint| format!("{hint}\n")).collect();
+            if !compare(&case, &texts.join("\n")) {
+                wrong.push(case);
+            }
+        }
+        assert_eq!(wrong, Vec::<PathBuf>::new());
+    }
+}
