@@ -141,7 +141,7 @@ impl Context {
         }
         match self.load(services) {
             Ok(project) => Ok(Target::Loaded(Box::new(project))),
-            Err(error) => match env::read_string(env::COMPOSE_PROJECT_NAME) {
+            Err(error) => match self.settings.get(env::COMPOSE_PROJECT_NAME) {
                 Some(name) => self.named(name, env::COMPOSE_PROJECT_NAME),
                 None => Err(error),
             },
