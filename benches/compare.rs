@@ -133,5 +133,8 @@ fn measure_side(side: &Side, home: &std::path::Path, image: &str, series: &mut S
     alone("three chained one-shots", &["up", "-d"], &chain);
     let gate = side::project(home, "benchgate", &side::gate(image));
     alone("healthy gate, interval 10 s", &["up", "-d"], &gate);
+    if let Some(took) = side.cold_quickstart() {
+        series.add(&name, "quickstart from nothing, all healthy", took);
+    }
     series.add_memory(&name, "memory beside 10 containers (PSS)", memory);
 }

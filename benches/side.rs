@@ -69,6 +69,22 @@ impl Side {
         }
     }
 
+    /// Brings the quickstart up in an empty store, its image included, until all
+    /// of it is healthy; skiff alone has the image.
+    pub(crate) fn cold_quickstart(&self) -> Option<Duration> {
+        let Self::Skiff { data, run } = self else {
+            return None;
+        };
+        let home = data.parent().expect("a folder in a folder").join("cold");
+        fs::create_dir_all(&home).expect("a folder");
+        let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/compose/quickstart");
+        let (side, dir) = (Self::skiff(&home, run), Path::new(dir));
+        let took = side.compose(dir, &["up", "-d", "--wait"]);
+        side.compose(dir, &["down", "-v"]);
+        fs::remove_dir_all(home).expect("a store to remove");
+        Some(took)
+    }
+
     /// Pulls an image into a store that has nothing of it, and removes it again.
     pub(crate) fn pull_anew(&self, image: &str) -> Duration {
         match self {

@@ -51,6 +51,7 @@ pub fn main() -> ExitCode {
     if let Some(code) = toolbox::dispatch(&arguments) {
         return code;
     }
+    signals::expect_children();
     match Cli::try_parse_from(&arguments) {
         Ok(cli) => run(cli, arguments),
         Err(error) => {

@@ -2,9 +2,20 @@
 
 use std::io;
 
+use nix::sys::signal::SigSet;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::error::CliError;
+use crate::engine::sys;
+
+/// Has the ends of children reported to this process, whose caller may have
+/// ignored or blocked them: the kernel would throw their exit codes away.
+pub fn expect_children() {
+    sys::reset_signal(libc::SIGCHLD);
+    let mut children = SigSet::empty();
+    children.add(nix::sys::signal::Signal::SIGCHLD);
+    children.thread_unblock().ok(); // fails for no set of valid signals
+}
 
 /// The signals that ask a command to end.
 #[derive(Debug)]

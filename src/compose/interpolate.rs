@@ -153,12 +153,13 @@ impl Walk<'_> {
         let told = self.report.list.iter().any(|d| d.message == message);
         if !told {
             let mut warning = self.report.at(mark, self.trail.as_str(), message);
-            warning.suggestion = if in_command(self.trail.as_str()) {
-                let help = format!("`$${name}` leaves it to the shell in the container");
-                Some(help)
-            } else {
-                self.report.unset_help.clone()
-            };
+            let leave = in_command(self.trail.as_str())
+                .then(|| format!("`$${name}` leaves it to the shell in the container"));
+            let help: Vec<String> = leave
+                .into_iter()
+                .chain(self.report.unset_help.clone())
+                .collect();
+            warning.suggestion = (!help.is_empty()).then(|| help.join("; "));
             self.report.push_warning(warning);
         }
     }

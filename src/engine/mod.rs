@@ -16,6 +16,7 @@ pub mod oci_default;
 pub mod prepare;
 pub mod probe;
 pub mod process;
+pub mod rlimits;
 mod rootfs;
 pub mod seccomp;
 pub mod spec;

@@ -35,25 +35,40 @@ impl fmt::Display for Difference {
         if let Some(what) = self.content_of() {
             return write!(f, "the content of {what} changed");
         }
+        let (from, to) = (text(self.from.as_ref()), text(self.to.as_ref()));
+        let start = start_of_interest(&from, &to);
         write!(
             f,
             "{} {} -> {}",
             self.path,
-            shown(self.from.as_ref()),
-            shown(self.to.as_ref())
+            cut(&from, start),
+            cut(&to, start)
         )
     }
 }
 
-fn shown(value: Option<&Value>) -> String {
-    let Some(value) = value else {
-        return "(none)".to_owned();
-    };
-    let text = value.to_string();
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text,
+fn text(value: Option<&Value>) -> String {
+    value.map_or_else(|| "(none)".to_owned(), Value::to_string)
+}
+
+/// Where to begin to show two texts, in characters: at the beginning, but for
+/// those that would be cut before they differ.
+fn start_of_interest(from: &str, to: &str) -> usize {
+    let pairs = from.chars().zip(to.chars());
+    let same = pairs.take_while(|(one, other)| one == other).count();
+    if same < SHOWN / 2 {
+        0
+    } else {
+        same - SHOWN / 4
     }
+}
+
+fn cut(text: &str, start: usize) -> String {
+    let before = if start > 0 { "…" } else { "" };
+    let mut rest = text.chars().skip(start);
+    let shown: String = rest.by_ref().take(SHOWN).collect();
+    let after = if rest.next().is_some() { "…" } else { "" };
+    format!("{before}{shown}{after}")
 }
 
 /// All places where `from` and `to` differ, in the order of `from`, then what
@@ -86,12 +101,39 @@ fn walk(path: String, from: Option<&Value>, to: Option<&Value>, found: &mut Vec<
                 walk(format!("{path}[{index}]"), Some(old), Some(new), found);
             }
         }
+        (Some(from @ Value::Array(old)), Some(to @ Value::Array(new)))
+            if [from, to].iter().any(|list| list.to_string().len() > SHOWN) =>
+        {
+            lists(&path, old, new, found);
+        }
         (from, to) if from == to => {}
         (from, to) => found.push(Difference {
             path,
             from: from.cloned(),
             to: to.cloned(),
         }),
+    }
+}
+
+/// Long lists of different length: what stands between their like beginnings and
+/// their like ends.
+fn lists(path: &str, old: &[Value], new: &[Value], found: &mut Vec<Difference>) {
+    let like = |pairs: &mut dyn Iterator<Item = (&Value, &Value)>| {
+        pairs.take_while(|(one, other)| one == other).count()
+    };
+    let start = like(&mut old.iter().zip(new));
+    let shorter = old.len().min(new.len());
+    let end = like(&mut old.iter().rev().zip(new.iter().rev())).min(shorter - start);
+    let middle = |list: &[Value]| list.len() - end;
+    for index in start..middle(old).max(middle(new)) {
+        let of = |list: &'_ [Value]| list.get(index).filter(|_| index < middle(list)).cloned();
+        let (from, to) = (of(old), of(new));
+        walk(
+            format!("{path}[{index}]"),
+            from.as_ref(),
+            to.as_ref(),
+            found,
+        );
     }
 }
 
@@ -113,6 +155,28 @@ mod tests {
             .iter()
             .map(Difference::to_string)
             .collect()
+    }
+
+    #[test]
+    fn what_differs_is_what_is_shown() {
+        let long = "x".repeat(100);
+        let from = json!({"command": [format!("{long}a")], "ports": [{"target": 80}]});
+        let to = json!({"command": [format!("{long}b")], "ports": [{"target": 80}, {"target": 81, "host_ip": long}]});
+        let tail = "x".repeat(SHOWN / 4);
+        assert_eq!(
+            text(&from, &to),
+            [
+                format!("command[0] …{tail}a\" -> …{tail}b\""),
+                format!(
+                    "ports[1] (none) -> {{\"target\":81,\"host_ip\":\"{}…",
+                    "x".repeat(SHOWN - 24)
+                ),
+            ]
+        );
+        let end = "e".repeat(SHOWN);
+        let (from, to) = (json!({"dns": ["a", "b", end]}), json!({"dns": ["a", end]}));
+        assert_eq!(text(&from, &to), ["dns[1] \"b\" -> (none)"]);
+        assert_eq!(text(&to, &from), ["dns[1] (none) -> \"b\""]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::state::ContainerId;
 /// Raised when a message changes its meaning. A supervisor answers a call of
 /// another version with [`Failure::Version`], and the CLI then asks the keeper
 /// to take up the newer binary.
-pub const WIRE_VERSION: u32 = 4;
+pub const WIRE_VERSION: u32 = 5;
 
 /// The longest frame, bytes.
 pub const FRAME_LIMIT: u32 = 16 * 1024 * 1024;
@@ -313,6 +313,16 @@ pub enum Failure {
         /// What to do, where known.
         hint: Option<String>,
     },
+    /// A limit that the host's control groups cannot keep.
+    #[error("{message}")]
+    Limit {
+        /// What is limited, one of [`crate::engine::cgroup::limit`].
+        limit: String,
+        /// Why not.
+        message: String,
+        /// What to do, where known.
+        hint: Option<String>,
+    },
     /// The program could not be executed or the root not be set up.
     #[error("cannot start container `{name}`: {error}")]
     Init {
@@ -336,7 +346,9 @@ impl Failure {
     /// What to do about it, where that is known.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Address { hint, .. } | Self::Other { hint, .. } => hint.clone(),
+            Self::Address { hint, .. } | Self::Limit { hint, .. } | Self::Other { hint, .. } => {
+                hint.clone()
+            }
             Self::Init { error, .. } => {
                 let says = |word| {
                     error

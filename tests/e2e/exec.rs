@@ -274,17 +274,22 @@ fn down_keeps_a_living_one_off_and_says_so() {
             down.stderr.contains(name),
             "down names what it keeps\n{down}"
         );
-        // Its network is there still.
-        project
-            .skiff(["run", "--rm", "-T", "--no-deps", "web", "true"])
-            .run()
-            .succeeds()
-            .whatever();
+        let labels = left[0]["Labels"].as_str().unwrap();
+        assert!(
+            labels.contains("com.docker.compose.oneoff=True"),
+            "{labels}"
+        );
+        let bridges = || {
+            let list = sandbox.shell("ip -o link show type bridge");
+            list.run().succeeds().lines().len()
+        };
+        assert_eq!(bridges(), 1, "its network is there still");
         project
             .skiff(["down", "--remove-orphans", "-t", "0"])
             .run()
             .succeeds()
             .whatever();
+        assert_eq!(bridges(), 0);
         project
             .skiff(["ps", "-a", "-q"])
             .run()

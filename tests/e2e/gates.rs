@@ -121,6 +121,38 @@ fn wait_returns_when_all_is_well_and_fails_when_it_cannot_be() {
     });
 }
 
+/// A program without a probe that ends soon after its start was never up; one
+/// look at the right moment would have it so.
+#[test]
+fn wait_fails_for_a_program_that_ends_soon() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let compose = |command: &str| {
+            format!(
+                "services:\n  a: {{image: test/busybox, {command}}}\n  b: {{image: test/busybox, {SLEEPER}}}\n"
+            )
+        };
+        let project = sandbox.project("soon", &compose("command: [sh, -c, exit 3]"));
+        for command in ["exit 3", "sleep 0.1; exit 3"] {
+            let command = format!("command: [sh, -c, \"{command}\"]");
+            project.write("compose.yaml", &compose(&command));
+            project
+                .skiff(["up", "-d", "--wait"])
+                .run()
+                .ends_with(1)
+                .warns("soon-a-1 exited (3)")
+                .whatever();
+            project.down();
+        }
+        project
+            .skiff(["up", "-d", "--wait", "b"])
+            .run()
+            .succeeds()
+            .whatever();
+        project.down();
+    });
+}
+
 /// Three chained one-shots: 60 ms is the aim on a quiet machine; the bound here
 /// is one that only a tick of half a second or a lost event would break.
 #[test]

@@ -95,6 +95,21 @@ fn without_root_the_sudo_command_is_printed() {
              {skiff} -f variables.yaml up -d"
         );
         assert!(refused.stderr.contains(&line), "{line}\n{refused}");
+        for command in [
+            "down", "exec", "images", "kill", "load", "logs", "ls", "ps", "pull", "restart", "run",
+            "start", "stop",
+        ] {
+            let operands: &[&str] = match command {
+                "exec" | "run" => &["a", "true"],
+                _ => &[],
+            };
+            let args: Vec<&str> = std::iter::once(command)
+                .chain(operands.iter().copied())
+                .collect();
+            let refused = as_nobody(&args).run().fails();
+            let line = format!("{skiff} {}", args.join(" "));
+            assert!(refused.stderr.contains(&line), "{line}\n{refused}");
+        }
         for args in [["config", "-q"].as_slice(), ["version"].as_slice()] {
             as_nobody(args).run().succeeds().whatever();
         }
@@ -117,7 +132,9 @@ fn without_a_cgroup_hierarchy_nothing_starts() {
         let refused = project.skiff(["up", "-d"]).run().fails();
         assert!(refused.stderr.contains("control group"), "{refused}");
         let doctor = sandbox.skiff(["doctor"]).run().fails();
-        assert!(doctor.stdout.contains("control groups"), "{doctor}");
+        assert!(doctor.stdout.contains("missing control groups"), "{doctor}");
+        let remedy = "remedy: mount it: mount -t cgroup2";
+        assert!(doctor.stdout.contains(remedy), "{doctor}");
         project
             .skiff(["ps", "-a", "-q"])
             .run()
@@ -125,6 +142,53 @@ fn without_a_cgroup_hierarchy_nothing_starts() {
             .prints("")
             .whatever();
         project.down();
+    });
+}
+
+/// A limit that no controller keeps is refused where it stands, and what ran
+/// before runs on.
+#[test]
+fn without_a_controller_its_limit_is_refused_where_it_stands() {
+    isolated(|sandbox| {
+        let earlier = sandbox.project(
+            "earlier",
+            "services:\n  a: {image: skiff/toolbox, command: [sleep, \"1000\"], volumes: [\"kept:/v\"]}\n\
+             volumes: {kept: {}}\n",
+        );
+        earlier.up().whatever();
+        let id = earlier.container_field("a", "ID");
+        // Version 1: the hierarchy goes; version 2: the root says that it has none.
+        let script = r#"
+            mount=$(awk '$3 == "cgroup" && $4 ~ /(^|,)memory(,|$)/ { print $2 }' /proc/mounts)
+            if [ -n "$mount" ]; then umount -l $mount; echo $mount >hierarchy; else
+                tr ' ' '\n' </sys/fs/cgroup/cgroup.controllers | grep -v memory | xargs >without
+                mount --bind without /sys/fs/cgroup/cgroup.controllers
+            fi"#;
+        sandbox.shell(script).run().succeeds().whatever();
+        let project = start(sandbox);
+        project.write(
+            "compose.yaml",
+            "services:\n  a:\n    image: skiff/toolbox\n    command: [sleep, \"1000\"]\n    deploy:\n      \
+             resources:\n        limits:\n          memory: 64M\n",
+        );
+        let refused = project.skiff(["up", "-d"]).run().fails();
+        let text = "cannot limit memory: this host has no `memory` control group controller";
+        assert!(refused.stderr.contains(text), "{refused}");
+        assert!(refused.stderr.contains("compose.yaml:8:11"), "{refused}");
+        assert!(
+            refused.stderr.contains("remove the limit, or enable"),
+            "{refused}"
+        );
+        let doctor = sandbox.skiff(["doctor"]).run();
+        assert!(doctor.stdout.contains("limits: no memory"), "{doctor}");
+        project.down();
+        assert_eq!(earlier.container_field("a", "ID"), id);
+        assert_eq!(earlier.container_field("a", "State"), "running");
+        // Its groups there go with it.
+        let script = "if [ -f hierarchy ]; then mount -t cgroup -o memory memory $(cat hierarchy); \
+                      else umount /sys/fs/cgroup/cgroup.controllers; fi";
+        sandbox.shell(script).run().succeeds().whatever();
+        earlier.skiff(["down", "-v"]).run().succeeds().whatever();
     });
 }
 
@@ -197,6 +261,29 @@ fn without_route_netlink_the_network_is_named() {
     });
 }
 
+/// `~`, `$HOME` and `$USER` are those of the user who typed `sudo`.
+fn assert_home_and_user_are_the_callers(project: &Project<'_>, home: &std::path::Path) {
+    let own = "services:\n  a: {image: \"x:${USER}\", volumes: [\"${HOME}/x:/x\", \"~/y:/y\"]}\n";
+    project.write("own.yaml", own);
+    let seen = project.skiff(["-f", "own.yaml", "config"]);
+    let seen = seen
+        .env("SUDO_USER", "ann")
+        .env("SUDO_UID", "1234")
+        .env("SUDO_GID", "1234");
+    let seen = seen
+        .env("HOME", "/root")
+        .env("USER", "root")
+        .run()
+        .succeeds();
+    for (what, text) in [
+        ("$USER", "image: x:ann".to_owned()),
+        ("$HOME", format!("source: {}/x\n", home.display())),
+        ("~", format!("source: {}/y\n", home.display())),
+    ] {
+        assert!(seen.stdout.contains(&text), "{what}\n{seen}");
+    }
+}
+
 #[test]
 fn under_sudo_the_files_belong_to_the_caller() {
     isolated(|sandbox| {
@@ -235,6 +322,7 @@ fn under_sudo_the_files_belong_to_the_caller() {
             .succeeds()
             .warns("sudo --preserve-env=NAME")
             .whatever();
+        assert_home_and_user_are_the_callers(&project, &home);
         let config = ["config", "-o", "made/out.yaml"];
         let config = project.skiff(config).env("SUDO_UID", "1234");
         config.run().succeeds().whatever();

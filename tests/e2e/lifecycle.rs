@@ -221,6 +221,19 @@ fn stop_and_start_tell_what_docker_tells() {
     isolated(|sandbox| {
         sandbox.load_busybox();
         let project = sandbox.project("three", THREE);
+        for (args, code) in [
+            (["start"], 1),
+            (["stop"], 0),
+            (["restart"], 0),
+            (["kill"], 0),
+        ] {
+            let output = project.skiff(args).run().ends_with(code);
+            assert_eq!(
+                output.stderr.contains("no container to start"),
+                code == 1,
+                "{output}"
+            );
+        }
         project
             .skiff(["up", "-d", "web"])
             .run()

@@ -1,7 +1,5 @@
 //! The first thing that anybody tries: the example on the built-in image.
 
-use std::time::Duration;
-
 use crate::support::{Sandbox, http_get, isolated};
 
 /// A copy of the example, to be changed.
@@ -32,19 +30,6 @@ fn the_page_shows_the_backends_answer() {
         assert!(text.contains(&id[..12]), "{text}");
         skiff(&["down", "-v"]).run().succeeds().whatever();
         assert!(http_get("127.0.0.1:8080", "/").is_err(), "{up}");
-    });
-}
-
-/// From nothing, the image included, to a page with the backend's answer.
-#[test]
-fn a_cold_up_takes_less_than_two_seconds() {
-    isolated(|sandbox| {
-        let dir = copy(sandbox);
-        let skiff = |args: &[&str]| sandbox.skiff(args).dir(&dir);
-        let up = skiff(&["up", "-d", "--wait"]).run().succeeds();
-        assert!(page(8080).contains("42"));
-        assert!(up.took < Duration::from_secs(2), "{:?}\n{up}", up.took);
-        skiff(&["down", "-v"]).run().succeeds().whatever();
     });
 }
 

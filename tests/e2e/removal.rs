@@ -51,6 +51,11 @@ fn the_complete_removal_of_the_readme_is_complete() {
         two.skiff(["down"]).run().succeeds().whatever();
         let three = sandbox.project("three", COMPOSE);
         three.up().whatever();
+        three
+            .skiff(["run", "-d", "--no-deps", "web", "sleep", "1000"])
+            .run()
+            .succeeds()
+            .whatever();
         assert_eq!(list(), ["one", "three", "two"]);
         let table = sandbox.skiff(["ls", "-a"]).run().succeeds();
         table
@@ -59,17 +64,20 @@ fn the_complete_removal_of_the_readme_is_complete() {
             .whatever();
         let running = sandbox.skiff(["ls", "-q"]).run().succeeds();
         running.prints("three\n").whatever();
-        for name in list() {
-            let down = sandbox.skiff(["-p", name.as_str(), "down", "-v"]);
-            down.run().succeeds().whatever();
+        let mut readme = include_str!("../../README.md").lines().map(str::trim);
+        let command = readme.find(|line| line.starts_with("sudo sh -c 'for"));
+        let command = command.expect("the command for a complete removal");
+        let command = command
+            .replace("sudo ", "")
+            .replace("skiff ls", "\"$skiff\" ls")
+            .replace("skiff -p", "\"$skiff\" -p")
+            .replace("/var/lib/skiff", "\"$SKIFF_DATA_ROOT\"")
+            .replace("/run/skiff", "\"$SKIFF_RUN_ROOT\"")
+            .replace(" /usr/local/bin/skiff", "");
+        sandbox.shell(&command).run().succeeds().whatever();
+        for root in [sandbox.data(), sandbox.run_root()] {
+            assert!(!root.exists(), "{}", root.display());
         }
-        assert!(list().is_empty());
-        assert!(names(sandbox, "data/volumes").is_empty());
-        sandbox
-            .shell("rm -r $SKIFF_DATA_ROOT $SKIFF_RUN_ROOT")
-            .run()
-            .succeeds()
-            .whatever();
     });
 }
 

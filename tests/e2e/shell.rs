@@ -59,10 +59,14 @@ fn portrait_of_helpers() -> Vec<String> {
                 .1
                 .split_whitespace()
                 .collect();
+            let limits = fs::read_to_string(format!("/proc/{pid}/limits")).expect("/proc");
             format!(
-                "umask {} ignored {} environment {:?} cwd {} stdout {} tty {} nice {}",
+                "umask {} ignored {} groups {} cpus {} limits {limits} environment {:?} cwd {} \
+                 stdout {} tty {} nice {}",
                 status_field(&status, "Umask"),
                 status_field(&status, "SigIgn"),
+                status_field(&status, "Groups"),
+                status_field(&status, "Cpus_allowed"),
                 String::from_utf8_lossy(&environment),
                 cwd.display(),
                 out.display(),
@@ -109,6 +113,9 @@ fn a_poisoned_shell_makes_no_difference() {
             );
         }
         project.down();
+        for tool in ["perl", "taskset", "setpriv"] {
+            crate::support::program(tool);
+        }
         let script = "
             umask 077
             # A hard limit that was lowered is raised again by CAP_SYS_RESOURCE
@@ -116,13 +123,15 @@ fn a_poisoned_shell_makes_no_difference() {
             caps=$(sed -n 's/^CapEff:[[:space:]]*//p' /proc/self/status)
             [ $((0x$caps >> 24 & 1)) = 1 ] && soft= || soft=-S
             ulimit $soft -n 64; ulimit $soft -c 0; ulimit $soft -p 500; ulimit $soft -s 1024
-            trap '' HUP INT QUIT PIPE USR1 USR2 CHLD ALRM
+            trap '' HUP INT QUIT PIPE USR1 USR2 ALRM
             export ODD='line one
 line two' MALLOC_ARENA_MAX=1 TZ=Asia/Tokyo LC_ALL=tr_TR.UTF-8 PS4='$(touch /tmp/bad)'
             mkdir \"$HOME/gone\"; cd \"$HOME/gone\"; rmdir \"$HOME/gone\"
             exec 7</etc/passwd 8>/dev/null
             echo 500 >/proc/self/oom_score_adj
-            exec taskset 1 nice -n 7 setpriv --ambient-caps +net_admin --inh-caps +net_admin --groups 4,5 \
+            # A shell does not ignore this one, whatever its trap says.
+            exec perl -e '$SIG{CHLD} = \"IGNORE\"; exec @ARGV' \
+                taskset 1 nice -n 7 setpriv --ambient-caps +net_admin --inh-caps +net_admin --groups 4,5 \
                 \"$skiff\" -f \"$FILE\" -p clean up -d";
         let file = project.dir.join("compose.yaml");
         sandbox

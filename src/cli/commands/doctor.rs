@@ -165,6 +165,7 @@ fn control_groups(layout: &Layout, root: bool) -> Vec<Check> {
                 Verdict::Good,
             );
             let mut checks = vec![groups];
+            checks.extend(limits_missing(&host));
             checks.extend(scopes(&host, Path::new(systemd::RUN), root));
             checks.extend(
                 group::fallbacks(layout)
@@ -184,6 +185,35 @@ fn control_groups(layout: &Layout, root: bool) -> Vec<Check> {
 }
 
 /// Whether systemd, where there is one, gives scopes.
+/// Controllers without which a limit of a Compose file is refused.
+fn limits_missing(host: &cgroup::Host) -> Option<Check> {
+    use cgroup::Controller::{Cpu, Memory, Pids};
+    let available = host.controllers();
+    let missing: Vec<String> = [Cpu, Memory, Pids]
+        .iter()
+        .filter(|controller| !available.contains(controller))
+        .map(ToString::to_string)
+        .collect();
+    let remedy = match host.version() {
+        cgroup::Version::V1 => {
+            "mount them: mount -t cgroup -o NAME NAME /sys/fs/cgroup/NAME; memory on some boards: \
+             boot with cgroup_enable=memory"
+        }
+        cgroup::Version::V2 => {
+            "hand them down where skiff runs in a control group of its own (`Delegate=yes` of a \
+             systemd unit, `+NAME` in the parent's cgroup.subtree_control); memory on some boards: \
+             boot with cgroup_enable=memory"
+        }
+    };
+    (!missing.is_empty()).then(|| {
+        let text = format!(
+            "no {}: services with such a limit are refused; {remedy}",
+            missing.join(", ")
+        );
+        Check::new("limits", Verdict::Note(text))
+    })
+}
+
 fn scopes(host: &cgroup::Host, run: &Path, root: bool) -> Option<Check> {
     if !systemd::is_booted(run) {
         return None;

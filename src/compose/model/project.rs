@@ -79,6 +79,12 @@ impl Project {
         diagnostic
     }
 
+    /// True where a file sets this attribute, or a default does.
+    pub fn is_written(&self, path: &str) -> bool {
+        let tree = self.origin.tree.as_ref();
+        tree.is_some_and(|tree| tree.lookup(path).is_some())
+    }
+
     fn mark(&self, path: &str) -> Option<Mark> {
         let tree = self.origin.tree.as_ref()?;
         let mut path = path;

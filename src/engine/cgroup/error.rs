@@ -109,6 +109,24 @@ pub enum CgroupError {
 }
 
 impl CgroupError {
+    /// The limit that cannot be kept, one of [`super::limit`].
+    pub fn limit(&self) -> Option<&'static str> {
+        match self {
+            Self::NoController { limit, .. }
+            | Self::NotSupported { limit, .. }
+            | Self::Invalid { limit, .. } => Some(limit),
+            Self::NoHierarchy
+            | Self::Busy { .. }
+            | Self::Make { .. }
+            | Self::Read { .. }
+            | Self::Write { .. }
+            | Self::Remove { .. }
+            | Self::StillPopulated { .. }
+            | Self::NotFrozen { .. }
+            | Self::DeviceProgram { .. } => None,
+        }
+    }
+
     /// What the user can do, where that is known.
     pub fn hint(&self) -> Option<String> {
         match self {

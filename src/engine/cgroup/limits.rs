@@ -10,15 +10,8 @@ use std::fmt::Display;
 use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxResources, LinuxThrottleDevice};
 
 use super::error::CgroupError;
+use super::limit::{BLOCK_IO, CPU, CPUSET, HUGE_PAGES, MEMORY, PROCESSES, SWAP, SWAPPINESS};
 use super::mounts::Controller;
-
-const MEMORY: &str = "memory";
-const SWAP: &str = "swap";
-const CPU: &str = "processor time";
-const CPUSET: &str = "the set of processors";
-const PROCESSES: &str = "the number of processes";
-const BLOCK_IO: &str = "block I/O";
-const HUGE_PAGES: &str = "huge pages";
 
 /// Bandwidth is counted over this many microseconds unless another period is
 /// given (the kernel's default).
@@ -222,14 +215,9 @@ fn memory_v1(memory: &LinuxMemory, settings: &mut Vec<Setting>) -> Result<(), Cg
     }
     if let Some(swappiness) = memory.swappiness() {
         if swappiness > 100 {
-            return Err(invalid("swappiness", "it is a number from 0 to 100"));
+            return Err(invalid(SWAPPINESS, "it is a number from 0 to 100"));
         }
-        settings.push(Setting::new(
-            c,
-            "swappiness",
-            "memory.swappiness",
-            swappiness,
-        ));
+        settings.push(Setting::new(c, SWAPPINESS, "memory.swappiness", swappiness));
     }
     if memory.disable_oom_killer() == Some(true) {
         settings.push(Setting::new(c, "the OOM killer", "memory.oom_control", 1));
@@ -259,7 +247,7 @@ fn memory_v2(memory: &LinuxMemory, settings: &mut Vec<Setting>) -> Result<(), Cg
     }
     if memory.swappiness().is_some() {
         return Err(invalid(
-            "swappiness",
+            SWAPPINESS,
             "control groups version 2 do not have it",
         ));
     }

@@ -15,6 +15,7 @@ mod delegation;
 mod devices;
 mod error;
 mod files;
+pub mod limit;
 mod limits;
 mod mounts;
 mod tasks;

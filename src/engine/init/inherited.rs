@@ -4,17 +4,14 @@
 use std::io;
 
 use oci_spec::runtime::{PosixRlimit, PosixRlimitType, Process};
-use rustix::io::Errno;
-use rustix::process::{Resource, Rlimit, getrlimit, setpriority_process, setrlimit};
+use rustix::process::{Resource, Rlimit, setpriority_process, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use super::error::{Step, StepResult};
 use crate::engine::oci_default::{RlimitValue, default_rlimits};
+use crate::engine::rlimits;
 use crate::engine::spec::SET_LIMIT;
 use crate::engine::sys;
-
-const NR_OPEN: &str = "/proc/sys/fs/nr_open";
-const THREADS_MAX: &str = "/proc/sys/kernel/threads-max";
 
 /// Signal dispositions and mask, nice value, policy, CPUs, personality, OOM
 /// score. Needs the host's `/proc`, and comes after the cgroup is entered, so
@@ -50,26 +47,12 @@ pub(super) fn reset_rlimits() -> StepResult<()> {
         let (current, maximum) = match default {
             RlimitValue::Fixed { soft, hard } => (soft, hard),
             RlimitValue::KernelTasks => {
-                let tasks = read_number(THREADS_MAX).map(|threads| threads / 2);
+                let tasks = rlimits::pending_signals();
                 (tasks, tasks)
             }
         };
-        let result = match setrlimit(resource, Rlimit { current, maximum }) {
-            // Above the kernel's ceiling for open files, or a skiff that is
-            // itself confined and without CAP_SYS_RESOURCE.
-            Err(Errno::PERM) => {
-                let mut ceiling = getrlimit(resource).maximum;
-                if resource == Resource::Nofile {
-                    ceiling = lower(ceiling, read_number(NR_OPEN));
-                }
-                let limit = Rlimit {
-                    current: lower(current, ceiling),
-                    maximum: lower(maximum, ceiling),
-                };
-                setrlimit(resource, limit)
-            }
-            other => other,
-        };
+        // A skiff that is itself confined gives its containers what it has.
+        let result = rlimits::set_within_reach(resource, Rlimit { current, maximum });
         result.on(SET_LIMIT, format!("{resource:?}"))?;
     }
     Ok(())
@@ -87,20 +70,8 @@ pub(super) fn apply_rlimits(listed: &[PosixRlimit]) -> StepResult<()> {
     Ok(())
 }
 
-/// The lower of two limits, `None` being unlimited.
-fn lower(one: Option<u64>, other: Option<u64>) -> Option<u64> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
-    }
-}
-
 fn finite(value: u64) -> Option<u64> {
     (value != u64::MAX).then_some(value)
-}
-
-fn read_number(path: &str) -> Option<u64> {
-    fs_err::read_to_string(path).ok()?.trim().parse().ok()
 }
 
 fn write_text(path: &str, text: &str) -> io::Result<()> {

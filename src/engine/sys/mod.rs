@@ -17,5 +17,5 @@ pub use pidfd::pidfd_exit_status;
 pub(crate) use raw::{CloneFlags, Cloned, clone_process};
 pub use raw::{
     MountChange, close_on_exec_from, close_range, exit_now, join_new_session_keyring,
-    mount_setattr, reset_scheduling, reset_signals, set_seccomp_filter,
+    mount_setattr, reset_scheduling, reset_signal, reset_signals, set_seccomp_filter,
 };

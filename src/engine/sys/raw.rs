@@ -202,20 +202,8 @@ pub fn mount_setattr(
 /// blocked. libc's own functions leave out the two signals it keeps for
 /// itself, which a caller may have ignored all the same.
 pub fn reset_signals() {
-    // All zero is SIG_DFL, no flags, no restorer and an empty mask.
-    let action = [0_u64; 4];
-    for signal in 1..=64_i32 {
-        // SAFETY: `action` is as large as the kernel's `struct sigaction` and
-        // lives over the call. SIGKILL and SIGSTOP fail, which is no harm.
-        unsafe {
-            libc::syscall(
-                libc::SYS_rt_sigaction,
-                signal,
-                action.as_ptr(),
-                std::ptr::null_mut::<u64>(),
-                size_of::<u64>(),
-            )
-        };
+    for signal in 1..=64 {
+        reset_signal(signal);
     }
     let mask = 0_u64;
     // SAFETY: `mask` is a signal set of the given size and lives over the call.
@@ -224,6 +212,23 @@ pub fn reset_signals() {
             libc::SYS_rt_sigprocmask,
             libc::SIG_SETMASK,
             &raw const mask,
+            std::ptr::null_mut::<u64>(),
+            size_of::<u64>(),
+        )
+    };
+}
+
+/// `rt_sigaction(2)`: the default for one signal.
+pub fn reset_signal(signal: i32) {
+    // All zero is SIG_DFL, no flags, no restorer and an empty mask.
+    let action = [0_u64; 4];
+    // SAFETY: `action` is as large as the kernel's `struct sigaction` and lives
+    // over the call. SIGKILL and SIGSTOP fail, which is no harm.
+    unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigaction,
+            signal,
+            action.as_ptr(),
             std::ptr::null_mut::<u64>(),
             size_of::<u64>(),
         )

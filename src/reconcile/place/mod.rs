@@ -82,7 +82,7 @@ pub fn start_failure(
             let attribute = setup::attribute(service, error).or_else(of_image)?;
             format!("services.{name}.{attribute}")
         }
-        other => reported_path(name, service, other)?,
+        other => reported_path(project, name, service, other)?,
     };
     let diagnostic = project.diagnostic(&path, failure.to_string());
     Some(with_hints(diagnostic, failure.hint()))
@@ -137,7 +137,8 @@ fn plan_path(project: &Project, error: &PlanError) -> Option<String> {
         }
         PlanError::NoSuchService { .. }
         | PlanError::Cycle { .. }
-        | PlanError::NothingToStart { .. } => None,
+        | PlanError::NothingToStart { .. }
+        | PlanError::NothingAtAll => None,
     }
 }
 
@@ -146,7 +147,12 @@ fn failure_path(project: &Project, failure: &OpFailure) -> Option<String> {
     let Some(name) = failure.service.as_deref() else {
         return resource_path(project, failure, source);
     };
-    reported_path(name, project.services.get(name)?, source.failure()?)
+    reported_path(
+        project,
+        name,
+        project.services.get(name)?,
+        source.failure()?,
+    )
 }
 
 /// A network or volume of the project that could not be made.
@@ -168,12 +174,23 @@ fn resource_path(project: &Project, failure: &OpFailure, source: &BackendError) 
 }
 
 /// What the supervisor reports of a service's container.
-fn reported_path(name: &str, service: &Service, failure: &Failure) -> Option<String> {
+fn reported_path(
+    project: &Project,
+    name: &str,
+    service: &Service,
+    failure: &Failure,
+) -> Option<String> {
     let attribute = match failure {
         Failure::PortTaken { address, .. } => {
             port_attribute(service, address).unwrap_or_else(|| "ports".to_owned())
         }
         Failure::Address { address, .. } => address_attribute(service, *address)?,
+        Failure::Limit { limit, .. } => {
+            let is_written =
+                |attribute: &&&str| project.is_written(&format!("services.{name}.{attribute}"));
+            let attributes = setup::control_group_attributes(limit);
+            (*attributes.iter().find(is_written)?).to_owned()
+        }
         Failure::NameTaken { .. } => {
             service.container_name.as_ref()?;
             "container_name".to_owned()

@@ -2,6 +2,7 @@
 //! its birth and its program.
 
 use crate::compose::{FileReference, MountKind, Service};
+use crate::engine::cgroup::limit::{BLOCK_IO, CPU, CPUSET, MEMORY, PROCESSES, SWAP, SWAPPINESS};
 use crate::engine::spec::{
     COPY_UP, ENTER_FOLDER, FIND_GROUP, FIND_USER, InitError, MAKE_TARGET, MOUNT, OPEN_SOURCE,
     OPEN_VOLUME, SET_LIMIT, SET_SYSCTL,
@@ -27,6 +28,33 @@ pub(super) fn attribute(service: &Service, error: &InitError) -> Option<String> 
         }
         _ if PROGRAM_FAILED.contains(&error.exit_code) => program_attribute(service, error),
         _ => None,
+    }
+}
+
+/// The attributes that ask for a limit of a control group, by what it limits.
+pub(super) fn control_group_attributes(limit: &str) -> &'static [&'static str] {
+    match limit {
+        MEMORY => &[
+            "mem_limit",
+            "mem_reservation",
+            "deploy.resources.limits.memory",
+            "deploy.resources.reservations.memory",
+        ],
+        SWAP => &["memswap_limit"],
+        SWAPPINESS => &["mem_swappiness"],
+        CPU => &[
+            "cpus",
+            "cpu_quota",
+            "cpu_period",
+            "cpu_shares",
+            "cpu_rt_runtime",
+            "cpu_rt_period",
+            "deploy.resources.limits.cpus",
+        ],
+        CPUSET => &["cpuset"],
+        PROCESSES => &["pids_limit", "deploy.resources.limits.pids"],
+        BLOCK_IO => &["blkio_config"],
+        _ => &[],
     }
 }
 

@@ -76,6 +76,9 @@ pub fn plan_start(
 ) -> Result<Plan, PlanError> {
     let edges = select::edges_of_observed(observed, desired);
     select::check_names(services, edges.keys().map(String::as_str))?;
+    if observed.containers.is_empty() {
+        return Err(PlanError::NothingAtAll);
+    }
     let selected = select::with_dependencies(services, &edges);
     for name in services {
         if observed.of_service(name).is_empty() {

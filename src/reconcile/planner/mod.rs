@@ -93,6 +93,9 @@ pub enum PlanError {
         /// The service.
         service: String,
     },
+    /// `start` in a project that has no container.
+    #[error("the project has no container to start; `skiff up` makes them")]
+    NothingAtAll,
 }
 
 /// The target that an observed container is.

@@ -10,12 +10,16 @@ use fs_err as fs;
 use nix::sys::signal::SigSet;
 use rustix::process::{Resource, Rlimit};
 
-use crate::engine::sys;
+use crate::engine::{rlimits, sys};
 
 /// Open files: enough for a thousand containers, and the kernel's default cap.
 const OPEN_FILES: u64 = 1_048_576;
 /// The OOM killer takes everything else first.
 const OOM_SCORE: &str = "-999";
+/// The kernel's own for a new process, in nanoseconds.
+const TIMER_SLACK: u64 = 50_000;
+/// The kernel's own, see core(5).
+const CORE_DUMP_PARTS: &str = "0x33";
 const STACK: u64 = 8 * 1024 * 1024;
 const LOCKED_MEMORY: u64 = 8 * 1024 * 1024;
 const MESSAGE_QUEUES: u64 = 819_200;
@@ -47,7 +51,8 @@ pub(super) fn close_inherited() -> io::Result<()> {
 }
 
 /// Sets what every child inherits. Each step is tried; where the machine
-/// forbids one (no `CAP_SYS_NICE`, `CAP_SYS_RESOURCE`) the caller's value stays.
+/// forbids one (no `CAP_SYS_NICE`, `CAP_SYS_RESOURCE`) the caller's value stays,
+/// of a limit what it allows.
 pub(super) fn settle() -> io::Result<()> {
     rustix::process::chdir("/")?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
@@ -67,8 +72,12 @@ pub(super) fn settle() -> io::Result<()> {
     }
     rustix::thread::sched_setaffinity(None, &cpus).ok();
     for (resource, limit) in limits() {
-        rustix::process::setrlimit(resource, limit).ok();
+        rlimits::set_within_reach(resource, limit).ok();
     }
+    nix::unistd::setgroups(&[]).ok();
+    nix::sys::prctl::set_thp_disable(false).ok();
+    nix::sys::prctl::set_timerslack(TIMER_SLACK).ok();
+    fs::write("/proc/self/coredump_filter", CORE_DUMP_PARTS).ok();
     fs::write("/proc/self/oom_score_adj", OOM_SCORE).ok();
     Ok(())
 }
@@ -99,6 +108,9 @@ fn limits() -> Vec<(Resource, Rlimit)> {
     .into_iter()
     .map(|resource| (resource, both(None)))
     .collect();
+    if let Some(signals) = rlimits::pending_signals() {
+        limits.push((Resource::Sigpending, both(Some(signals))));
+    }
     limits.extend([
         (Resource::Nofile, both(Some(OPEN_FILES))),
         (Resource::Memlock, both(Some(LOCKED_MEMORY))),

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use tokio::net::UnixStream;
@@ -216,15 +217,30 @@ pub(super) async fn ask(
     wait.await.unwrap_or_else(|_| Err(gone()))
 }
 
+/// A program without a probe is up when it has run for this long: the time
+/// after which Docker Compose looks first.
+const TRIAL: Duration = Duration::from_millis(500);
+
 async fn wait(shared: &Shared, id: &ContainerId, condition: Condition) -> Result<Reply, Failure> {
     let mut status = shared.status(id)?;
     loop {
-        match status.borrow_and_update().verdict(condition) {
+        let (verdict, has_probe) = {
+            let now = status.borrow_and_update();
+            (now.verdict(condition), now.has_probe)
+        };
+        let is_trial = condition == Condition::RunningOrHealthy && !has_probe;
+        let changed = match verdict {
+            Verdict::Holds if is_trial => {
+                match tokio::time::timeout(TRIAL, status.changed()).await {
+                    Ok(changed) => changed,
+                    Err(_stayed) => return Ok(Reply::Ok),
+                }
+            }
             Verdict::Holds => return Ok(Reply::Ok),
             Verdict::Never(failure) => return Err(failure),
-            Verdict::Open => {}
-        }
-        if status.changed().await.is_err() {
+            Verdict::Open => status.changed().await,
+        };
+        if changed.is_err() {
             return Err(Failure::NoContainer { id: id.to_string() });
         }
     }

@@ -50,9 +50,14 @@ pub(super) fn net(error: NetError) -> Failure {
     reason = "called by `map_err`, which has it by value"
 )]
 pub(super) fn cgroup(error: CgroupError) -> Failure {
-    Failure::Other {
-        message: with_causes(&error),
-        hint: error.hint(),
+    let (message, hint) = (with_causes(&error), error.hint());
+    match error.limit() {
+        Some(limit) => Failure::Limit {
+            limit: limit.to_owned(),
+            message,
+            hint,
+        },
+        None => Failure::Other { message, hint },
     }
 }
 

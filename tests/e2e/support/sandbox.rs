@@ -17,7 +17,10 @@ const PACKAGES: &[(&str, &str)] = &[
     ("iptables", "iptables"),
     ("nft", "nftables"),
     ("openssl", "openssl"),
+    ("perl", "perl-base"),
+    ("setpriv", "util-linux"),
     ("setsid", "util-linux"),
+    ("taskset", "util-linux"),
     ("unshare", "util-linux"),
 ];
 
