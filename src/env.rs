@@ -41,13 +41,37 @@ pub const SUDO_GID: &str = "SUDO_GID";
 pub const SUDO_USER: &str = "SUDO_USER";
 /// The home folder of the user that called sudo.
 pub const SUDO_HOME: &str = "SUDO_HOME";
+/// When to use colours and cursor movement, as `--ansi`.
+pub const COMPOSE_ANSI: &str = "COMPOSE_ANSI";
+/// Make names as Compose 1 did, as `--compatibility`.
+pub const COMPOSE_COMPATIBILITY: &str = "COMPOSE_COMPATIBILITY";
+/// Read no `.env`.
+pub const COMPOSE_DISABLE_ENV_FILE: &str = "COMPOSE_DISABLE_ENV_FILE";
+/// Files to read instead of `.env`, separated by commas, as `--env-file`.
+pub const COMPOSE_ENV_FILES: &str = "COMPOSE_ENV_FILES";
+/// The Compose files, as `-f`.
+pub const COMPOSE_FILE: &str = "COMPOSE_FILE";
+/// Say nothing of containers of services that the file no longer has.
+pub const COMPOSE_IGNORE_ORPHANS: &str = "COMPOSE_IGNORE_ORPHANS";
+/// Show the shortcuts of an attached `up`, as `up --menu`.
+pub const COMPOSE_MENU: &str = "COMPOSE_MENU";
+/// How many operations run at once, as `--parallel`.
+pub const COMPOSE_PARALLEL_LIMIT: &str = "COMPOSE_PARALLEL_LIMIT";
+/// What separates the files of `COMPOSE_FILE` (default `:`).
+pub const COMPOSE_PATH_SEPARATOR: &str = "COMPOSE_PATH_SEPARATOR";
+/// Profiles to enable, separated by commas, as `--profile`.
+pub const COMPOSE_PROFILES: &str = "COMPOSE_PROFILES";
+/// How progress is shown, as `--progress`.
+pub const COMPOSE_PROGRESS: &str = "COMPOSE_PROGRESS";
 /// The project's name, as `-p`.
 pub const COMPOSE_PROJECT_NAME: &str = "COMPOSE_PROJECT_NAME";
 /// Remove containers of services that the file no longer has, as
 /// `--remove-orphans`.
 pub const COMPOSE_REMOVE_ORPHANS: &str = "COMPOSE_REMOVE_ORPHANS";
-/// Say nothing of such containers.
-pub const COMPOSE_IGNORE_ORPHANS: &str = "COMPOSE_IGNORE_ORPHANS";
+/// Show progress on standard output instead of standard error.
+pub const COMPOSE_STATUS_STDOUT: &str = "COMPOSE_STATUS_STDOUT";
+/// Where Docker's client finds its daemon; means nothing here.
+pub const DOCKER_HOST: &str = "DOCKER_HOST";
 /// The current folder as the shell names it.
 pub const PWD: &str = "PWD";
 
@@ -63,13 +87,6 @@ pub fn read(name: &str) -> Option<OsString> {
 /// Reads a variable as text; a value that is not UTF-8 counts as unset.
 pub fn read_string(name: &str) -> Option<String> {
     read(name).and_then(|value| value.into_string().ok())
-}
-
-/// Reads a variable as a truth value, in the spellings that Docker takes.
-pub fn read_bool(name: &str) -> bool {
-    read_string(name).is_some_and(|text| {
-        ["1", "t", "true", "y", "yes", "on"].contains(&text.to_ascii_lowercase().as_str())
-    })
 }
 
 /// Reads a variable as a path.

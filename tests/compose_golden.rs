@@ -14,7 +14,10 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     use serde_json::Value as Json;
-    use skiff::compose::{Diagnostic, FileArg, Host, LoadOptions, Style, load, render_list};
+    use skiff::compose::{
+        Diagnostic, FileArg, FileSystem, Form, Host, LoadOptions, Skip, Style, load, load_raw,
+        render_list,
+    };
     use skiff::reconcile::refuse;
 
     use crate::case::{cases, load_case, options, root};
@@ -219,34 +222,128 @@ mod tests {
         );
     }
 
-    #[test]
-    fn printed_yaml_loads_to_the_same_model() {
-        for case in cases("ok") {
-            // A dependency that is disabled would be missing from the output.
-            let mut everything = options(&case);
-            everything.profiles = vec!["*".to_owned()];
-            let first = load(&everything, &Host).unwrap().project;
-            let text = first.canonical_yaml().replace('$', "$$");
-            let second = LoadOptions {
-                files: vec![FileArg::Stdin(text)],
-                project_name: Some(first.name.clone()),
+    /// What is printed for `options` and read again is the same model, and is
+    /// printed in the same words.
+    fn assert_same_again(what: &str, options: &LoadOptions, files: &dyn FileSystem) {
+        let Ok(first) = load(options, files) else {
+            return;
+        };
+        let first = first.project;
+        let text = first.text(Form::Yaml);
+        let again = LoadOptions {
+            files: vec![FileArg::Stdin(text.clone())],
+            project_name: Some(first.name.clone()),
+            profiles: vec!["*".to_owned()],
+            cwd: options.cwd.clone(),
+            environment: first.environment.clone(),
+            skip: options.skip,
+            ..LoadOptions::default()
+        };
+        let second = load(&again, files)
+            .unwrap_or_else(|errors| panic!("{what}: {errors}\n{text}"))
+            .project;
+        assert_eq!(text, second.text(Form::Yaml), "{what}");
+        assert_eq!(first.canonical_json(), second.canonical_json(), "{what}");
+        for (name, service) in &first.services {
+            let hash = second.services[name].config_hash();
+            assert_eq!(service.config_hash(), hash, "{what} {name}");
+        }
+    }
+
+    /// The same with each of the stages left out that leave a model.
+    fn assert_same_again_in_all_forms(what: &str, options: &LoadOptions, files: &dyn FileSystem) {
+        let stages = [
+            Skip::default(),
+            Skip {
+                paths: true,
+                ..Skip::default()
+            },
+            Skip {
+                normalization: true,
+                ..Skip::default()
+            },
+            Skip {
+                consistency: true,
+                ..Skip::default()
+            },
+        ];
+        for skip in stages {
+            let options = LoadOptions {
+                // A dependency that is disabled would be missing from the output.
                 profiles: vec!["*".to_owned()],
-                cwd: case.clone(),
-                environment: first.environment.clone(),
-                ..LoadOptions::default()
+                skip,
+                ..options.clone()
             };
-            let second = load(&second, &Host)
-                .unwrap_or_else(|errors| panic!("{}: {errors}", case.display()))
-                .project;
-            assert_eq!(
-                first.canonical_json(),
-                second.canonical_json(),
-                "{}",
-                case.display()
-            );
-            for (name, service) in &first.services {
-                assert_eq!(service.config_hash(), second.services[name].config_hash());
+            assert_same_again(&format!("{what} {skip:?}"), &options, files);
+        }
+    }
+
+    #[test]
+    fn printed_text_loads_to_the_same_model() {
+        for case in cases("ok") {
+            let what = case.display().to_string();
+            assert_same_again_in_all_forms(&what, &options(&case), &Host);
+        }
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/compose");
+        for example in fs_err::read_dir(examples).unwrap() {
+            let folder = example.unwrap().path();
+            let what = folder.display().to_string();
+            assert_same_again_in_all_forms(&what, &options(&folder), &Host);
+        }
+    }
+
+    /// Raw files that are printed and read again are printed in the same words.
+    #[test]
+    fn printed_raw_files_load_to_the_same() {
+        for case in cases("ok") {
+            let options = options(&case);
+            let Ok(first) = load_raw(&options, &Host) else {
+                continue;
+            };
+            for form in [Form::Yaml, Form::Json] {
+                let text = first.text(form);
+                let again = LoadOptions {
+                    files: vec![FileArg::Stdin(text.clone())],
+                    cwd: case.clone(),
+                    ..LoadOptions::default()
+                };
+                let second = load_raw(&again, &Host)
+                    .unwrap_or_else(|errors| panic!("{}: {errors}\n{text}", case.display()));
+                assert_eq!(text, second.text(form), "{}", case.display());
             }
         }
+    }
+
+    #[test]
+    fn images_are_pinned_by_a_caller() {
+        let options = LoadOptions {
+            files: vec![FileArg::Stdin(
+                "name: p\nservices: {a: {image: one}, b: {build: .}, c: {image: \"${X:-two}\"}}"
+                    .to_owned(),
+            )],
+            cwd: PathBuf::from("/p"),
+            ..LoadOptions::default()
+        };
+        let mut asked = Vec::new();
+        let mut pin = |image: &str| {
+            asked.push(image.to_owned());
+            Ok::<_, String>(format!("{image}@sha256:0"))
+        };
+        let mut project = load(&options, &Host).unwrap().project;
+        project.pin_images(&mut pin).unwrap();
+        assert_eq!(
+            project.images_only().text(Form::Yaml),
+            "services:\n  a:\n    image: one@sha256:0\n  b: {}\n  c:\n    image: two@sha256:0\n"
+        );
+        let mut raw = load_raw(&options, &Host).unwrap();
+        raw.pin_images(&mut pin).unwrap();
+        raw.keep_images_only();
+        assert_eq!(
+            raw.text(Form::Yaml),
+            "services:\n  a:\n    image: one@sha256:0\n  b: {}\n  c:\n    image: ${X:-two}@sha256:0\n"
+        );
+        assert_eq!(asked, ["one", "two", "one", "${X:-two}"]);
+        let refused = project.pin_images(|image| Err(format!("no digest of {image}")));
+        assert_eq!(refused, Err("no digest of one@sha256:0".to_owned()));
     }
 }

@@ -11,7 +11,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::path::{Path, PathBuf};
 
-    use skiff::compose::{FileArg, FileSystem, LoadOptions, load};
+    use skiff::compose::{FileArg, FileSystem, Form, LoadOptions, load};
 
     /// Files that exist in memory only, in the folder `/p`.
     struct Memory(BTreeMap<PathBuf, String>);
@@ -103,6 +103,46 @@ mod tests {
         }
     }
 
+    /// What is printed and read again is the same model, where nothing was refused.
+    fn assert_same_again(case: &Case) {
+        let everything = LoadOptions {
+            profiles: vec!["*".to_owned()],
+            ..case.options.clone()
+        };
+        let Ok(first) = load(&everything, &case.files) else {
+            return;
+        };
+        let text = first.project.text(Form::Yaml);
+        let again = LoadOptions {
+            files: vec![FileArg::Stdin(text.clone())],
+            project_name: Some(first.project.name.clone()),
+            profiles: vec!["*".to_owned()],
+            cwd: case.options.cwd.clone(),
+            environment: first.project.environment.clone(),
+            all_resources: case.options.all_resources,
+            env_files: case.options.env_files.clone(),
+            ..LoadOptions::default()
+        };
+        let second = load(&again, &case.files).map(|loaded| loaded.project.text(Form::Yaml));
+        let is_same = second.as_ref() == Ok(&text);
+        let is_known = NOT_READ_BACK.iter().any(|(id, _)| *id == case.id);
+        assert_ne!(is_same, is_known, "{}: {text}\n{second:?}", case.id);
+    }
+
+    /// What the reference prints of some models cannot be read back, and is
+    /// printed here all the same.
+    const NOT_READ_BACK: &[(&str, &str)] = &[
+        ("config-empty-content", "an empty content is left out"),
+        ("device-req", "an empty list of capabilities is left out"),
+        ("env-list-forms", "a variable without a name"),
+        ("interp-key", "the dollar in a key is doubled"),
+        (
+            "m-extra-hosts",
+            "an address that two files give is there twice",
+        ),
+        ("z-dotenv-empty-key", "a variable without a name"),
+    ];
+
     fn check(name: &str) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/reference");
         let text = fs_err::read_to_string(folder.join(format!("{name}.txt"))).unwrap();
@@ -110,6 +150,7 @@ mod tests {
         for block in text.split("=== ").skip(1) {
             let case = parse(block.trim_end_matches('\n'));
             answers.push(format!("{}: {}", case.id, answer(&case)));
+            assert_same_again(&case);
         }
         let count = answers.len();
         assert!(count > 50, "{name} has {count} cases only");

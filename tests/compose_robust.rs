@@ -6,7 +6,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     use proptest::prelude::*;
-    use skiff::compose::{FileSystem, LoadOptions, Style, load};
+    use skiff::compose::{FileSystem, Form, LoadOptions, Style, load};
 
     /// One file, whatever is asked for, so that `include`, `extends` and
     /// `env_file` find something, too.
@@ -39,7 +39,7 @@ mod tests {
         match load(&options, &Everywhere(bytes)) {
             Ok(loaded) => {
                 let project = loaded.project;
-                let text = project.canonical_json().to_string() + &project.canonical_yaml();
+                let text = project.canonical_json().to_string() + &project.text(Form::Yaml);
                 assert!(!text.is_empty());
                 for (name, service) in &project.services {
                     assert_eq!(service.config_hash().len(), 64);

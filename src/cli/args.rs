@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use super::commands;
-use crate::ui::{Ansi, Progress};
+use crate::ui::Ansi;
 
 /// Reads a Compose file and runs it, without a daemon.
 #[derive(Debug, Parser)]
@@ -30,6 +30,7 @@ pub struct Cli {
 
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "one field a flag")]
 pub struct Global {
     /// Compose file; several are merged in order, `-` is standard input
     #[arg(short = 'f', long = "file", global = false)]
@@ -38,7 +39,7 @@ pub struct Global {
     #[arg(short = 'p', long)]
     pub project_name: Option<String>,
     /// Folder that relative paths start from (default: that of the first file)
-    #[arg(long)]
+    #[arg(long, alias = "workdir")]
     pub project_directory: Option<PathBuf>,
     /// File of variables to read instead of `.env`
     #[arg(long = "env-file")]
@@ -46,23 +47,26 @@ pub struct Global {
     /// Profile to enable
     #[arg(long = "profile")]
     pub profiles: Vec<String>,
+    /// How progress is shown: auto, tty, plain, json or quiet
+    #[arg(long)]
+    pub progress: Option<String>,
+    /// When to use colours and cursor movement
+    #[arg(long, value_enum)]
+    pub ansi: Option<Ansi>,
+    /// The same as --ansi never
+    #[arg(long, hide = true)]
+    pub no_ansi: bool,
+    /// How many operations run at once, -1 for no limit
+    #[arg(long, allow_hyphen_values = true)]
+    pub parallel: Option<i64>,
     /// Keep networks, volumes, configs and secrets that no service uses
     #[arg(long)]
     pub all_resources: bool,
-    /// How progress is shown
-    #[arg(long, value_enum, default_value_t)]
-    pub progress: Progress,
-    /// When to use colours and cursor movement
-    #[arg(long, value_enum, default_value_t)]
-    pub ansi: Ansi,
-    /// How many operations run at once, -1 for no limit
-    #[arg(long, default_value_t = -1, allow_hyphen_values = true)]
-    pub parallel: i64,
     /// Show more output (accepted, everything is shown)
     #[arg(long, hide = true)]
     pub verbose: bool,
-    /// Names as Compose 1 made them (accepted with a warning: they are Compose 2's)
-    #[arg(long, hide = true)]
+    /// Make names as Compose 1 did, with `_` between their parts
+    #[arg(long)]
     pub compatibility: bool,
     /// Show what `up` or `down` would do and do nothing
     #[arg(long, global = true)]
@@ -101,6 +105,7 @@ pub enum Command {
     /// Send a signal to services' containers
     Kill(commands::lifecycle::KillArgs),
     /// Print the Compose file in canonical form
+    #[command(alias = "convert")]
     Config(commands::config::ConfigArgs),
     /// Print the version
     Version(commands::version::VersionArgs),

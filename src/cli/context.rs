@@ -3,11 +3,20 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use indexmap::IndexMap;
 
 use super::args::Global;
 use super::error::CliError;
-use crate::compose::{self, Diagnostic, FileArg, Host, LoadOptions, Loaded, Project, Skip, Style};
+use super::settings::{self, Settings};
+use super::{folder, nearest};
+use crate::compose::{
+    self, Diagnostic, FileArg, Host, LoadOptions, Loaded, Project, RawModel, Readers, Skip, Style,
+};
 use crate::env;
+use crate::image::Platform;
+use crate::reconcile::images::DEFAULT_PLATFORM;
 use crate::state::Layout;
 use crate::supervise::inspect::{self, ContainerView};
 use crate::ui::progress::Console;
@@ -22,6 +31,10 @@ pub struct Context {
     pub layout: Layout,
     /// Options of every command.
     pub global: Global,
+    /// What they and the variables decide.
+    pub settings: Settings,
+    /// Whether the variables that mean nothing were told already.
+    pub told_strangers: AtomicBool,
 }
 
 /// A project by file, or by name alone.
@@ -58,7 +71,13 @@ impl Context {
     /// # Errors
     /// All that is wrong with the files, rendered.
     pub fn load(&self, services: &[String]) -> Result<Project, CliError> {
-        self.load_with(&self.load_options(services)?)
+        let project = self.load_with(&self.load_options(services)?)?;
+        if let Some(text) = project.environment.get(DEFAULT_PLATFORM)
+            && let Err(error) = Platform::parse(text)
+        {
+            return Err(CliError::new(format!("{DEFAULT_PLATFORM}: {error}")));
+        }
+        Ok(project)
     }
 
     /// Loads the project by these options; warnings are printed.
@@ -79,7 +98,32 @@ impl Context {
         if let Some(message) = super::sudo::unknown_home() {
             self.ui.warn(&message);
         }
-        compose::load(options, &Host).map_err(|found| self.refusal(found.list.iter()))
+        let loaded = compose::load(options, &Host);
+        let loaded = loaded.map_err(|found| self.refusal(found.list.iter()))?;
+        let project = &loaded.project;
+        let names = project.environment.keys().map(String::as_str);
+        self.tell_strangers(names, |name| project.asked.contains(name));
+        Ok(loaded)
+    }
+
+    /// Loads the files as they are written by these options; warnings are printed.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_raw_with(&self, options: &LoadOptions) -> Result<RawModel, CliError> {
+        if let Some(message) = super::sudo::unknown_home() {
+            self.ui.warn(&message);
+        }
+        match compose::load_raw(options, &Host) {
+            Ok(model) => {
+                let variables = model.variables();
+                let names = model.environment.keys().map(String::as_str);
+                self.tell_strangers(names, |name| variables.contains_key(name));
+                self.show(&model.warnings);
+                Ok(model)
+            }
+            Err(diagnostics) => Err(self.refusal(diagnostics.list.iter())),
+        }
     }
 
     /// The project that a command without need of a model works on: with `-p`
@@ -96,7 +140,7 @@ impl Context {
         }
         match self.load(services) {
             Ok(project) => Ok(Target::Loaded(Box::new(project))),
-            Err(error) => match env::read_string(env::COMPOSE_PROJECT_NAME) {
+            Err(error) => match self.settings.get(env::COMPOSE_PROJECT_NAME) {
                 Some(name) => self.named(name, env::COMPOSE_PROJECT_NAME),
                 None => Err(error),
             },
@@ -136,16 +180,54 @@ impl Context {
             project_directory: global.project_directory.clone(),
             env_files: global.env_files.clone(),
             profiles: global.profiles.clone(),
-            environment: super::sudo::environment().into_iter().collect(),
-            cwd: self.current_folder()?,
+            environment: self.environment(),
+            cwd: folder::current(&global.files)?,
             unset_help: env::read(env::SUDO_USER).map(|_| {
                 "sudo drops variables: `sudo --preserve-env=NAME skiff …` keeps one".to_owned()
             }),
             services: services.to_vec(),
             skip: Skip::default(),
             all_resources: global.all_resources,
+            compatibility: global.compatibility,
+            env_file_readers: Readers::default(),
             trace: false,
         })
+    }
+
+    /// The process' environment. A first `.env` that says that `.env` is not to be
+    /// read has said the rest of its `COMPOSE_` variables, too.
+    fn environment(&self) -> IndexMap<String, String> {
+        let mut environment: IndexMap<_, _> = super::sudo::environment().into_iter().collect();
+        let dotenv = &self.settings.dotenv;
+        if dotenv.contains_key(env::COMPOSE_DISABLE_ENV_FILE) {
+            for (name, value) in dotenv {
+                let value = value.clone();
+                environment.entry(name.clone()).or_insert(value);
+            }
+        }
+        environment
+    }
+
+    /// Says once which variables mean nothing here; `asked` are those that the
+    /// Compose files use.
+    pub fn tell_strangers<'a>(
+        &self,
+        names: impl Iterator<Item = &'a str>,
+        asked: impl Fn(&str) -> bool,
+    ) {
+        if self.told_strangers.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        for (message, hint) in settings::strangers(names, asked) {
+            self.ui.warn_with(&message, hint.as_slice());
+        }
+    }
+
+    /// The same where no project was loaded.
+    pub fn tell_own_strangers(&self) {
+        let environment = self.environment();
+        let names = environment.keys().chain(self.settings.dotenv.keys());
+        self.tell_strangers(names.map(String::as_str), |_| false);
     }
 
     /// Names of the variables that the project's files ask for; none where there
@@ -163,29 +245,6 @@ impl Context {
         loaded
             .map(|loaded| loaded.project.asked)
             .unwrap_or_default()
-    }
-
-    /// The current folder as the shell names it: `$PWD` where it is the same
-    /// folder, so that paths through symbolic links stay as typed. A folder
-    /// that was removed matters only where something is relative to it.
-    fn current_folder(&self) -> Result<PathBuf, CliError> {
-        let files = &self.global.files;
-        let real = match std::env::current_dir() {
-            Ok(folder) => folder,
-            Err(_) if !files.is_empty() && files.iter().all(|file| file.starts_with('/')) => {
-                return Ok(PathBuf::from("/"));
-            }
-            Err(error) => {
-                return Err(
-                    CliError::new(format!("cannot tell the current folder: {error}"))
-                        .hint("it may have been removed; change to another one"),
-                );
-            }
-        };
-        let named = env::read_path(env::PWD).filter(|path| {
-            path.is_absolute() && fs_err::canonicalize(path).is_ok_and(|path| path == real)
-        });
-        Ok(named.unwrap_or(real))
     }
 
     /// Prints warnings.
@@ -284,13 +343,8 @@ impl Context {
 /// The error for a service that the project does not have.
 pub fn no_such_service(name: &str, known: &[&str]) -> CliError {
     let error = CliError::new(format!("no such service: {name}"));
-    let nearest = known
-        .iter()
-        .map(|known| (strsim::damerau_levenshtein(name, known), known))
-        .min()
-        .filter(|(distance, known)| *distance <= (known.len() / 3).max(1));
-    match nearest {
-        Some((_, known)) => error.hint(format!("did you mean `{known}`?")),
+    match nearest(name, known.iter().copied()) {
+        Some(known) => error.hint(format!("did you mean `{known}`?")),
         None => error,
     }
 }

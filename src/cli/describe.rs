@@ -146,7 +146,7 @@ pub fn port_lines(view: &ContainerView) -> Vec<PortLine> {
 /// A container's name without the project: `web-1`.
 pub fn short_name(project: &str, name: &str) -> String {
     let rest = name.strip_prefix(project);
-    rest.and_then(|rest| rest.strip_prefix('-'))
+    rest.and_then(|rest| rest.strip_prefix(['-', '_']))
         .unwrap_or(name)
         .to_owned()
 }

@@ -7,6 +7,7 @@ pub mod context;
 pub mod describe;
 pub mod detach;
 pub mod error;
+pub mod folder;
 pub mod interactive;
 pub mod parse;
 pub mod ports;
@@ -14,6 +15,7 @@ pub mod relay;
 pub mod root;
 pub mod runtime;
 pub mod session;
+pub mod settings;
 pub mod signals;
 pub mod sudo;
 pub mod template;
@@ -22,6 +24,7 @@ pub mod when;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
 
 use clap::Parser;
 use clap::error::ErrorKind;
@@ -29,7 +32,9 @@ use clap::error::ErrorKind;
 use args::{Cli, Command};
 use context::Context;
 use error::{CliError, CliResult};
+use settings::Settings;
 
+use crate::env;
 use crate::state::{Layout, close_roots};
 use crate::supervise;
 use crate::toolbox;
@@ -61,7 +66,11 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli, arguments: Vec<OsString>) -> ExitCode {
-    let mut ui = Ui::new(cli.global.ansi, cli.global.progress);
+    let settings = match Settings::new(&cli.global) {
+        Ok(settings) => settings,
+        Err(error) => return error.report(Ui::default()),
+    };
+    let mut ui = settings.ui;
     if let Some(Command::Config(args)) = &cli.command
         && args.is_for_tools()
     {
@@ -71,9 +80,11 @@ fn run(cli: Cli, arguments: Vec<OsString>) -> ExitCode {
         ui,
         layout: Layout::from_env(),
         global: cli.global,
+        settings,
+        told_strangers: AtomicBool::new(false),
     };
-    if context.global.compatibility {
-        ui.warn("--compatibility has no effect: containers are named with `-`, as Compose 2 does");
+    if env::read(env::DOCKER_HOST).is_some() {
+        ui.warn("`DOCKER_HOST` has no effect: skiff runs containers itself, on this machine");
     }
     let result = match cli.command {
         _ if cli.version => commands::version::run(&commands::version::VersionArgs::default()),
@@ -85,6 +96,7 @@ fn run(cli: Cli, arguments: Vec<OsString>) -> ExitCode {
         }
         Some(command) => dispatch(&context, command, arguments),
     };
+    context.tell_own_strangers();
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => error.report(ui),
@@ -126,4 +138,13 @@ fn dispatch(context: &Context, command: Command, arguments: Vec<OsString>) -> Cl
         Command::Version(args) => commands::version::run(&args),
         Command::Doctor(args) => commands::doctor::run(context, &args),
     }
+}
+
+/// The known name that somebody may have meant.
+pub fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    known
+        .map(|known| (strsim::damerau_levenshtein(name, known), known))
+        .min()
+        .filter(|(distance, known)| *distance <= (known.len() / 3).max(1))
+        .map(|(_, known)| known)
 }

@@ -8,6 +8,7 @@ use super::error::CliError;
 use super::signals::Interrupts;
 use super::sudo;
 use crate::causes::with_causes;
+use crate::compose::{Project, is_true};
 use crate::env;
 use crate::event::{Event, EventSink};
 use crate::image::{Access, AccessOptions};
@@ -84,6 +85,7 @@ impl<'a> Work<'a> {
             cancel,
             owner: self.owner,
             registries: &self.registries,
+            parallel: self.context.settings.parallel,
             applets: toolbox::APPLETS,
         }
     }
@@ -179,12 +181,8 @@ pub fn error(context: &Context, error: &ReconcileError) -> CliError {
     failed
 }
 
-/// `COMPOSE_REMOVE_ORPHANS`.
-pub fn remove_orphans() -> bool {
-    env::read_bool(env::COMPOSE_REMOVE_ORPHANS)
-}
-
-/// `COMPOSE_IGNORE_ORPHANS`.
-pub fn ignore_orphans() -> bool {
-    env::read_bool(env::COMPOSE_IGNORE_ORPHANS)
+/// `COMPOSE_IGNORE_ORPHANS`, of the shell or of `.env`.
+pub fn ignore_orphans(project: &Project) -> bool {
+    let variable = project.environment.get(env::COMPOSE_IGNORE_ORPHANS);
+    variable.is_some_and(|text| is_true(text))
 }

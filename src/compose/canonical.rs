@@ -75,9 +75,12 @@ static FORMS: LazyLock<Rules<Form>> = LazyLock::new(|| {
     ])
 });
 
-/// Rewrites a whole tree in place, as far as there is room for more nodes.
-pub(crate) fn canonical(tree: &mut Node, room: &mut Budget, report: &mut Report) {
+/// Rewrites a whole tree in place, as far as there is room for more nodes. In a
+/// `raw` tree variables are still as they are written: what cannot be read for
+/// that stays in its short form.
+pub(crate) fn canonical(tree: &mut Node, raw: bool, room: &mut Budget, report: &mut Report) {
     let mut walk = Walk {
+        raw,
         room,
         report,
         trail: Trail::default(),
@@ -86,6 +89,7 @@ pub(crate) fn canonical(tree: &mut Node, room: &mut Budget, report: &mut Report)
 }
 
 struct Walk<'a> {
+    raw: bool,
     room: &'a mut Budget,
     report: &'a mut Report,
     trail: Trail,
@@ -183,6 +187,10 @@ impl Walk<'_> {
         let Value::Seq(items) = &node.value else {
             return;
         };
+        let is_pair = |item: &Node| item.as_str().is_some_and(|text| text.contains('='));
+        if self.raw && !items.iter().all(is_pair) {
+            return;
+        }
         let mut map = Map::new();
         for (index, item) in items.clone().iter().enumerate() {
             let before = self.trail.index(index);
@@ -207,6 +215,7 @@ impl Walk<'_> {
         };
         let mount = match short::parse_mount(text) {
             Ok(mount) => mount,
+            Err(_) if self.raw => return,
             Err(message) => {
                 let mut diagnostic = self
                     .report
@@ -227,7 +236,8 @@ impl Walk<'_> {
                 return;
             }
         };
-        for option in &mount.unknown {
+        let unknown = if self.raw { &[][..] } else { &mount.unknown };
+        for option in unknown {
             let message = format!("`{option}` is no option of a mount, it has no effect");
             let mut warning = self.report.at(node.mark, self.trail.as_str(), message);
             let known = short::MOUNT_OPTIONS;
@@ -235,7 +245,12 @@ impl Walk<'_> {
             warning.suggestion = did_you_mean(option, known.into_iter());
             self.report.push_warning(warning);
         }
-        node.value = Value::Map(long_mount(&mount, node.mark));
+        let mut long = long_mount(&mount, node.mark);
+        if text.len() <= 2 {
+            // The reference looks no further at something this short.
+            long.shift_remove("volume");
+        }
+        node.value = Value::Map(long);
     }
 
     fn device(&mut self, node: &mut Node) {
@@ -247,6 +262,8 @@ impl Walk<'_> {
             [source] => (*source, "", "rwm"),
             [source, target] => (*source, *target, "rwm"),
             [source, target, permissions] => (*source, *target, *permissions),
+            // As the reference has it: a variable with a default has a colon.
+            _ if self.raw => ("", "", "rwm"),
             _ => {
                 let message = format!("{} has too many colons", quoted(text));
                 let expected =
@@ -269,6 +286,13 @@ impl Walk<'_> {
         let Value::Seq(items) = &mut node.value else {
             return;
         };
+        let is_short = |item: &Node| {
+            let text = item.as_str();
+            text.is_some_and(|text| short::parse_ports(text).is_err())
+        };
+        if self.raw && items.iter().any(is_short) {
+            return;
+        }
         let mut long = Vec::with_capacity(items.len());
         for (index, item) in std::mem::take(items).into_iter().enumerate() {
             let before = self.trail.index(index);

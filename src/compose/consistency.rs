@@ -230,6 +230,15 @@ impl Checker<'_> {
                 "`network_mode` and `networks` exclude each other",
             );
         }
+        let target = service.network_mode.as_deref().unwrap_or_default();
+        if let Some(name) = target.strip_prefix("service:")
+            && !self.project.services.contains_key(name)
+            // Told already where the dependency is implied.
+            && !service.depends_on.contains_key(name)
+        {
+            let path = format!("{path}.network_mode");
+            self.undefined_service(&path, name);
+        }
         let project = self.project;
         // Otherwise it is one of the service's dependencies.
         if let Some(name) = service

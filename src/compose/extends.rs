@@ -257,7 +257,7 @@ impl Loader<'_> {
             (tree, resets) = self.plain(tree, document, scope);
         }
         let base = input.name.parent().unwrap_or_else(|| Path::new("/"));
-        self.resolve_paths(&mut tree, base);
+        self.resolve_paths(&scope.base, base, &mut tree);
         let services = match tree.get_mut("services").and_then(Node::as_map_mut) {
             Some(services) => std::mem::take(services),
             None => Map::new(),
@@ -286,7 +286,8 @@ impl Loader<'_> {
         if document.as_map().is_some() {
             tree = merge::merge(tree, document, &mut self.report);
             unique::unique(&mut tree, &mut self.report);
-            canonical::canonical(&mut tree, &mut self.limits.nodes, &mut self.report);
+            let nodes = &mut self.limits.nodes;
+            canonical::canonical(&mut tree, self.raw, nodes, &mut self.report);
             super::defaults::drop_empty(&mut tree);
             unique::unique(&mut tree, &mut self.report);
         }

@@ -19,12 +19,16 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::limits::MOST_BYTES;
 use super::paths::clean;
 
+/// Standard input's name.
+const STDIN: &str = "-";
+
 /// How long a pipe may be silent, all its pauses taken together.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Files as the loader sees them. Paths are absolute, without `.` and `..`.
 pub trait FileSystem {
-    /// The bytes of a file. One that is larger than the loader takes (32 MiB)
+    /// The bytes of a file; `-`, which `COMPOSE_FILE` may name, is standard input.
+    /// One that is larger than the loader takes (32 MiB)
     /// need not be read to its end; an error is as good.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
     /// True for an existing file or folder.
@@ -42,6 +46,9 @@ pub struct Host;
 
 impl FileSystem for Host {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        if path == Path::new(STDIN) {
+            return read_bounded(io::stdin(), None);
+        }
         // Before it is opened: that alone is an action for some devices.
         let metadata = fs_err::metadata(path)?;
         if is_null_device(&metadata) {

@@ -141,6 +141,7 @@ impl Loader<'_> {
         let below = Scope {
             base,
             paths,
+            outer: Some(scope.base.clone()),
             environment,
         };
         for (input, (_, mark)) in inputs.iter().zip(&texts) {

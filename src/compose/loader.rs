@@ -13,7 +13,7 @@ use super::diag::{Diagnostic, INCLUDED, Report};
 use super::extends::PlainFiles;
 use super::files::{FileSystem, too_large};
 use super::limits::{Limits, MOST_BYTES, MOST_FILES, MOST_NODES, MOST_TEXT, OWN_CACHE};
-use super::paths::Resolver;
+use super::paths::{self, Resolver};
 use super::tags::Resets;
 use super::tree::{Map, Mark, Node, Trail, Value};
 use super::{canonical, check, defaults, interpolate, merge, schema, unique, yaml};
@@ -28,6 +28,8 @@ pub(super) struct Scope {
     pub(super) base: PathBuf,
     /// Where all other relative paths start.
     pub(super) paths: PathBuf,
+    /// `base` of the project that includes this one.
+    pub(super) outer: Option<PathBuf>,
     pub(super) environment: Arc<Environment>,
 }
 
@@ -54,8 +56,11 @@ pub(super) struct Loader<'a> {
     pub(super) limits: Limits,
     /// A file kept us waiting in vain: no further one is waited for.
     is_impatient: bool,
-    /// Relative paths stay as they are written.
+    /// Relative paths stay relative to the project's folder, and those of its own
+    /// files as they are written.
     pub(super) keeps_paths: bool,
+    /// Variables stay as they are written.
+    pub(super) raw: bool,
     /// Names of the variables that were asked for, set or not.
     pub(super) asked: BTreeSet<String>,
     /// Services that are known to extend each other in a circle, or without end.
@@ -74,6 +79,7 @@ impl<'a> Loader<'a> {
             limits: Limits::new(),
             is_impatient: false,
             keeps_paths: false,
+            raw: false,
             asked: BTreeSet::new(),
             circles: HashSet::new(),
         }
@@ -210,8 +216,10 @@ impl<'a> Loader<'a> {
         }
         defaults::fill_in(&mut tree);
         check::tree(&tree, &mut self.report);
-        if !self.keeps_paths {
-            self.resolve_paths(&mut tree, &scope.paths);
+        if let Some(outer) = &scope.outer {
+            self.resolve_paths(outer, &scope.paths, &mut tree);
+        } else if !self.keeps_paths {
+            self.resolve_paths(&scope.base, &scope.paths, &mut tree);
         }
         self.asked.extend(defaults::passed_on(&tree));
         defaults::resolve_variables(&mut tree, &scope.environment);
@@ -256,13 +264,17 @@ impl<'a> Loader<'a> {
         unique::unique(&mut tree, &mut self.report);
         schema::check(&mut tree, &mut self.report);
         self.drop_version(&mut tree);
-        canonical::canonical(&mut tree, &mut self.limits.nodes, &mut self.report);
+        let nodes = &mut self.limits.nodes;
+        canonical::canonical(&mut tree, self.raw, nodes, &mut self.report);
         defaults::drop_empty(&mut tree);
         unique::unique(&mut tree, &mut self.report);
         tree
     }
 
     pub(super) fn interpolate(&mut self, document: &mut Node, scope: &Scope) {
+        if self.raw {
+            return;
+        }
         let file = document.mark.file;
         let provenance = &mut self.report.sources.provenance;
         provenance.interpolated(file, &scope.environment);
@@ -339,9 +351,15 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// Makes the paths of a canonical tree absolute.
-    pub(super) fn resolve_paths(&mut self, tree: &mut Node, base: &Path) {
-        let resolver = self.resolver(base);
+    /// Makes the paths of a canonical tree absolute that are relative to `base`, or
+    /// relative to `outer`, whatever is asked for.
+    pub(super) fn resolve_paths(&mut self, outer: &Path, base: &Path, tree: &mut Node) {
+        let base = if self.keeps_paths {
+            paths::relative(outer, base)
+        } else {
+            base.to_owned()
+        };
+        let resolver = self.resolver(&base);
         resolver.tree(tree);
         let used = self.limits.text.left() - resolver.room.get();
         let is_full = resolver.room.get() < base.as_os_str().len();

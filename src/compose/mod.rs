@@ -22,8 +22,8 @@
 //! the stages left in the trace.
 //!
 //! Everything that is wrong is a [`Diagnostic`] with its place. `skiff config`
-//! prints [`Project::canonical_json`], which agrees with the reference
-//! implementation's output.
+//! prints [`Project::text`], which agrees with the reference implementation's
+//! output.
 
 //!
 //! The loader is usable alone. From disk:
@@ -93,7 +93,9 @@ mod loader;
 mod merge;
 mod metered;
 mod model;
+mod order;
 mod paths;
+mod raw;
 mod refused;
 mod scalar;
 mod schema;
@@ -118,7 +120,8 @@ pub use files::{FileSystem, Host, Memory, read_text};
 pub use flags::{mount_flag, parse_env_file, port_flag, split_words};
 pub use lint::lint;
 pub use model::*;
-pub use source::{FileArg, LoadOptions, Loaded, Skip, check_name};
+pub use raw::{RawModel, Variable};
+pub use source::{FileArg, LoadOptions, Loaded, Readers, Skip, check_name, is_true};
 pub use units::{Bytes, FileMode, Period, PeriodOrZero};
 
 /// Loads a project.
@@ -129,4 +132,26 @@ pub use units::{Bytes, FileMode, Period, PeriodOrZero};
 /// that came before.
 pub fn load(options: &LoadOptions, files: &dyn FileSystem) -> Result<Loaded, Diagnostics> {
     source::load(options, files)
+}
+
+/// Loads the files as they are written: merged, with `extends` and `include`,
+/// and with their variables still in them.
+///
+/// # Errors
+///
+/// As [`load`]; what services say of each other is not checked.
+pub fn load_raw(options: &LoadOptions, files: &dyn FileSystem) -> Result<RawModel, Diagnostics> {
+    source::load_raw(options, files)
+}
+
+/// The variables of the files that are read before a Compose file is looked
+/// for: those of `--env-file`, else of `.env` beside the first file that the
+/// command line names, in the project directory that it names, or in the current
+/// folder. Only those that the environment does not have; none where such a file
+/// is wrong.
+pub fn first_variables(
+    options: &LoadOptions,
+    files: &dyn FileSystem,
+) -> indexmap::IndexMap<String, String> {
+    source::first_variables(options, files)
 }

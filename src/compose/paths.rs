@@ -139,6 +139,9 @@ impl Resolver<'_> {
     /// Replaces the part of a path up to its first symbolic link by what that
     /// link means.
     fn resolve_link(&self, path: &str) -> String {
+        if !path.starts_with('/') {
+            return path.to_owned();
+        }
         let mut current = PathBuf::from("/");
         for part in Path::new(path).components().skip(1) {
             current.push(part);
@@ -198,9 +201,40 @@ pub(crate) fn absolute(base: &Path, path: &Path) -> PathBuf {
     PathBuf::from(clean(&base.join(path).to_string_lossy()))
 }
 
+/// The way from one folder to another, both absolute and clean.
+pub(crate) fn relative(from: &Path, to: &Path) -> PathBuf {
+    let parts = |path: &Path| -> Vec<_> {
+        path.components()
+            .map(|part| part.as_os_str().to_owned())
+            .collect()
+    };
+    let (from, to) = (parts(from), parts(to));
+    let common = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
+    let up = from.iter().skip(common).map(|_| "..".into());
+    let way: PathBuf = up.chain(to.into_iter().skip(common)).collect();
+    if way.as_os_str().is_empty() {
+        PathBuf::from(".")
+    } else {
+        way
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn folders_lead_to_each_other() {
+        for (from, to, way) in [
+            ("/a", "/a", "."),
+            ("/a", "/a/b/c", "b/c"),
+            ("/a/b", "/a/c", "../c"),
+            ("/", "/a", "a"),
+            ("/a/b", "/", "../.."),
+        ] {
+            assert_eq!(relative(Path::new(from), Path::new(to)), Path::new(way));
+        }
+    }
 
     #[test]
     fn paths_are_cleaned_as_text() {

@@ -48,8 +48,11 @@ pub(super) fn wanted(project: &Project, names: &[String], report: &mut Report) -
     let mut wanted: HashSet<String> = HashSet::new();
     let mut open: Vec<String> = Vec::new();
     for name in names {
+        let matching = matching(project, name);
         if project.services.contains_key(name) {
             open.push(name.clone());
+        } else if !matching.is_empty() {
+            open.extend(matching);
         } else {
             let mut diagnostic = Diagnostic::error(format!("no such service: {name}"));
             let known = project.services.keys().map(String::as_str);
@@ -68,6 +71,20 @@ pub(super) fn wanted(project: &Project, names: &[String], report: &mut Report) -
         }
     }
     wanted
+}
+
+/// The active services that a pattern stands for (`web*`).
+fn matching(project: &Project, pattern: &str) -> Vec<String> {
+    // Braces are no part of a pattern, nor of a name.
+    if !pattern.contains(['*', '?', '[']) || pattern.contains(['{', '}']) {
+        return Vec::new();
+    }
+    let Ok(glob) = globset::Glob::new(pattern) else {
+        return Vec::new();
+    };
+    let matcher = glob.compile_matcher();
+    let names = project.services.keys().cloned();
+    names.filter(|name| matcher.is_match(name)).collect()
 }
 
 /// Disables all others.

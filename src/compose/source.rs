@@ -16,6 +16,7 @@ use super::limits::{LONGEST_NAME, MOST_SERVICES};
 use super::loader::{Environment, Input, Loader, Scope, cannot_read};
 use super::model::{Cx, Origin, Project, field, raw_json};
 use super::paths::absolute;
+use super::raw::RawModel;
 use super::trace::Trace;
 use super::tree::{Mark, Node, Trail};
 use super::{consistency, defaults, interpolate, lint, select, template};
@@ -35,6 +36,9 @@ const OVERRIDE_NAMES: [&str; 4] = [
     "docker-compose.override.yml",
     "docker-compose.override.yaml",
 ];
+
+/// What stands for standard input, as the only path that is not absolute.
+const STDIN: &str = "-";
 
 /// One `-f`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,11 +76,33 @@ pub struct LoadOptions {
     /// Keep networks, volumes, configs, secrets and models that no active
     /// service uses.
     pub all_resources: bool,
+    /// Names are to be made as Compose 1 made them; so they are, too, where
+    /// `COMPOSE_COMPATIBILITY` is true.
+    pub compatibility: bool,
+    /// Whose `env_file`s are read.
+    pub env_file_readers: Readers,
     /// Remember where values come from, for [`explain`](super::explain()).
     pub trace: bool,
 }
 
+/// The services whose variables are resolved: `env_file` is read, and variables
+/// without a value take that of the environment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Readers {
+    /// Those that are wanted in the end.
+    #[default]
+    Wanted,
+    /// All that are in no profile or an active one, wanted or not.
+    Active,
+    /// None: a file that is missing does not matter.
+    Nobody,
+}
+
 /// Stages of a load that `config` can leave out, to show the model without them.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one field a stage, each by itself"
+)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Skip {
     /// Do not check what refers to what.
@@ -85,6 +111,9 @@ pub struct Skip {
     pub paths: bool,
     /// Leave out what the model implies: the default network, full names.
     pub normalization: bool,
+    /// Leave variables as they are written. A model needs their values for its
+    /// numbers and booleans; without one see [`super::load_raw`].
+    pub interpolation: bool,
 }
 
 /// A loaded project and what to know about it.
@@ -102,21 +131,8 @@ pub(super) fn is_remote(path: &str) -> bool {
 }
 
 pub(super) fn load(options: &LoadOptions, files: &dyn FileSystem) -> Result<Loaded, Diagnostics> {
-    let home = options.environment.get("HOME").cloned();
-    let mut loader = Loader::new(files, home);
-    loader.report.trace = options
-        .trace
-        .then(|| Trace::new(options.environment.clone()));
-    loader.report.unset_help.clone_from(&options.unset_help);
-    loader.keeps_paths = options.skip.paths;
-    loader.report.sources.provenance.shell = Arc::new(options.environment.clone());
-    let project = Source {
-        options,
-        loader: &mut loader,
-        environment: options.environment.clone(),
-        inputs: Vec::new(),
-    }
-    .project();
+    let mut loader = loader(options, files);
+    let project = Source::new(options, &mut loader).project();
     let (report, asked) = (loader.report, loader.asked);
     match project {
         Some((mut project, tree)) if report.error_count() == 0 => {
@@ -136,26 +152,108 @@ pub(super) fn load(options: &LoadOptions, files: &dyn FileSystem) -> Result<Load
     }
 }
 
+/// Loads the files as they are written, see [`super::load_raw`].
+pub(super) fn load_raw(
+    options: &LoadOptions,
+    files: &dyn FileSystem,
+) -> Result<RawModel, Diagnostics> {
+    let mut loader = loader(options, files);
+    loader.raw = true;
+    let mut source = Source::new(options, &mut loader);
+    source.is_raw = true;
+    let merged = source.merged();
+    let environment = source.environment;
+    match merged {
+        Some(Merged { mut tree, name, .. }) if loader.report.error_count() == 0 => {
+            if let Some(map) = tree.as_map_mut().filter(|_| !options.skip.normalization) {
+                map.insert("name".to_owned(), Node::str(name, Mark::default()));
+            }
+            Ok(RawModel {
+                tree,
+                environment,
+                warnings: loader.report.list,
+            })
+        }
+        _ => Err(Diagnostics {
+            list: loader.report.sorted(),
+        }),
+    }
+}
+
+/// The variables of the first files that are looked into, see
+/// [`super::first_variables`].
+pub(super) fn first_variables(options: &LoadOptions, files: &dyn FileSystem) -> Environment {
+    let mut loader = loader(options, files);
+    let mut source = Source::new(options, &mut loader);
+    source.find_named();
+    // What is wrong with them is told by the load.
+    source.env_files();
+    let mut variables = source.environment;
+    variables.retain(|name, _| !options.environment.contains_key(name));
+    variables
+}
+
+fn loader<'l>(options: &LoadOptions, files: &'l dyn FileSystem) -> Loader<'l> {
+    let home = options.environment.get("HOME").cloned();
+    let mut loader = Loader::new(files, home);
+    loader.report.unset_help.clone_from(&options.unset_help);
+    loader.report.trace = options
+        .trace
+        .then(|| Trace::new(options.environment.clone()));
+    loader.report.sources.provenance.shell = Arc::new(options.environment.clone());
+    loader.keeps_paths = options.skip.paths;
+    loader.raw = options.skip.interpolation;
+    loader
+}
+
+/// What comes before the typed model.
+struct Merged {
+    tree: Node,
+    name: String,
+    base: PathBuf,
+}
+
 struct Source<'a, 'l> {
     options: &'a LoadOptions,
     loader: &'a mut Loader<'l>,
+    /// No typed model follows.
+    is_raw: bool,
     environment: Environment,
     inputs: Vec<Input>,
 }
 
-impl Source<'_, '_> {
+impl<'a, 'l> Source<'a, 'l> {
+    fn new(options: &'a LoadOptions, loader: &'a mut Loader<'l>) -> Self {
+        Self {
+            options,
+            loader,
+            is_raw: false,
+            environment: options.environment.clone(),
+            inputs: Vec::new(),
+        }
+    }
+
+    /// Takes the files that are named on the command line.
+    fn find_named(&mut self) {
+        let cwd = &self.options.cwd;
+        let files = self.options.files.iter();
+        self.inputs = files.map(|file| input(cwd, file)).collect();
+    }
+
     /// `None` where an error was reported; others may have been, too.
     fn project(mut self) -> Option<(Project, Node)> {
+        let Merged { tree, name, base } = self.merged()?;
+        let project = self.typed(&tree, name, base)?;
+        Some((project, tree))
+    }
+
+    /// All files as one tree, normalized.
+    fn merged(&mut self) -> Option<Merged> {
         let cwd = self.options.cwd.clone();
         self.environment
             .entry("PWD".to_owned())
             .or_insert_with(|| cwd.to_string_lossy().into_owned());
-        self.inputs = self
-            .options
-            .files
-            .iter()
-            .map(|file| input(&cwd, file))
-            .collect();
+        self.find_named();
         self.env_files()?;
         if self.inputs.is_empty() {
             self.compose_file_variable()?;
@@ -176,10 +274,22 @@ impl Source<'_, '_> {
         let name = self.name(&base)?;
         self.environment
             .insert("COMPOSE_PROJECT_NAME".to_owned(), name.clone());
+        // As the reference has it: in a raw tree variables without a value stay
+        // without one.
+        let environment = if self.is_raw {
+            self.environment
+                .get_key_value("COMPOSE_PROJECT_NAME")
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .into_iter()
+                .collect()
+        } else {
+            self.environment.clone()
+        };
         let scope = Scope {
             base: base.clone(),
             paths: base.clone(),
-            environment: Arc::new(self.environment.clone()),
+            outer: None,
+            environment: Arc::new(environment),
         };
         let mut tree = self.loader.model(&self.inputs.clone(), &scope, &[]);
         self.loader.forget_files();
@@ -193,7 +303,7 @@ impl Source<'_, '_> {
             return None;
         }
         if !self.options.skip.normalization {
-            defaults::normalize(&mut tree, &name, &self.environment);
+            defaults::normalize(&mut tree, &name, &scope.environment);
         }
         let services = tree.get("services").and_then(Node::as_map);
         if services.is_some_and(|services| services.len() > MOST_SERVICES) {
@@ -204,8 +314,7 @@ impl Source<'_, '_> {
             self.loader.report.push(diagnostic);
             return None;
         }
-        let project = self.typed(&tree, name, base)?;
-        Some((project, tree))
+        Some(Merged { tree, name, base })
     }
 
     /// The files say nothing.
@@ -233,7 +342,7 @@ impl Source<'_, '_> {
         }
         self.inputs
             .iter()
-            .find(|input| input.text.is_none())
+            .find(|input| input.name != Path::new(STDIN))
             .and_then(|input| input.name.parent())
             .map_or_else(|| cwd.clone(), Path::to_owned)
     }
@@ -308,6 +417,11 @@ impl Source<'_, '_> {
             .cloned()
             .unwrap_or_else(|| ":".to_owned());
         for part in value.split(separator.as_str()) {
+            if part == STDIN {
+                let (name, text) = (PathBuf::from(STDIN), None);
+                self.inputs.push(Input { name, text });
+                continue;
+            }
             let name = absolute(&self.options.cwd, Path::new(part));
             if !self.loader.files.exists(&name) {
                 let error = std::io::ErrorKind::NotFound.into();
@@ -398,12 +512,20 @@ impl Source<'_, '_> {
             }
             return Some(name);
         }
+        let normal = |text: String| {
+            if self.options.skip.normalization {
+                text
+            } else {
+                normal_name(&text)
+            }
+        };
         let name = match self.name_in_files() {
+            Some((text, _)) if self.loader.raw => normal(text),
             Some((text, mark)) => {
-                let environment = self.environment.clone();
+                let environment = &self.environment;
                 let lookup = |name: &str| environment.get(name).cloned();
                 match template::substitute(&text, &lookup) {
-                    Ok((text, _)) => normal_name(&text),
+                    Ok((text, _)) => normal(text),
                     Err(error) => {
                         let report = &mut self.loader.report;
                         let diagnostic = interpolate::refusal(report, mark, "name", &error);
@@ -452,6 +574,11 @@ impl Source<'_, '_> {
             name,
             working_dir: base,
             compose_files: self.inputs.iter().map(|input| input.name.clone()).collect(),
+            compatibility: self.options.compatibility
+                || self
+                    .environment
+                    .get("COMPOSE_COMPATIBILITY")
+                    .is_some_and(|text| is_true(text)),
             profiles: self.profiles(),
             environment: self.environment.clone(),
             ..Project::default()
@@ -467,9 +594,17 @@ impl Source<'_, '_> {
             consistency::check(&project, &active, tree, &mut self.loader.report);
         }
         for service in project.services.values_mut() {
-            if let (Some(scale), Some(deploy)) = (service.scale, &mut service.deploy) {
+            if let (Some(scale), Some(deploy), false) = (
+                service.scale,
+                &mut service.deploy,
+                self.options.skip.consistency,
+            ) {
                 deploy.replicas = Some(scale);
             }
+        }
+        if self.loader.report.error_count() == 0 && self.options.env_file_readers == Readers::Active
+        {
+            self.environments(&mut project, tree);
         }
         let names = &self.options.services;
         if !names.is_empty() {
@@ -483,30 +618,41 @@ impl Source<'_, '_> {
             select::only(&mut project, &wanted);
             select::own_dependencies(&mut project);
         }
-        let mut services = std::mem::take(&mut project.services);
-        for (name, service) in &mut services {
-            let environment = &project.environment;
-            if self.options.skip.paths {
-                // They are read all the same.
-                for file in &mut service.env_file {
-                    file.path = resolved(&project.working_dir, &file.path);
-                }
-                for file in &mut service.label_file {
-                    *file = resolved(&project.working_dir, file);
-                }
-            }
-            self.loader
-                .service_environment(name, service, environment, tree);
-            self.loader.service_labels(name, service, tree);
+        if self.options.env_file_readers != Readers::Nobody {
+            self.environments(&mut project, tree);
         }
+        self.labels(&mut project, tree);
+        // What is wrong with files of variables is told with all else.
         if self.loader.report.error_count() > 0 {
             return None;
         }
-        project.services = services;
         if !self.options.all_resources {
             select::used_resources(&mut project);
         }
         Some(project)
+    }
+
+    /// Resolves the variables of the services that are active now.
+    fn environments(&mut self, project: &mut Project, tree: &Node) {
+        for (name, service) in &mut project.services {
+            for file in &mut service.env_file {
+                // Relative ones are left where paths stay as they are written;
+                // the reference then reads them from the current folder.
+                file.path = resolved(&self.options.cwd, &file.path);
+            }
+            self.loader
+                .service_environment(name, service, &project.environment, tree);
+        }
+    }
+
+    /// Resolves the labels of the services that are active now.
+    fn labels(&mut self, project: &mut Project, tree: &Node) {
+        for (name, service) in &mut project.services {
+            for file in &mut service.label_file {
+                *file = resolved(&self.options.cwd, file);
+            }
+            self.loader.service_labels(name, service, tree);
+        }
     }
 
     fn profiles(&self) -> Vec<String> {
@@ -523,6 +669,12 @@ impl Source<'_, '_> {
             .map(str::to_owned)
             .collect()
     }
+}
+
+/// A truth value of a `COMPOSE_` variable, as Docker reads it.
+pub fn is_true(text: &str) -> bool {
+    let text = text.trim().to_lowercase();
+    ["1", "t", "true", "y"].contains(&text.as_str())
 }
 
 fn resolved(base: &Path, file: &str) -> String {
@@ -556,7 +708,7 @@ fn input(cwd: &Path, file: &FileArg) -> Input {
             text: None,
         },
         FileArg::Stdin(text) => Input {
-            name: PathBuf::from("-"),
+            name: PathBuf::from(STDIN),
             text: Some(text.clone()),
         },
     }

@@ -5,6 +5,8 @@
 //! reference has quirks (what counts as the closing brace, a default must not
 //! cross a line's end), this does as the reference does.
 
+use super::raw::Variable;
+
 /// Nesting deeper than this is an error.
 const MOST_DEPTH: usize = 64;
 
@@ -170,6 +172,95 @@ impl Template<'_> {
     }
 }
 
+/// The variables that a text uses, in the order in which the reference comes
+/// upon them: what follows a use with an operator in the same line, as far as the
+/// line's last brace, comes before it, and what its default uses after it.
+pub(crate) fn variables(text: &str) -> Vec<Variable> {
+    let mut found = Vec::new();
+    find(text, 0, &mut found);
+    found
+}
+
+fn find(text: &str, depth: usize, found: &mut Vec<Variable>) {
+    if depth > MOST_DEPTH {
+        return;
+    }
+    let mut at = 0;
+    // Uses with an operator, held back up to their line's last brace.
+    let mut held: Vec<Vec<Variable>> = Vec::new();
+    let mut last_brace = 0;
+    while let Some(dollar) = text.get(at..).and_then(|rest| rest.find('$')) {
+        at += dollar + 1;
+        if at > last_brace {
+            found.extend(held.drain(..).rev().flatten());
+        }
+        let after = text.get(at..).unwrap_or_default();
+        match after.as_bytes().first() {
+            Some(b'$') => at += 1,
+            Some(b'{') => {
+                if at > last_brace {
+                    let line = after.split('\n').next().unwrap_or_default();
+                    last_brace = at + line.rfind('}').unwrap_or(0);
+                }
+                let (length, mut uses) = braced_use(after, depth);
+                at += length;
+                match uses.len() {
+                    1 if is_plain_use(after) => found.append(&mut uses),
+                    _ => held.push(uses),
+                }
+            }
+            Some(c) if is_name_start(*c) => {
+                let (name, _) = split_name(after);
+                found.push(Variable::named(name));
+                at += name.len();
+            }
+            _ => {}
+        }
+    }
+    found.extend(held.into_iter().rev().flatten());
+}
+
+/// True for `{NAME}`.
+fn is_plain_use(text: &str) -> bool {
+    let (_, tail) = split_name(text.get(1..).unwrap_or_default());
+    tail.starts_with('}')
+}
+
+/// What starts at a `{`: how long it is, the variable, and those of its default.
+fn braced_use(text: &str, depth: usize) -> (usize, Vec<Variable>) {
+    let inner = text.get(1..).unwrap_or_default();
+    if !inner.bytes().next().is_some_and(is_name_start) {
+        return (1, Vec::new());
+    }
+    let (name, tail) = split_name(inner);
+    let mut variable = Variable::named(name);
+    if tail.starts_with('}') {
+        return (name.len() + 2, vec![variable]);
+    }
+    let operator = OPERATORS
+        .into_iter()
+        .find(|operator| tail.starts_with(operator));
+    let (Some(operator), Some(close)) = (operator, closing_brace(text)) else {
+        return (1, Vec::new());
+    };
+    let start = 1 + name.len() + operator.len();
+    let word = text.get(start..close).unwrap_or_default();
+    let mut nested = Vec::new();
+    match operator.trim_start_matches(':') {
+        "?" => variable.required = true,
+        "-" => {
+            word.clone_into(&mut variable.default);
+            find(word, depth + 1, &mut nested);
+        }
+        _ => {
+            word.clone_into(&mut variable.alternate);
+            find(word, depth + 1, &mut nested);
+        }
+    }
+    nested.insert(0, variable);
+    (close + 1, nested)
+}
+
 fn is_name_start(byte: u8) -> bool {
     byte == b'_' || byte.is_ascii_alphabetic()
 }
@@ -274,6 +365,36 @@ mod tests {
     fn unset_variables_are_told() {
         let (_, unset) = substitute("$A ${B} ${C:-} ${SET}", &lookup).unwrap();
         assert_eq!(unset, ["A", "B"]);
+    }
+
+    /// As the reference's `config --variables` tells them.
+    #[test]
+    fn variables_are_found() {
+        let told = |text: &str| {
+            let tell = |variable: Variable| {
+                let required = if variable.required { "!" } else { "" };
+                let (name, default, alternate) =
+                    (variable.name, variable.default, variable.alternate);
+                format!("{name}{required}|{default}|{alternate}")
+            };
+            variables(text).into_iter().map(tell).collect::<Vec<_>>()
+        };
+        for (text, expected) in [
+            ("none $$A $ $1 ${} ${1} ${A", &[][..]),
+            ("$A-${B}", &["A||", "B||"]),
+            ("${A:-x} ${B-y}", &["B|y|", "A|x|"]),
+            ("${A:+x}${B+}", &["B||", "A||x"]),
+            ("${A:?m $B}${C?}", &["C!||", "A!||"]),
+            ("${A:-${B:-c}} $D", &["A|${B:-c}|", "B|c|", "D||"]),
+            ("${A:-x} $A", &["A|x|", "A||"]),
+            ("${A:-x} ${A}", &["A||", "A|x|"]),
+            ("${A:-x}\n${B:-y}", &["A|x|", "B|y|"]),
+            ("${A:-{}}", &["A|{}|"]),
+        ] {
+            assert_eq!(told(text), expected, "{text}");
+        }
+        let nested = "${A:-".repeat(100_000) + &"}".repeat(100_000);
+        assert!(variables(&nested).len() < 100);
     }
 
     #[test]

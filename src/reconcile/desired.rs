@@ -11,11 +11,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::net::spec::NetworkSpec;
 
+use super::translate::names::Separator;
+
 /// A project as declared.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Desired {
     /// The project's name.
     pub project: String,
+    /// What its containers' names are put together with.
+    pub separator: Separator,
     /// Its active services, in the file's order.
     pub services: IndexMap<String, DesiredService>,
     /// Services that are declared but switched off by their profile: their

@@ -107,6 +107,9 @@ pub struct Executor<'a, B> {
     pub cancel: &'a Cancel,
     /// Records of the containers to be created, by name.
     pub records: &'a BTreeMap<String, ContainerRecord>,
+    /// How many operations may be under way, where somebody said so; then stops
+    /// count, too.
+    pub parallel: Option<usize>,
     /// What a failure means.
     pub on_failure: OnFailure,
     /// How long `--wait` may take in all.
@@ -118,6 +121,7 @@ pub struct Executor<'a, B> {
 /// State of one walk.
 struct Walk<'p> {
     plan: &'p Plan,
+    parallel: Option<usize>,
     blocked: BTreeMap<StepId, usize>,
     ready: BTreeSet<StepId>,
     working: BTreeSet<StepId>,
@@ -153,7 +157,7 @@ impl<B: Backend> Executor<'_, B> {
         if let Some(lock) = lock {
             self.backend.hold(lock);
         }
-        let mut walk = Walk::new(plan);
+        let mut walk = Walk::new(plan, self.parallel);
         let mut running: Running<'_> = FuturesUnordered::new();
         let mut patience: Option<Instant> = None;
         loop {
@@ -353,7 +357,7 @@ impl<B: Backend> Executor<'_, B> {
 }
 
 impl<'p> Walk<'p> {
-    fn new(plan: &'p Plan) -> Self {
+    fn new(plan: &'p Plan, parallel: Option<usize>) -> Self {
         let blocked: BTreeMap<StepId, usize> = plan
             .steps()
             .map(|(id, _)| (id, plan.before(id).count()))
@@ -365,6 +369,7 @@ impl<'p> Walk<'p> {
             .collect();
         Self {
             plan,
+            parallel,
             blocked,
             ready,
             working: BTreeSet::new(),
@@ -382,13 +387,20 @@ impl<'p> Walk<'p> {
             };
             if is_wait(&step.op) {
                 self.waiting.insert(id);
-            } else if is_end(&step.op) || self.working.len() < PARALLEL {
+            } else if self.has_room_for(&step.op) {
                 self.working.insert(id);
             } else {
                 self.ready.insert(id);
                 continue;
             }
             start(id, &step.op);
+        }
+    }
+
+    fn has_room_for(&self, op: &Op) -> bool {
+        match self.parallel {
+            Some(limit) => self.working.len() < limit,
+            None => is_end(op) || self.working.len() < PARALLEL,
         }
     }
 

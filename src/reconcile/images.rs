@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::future::try_join_all;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
@@ -118,10 +118,12 @@ pub async fn provide(
             let pulled = pull(store, &request, session.sink).await.map_err(fail)?;
             Ok::<_, ReconcileError>((ImageFacts::new(image, &pulled), services))
         });
+    let at_once = session.parallel.unwrap_or(needs.missing.len());
+    let pulls = stream::iter(pulls).buffer_unordered(at_once);
     let pulled = tokio::select! {
         biased;
         () = session.cancel.cancelled() => return Err(ReconcileError::Cancelled),
-        pulled = try_join_all(pulls) => pulled?,
+        pulled = pulls.try_collect::<Vec<_>>() => pulled?,
     };
     for (facts, services) in pulled {
         here.extend(
@@ -142,6 +144,17 @@ fn local(session: &Session<'_>, store: &Store, image: &str) -> Result<Option<Ima
     }
     store.find(image)
 }
+
+/// The platform that a service's image is pulled for: its own, else
+/// `DOCKER_DEFAULT_PLATFORM`, else this machine's.
+pub fn platform_of(project: &Project, service: &Service) -> Option<Platform> {
+    let default = project.environment.get(DEFAULT_PLATFORM);
+    let own = service.platform.as_ref().or(default);
+    own.and_then(|text| Platform::parse(text).ok())
+}
+
+/// The variable that names the platform of services that name none.
+pub const DEFAULT_PLATFORM: &str = "DOCKER_DEFAULT_PLATFORM";
 
 enum Choice {
     Use,
@@ -174,10 +187,7 @@ fn decide(
             return Err(Box::new(project.diagnostic(&path, error.to_string())));
         }
     };
-    let platform = service
-        .platform
-        .as_deref()
-        .and_then(|text| Platform::parse(text).ok());
+    let platform = platform_of(project, service);
     let path = format!("services.{name}.image");
     match pull.unwrap_or(own).decide(local, Timestamp::now()) {
         PullDecision::UseLocal => Ok(Choice::Use),

@@ -159,7 +159,14 @@ fn foreign_names(
         let wanted = match &service.container_name {
             Some(name) => vec![name.clone()],
             None => (1..=replicas)
-                .map(|number| names::container_name(&desired.project, &service.name, number))
+                .map(|number| {
+                    names::container_name(
+                        desired.separator,
+                        &desired.project,
+                        &service.name,
+                        number,
+                    )
+                })
                 .collect(),
         };
         for name in wanted

@@ -32,6 +32,8 @@ pub struct Session<'a> {
     pub owner: Option<(u32, u32)>,
     /// How registries are reached.
     pub registries: &'a Access,
+    /// `--parallel`: how many pulls, or operations on containers, at once.
+    pub parallel: Option<usize>,
     /// Names of the links in the built-in image (`toolbox::applets`).
     pub applets: &'a [&'a str],
 }

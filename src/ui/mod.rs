@@ -53,11 +53,55 @@ pub struct Ui {
     pub progress: Progress,
     /// Messages are JSON objects, one a line, for tools.
     pub json: bool,
+    /// Where it is shown.
+    pub status: Stream,
+}
+
+/// A standard stream that is written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Stream {
+    /// Standard output.
+    Out,
+    /// Standard error.
+    #[default]
+    Err,
+}
+
+impl Stream {
+    fn is_terminal(self) -> bool {
+        match self {
+            Self::Out => io::stdout().is_terminal(),
+            Self::Err => io::stderr().is_terminal(),
+        }
+    }
+
+    /// Writes text; a closed stream is nobody's loss.
+    pub fn write(self, text: &str) {
+        match self {
+            Self::Out => write_out(text).ok().unwrap_or_default(),
+            Self::Err => write_err(text),
+        }
+    }
+}
+
+impl Default for Ui {
+    /// Lines without colours on standard error.
+    fn default() -> Self {
+        Self {
+            color_out: false,
+            color_err: false,
+            progress: Progress::Plain,
+            json: false,
+            status: Stream::default(),
+        }
+    }
 }
 
 impl Ui {
-    /// Decides from the flags, the environment and the streams themselves.
-    pub fn new(ansi: Ansi, progress: Progress) -> Self {
+    /// Decides from the flags, the environment and the streams themselves;
+    /// `status_out` puts progress on standard output.
+    pub fn new(ansi: Ansi, progress: Progress, status_out: bool) -> Self {
+        let status = if status_out { Stream::Out } else { Stream::Err };
         let color = |terminal: bool| match ansi {
             Ansi::Never => false,
             Ansi::Always => true,
@@ -67,18 +111,23 @@ impl Ui {
                     && env::read_string(env::TERM).is_none_or(|term| term != "dumb")
             }
         };
-        let err_terminal = io::stderr().is_terminal();
-        let color_err = color(err_terminal);
+        let color_out = color(Stream::Out.is_terminal());
+        let color_err = color(Stream::Err.is_terminal());
+        let can_redraw = match status {
+            Stream::Out => color_out,
+            Stream::Err => color_err,
+        };
         let progress = match progress {
-            Progress::Auto if err_terminal && color_err => Progress::Tty,
+            Progress::Auto if can_redraw => Progress::Tty,
             Progress::Auto => Progress::Plain,
             chosen => chosen,
         };
         Self {
-            color_out: color(io::stdout().is_terminal()),
+            color_out,
             color_err,
             progress,
             json: progress == Progress::Json,
+            status,
         }
     }
 
@@ -96,12 +145,23 @@ impl Ui {
         self.labelled(color::WARNING, "warning", message);
     }
 
-    /// Prints a line of information.
+    /// Prints a warning, and advice below it.
+    pub fn warn_with(self, message: &str, hints: &[String]) {
+        if self.json {
+            return write_object("warning", message, hints);
+        }
+        self.labelled(color::WARNING, "warning", message);
+        for hint in hints {
+            self.labelled(color::HINT, "hint", hint);
+        }
+    }
+
+    /// Prints a line of information about the work.
     pub fn note(self, message: &str) {
         if self.json {
             return write_object("info", message, &[]);
         }
-        write_err(&format!("{}\n", printable(message)));
+        self.status.write(&format!("{}\n", printable(message)));
     }
 
     /// Prints the error that ends the command, and advice below it.

@@ -25,12 +25,6 @@ fn what_waits_for_the_builder_is_refused_by_name() {
             .run()
             .succeeds()
             .whatever();
-        project
-            .skiff(["--compatibility", "ps"])
-            .run()
-            .succeeds()
-            .warns("--compatibility")
-            .whatever();
         project.down();
     });
 }
@@ -241,7 +235,7 @@ fn config_prints_lists() {
             .whatever();
         let shown = config(&["--no-consistency", "--no-path-resolution"]);
         assert!(shown.contains("source: ./d\n"), "{shown}");
-        assert!(shown.contains("FROM_FILE: '1'\n"), "{shown}");
+        assert!(shown.contains("FROM_FILE: \"1\"\n"), "{shown}");
     });
 }
 

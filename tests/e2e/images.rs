@@ -191,6 +191,32 @@ fn a_manifest_list_yields_this_machines_image() {
         let refused = project.skiff(["up", "-d"]).run().fails();
         assert!(refused.stderr.contains("riscv64"), "{refused}");
         project.down();
+        // The platform of what names none, from the shell and from `.env`.
+        let compose =
+            page("127.0.0.1:5000/multi:all").replace("command", "pull_policy: always, command");
+        let project = sandbox.project("default", &compose);
+        for command in [&["pull"][..], &["up", "-d"]] {
+            let pull = project.skiff(command);
+            let refused = pull
+                .env("DOCKER_DEFAULT_PLATFORM", "linux/riscv64")
+                .run()
+                .fails();
+            assert!(refused.stderr.contains("riscv64"), "{refused}");
+        }
+        let wrong = project
+            .skiff(["up", "-d"])
+            .env("DOCKER_DEFAULT_PLATFORM", "a/b/c/d");
+        wrong
+            .run()
+            .ends_with(1)
+            .warns("DOCKER_DEFAULT_PLATFORM")
+            .whatever();
+        project.write(".env", "DOCKER_DEFAULT_PLATFORM=linux/riscv64\n");
+        let refused = project.skiff(["pull"]).run().fails();
+        assert!(refused.stderr.contains("riscv64"), "{refused}");
+        let own = format!("linux/{architecture}");
+        let pull = project.skiff(["pull"]).env("DOCKER_DEFAULT_PLATFORM", &own);
+        pull.run().succeeds().whatever();
         drop(registry);
     });
 }

@@ -71,4 +71,6 @@ mod tables;
 #[cfg(test)]
 mod terminal;
 #[cfg(test)]
+mod variables;
+#[cfg(test)]
 mod volumes;

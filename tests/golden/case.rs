@@ -57,11 +57,9 @@ pub(crate) fn options(case: &Path) -> LoadOptions {
         profiles: strings("profiles"),
         environment,
         cwd: case.to_owned(),
-        unset_help: None,
-        skip: skiff::compose::Skip::default(),
         services: strings("services"),
         all_resources: description["all_resources"].as_bool().unwrap_or(false),
-        trace: false,
+        ..LoadOptions::default()
     }
 }
 

@@ -7,6 +7,8 @@ use crate::cli::error::CliResult;
 use crate::cli::runtime;
 use crate::cli::session::{self, Work};
 use crate::cli::signals::Interrupts;
+use crate::compose::is_true;
+use crate::env;
 use crate::reconcile::cancel::cancel_pair;
 use crate::reconcile::{self, DownChoices, ImageChoice};
 use crate::ui::write_out;
@@ -18,8 +20,14 @@ pub struct DownArgs {
     #[arg(short, long)]
     volumes: bool,
     /// Remove containers of services that the file does not have, and of `run`
-    #[arg(long)]
-    remove_orphans: bool,
+    #[arg(
+        long,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_name = "BOOL"
+    )]
+    remove_orphans: Option<bool>,
     /// Remove the services' images: `all`, or `local` for those without a name of their own
     #[arg(long, value_enum, value_name = "all|local")]
     rmi: Option<Rmi>,
@@ -61,7 +69,11 @@ pub fn run(context: &Context, args: DownArgs) -> CliResult {
         let choices = DownChoices {
             services: args.services,
             volumes: args.volumes,
-            remove_orphans: args.remove_orphans || session::remove_orphans(),
+            remove_orphans: args.remove_orphans.unwrap_or_else(|| {
+                // As with Docker, `.env` has no say here.
+                let shell = env::read_string(env::COMPOSE_REMOVE_ORPHANS);
+                shell.is_some_and(|text| is_true(&text))
+            }),
             timeout: args.timeout,
         };
         let session = work.session();

@@ -3,7 +3,9 @@
 
 use clap::Args;
 
+use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
+use crate::env;
 
 /// Flags that wait for the builder and for `watch`.
 #[derive(Debug, Args)]
@@ -23,27 +25,32 @@ pub struct LaterArgs {
         hide = true,
         num_args = 0..=1,
         require_equals = true,
-        default_value_t = false,
-        default_missing_value = "true",
-        action = clap::ArgAction::Set
+        default_missing_value = "true"
     )]
-    menu: bool,
+    menu: Option<bool>,
 }
 
 impl LaterArgs {
-    /// Refuses what is not there.
+    /// Refuses what is not there. `COMPOSE_MENU` is a wish for every `up`, so one
+    /// that cannot be granted is only told.
     ///
     /// # Errors
     /// One of the flags was given.
-    pub fn check(&self) -> CliResult {
+    pub fn check(&self, context: &Context) -> CliResult {
         if self.build {
             return no_builder("--build");
         }
         if self.watch {
             return no_builder("--watch");
         }
-        if self.menu {
-            return Err(CliError::new("--menu: skiff has no menu of shortcuts"));
+        match self.menu {
+            Some(true) => return Err(CliError::new("--menu: skiff has no menu of shortcuts")),
+            None if context.settings.is_set(env::COMPOSE_MENU) => {
+                context
+                    .ui
+                    .warn("COMPOSE_MENU has no effect: skiff has no menu of shortcuts");
+            }
+            Some(false) | None => {}
         }
         Ok(())
     }

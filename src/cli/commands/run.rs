@@ -122,8 +122,8 @@ pub fn run(context: &Context, args: &RunArgs) -> CliResult {
     let options = RunOptions {
         choices: UpChoices {
             no_deps: args.no_deps,
-            remove_orphans: args.remove_orphans || session::remove_orphans(),
-            ignore_orphans: session::ignore_orphans(),
+            remove_orphans: args.remove_orphans,
+            ignore_orphans: session::ignore_orphans(&project),
             ..UpChoices::default()
         },
         pull: parse::pull(&args.pull)?,

@@ -14,6 +14,7 @@ use crate::cli::session::{self, Work};
 use crate::cli::signals::Interrupts;
 use crate::cli::{parse, runtime};
 use crate::compose::Project;
+use crate::env;
 use crate::image::PullPolicy;
 use crate::reconcile::{self, CancelHandle, Member, Recreate, UpChoices, UpOptions, cancel_pair};
 use crate::supervise::logs::project::Wanted;
@@ -48,8 +49,14 @@ pub struct UpArgs {
     #[arg(long, conflicts_with_all = ["wait", "detach"])]
     no_start: bool,
     /// Remove containers of services that the file no longer has
-    #[arg(long)]
-    remove_orphans: bool,
+    #[arg(
+        long,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_name = "BOOL"
+    )]
+    remove_orphans: Option<bool>,
     /// Make new anonymous volumes instead of keeping the old ones
     #[arg(short = 'V', long)]
     renew_anon_volumes: bool,
@@ -109,7 +116,7 @@ pub struct UpArgs {
 /// The file is wrong, asks for what cannot be done, or an operation failed;
 /// with containers' exit codes where the flags say so.
 pub fn run(context: &Context, args: &UpArgs) -> CliResult {
-    args.later.check()?;
+    args.later.check(context)?;
     let project = context.load(&args.services)?;
     context.check_known(&project, &args.services)?;
     let named = args.attach.iter().chain(&args.no_attach);
@@ -117,7 +124,7 @@ pub fn run(context: &Context, args: &UpArgs) -> CliResult {
     context.check_known(&project, &named)?;
     let detached = args.detach || args.wait || args.no_start || context.global.dry_run;
     let pull = parse::pull(&args.pull)?;
-    let choices = choices(args)?;
+    let choices = choices(context, &project, args)?;
     runtime::block_on(async {
         let up = Up {
             context,
@@ -133,7 +140,16 @@ pub fn run(context: &Context, args: &UpArgs) -> CliResult {
     })
 }
 
-fn choices(args: &UpArgs) -> Result<UpChoices, CliError> {
+fn choices(context: &Context, project: &Project, args: &UpArgs) -> Result<UpChoices, CliError> {
+    let remove_orphans = args
+        .remove_orphans
+        .unwrap_or_else(|| context.settings.is_set(env::COMPOSE_REMOVE_ORPHANS));
+    let ignore_orphans = session::ignore_orphans(project);
+    if remove_orphans && ignore_orphans {
+        return Err(CliError::new(
+            "cannot combine COMPOSE_IGNORE_ORPHANS and --remove-orphans",
+        ));
+    }
     let recreate = match (args.force_recreate, args.no_recreate) {
         (true, _) => Recreate::Always,
         (_, true) => Recreate::Never,
@@ -150,8 +166,8 @@ fn choices(args: &UpArgs) -> Result<UpChoices, CliError> {
         recreate,
         always_recreate_deps: args.always_recreate_deps,
         renew_anonymous_volumes: args.renew_anon_volumes,
-        remove_orphans: args.remove_orphans || session::remove_orphans(),
-        ignore_orphans: session::ignore_orphans(),
+        remove_orphans,
+        ignore_orphans,
         no_start: args.no_start,
         wait: args.wait,
         timeout: args.timeout,

@@ -99,8 +99,8 @@ impl Parse for Variables {
 }
 
 impl Emit for Variables {
-    fn value(&self, _form: Form) -> Json {
-        sorted(&self.0, |value| {
+    fn value(&self, form: Form) -> Json {
+        sorted(&self.0, form, |value| {
             value.clone().map_or(Json::Null, Json::String)
         })
     }
@@ -146,8 +146,8 @@ impl Parse for Labels {
 }
 
 impl Emit for Labels {
-    fn value(&self, _form: Form) -> Json {
-        sorted(&self.0, |value| Json::String(value.clone()))
+    fn value(&self, form: Form) -> Json {
+        sorted(&self.0, form, |value| Json::String(value.clone()))
     }
 
     fn omit(&self, _form: Form) -> bool {
@@ -179,8 +179,8 @@ impl Parse for OptionsMap {
 }
 
 impl Emit for OptionsMap {
-    fn value(&self, _form: Form) -> Json {
-        sorted(&self.0, |value| Json::String(value.clone()))
+    fn value(&self, form: Form) -> Json {
+        sorted(&self.0, form, |value| Json::String(value.clone()))
     }
 
     fn omit(&self, _form: Form) -> bool {
@@ -295,11 +295,9 @@ fn split_pair(text: &str, separator: char) -> (String, Option<String>) {
     }
 }
 
-fn sorted<T>(map: &IndexMap<String, T>, value: impl Fn(&T) -> Json) -> Json {
-    let mut entries: Vec<_> = map.iter().collect();
-    entries.sort_by(|a, b| a.0.cmp(b.0));
+fn sorted<T>(map: &IndexMap<String, T>, form: Form, value: impl Fn(&T) -> Json) -> Json {
     Json::Object(
-        entries
+        form.ordered(map)
             .into_iter()
             .map(|(key, item)| (key.clone(), value(item)))
             .collect(),

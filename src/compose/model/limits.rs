@@ -56,20 +56,20 @@ impl Parse for Ulimit {
 }
 
 impl Emit for Ulimit {
-    fn value(&self, _form: Form) -> Json {
-        match *self {
-            Self::Single(limit) if limit != 0 => Json::from(limit),
-            Self::Single(_) => json!({}),
-            Self::Pair { soft, hard } => {
-                let mut object = serde_json::Map::new();
-                for (name, limit) in [("soft", soft), ("hard", hard)] {
-                    if limit != 0 {
-                        object.insert(name.to_owned(), Json::from(limit));
-                    }
-                }
-                Json::Object(object)
-            }
+    fn value(&self, form: Form) -> Json {
+        if let Self::Single(limit) = *self
+            && limit != 0
+        {
+            return Json::from(limit);
         }
+        let (soft, hard) = self.limits();
+        let limits = [("soft", soft), ("hard", hard)];
+        let written = limits
+            .into_iter()
+            .filter(|(_, limit)| *limit != 0 || form == Form::Yaml);
+        written
+            .map(|(name, limit)| (name.to_owned(), Json::from(limit)))
+            .collect()
     }
 }
 

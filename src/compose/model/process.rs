@@ -319,11 +319,7 @@ impl Emit for Dependency {
         record::put(&mut object, "restart", &self.restart, form);
         object.insert("required".to_owned(), Json::Bool(self.required));
         if form == Form::Yaml {
-            object.extend(
-                self.extensions
-                    .iter()
-                    .map(|(key, value)| (key.clone(), value.clone())),
-            );
+            record::put_extensions(&mut object, &self.extensions, form);
         }
         Json::Object(object)
     }
@@ -347,7 +343,7 @@ record! {
         /// Path in the container.
         target: Option<String>,
         /// A command for `sync+exec`.
-        exec: Option<Hook>,
+        exec: Hook,
         /// Patterns to watch alone.
         include: Vec<String>,
         /// Patterns to leave out.

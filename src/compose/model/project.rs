@@ -7,9 +7,10 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use serde_json::{Map as JsonMap, Value as Json};
 
-use super::record::{Emit, Extensions, Form, put};
+use super::record::{Emit, Extensions, Form, put, put_extensions};
 use super::{ConfigSource, Model, Network, SecretSource, Service, Volume};
 use crate::compose::diag::{Diagnostic, Position, Sources};
+use crate::compose::emit;
 use crate::compose::trace::Trace;
 use crate::compose::tree::{Mark, Node};
 
@@ -22,6 +23,8 @@ pub struct Project {
     pub working_dir: PathBuf,
     /// The files it was loaded from, absolute; `-` for standard input.
     pub compose_files: Vec<PathBuf>,
+    /// Names are made as Compose 1 made them, with `_`.
+    pub compatibility: bool,
     /// The profiles that are active.
     pub profiles: Vec<String>,
     /// Active services, in the order of the file.
@@ -141,9 +144,58 @@ impl Project {
         Json::Object(object)
     }
 
-    /// The model as `config` prints it, as YAML (before dollars are doubled).
-    pub fn canonical_yaml(&self) -> String {
-        crate::compose::emit::yaml(&Json::Object(self.canonical(Form::Yaml)))
+    /// The model as `config` prints it, to be read back: a `$` is doubled, so that
+    /// it is not taken for a variable. JSON has no line break at its end, as the
+    /// reference has none there.
+    pub fn text(&self, form: Form) -> String {
+        let text = match form {
+            Form::Yaml => emit::yaml(&Json::Object(self.canonical(form))),
+            Form::Json => {
+                let mut object = self.canonical(form);
+                object.shift_remove("models");
+                object
+                    .entry("name")
+                    .or_insert_with(|| Json::String(String::new()));
+                object.sort_keys();
+                emit::json(&Json::Object(object))
+            }
+        };
+        text.replace('$', "$$")
+    }
+
+    /// Replaces each service's image by what `pin` makes of it, such as the same
+    /// with its digest; a service without an image is left alone.
+    ///
+    /// # Errors
+    /// The first of `pin`.
+    pub fn pin_images<E>(
+        &mut self,
+        mut pin: impl FnMut(&str) -> Result<String, E>,
+    ) -> Result<(), E> {
+        for service in self.services.values_mut() {
+            if let Some(image) = &mut service.image {
+                *image = pin(image)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The services' images and nothing else: a file to merge over others, that
+    /// pins what they run.
+    #[must_use]
+    pub fn images_only(&self) -> Self {
+        let services = self.services.iter().map(|(name, service)| {
+            let image = service.image.clone();
+            let service = Service {
+                image,
+                ..Service::default()
+            };
+            (name.clone(), service)
+        });
+        Self {
+            services: services.collect(),
+            ..Self::default()
+        }
     }
 
     fn canonical(&self, form: Form) -> JsonMap<String, Json> {
@@ -161,9 +213,7 @@ impl Project {
         }
         put(&mut object, "configs", &configs, form);
         put(&mut object, "models", &self.models, form);
-        for (key, value) in &self.extensions {
-            object.insert(key.clone(), value.clone());
-        }
+        put_extensions(&mut object, &self.extensions, form);
         object
     }
 }

@@ -9,8 +9,9 @@ use indexmap::IndexMap;
 use serde_json::{Map as JsonMap, Value as Json};
 
 use crate::compose::diag::{Diagnostic, Report, quoted};
+use crate::compose::order::natural;
 use crate::compose::tree::{Mark, Node, Trail, Value};
-use crate::compose::{scalar, units};
+use crate::compose::{emit, scalar, units};
 
 /// `x-` attributes, kept as they were written.
 pub type Extensions = IndexMap<String, Json>;
@@ -95,6 +96,19 @@ pub enum Form {
     Json,
     /// As `config`.
     Yaml,
+}
+
+impl Form {
+    /// The entries of a mapping with names of the user's choice, so that the
+    /// output does not depend on where in which file something was said.
+    pub(crate) fn ordered<T>(self, map: &IndexMap<String, T>) -> Vec<(&String, &T)> {
+        let mut entries: Vec<_> = map.iter().collect();
+        entries.sort_by(|one, other| match self {
+            Self::Json => one.0.cmp(other.0),
+            Self::Yaml => natural(one.0, other.0),
+        });
+        entries
+    }
 }
 
 /// Writing to the canonical form.
@@ -187,11 +201,18 @@ macro_rules! record {
                     );
                 )*
                 if form == $crate::compose::model::Form::Yaml {
-                    for (key, value) in &self.extensions {
-                        object.insert(key.clone(), value.clone());
-                    }
+                    $crate::compose::model::record::put_extensions(
+                        &mut object,
+                        &self.extensions,
+                        form,
+                    );
                 }
                 serde_json::Value::Object(object)
+            }
+
+            /// Only the reference's JSON has an empty record.
+            fn omit(&self, form: $crate::compose::model::Form) -> bool {
+                form == $crate::compose::model::Form::Yaml && *self == Self::default()
             }
         }
     };
@@ -221,6 +242,21 @@ pub(crate) fn put<T: Emit>(object: &mut JsonMap<String, Json>, key: &str, value:
     }
 }
 
+/// Writes `x-` attributes, everything in them in the form's order.
+pub(crate) fn put_extensions(
+    object: &mut JsonMap<String, Json>,
+    extensions: &Extensions,
+    form: Form,
+) {
+    for (key, value) in form.ordered(extensions) {
+        let value = match form {
+            Form::Json => emit::plain_json(value),
+            Form::Yaml => emit::named_json(value),
+        };
+        object.insert(key.clone(), value);
+    }
+}
+
 /// A node as JSON, without interpretation.
 pub(crate) fn raw_json(node: &Node) -> Json {
     match &node.value {
@@ -233,8 +269,6 @@ pub(crate) fn raw_json(node: &Node) -> Json {
         Value::Float(value) => units::float_json(*value),
         Value::Str(text) => Json::String(text.clone()),
         Value::Time(text) => Json::String(scalar::full_time(text)),
-        // The reference makes nothing of an empty list in an extension.
-        Value::Seq(items) if items.is_empty() => Json::Null,
         Value::Seq(items) => Json::Array(items.iter().map(raw_json).collect()),
         Value::Map(map) => Json::Object(
             map.iter()
@@ -481,14 +515,10 @@ impl<T: Parse + Default> Parse for IndexMap<String, T> {
     }
 }
 
-/// Written in the order of names, so that the output does not depend on where
-/// in which file something was said.
 impl<T: Emit> Emit for IndexMap<String, T> {
     fn value(&self, form: Form) -> Json {
-        let mut entries: Vec<_> = self.iter().collect();
-        entries.sort_by(|a, b| a.0.cmp(b.0));
         Json::Object(
-            entries
+            form.ordered(self)
                 .into_iter()
                 .map(|(key, value)| (key.clone(), value.value(form)))
                 .collect(),

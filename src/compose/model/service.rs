@@ -23,6 +23,8 @@ record! {
         attach: Option<bool>,
         /// How its image is made.
         build: Option<Build>,
+        /// What happens while it is developed.
+        develop: Option<Develop>,
         /// Weights and limits of block devices.
         blkio_config: Option<Blkio>,
         /// Additional capabilities.
@@ -63,8 +65,6 @@ record! {
         depends_on: IndexMap<String, Dependency>,
         /// How it is deployed.
         deploy: Option<Deploy>,
-        /// What happens while it is developed.
-        develop: Option<Develop>,
         /// Rules of device cgroups.
         device_cgroup_rules: Vec<String>,
         /// Devices of the host.

@@ -85,6 +85,7 @@ pub(super) async fn down_over<B: Backend>(
         sink: session.sink,
         cancel: session.cancel,
         records: &BTreeMap::new(),
+        parallel: session.parallel,
         on_failure: OnFailure::Continue,
         wait_timeout: None,
         observer: None,

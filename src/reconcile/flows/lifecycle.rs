@@ -151,6 +151,7 @@ pub(super) async fn walk_over<B: Backend>(
         sink: session.sink,
         cancel: session.cancel,
         records: &BTreeMap::new(),
+        parallel: session.parallel,
         on_failure,
         wait_timeout: None::<Duration>,
         observer: None,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt};
 use jiff::Timestamp;
 
 use crate::compose::{Project, Service};
@@ -14,6 +14,7 @@ use crate::image::{
 };
 
 use super::super::garbage;
+use super::super::images::platform_of;
 use super::super::place::placed;
 use super::super::planner::select;
 use super::super::session::{ReconcileError, Session};
@@ -76,13 +77,16 @@ async fn pull_all(
         .iter()
         .filter(|(name, _)| wanted.contains(*name))
     {
-        let pull = Pull::of(name, service, choices, &store)
+        let pull = Pull::of(declared, name, service, choices, &store)
             .map_err(|source| image_error(name, service.image.as_deref().unwrap_or(""), source))?;
         pulls.extend(pull);
     }
     pulls.sort_by(|a, b| (&a.image, a.optional).cmp(&(&b.image, b.optional)));
     pulls.dedup_by(|b, a| a.image == b.image && a.platform == b.platform);
-    let work = join_all(pulls.iter().map(|pull| pull.run(session, &store)));
+    let at_once = session.parallel.unwrap_or(pulls.len()).max(1);
+    let work = stream::iter(pulls.iter().map(|pull| pull.run(session, &store)))
+        .buffered(at_once)
+        .collect::<Vec<_>>();
     let results = tokio::select! {
         biased;
         () = session.cancel.cancelled() => return Err(ReconcileError::Cancelled),
@@ -114,6 +118,7 @@ struct Pull {
 impl Pull {
     /// What to pull for a service; `None` where there is nothing.
     fn of(
+        project: &Project,
         name: &str,
         service: &Service,
         choices: &PullChoices,
@@ -138,10 +143,7 @@ impl Pull {
         Ok((decision == PullDecision::Pull).then(|| Self {
             service: name.to_owned(),
             image,
-            platform: service
-                .platform
-                .as_deref()
-                .and_then(|text| Platform::parse(text).ok()),
+            platform: platform_of(project, service),
             optional: buildable,
         }))
     }

@@ -15,6 +15,7 @@ use super::super::planner::{PlanError, plan_run, select};
 use super::super::prepare::{NamedOneOff, Preparation};
 use super::super::session::{Prepared, ReconcileError, RunOptions, Session, member};
 use super::super::translate::identity::Contents;
+use super::super::translate::names::Separator;
 use super::super::translate::oneoff::OneOff;
 use super::super::translate::{Host, names, project};
 use super::super::{garbage, images, locking, record};
@@ -58,7 +59,7 @@ pub(super) async fn run_prepare_over<B: Backend>(
         .map(|(name, image)| (name.clone(), image.id.clone()))
         .collect();
 
-    let (made_up, slug) = names::oneoff_name(session.project, name);
+    let (made_up, slug) = names::oneoff_name(Separator::of(&changed), session.project, name);
     let target = Target {
         name: overrides.name.clone().unwrap_or(made_up),
         service: name.to_owned(),
@@ -100,6 +101,7 @@ pub(super) async fn run_prepare_over<B: Backend>(
         cancel: session.cancel,
         records: &records,
         on_failure: OnFailure::Finish,
+        parallel: session.parallel,
         wait_timeout: None,
         observer: None,
     }

@@ -246,6 +246,7 @@ impl Machine {
             cancel: &self.cancel,
             owner: None,
             registries: &self.registries,
+            parallel: None,
             applets: &[],
         }
     }

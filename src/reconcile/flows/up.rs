@@ -117,6 +117,7 @@ pub(super) async fn up_over<B: Backend>(
         sink: session.sink,
         cancel: session.cancel,
         records: &records,
+        parallel: session.parallel,
         on_failure: OnFailure::Finish,
         wait_timeout: options.wait_timeout,
         observer: follower.as_ref().map(|follower| follower as &dyn Observer),

@@ -169,10 +169,12 @@ impl<'a> Rules<'a> {
     }
 
     fn new_target(&self, service: &DesiredService, number: u32) -> Target {
-        let name = service
-            .container_name
-            .clone()
-            .unwrap_or_else(|| names::container_name(&self.desired.project, &service.name, number));
+        let name = service.container_name.clone().unwrap_or_else(|| {
+            let Desired {
+                project, separator, ..
+            } = self.desired;
+            names::container_name(*separator, project, &service.name, number)
+        });
         Target {
             name,
             service: service.name.clone(),

@@ -1,6 +1,7 @@
 //! Names and labels, exactly as `docker compose` forms them, so that scripts
 //! and tools that know those find their way.
 
+use crate::compose::Project;
 use crate::state::id::random_hex;
 
 use super::super::desired::{Dependency, Gate};
@@ -32,21 +33,49 @@ pub const LABEL_NETWORK: &str = "com.docker.compose.network";
 /// On volumes: the key in the file.
 pub const LABEL_VOLUME: &str = "com.docker.compose.volume";
 
+/// What stands between the parts of a name that is made up here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Separator {
+    /// `-`
+    #[default]
+    Dash,
+    /// `_`, as Compose 1 had it: with `--compatibility`.
+    Underscore,
+}
+
+impl Separator {
+    /// The one of a project.
+    pub fn of(project: &Project) -> Self {
+        if project.compatibility {
+            Self::Underscore
+        } else {
+            Self::Dash
+        }
+    }
+
+    fn join(self, parts: &[&str]) -> String {
+        parts.join(match self {
+            Self::Dash => "-",
+            Self::Underscore => "_",
+        })
+    }
+}
+
 /// `PROJECT-SERVICE-N`
-pub fn container_name(project: &str, service: &str, number: u32) -> String {
-    format!("{project}-{service}-{number}")
+pub fn container_name(separator: Separator, project: &str, service: &str, number: u32) -> String {
+    separator.join(&[project, service, &number.to_string()])
 }
 
 /// A one-off's name and slug: `PROJECT-SERVICE-run-<12 hex>`.
-pub fn oneoff_name(project: &str, service: &str) -> (String, String) {
+pub fn oneoff_name(separator: Separator, project: &str, service: &str) -> (String, String) {
     let slug = random_hex(32);
     let short = slug.get(..12).unwrap_or(&slug);
-    (format!("{project}-{service}-run-{short}"), slug)
+    (separator.join(&[project, service, "run", short]), slug)
 }
 
 /// The image that a service without `image:` builds: `PROJECT-SERVICE`.
-pub fn built_image(project: &str, service: &str) -> String {
-    format!("{project}-{service}")
+pub fn built_image(project: &Project, service: &str) -> String {
+    Separator::of(project).join(&[&project.name, service])
 }
 
 /// The value of [`LABEL_DEPENDS_ON`].
@@ -100,8 +129,22 @@ mod tests {
 
     #[test]
     fn oneoff_name_has_twelve_digits_of_its_slug() {
-        let (name, slug) = oneoff_name("shop", "web");
+        let (name, slug) = oneoff_name(Separator::Dash, "shop", "web");
         assert_eq!(name, format!("shop-web-run-{}", &slug[..12]));
         assert_eq!(slug.len(), 64);
+    }
+
+    #[test]
+    fn names_are_those_of_compose_1_where_asked() {
+        let project = Project {
+            name: "shop".to_owned(),
+            compatibility: true,
+            ..Project::default()
+        };
+        let separator = Separator::of(&project);
+        assert_eq!(container_name(separator, "shop", "web", 2), "shop_web_2");
+        let (name, _) = oneoff_name(separator, "shop", "web");
+        assert!(name.starts_with("shop_web_run_"), "{name}");
+        assert_eq!(built_image(&project, "web"), "shop_web");
     }
 }

@@ -10,14 +10,14 @@ use super::super::desired::{
     Dependency, Desired, DesiredNetwork, DesiredService, DesiredVolume, Gate, VolumeSpec,
 };
 use super::identity::{Contents, Identity};
-use super::names;
+use super::names::{self, Separator};
 
 /// The image that a service runs: `image:`, or the name of what it builds.
 pub fn image_name(project: &Project, name: &str, service: &Service) -> String {
     service
         .image
         .clone()
-        .unwrap_or_else(|| names::built_image(&project.name, name))
+        .unwrap_or_else(|| names::built_image(project, name))
 }
 
 /// Projects the model. `images` has the ids of the images that are here, by
@@ -59,6 +59,7 @@ pub fn desired(
         .collect();
     Desired {
         project: project.name.clone(),
+        separator: Separator::of(project),
         services,
         disabled: project.disabled_services.keys().cloned().collect(),
         networks,

@@ -3,12 +3,12 @@
 use serde_json::json;
 
 use crate::event::{Event, EventSink, Resource};
-use crate::ui::write_err;
+use crate::ui::Stream;
 
 /// Prints `{"id":"Container shop-web-1","status":"Started"}`, as `docker
 /// compose --progress json` does.
 #[derive(Debug)]
-pub(super) struct Json;
+pub(super) struct Json(pub(super) Stream);
 
 impl EventSink for Json {
     fn emit(&self, event: Event) {
@@ -29,7 +29,7 @@ impl EventSink for Json {
             Event::Note { message } => json!({"level": "info", "message": message}),
             Event::Warning { message } => json!({"level": "warning", "message": message}),
         };
-        write_err(&format!("{value}\n"));
+        self.0.write(&format!("{value}\n"));
     }
 }
 

@@ -31,7 +31,7 @@ pub fn sink(ui: Ui) -> Arc<dyn Console> {
     match ui.progress {
         Progress::Tty => Arc::new(tty::Tty::new(ui)),
         Progress::Plain | Progress::Auto => Arc::new(plain::Plain::new(ui)),
-        Progress::Json => Arc::new(json::Json),
+        Progress::Json => Arc::new(json::Json(ui.status)),
         Progress::Quiet => Arc::new(plain::Plain::warnings_only(ui)),
     }
 }

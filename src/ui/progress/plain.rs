@@ -1,7 +1,7 @@
 //! One line for each change, for pipes and log files.
 
-use crate::event::{Event, EventSink, ResourceKind};
-use crate::ui::{Ui, write_err};
+use crate::event::{Event, EventSink, Resource, ResourceKind};
+use crate::ui::Ui;
 
 /// Prints ` Container shop-web-1  Started`, as `docker compose` does.
 #[derive(Debug)]
@@ -26,21 +26,24 @@ impl EventSink for Plain {
             Event::Warning { message } => self.ui.warn(&message),
             _ if !self.all => {}
             Event::Note { message } => self.ui.note(&message),
-            Event::Started { resource, action } => line(resource.kind, &resource.name, action),
-            Event::Done { resource, outcome } => line(resource.kind, &resource.name, outcome),
+            Event::Started { resource, action } => self.line(&resource, action),
+            Event::Done { resource, outcome } => self.line(&resource, outcome),
             // Why is told once, at the end, with all that belongs to it.
-            Event::Failed { resource, .. } => line(resource.kind, &resource.name, "Error"),
+            Event::Failed { resource, .. } => self.line(&resource, "Error"),
             // A pipe has no use for bytes as they come.
             Event::Progress { .. } => {}
         }
     }
 }
 
-fn line(kind: ResourceKind, name: &str, status: &str) {
-    match kind {
-        ResourceKind::Image | ResourceKind::Layer => write_err(&format!(" {name} {status}\n")),
-        ResourceKind::Network | ResourceKind::Volume | ResourceKind::Container => {
-            write_err(&format!(" {kind} {name}  {status}\n"));
-        }
+impl Plain {
+    fn line(&self, Resource { kind, name }: &Resource, status: &str) {
+        let line = match kind {
+            ResourceKind::Image | ResourceKind::Layer => format!(" {name} {status}\n"),
+            ResourceKind::Network | ResourceKind::Volume | ResourceKind::Container => {
+                format!(" {kind} {name}  {status}\n")
+            }
+        };
+        self.ui.status.write(&line);
     }
 }

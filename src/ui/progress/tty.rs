@@ -11,11 +11,12 @@ use std::io;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
+use console::Term;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Console;
 use crate::event::{Event, EventSink, Resource, ResourceKind};
-use crate::ui::{Ui, color, write_err};
+use crate::ui::{Stream, Ui, color};
 
 /// Time between two pictures of a spinner.
 const TICK: Duration = Duration::from_millis(80);
@@ -47,7 +48,7 @@ impl Tty {
     pub(super) fn new(ui: Ui) -> Self {
         Self {
             ui,
-            screen: MultiProgress::with_draw_target(ProgressDrawTarget::stderr()),
+            screen: MultiProgress::with_draw_target(target(ui)),
             lines: Mutex::new(Vec::new()),
         }
     }
@@ -103,7 +104,7 @@ impl Tty {
     fn above(&self, text: &str) {
         // A closed standard error is nobody's loss.
         let mut write = || {
-            write_err(&format!("{text}\n"));
+            self.ui.status.write(&format!("{text}\n"));
             Ok(())
         };
         self.beside(&mut write).ok();
@@ -123,7 +124,7 @@ impl Console for Tty {
         }
         self.screen.suspend(|| {
             for text in done.into_iter().filter_map(|line| line.done) {
-                write_err(&format!("{text}\n"));
+                self.ui.status.write(&format!("{text}\n"));
             }
             write()
         })
@@ -169,6 +170,22 @@ impl EventSink for Tty {
                 self.above(&format!("{heading}: {message}"));
             }
         }
+    }
+}
+
+/// The terminal; what was asked for by name is drawn on anything else, too.
+fn target(ui: Ui) -> ProgressDrawTarget {
+    let term = match ui.status {
+        Stream::Out => Term::stdout(),
+        Stream::Err => Term::stderr(),
+    };
+    if term.is_term() {
+        match ui.status {
+            Stream::Out => ProgressDrawTarget::stdout(),
+            Stream::Err => ProgressDrawTarget::stderr(),
+        }
+    } else {
+        ProgressDrawTarget::term_like(Box::new(term))
     }
 }
 

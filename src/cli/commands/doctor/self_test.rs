@@ -110,6 +110,7 @@ async fn up_and_down(layout: &Layout, project: &Project) -> Result<Verdict, CliE
         cancel,
         owner: None,
         registries: &registries,
+        parallel: None,
         applets: toolbox::APPLETS,
     };
     let (upward, downward) = (session(&cancel), session(&never));

@@ -1,0 +1,263 @@
+//! What flags and `COMPOSE_*` variables decide for every command.
+//!
+//! A flag wins over its variable, the shell over `.env`. As with Docker, some
+//! variables count in the shell alone: those that decide where `.env` is looked
+//! for or how it is told.
+
+use indexmap::IndexMap;
+
+use super::args::Global;
+use super::error::CliError;
+use super::{folder, sudo};
+use crate::compose::{self, FileArg, Host, LoadOptions, is_true};
+use crate::env;
+use crate::ui::{Ansi, Progress, Ui};
+
+/// Prefix of the variables that are for Compose itself.
+const PREFIX: &str = "COMPOSE_";
+
+/// Decisions for one command.
+#[derive(Debug, Default)]
+pub struct Settings {
+    /// How things are shown.
+    pub ui: Ui,
+    /// How many operations run at once, where somebody said so.
+    pub parallel: Option<usize>,
+    /// `COMPOSE_` variables of the first `.env`, as far as the shell has none.
+    pub dotenv: IndexMap<String, String>,
+}
+
+impl Settings {
+    /// Decides.
+    ///
+    /// # Errors
+    /// A variable or a flag has a value that it cannot have, or two of them
+    /// exclude each other.
+    pub fn new(global: &Global) -> Result<Self, CliError> {
+        let mut settings = Self {
+            dotenv: dotenv(global),
+            ..Self::default()
+        };
+        let ansi = settings.ansi(global)?;
+        let progress = progress(global)?;
+        match (progress, ansi) {
+            (Progress::Tty, Ansi::Never) => {
+                return Err(CliError::new(
+                    "can't use --progress tty while ANSI support is disabled",
+                ));
+            }
+            (Progress::Plain, Ansi::Always) => {
+                return Err(CliError::new(
+                    "can't use --progress plain while ANSI support is forced",
+                ));
+            }
+            _ => {}
+        }
+        let to_stdout = env::read_string(env::COMPOSE_STATUS_STDOUT);
+        settings.ui = Ui::new(ansi, progress, to_stdout.is_some_and(|text| is_true(&text)));
+        settings.parallel = settings.parallel(global)?;
+        Ok(settings)
+    }
+
+    /// A variable of the shell, else of the first `.env`.
+    pub fn get(&self, name: &str) -> Option<String> {
+        let shell = env::read_string(name);
+        shell.or_else(|| self.dotenv.get(name).cloned())
+    }
+
+    /// The same as a truth value.
+    pub fn is_set(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|text| is_true(&text))
+    }
+
+    fn ansi(&self, global: &Global) -> Result<Ansi, CliError> {
+        if global.no_ansi {
+            if global.ansi.is_some() {
+                return Err(CliError::new("--no-ansi and --ansi exclude each other"));
+            }
+            return Ok(Ansi::Never);
+        }
+        if let Some(ansi) = global.ansi {
+            return Ok(ansi);
+        }
+        match self.get(env::COMPOSE_ANSI).as_deref() {
+            None | Some("auto") => Ok(Ansi::Auto),
+            Some("never") => Ok(Ansi::Never),
+            Some("always") => Ok(Ansi::Always),
+            Some(other) => Err(CliError::new(format!(
+                "{} must be auto, never or always (found: {other:?})",
+                env::COMPOSE_ANSI
+            ))),
+        }
+    }
+
+    fn parallel(&self, global: &Global) -> Result<Option<usize>, CliError> {
+        let limit = match (global.parallel, self.get(env::COMPOSE_PARALLEL_LIMIT)) {
+            (Some(limit), _) => limit,
+            (None, None) => return Ok(None),
+            (None, Some(text)) => text.parse().map_err(|_| {
+                CliError::new(format!(
+                    "{} must be an integer (found: {text:?})",
+                    env::COMPOSE_PARALLEL_LIMIT
+                ))
+            })?,
+        };
+        // Zero and less mean no limit.
+        Ok(usize::try_from(limit).ok().filter(|limit| *limit > 0))
+    }
+}
+
+/// `--progress`, else `COMPOSE_PROGRESS` of the shell.
+fn progress(global: &Global) -> Result<Progress, CliError> {
+    let variable = env::read_string(env::COMPOSE_PROGRESS);
+    let text = global.progress.clone().or(variable).unwrap_or_default();
+    match text.as_str() {
+        "" | "auto" => Ok(Progress::Auto),
+        "tty" => Ok(Progress::Tty),
+        "plain" => Ok(Progress::Plain),
+        "json" => Ok(Progress::Json),
+        "quiet" | "none" => Ok(Progress::Quiet),
+        _ => Err(
+            CliError::new(format!("unsupported --progress value {text:?}"))
+                .hint("it takes auto, tty, plain, json or quiet"),
+        ),
+    }
+}
+
+/// `COMPOSE_` variables of the files that are read before a Compose file is
+/// looked for. Errors are told by the load.
+fn dotenv(global: &Global) -> IndexMap<String, String> {
+    let Ok(cwd) = folder::current(&global.files) else {
+        return IndexMap::new();
+    };
+    let file = |name: &String| match name.as_str() {
+        // Its text does not matter here.
+        "-" => FileArg::Stdin(String::new()),
+        path => FileArg::Path(path.into()),
+    };
+    let options = LoadOptions {
+        files: global.files.iter().map(file).collect(),
+        project_directory: global.project_directory.clone(),
+        env_files: global.env_files.clone(),
+        environment: sudo::environment().into_iter().collect(),
+        cwd,
+        ..LoadOptions::default()
+    };
+    let mut variables = compose::first_variables(&options, &Host);
+    // Where `.env` is looked for, and what tells of it, is the shell's to say.
+    variables.retain(|name, _| {
+        name.starts_with(PREFIX)
+            && ![
+                env::COMPOSE_ENV_FILES,
+                env::COMPOSE_PROGRESS,
+                env::COMPOSE_STATUS_STDOUT,
+            ]
+            .contains(&name.as_str())
+    });
+    variables
+}
+
+/// What is said of variables that mean nothing here: each a message and advice.
+/// `asked` tells which ones the Compose files themselves use.
+pub fn strangers<'a>(
+    names: impl Iterator<Item = &'a str>,
+    asked: impl Fn(&str) -> bool,
+) -> Vec<(String, Option<String>)> {
+    let mut names: Vec<&str> = names
+        .filter(|name| name.starts_with(PREFIX) && !KNOWN.contains(name) && !asked(name))
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    let tell = |name: &str| {
+        if let Some((_, why)) = WITHOUT_EFFECT.iter().find(|(known, _)| *known == name) {
+            return (format!("`{name}` has no effect: {why}"), None);
+        }
+        let rest = |name: &'static str| name.strip_prefix(PREFIX).unwrap_or(name);
+        let own = name.strip_prefix(PREFIX).unwrap_or(name);
+        let nearest = super::nearest(own, KNOWN.iter().copied().map(rest));
+        (
+            format!("`{name}` is no variable of Compose, it has no effect"),
+            nearest.map(|nearest| format!("did you mean `{PREFIX}{nearest}`?")),
+        )
+    };
+    names.into_iter().map(tell).collect()
+}
+
+/// The variables that have an effect.
+const KNOWN: &[&str] = &[
+    env::COMPOSE_ANSI,
+    env::COMPOSE_COMPATIBILITY,
+    env::COMPOSE_DISABLE_ENV_FILE,
+    env::COMPOSE_ENV_FILES,
+    env::COMPOSE_FILE,
+    env::COMPOSE_IGNORE_ORPHANS,
+    env::COMPOSE_MENU,
+    env::COMPOSE_PARALLEL_LIMIT,
+    env::COMPOSE_PATH_SEPARATOR,
+    env::COMPOSE_PROFILES,
+    env::COMPOSE_PROGRESS,
+    env::COMPOSE_PROJECT_NAME,
+    env::COMPOSE_REMOVE_ORPHANS,
+    env::COMPOSE_STATUS_STDOUT,
+];
+
+/// Variables of Docker Compose, of today or of old, that have none here.
+const WITHOUT_EFFECT: &[(&str, &str)] = &[
+    ("COMPOSE_API_VERSION", NO_DAEMON),
+    ("COMPOSE_BAKE", NO_BUILDER),
+    ("COMPOSE_CONVERT_WINDOWS_PATHS", "it is for Windows"),
+    ("COMPOSE_DOCKER_CLI_BUILD", NO_BUILDER),
+    ("COMPOSE_EXPERIMENTAL_GIT_REMOTE", NO_REMOTE),
+    ("COMPOSE_EXPERIMENTAL_OCI_REMOTE", NO_REMOTE),
+    (
+        "COMPOSE_EXPERIMENTAL_WATCH_TAR",
+        "skiff does not watch files yet",
+    ),
+    ("COMPOSE_FORCE_WINDOWS_HOST", "it is for Windows"),
+    ("COMPOSE_HTTP_TIMEOUT", NO_DAEMON),
+    ("COMPOSE_TLS_VERSION", NO_DAEMON),
+];
+
+const NO_DAEMON: &str = "there is no daemon to talk to";
+const NO_BUILDER: &str = "skiff has no builder yet";
+const NO_REMOTE: &str = "files of other machines are not loaded";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strangers_are_told_once_with_the_nearest_name() {
+        let names = [
+            "COMPOSE_PROFILE",
+            "COMPOSE_FILE",
+            "COMPOSE_BAKE",
+            "HOME",
+            "COMPOSE_PROFILE",
+            "COMPOSE_OWN",
+            "COMPOSE_FOO",
+        ];
+        let told = strangers(names.into_iter(), |name| name == "COMPOSE_OWN");
+        let lines: Vec<(&str, Option<&str>)> = told
+            .iter()
+            .map(|(message, hint)| (message.as_str(), hint.as_deref()))
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                (
+                    "`COMPOSE_BAKE` has no effect: skiff has no builder yet",
+                    None
+                ),
+                (
+                    "`COMPOSE_FOO` is no variable of Compose, it has no effect",
+                    None
+                ),
+                (
+                    "`COMPOSE_PROFILE` is no variable of Compose, it has no effect",
+                    Some("did you mean `COMPOSE_PROFILES`?")
+                ),
+            ]
+        );
+    }
+}

@@ -1,0 +1,387 @@
+//! `COMPOSE_*` variables and the flags they stand for, where a user sees what
+//! they do. What `config` shows of them is in `tests/config_as_docker.rs`.
+
+use crate::support::{Output, Project, SLEEPER, Terminal, isolated};
+
+fn services(names: &[&str]) -> String {
+    let lines = names
+        .iter()
+        .map(|name| format!("  {name}: {{image: test/busybox, {SLEEPER}}}\n"));
+    format!("services:\n{}", lines.collect::<String>())
+}
+
+/// The names of all containers, in order.
+fn containers(project: &Project<'_>) -> Vec<String> {
+    let ps = project
+        .skiff(["ps", "-a", "--format", "{{.Name}}"])
+        .run()
+        .succeeds();
+    let mut names: Vec<String> = ps.stdout.lines().map(str::to_owned).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn names_are_those_of_compose_1_where_asked() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let compose = "services:\n  a: {image: test/busybox, command: [echo, shown], scale: 2}\n";
+        let project = sandbox.project("compat", compose);
+        let is_named = |up: Output| {
+            up.succeeds().whatever();
+            assert_eq!(containers(&project), ["compat_a_1", "compat_a_2"]);
+            project.down();
+        };
+        is_named(project.skiff(["--compatibility", "up", "-d"]).run());
+        is_named(
+            project
+                .skiff(["up", "-d"])
+                .env("COMPOSE_COMPATIBILITY", "true")
+                .run(),
+        );
+        project.write(".env", "COMPOSE_COMPATIBILITY=1\n");
+        is_named(project.skiff(["up", "-d"]).run());
+        let up = project.skiff(["up"]).run().succeeds();
+        up.says("a_1  | shown\n").whatever();
+        // A container that is there keeps its name.
+        let again = project
+            .skiff(["up", "-d"])
+            .env("COMPOSE_COMPATIBILITY", "no")
+            .run();
+        again.succeeds().whatever();
+        assert_eq!(containers(&project), ["compat_a_1", "compat_a_2"]);
+        let run = project.skiff(["run", "-d", "a", "sleep", "1000"]).run();
+        run.succeeds().whatever();
+        let names = containers(&project);
+        assert!(
+            names.iter().any(|name| name.starts_with("compat_a_run_")),
+            "{names:?}"
+        );
+        project.down();
+        project.write(".env", "");
+        project.skiff(["up", "-d"]).run().succeeds().whatever();
+        assert_eq!(containers(&project), ["compat-a-1", "compat-a-2"]);
+        project.down();
+    });
+}
+
+/// How many containers were being started or stopped at once, at most.
+fn at_once(output: &Output, begun: &str, ended: &str) -> usize {
+    let (mut open, mut most) = (0_usize, 0);
+    for line in output
+        .stderr
+        .lines()
+        .filter(|line| line.contains("Container"))
+    {
+        if line.ends_with(begun) {
+            open += 1;
+            most = most.max(open);
+        } else if line.ends_with(ended) {
+            open -= 1;
+        }
+    }
+    most
+}
+
+#[test]
+fn no_more_operations_run_at_once_than_allowed() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let project = sandbox.project("limit", &services(&["a", "b", "c", "d", "e"]));
+        let both = |args: &[&str], limit: Option<&str>| {
+            let run = |command: &[&str]| {
+                let mut invocation = project.skiff([args, command].concat());
+                if let Some(limit) = limit {
+                    invocation = invocation.env("COMPOSE_PARALLEL_LIMIT", limit);
+                }
+                invocation.run().succeeds()
+            };
+            let up = run(&["up", "-d"]);
+            let down = run(&["down"]);
+            (
+                at_once(&up, "Starting", "Started"),
+                at_once(&down, "Stopping", "Stopped"),
+            )
+        };
+        assert_eq!(both(&["--parallel", "1"], None), (1, 1));
+        assert_eq!(both(&[], Some("1")), (1, 1));
+        assert_eq!(both(&["--parallel", "2"], Some("1")), (2, 2));
+        // Without a limit all are stopped together.
+        assert_eq!(both(&["--parallel", "-1"], Some("1")).1, 5);
+        assert_eq!(both(&[], None).1, 5);
+        project.write(".env", "COMPOSE_PARALLEL_LIMIT=1\n");
+        assert_eq!(both(&[], None), (1, 1));
+    });
+}
+
+#[test]
+fn progress_goes_where_and_as_it_is_asked_for() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let project = sandbox.project("show", &services(&["a"]));
+        let up = |name: &str, value: &str| {
+            let up = project.skiff(["up", "-d", "--force-recreate"]);
+            up.env(name, value).run().succeeds()
+        };
+        let told = "Container show-a-1  Started";
+        let out = up("COMPOSE_STATUS_STDOUT", "1");
+        assert!(
+            out.stdout.contains(told) && !out.stderr.contains("Container"),
+            "{out}"
+        );
+        let err = up("COMPOSE_STATUS_STDOUT", "false");
+        assert!(err.stderr.contains(told) && err.stdout.is_empty(), "{err}");
+        let quiet = up("COMPOSE_PROGRESS", "quiet");
+        assert_eq!((quiet.stdout.as_str(), quiet.stderr.as_str()), ("", ""));
+        let json = up("COMPOSE_PROGRESS", "json");
+        for line in json.stderr.lines() {
+            let object: serde_json::Value = serde_json::from_str(line).expect(line);
+            assert!(object.is_object(), "{line}");
+        }
+        json.warns(r#"{"id":"Container show-a-1","status":"Started"}"#)
+            .whatever();
+        // Redrawn lines where they are asked for by name, though it is a pipe.
+        for (name, value) in [("COMPOSE_PROGRESS", "tty"), ("COMPOSE_ANSI", "always")] {
+            let drawn = up(name, value);
+            assert!(
+                drawn.stderr.contains("show-a-1") && drawn.stderr.contains('\u{1b}'),
+                "{drawn}"
+            );
+        }
+        // `.env` says whether colours may be used, not where progress goes.
+        project.write(
+            ".env",
+            "COMPOSE_PROGRESS=quiet\nCOMPOSE_STATUS_STDOUT=1\nCOMPOSE_ANSI=always\n",
+        );
+        let dotenv = up("UNUSED", "1");
+        assert!(
+            dotenv.stdout.is_empty() && dotenv.stderr.contains('\u{1b}'),
+            "{dotenv}"
+        );
+        project.write(".env", "");
+        let error = project
+            .skiff(["--progress", "json", "up", "-d", "nosuch"])
+            .run()
+            .ends_with(1);
+        let last = error.stderr.lines().last().expect("a line");
+        let object: serde_json::Value = serde_json::from_str(last).expect("JSON");
+        assert_eq!(object["error"], true, "{error}");
+        assert!(
+            object["message"]
+                .as_str()
+                .is_some_and(|text| text.contains("nosuch")),
+            "{error}"
+        );
+        // On a terminal, the other way round.
+        let plain = project
+            .skiff(["up", "-d", "--force-recreate"])
+            .env("TERM", "xterm")
+            .env("COMPOSE_ANSI", "never");
+        let (code, rows) = Terminal::start_sized(&plain, 30, 80).finish_rows();
+        assert_eq!(code, 0, "{rows:#?}");
+        assert!(
+            rows.iter()
+                .any(|row| row == " Container show-a-1  Starting"),
+            "{rows:#?}"
+        );
+        project.down();
+    });
+}
+
+#[test]
+fn orphans_are_removed_or_ignored_as_variables_say() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let project = sandbox.project("orphans", &services(&["a", "b"]));
+        project.up().whatever();
+        project.write("compose.yaml", &services(&["a"]));
+        project
+            .skiff(["up", "-d"])
+            .run()
+            .succeeds()
+            .warns("orphans-b-1")
+            .whatever();
+        let ignore = project
+            .skiff(["up", "-d"])
+            .env("COMPOSE_IGNORE_ORPHANS", "true")
+            .run();
+        let ignore = ignore.succeeds();
+        assert!(!ignore.stderr.contains("orphans-b-1"), "{ignore}");
+        project.write(".env", "COMPOSE_IGNORE_ORPHANS=1\n");
+        let ignore = project.skiff(["up", "-d"]).run().succeeds();
+        assert!(!ignore.stderr.contains("orphans-b-1"), "{ignore}");
+        let both = project
+            .skiff(["up", "-d", "--remove-orphans"])
+            .run()
+            .ends_with(1);
+        both.warns("cannot combine COMPOSE_IGNORE_ORPHANS and --remove-orphans")
+            .whatever();
+        project.write(".env", "COMPOSE_REMOVE_ORPHANS=1\n");
+        let kept = project.skiff(["up", "-d", "--remove-orphans=false"]).run();
+        kept.succeeds().whatever();
+        assert_eq!(containers(&project), ["orphans-a-1", "orphans-b-1"]);
+        // `down` asks the shell alone.
+        project.skiff(["down"]).run().succeeds().whatever();
+        assert_eq!(containers(&project), ["orphans-b-1"]);
+        let down = project
+            .skiff(["down"])
+            .env("COMPOSE_REMOVE_ORPHANS", "true")
+            .run();
+        down.succeeds().whatever();
+        assert_eq!(containers(&project), Vec::<String>::new());
+        project.write("compose.yaml", &services(&["a", "b"]));
+        project.up().whatever();
+        project.write("compose.yaml", &services(&["a"]));
+        project.skiff(["up", "-d"]).run().succeeds().whatever();
+        assert_eq!(containers(&project), ["orphans-a-1"]);
+        project.down();
+    });
+}
+
+fn count(output: &Output, part: &str) -> usize {
+    output.stderr.matches(part).count()
+}
+
+#[test]
+fn what_means_nothing_is_told_once() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let project = sandbox.project("strange", &services(&["a"]));
+        project.write(".env", "COMPOSE_PROFILE=x\nCOMPOSE_USED=y\nOTHER=1\n");
+        let compose = services(&["a", "b"]) + "x-used: $COMPOSE_USED\n";
+        project.write("compose.yaml", &compose);
+        for command in [
+            &["config", "-q"][..],
+            &["config", "--no-interpolate"],
+            &["up", "-d"],
+            &["ps"],
+            &["ls"],
+            &["version"],
+            &["down"],
+        ] {
+            let strange = project
+                .skiff(command)
+                .env("COMPOSE_PROJECT_NAMES", "x")
+                .env("DOCKER_HOST", "tcp://elsewhere:2375");
+            let strange = strange.run().succeeds();
+            assert_eq!(
+                count(&strange, "`COMPOSE_PROFILE` is no variable of Compose"),
+                1,
+                "{strange}"
+            );
+            assert_eq!(
+                count(&strange, "did you mean `COMPOSE_PROFILES`?"),
+                1,
+                "{strange}"
+            );
+            assert_eq!(
+                count(&strange, "did you mean `COMPOSE_PROJECT_NAME`?"),
+                1,
+                "{strange}"
+            );
+            assert_eq!(count(&strange, "DOCKER_HOST"), 1, "{strange}");
+            let is_loaded = !["ls", "version"].contains(&command[0]);
+            assert!(
+                !is_loaded || count(&strange, "COMPOSE_USED") == 0,
+                "{strange}"
+            );
+        }
+        let bake = project
+            .skiff(["version"])
+            .env("COMPOSE_BAKE", "1")
+            .run()
+            .succeeds();
+        bake.warns("`COMPOSE_BAKE` has no effect").whatever();
+    });
+}
+
+#[test]
+fn a_variable_that_is_not_set_is_told_once_with_its_place() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let compose = services(&["a", "b"]).replace("{image", "{hostname: \"h$UNSET\", image")
+            + "name: unset${UNSET}\n";
+        let project = sandbox.project("unset", &compose);
+        project.write(".env", "A=1\nB=\"x ${NOWHERE}\"\nC=$NOWHERE\n");
+        for command in [
+            &["config", "-q"][..],
+            &["up", "-d"],
+            &["run", "--rm", "-T", "a", "true"],
+            &["ps"],
+            &["restart", "-t", "0"],
+            &["down"],
+        ] {
+            let told = project.skiff(command).run().succeeds();
+            assert_eq!(count(&told, "`UNSET` is not set"), 1, "{told}");
+            assert_eq!(count(&told, "compose.yaml:2:17\n"), 1, "{told}");
+            assert_eq!(count(&told, "`NOWHERE` is not set"), 1, "{told}");
+            assert_eq!(count(&told, ".env:2:6\n"), 1, "{told}");
+            assert!(!told.stdout.contains("is not set"), "{told}");
+        }
+        project.write(".env", "NOWHERE=\nUNSET=\n");
+        let silent = project.skiff(["config", "-q"]).run().succeeds();
+        assert_eq!(silent.stderr, "");
+    });
+}
+
+#[test]
+fn files_may_come_from_standard_input_and_from_the_first_dotenv() {
+    isolated(|sandbox| {
+        let project = sandbox.project("from", &services(&["a"]));
+        project.write(
+            "b.yaml",
+            "services: {b: {image: x, volumes: [\"./v:/v\"]}}\n",
+        );
+        let stdin = project
+            .skiff(["config", "--services"])
+            .env("COMPOSE_FILE", "-:b.yaml")
+            .input("services: {piped: {image: x}}\n");
+        stdin.run().succeeds().prints("b\npiped\n").whatever();
+        project.write(
+            "sub/c.yaml",
+            "services: {c: {image: \"x:$T\", volumes: [\"./v:/v\"]}}\n",
+        );
+        project.write("sub/.env", "T=sub\nCOMPOSE_PROJECT_NAME=sub\n");
+        project.write(
+            ".env",
+            "COMPOSE_FILE=sub/c.yaml:b.yaml\nCOMPOSE_PROJECT_NAME=here\n",
+        );
+        let json = project
+            .skiff(["config", "--format", "json"])
+            .run()
+            .succeeds()
+            .json();
+        assert_eq!(json["name"], "here");
+        assert_eq!(json["services"]["c"]["image"], "x:sub");
+        // Relative to the first file's folder, in the second one, too.
+        let base = project.dir.join("sub/v").display().to_string();
+        for service in ["b", "c"] {
+            assert_eq!(json["services"][service]["volumes"][0]["source"], base);
+        }
+    });
+}
+
+#[test]
+fn a_menu_that_a_variable_wishes_for_is_told_of_and_no_error() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let compose = "services:\n  a: {image: test/busybox, command: [echo, shown]}\n";
+        let project = sandbox.project("wish", compose);
+        let up = project
+            .skiff(["up"])
+            .env("COMPOSE_MENU", "true")
+            .run()
+            .succeeds();
+        assert_eq!(count(&up, "COMPOSE_MENU has no effect"), 1, "{up}");
+        up.says("a-1  | shown\n").whatever();
+        for (args, value) in [(&["up"][..], "false"), (&["up", "--menu=false"], "true")] {
+            let up = project
+                .skiff(args)
+                .env("COMPOSE_MENU", value)
+                .run()
+                .succeeds();
+            assert_eq!(count(&up, "COMPOSE_MENU"), 0, "{up}");
+        }
+        project.down();
+    });
+}
