@@ -18,29 +18,45 @@ use super::units::float_text;
 /// Keys longer than this stand behind a `?`.
 const LONGEST_KEY: usize = 128;
 
-/// What is printed, of the typed model as of a tree.
+/// What is printed: a part of the typed model, or of a tree.
+#[derive(Debug, Clone, Copy)]
+enum View<'a> {
+    Typed(&'a Json),
+    Raw(&'a Node),
+}
+
+/// One level of what is printed: a model may be too large to be there twice.
 #[derive(Debug)]
 enum Item<'a> {
     /// A scalar that stands as it is.
     Plain(String),
     Text(&'a str),
-    List(Vec<Item<'a>>),
-    Map(Vec<(&'a str, Item<'a>)>),
+    List(Vec<View<'a>>),
+    Map(Vec<(&'a str, View<'a>)>),
+}
+
+impl<'a> View<'a> {
+    fn item(self) -> Item<'a> {
+        match self {
+            Self::Typed(value) => typed(value),
+            Self::Raw(node) => raw(node),
+        }
+    }
 }
 
 /// Prints the typed model as YAML. Keys keep their order.
 pub(crate) fn yaml(model: &Json) -> String {
-    print(&typed(model), 2)
+    print(View::Typed(model), 2)
 }
 
 /// Prints mappings as YAML with four spaces a level. Keys keep their order.
 pub(crate) fn wide_yaml(mappings: &Json) -> String {
-    print(&typed(mappings), 4)
+    print(View::Typed(mappings), 4)
 }
 
 /// Prints a tree as YAML, its keys in the order of names.
 pub(crate) fn tree_yaml(tree: &Node) -> String {
-    print(&raw(tree), 2)
+    print(View::Raw(tree), 2)
 }
 
 /// Prints the typed model as JSON. Keys keep their order.
@@ -108,9 +124,11 @@ fn typed(value: &Json) -> Item<'_> {
             _ => value.to_string(),
         }),
         Json::String(text) => Item::Text(text),
-        Json::Array(items) => Item::List(items.iter().map(typed).collect()),
+        Json::Array(items) => Item::List(items.iter().map(View::Typed).collect()),
         Json::Object(map) => {
-            let entries = map.iter().map(|(key, child)| (key.as_str(), typed(child)));
+            let entries = map
+                .iter()
+                .map(|(key, child)| (key.as_str(), View::Typed(child)));
             Item::Map(entries.collect())
         }
     }
@@ -128,9 +146,11 @@ fn raw(node: &Node) -> Item<'_> {
         Value::Float(value) => Item::Plain(float_text(*value)),
         Value::Time(text) => Item::Plain(full_time(text)),
         Value::Str(text) => Item::Text(text),
-        Value::Seq(items) => Item::List(items.iter().map(raw).collect()),
+        Value::Seq(items) => Item::List(items.iter().map(View::Raw).collect()),
         Value::Map(map) => {
-            let entries = map.iter().map(|(key, child)| (key.as_str(), raw(child)));
+            let entries = map
+                .iter()
+                .map(|(key, child)| (key.as_str(), View::Raw(child)));
             let mut entries: Vec<_> = entries.collect();
             entries.sort_by(|one, other| natural(one.0, other.0));
             Item::Map(entries)
@@ -138,16 +158,16 @@ fn raw(node: &Node) -> Item<'_> {
     }
 }
 
-fn print(item: &Item<'_>, step: usize) -> String {
+fn print(view: View<'_>, step: usize) -> String {
     let mut printer = Printer {
         text: String::new(),
         step,
     };
-    match item {
-        Item::Map(entries) if !entries.is_empty() => printer.map(entries, 0),
-        Item::List(items) if !items.is_empty() => printer.list(items, 0),
+    match view.item() {
+        Item::Map(entries) if !entries.is_empty() => printer.map(&entries, 0),
+        Item::List(items) if !items.is_empty() => printer.list(&items, 0),
         scalar => {
-            printer.scalar(scalar, 0);
+            printer.scalar(&scalar, 0);
             printer.text.push('\n');
         }
     }
@@ -166,8 +186,8 @@ impl Printer {
     }
 
     /// Prints a mapping's entries; the first one goes on in the line at work.
-    fn map(&mut self, entries: &[(&str, Item<'_>)], indent: usize) {
-        for (index, (key, child)) in entries.iter().enumerate() {
+    fn map(&mut self, entries: &[(&str, View<'_>)], indent: usize) {
+        for (index, &(key, child)) in entries.iter().enumerate() {
             if index > 0 {
                 self.indent(indent);
             }
@@ -183,20 +203,20 @@ impl Printer {
             self.text.push_str(&one_line(key, true));
             self.text.push(':');
             let below = indent + self.step;
-            match child {
+            match child.item() {
                 Item::Map(entries) if !entries.is_empty() => {
                     self.text.push('\n');
                     self.indent(below);
-                    self.map(entries, below);
+                    self.map(&entries, below);
                 }
                 Item::List(items) if !items.is_empty() => {
                     self.text.push('\n');
                     self.indent(below);
-                    self.list(items, below);
+                    self.list(&items, below);
                 }
                 scalar => {
                     self.text.push(' ');
-                    self.scalar(scalar, below);
+                    self.scalar(&scalar, below);
                     self.text.push('\n');
                 }
             }
@@ -204,8 +224,8 @@ impl Printer {
     }
 
     /// Prints a list's items; the first one goes on in the line at work.
-    fn list(&mut self, items: &[Item<'_>], indent: usize) {
-        for (index, item) in items.iter().enumerate() {
+    fn list(&mut self, items: &[View<'_>], indent: usize) {
+        for (index, &item) in items.iter().enumerate() {
             if index > 0 {
                 self.indent(indent);
             }
@@ -215,12 +235,12 @@ impl Printer {
     }
 
     /// Prints what goes on in the line at work.
-    fn nested(&mut self, item: &Item<'_>, indent: usize) {
-        match item {
-            Item::Map(entries) if !entries.is_empty() => self.map(entries, indent),
-            Item::List(items) if !items.is_empty() => self.list(items, indent),
+    fn nested(&mut self, view: View<'_>, indent: usize) {
+        match view.item() {
+            Item::Map(entries) if !entries.is_empty() => self.map(&entries, indent),
+            Item::List(items) if !items.is_empty() => self.list(&items, indent),
             scalar => {
-                self.scalar(scalar, indent);
+                self.scalar(&scalar, indent);
                 self.text.push('\n');
             }
         }

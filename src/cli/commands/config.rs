@@ -259,14 +259,22 @@ impl Config<'_> {
                 "{flag}: skiff does not ask registries for digests yet"
             )));
         }
+        let form = self.form();
         let text = if args.no_interpolate {
-            self.raw()?.text(self.form()?)
+            let model = self.raw()?;
+            match form {
+                Ok(_) if args.quiet => return Ok(()),
+                form => model.text(form?),
+            }
         } else {
-            self.project()?.text(self.form()?)
+            let mut project = self.project()?;
+            // There is nothing more to say about its files, which may be large.
+            project.forget_places();
+            match form {
+                Ok(_) if args.quiet => return Ok(()),
+                form => project.text(form?),
+            }
         };
-        if args.quiet {
-            return Ok(());
-        }
         self.put(&text)
     }
 
