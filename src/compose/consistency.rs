@@ -534,10 +534,19 @@ impl Checker<'_> {
             };
             let path = format!("services.{first}.depends_on.{second}");
             let message = format!("services depend on each other: {}", cycle.join(" -> "));
-            let mut diagnostic = self
-                .at(&path, message)
-                .expected("dependencies that lead to no service twice")
-                .suggest("remove one of them; a service that does not need the other at its start can come first");
+            let (expected, help) = if first == second {
+                (
+                    "other services",
+                    "a service cannot wait for itself: remove it from its own list",
+                )
+            } else {
+                (
+                    "dependencies that lead to no service twice",
+                    "remove one of these dependencies; \
+                     a service that does not need the other at its start can come first",
+                )
+            };
+            let mut diagnostic = self.at(&path, message).expected(expected).suggest(help);
             let others = cycle.iter().zip(cycle.iter().skip(1)).skip(1).rev();
             for (from, to) in others {
                 let mark = self.mark(&format!("services.{from}.depends_on.{to}"));

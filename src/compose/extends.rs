@@ -340,7 +340,10 @@ impl Loader<'_> {
         let mut diagnostic = self.report.at(link.mark, &path, message);
         diagnostic.expected =
             Some("a service that extends none of those that extend it".to_owned());
-        diagnostic.suggestion = Some("remove one of these `extends`".to_owned());
+        diagnostic.suggestion = Some(
+            "remove one of these `extends`; what extends nothing needs an `image` or a `build` of its own"
+                .to_owned(),
+        );
         diagnostic.chain = chain
             .iter()
             .skip(at + 1)

@@ -207,7 +207,7 @@ impl Walk<'_> {
 }
 
 /// What a use of a variable looks like.
-pub(crate) const EXPECTED: &str = "`${NAME}`, a name of letters, digits and `_`, perhaps with \
+pub(crate) const EXPECTED: &str = "`${NAME}`, a name of letters, digits and `_`, no digit first, perhaps with \
      `:-default`, `:?message` or `:+other` before the brace";
 
 /// What to do about a text that cannot be interpolated.
@@ -281,7 +281,14 @@ fn mended(text: &str) -> String {
         return format!("a default is written `${{{name}:-{word}}}`");
     }
     if text.ends_with('}') {
-        return format!("write `${{{name}}}`, or `$${{` where no variable is meant");
+        if tail.starts_with(['%', '#', '/', '^', ',', '@', ':']) {
+            return format!("write `${text}` to leave it to a shell in the container");
+        }
+        let letters = trimmed
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' });
+        let likely: String = letters.collect();
+        return format!("write `${{{likely}}}`, or `${text}` where no variable is meant");
     }
     let operators = [":-", ":?", ":+", "-", "?", "+"];
     let closed = if operators.iter().any(|operator| tail.starts_with(operator)) {

@@ -124,11 +124,27 @@ impl Merger<'_> {
             .report
             .at(over.place(), self.trail.as_str(), message)
             .expected(format!("{}, as in the earlier place", base.kind()))
-            .suggest("give both the same form, or put `!override` before this one to replace the earlier one");
+            .suggest(self.either_form(&base));
         self.report
             .also(&mut diagnostic, "the earlier value is", base.place());
         self.report.push(diagnostic);
         base
+    }
+
+    /// How to go on where two values do not go together.
+    fn either_form(&self, base: &Node) -> String {
+        let key = self.trail.as_str().rsplit(['.', ']']).next();
+        let form = match base.as_map() {
+            Some(_) => "as attributes below it, `NAME: VALUE`",
+            None => "as a list below it, each entry behind a `- `",
+        };
+        let mut text = format!("write this {form}, as in the earlier place");
+        if let Some(key) = key.filter(|key| !key.is_empty()) {
+            text.push_str(&format!(
+                "; where both forms are allowed, `{key}: !override` replaces the earlier value"
+            ));
+        }
+        text
     }
 
     fn mappings(&mut self, mut base: Node, over: Node, rules: Option<&Rules<Rule>>) -> Node {

@@ -399,7 +399,7 @@ impl<'a, 'l> Source<'a, 'l> {
                     format!("`COMPOSE_DISABLE_ENV_FILE` is `{text}`, that is not a boolean");
                 let diagnostic = Diagnostic::error(message)
                     .expected("`true` or `false`")
-                    .suggest("set the variable anew, or unset it");
+                    .suggest("set it to one of these in the environment, or unset it");
                 self.loader.report.push(diagnostic);
                 None
             }

@@ -575,10 +575,12 @@ impl<'t> File<'t> {
         let found = self.rest().chars().next();
         match found {
             Some(found @ (']' | '}')) if found != closing => {
-                let message = format!("`{found}` cannot close `{bracket}`");
-                Cause::new(self.here(1), message)
-                    .expected(format!("`{closing}`"))
-                    .suggest("text with a bracket in it needs quotes")
+                let message = format!("`{bracket}` is not closed before the `{found}`");
+                Cause::new((line, column, 1), message)
+                    .expected(format!(
+                        "`{closing}` before the `{found}`, or no `{bracket}`"
+                    ))
+                    .suggest("close it, or remove it; text with a bracket in it needs quotes")
             }
             Some(_) if self.line == line => {
                 Cause::new(self.here(0), "a comma is missing before this").expected(format!(

@@ -159,7 +159,10 @@ impl Report {
         let mut list = self.list.clone();
         list.sort_by_cached_key(order);
         if self.more > 0 {
-            let message = format!("there are {} more errors like these", self.more);
+            let message = format!(
+                "there are {} more errors, told when these are mended",
+                self.more
+            );
             list.push(Diagnostic::error(message));
         }
         list

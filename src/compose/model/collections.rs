@@ -213,15 +213,18 @@ impl Parse for ExtraHosts {
                             .collect(),
                         _ => vec![child.scalar_text().unwrap_or_default()],
                     };
-                    cx.at(host, |cx| check_host(host, child, cx))?;
-                    hosts.insert(host.clone(), addresses);
+                    if cx.at(host, |cx| check_host(host, child, cx)).is_some() {
+                        hosts.insert(host.clone(), addresses);
+                    }
                 }
             }
             Value::Seq(items) => {
                 for (index, item) in items.iter().enumerate() {
                     let text = item.scalar_text().unwrap_or_default();
-                    let (host, addresses) = cx.item(index, |cx| split_host(&text, item, cx))?;
-                    hosts.entry(host).or_default().extend(addresses);
+                    let split = cx.item(index, |cx| split_host(&text, item, cx));
+                    if let Some((host, addresses)) = split {
+                        hosts.entry(host).or_default().extend(addresses);
+                    }
                 }
             }
             _ => return cx.fail(node, format!("is {}", node.kind()), "a mapping or a list"),
