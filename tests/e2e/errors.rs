@@ -346,15 +346,15 @@ const LATE_FAULTS: &[(&str, &str, &[&str])] = &[
     (
         "registry",
         "    image: 127.0.0.1:5999/busybox\n",
-        &["compose.yaml:3:5", "127.0.0.1:5999"],
+        &["compose.yaml:3:12", "127.0.0.1:5999"],
     ),
     (
         "malformed",
         "    image: Bad/Name\n  b:\n    image: Worse/Name\n",
         &[
-            "compose.yaml:3:5",
+            "compose.yaml:3:12",
             "Bad/Name",
-            "compose.yaml:5:5",
+            "compose.yaml:5:12",
             "Worse/Name",
         ],
     ),
@@ -366,12 +366,12 @@ const LATE_FAULTS: &[(&str, &str, &[&str])] = &[
     (
         "volume",
         "    image: test/busybox\n    volumes: [\"vol:/v\"]\nvolumes:\n  vol: {external: true, name: nosuchvol}\n",
-        &["compose.yaml:6:3", "nosuchvol"],
+        &["compose.yaml:6:9", "nosuchvol"],
     ),
     (
         "name",
         "    image: test/busybox\n    container_name: before-keep-1\n",
-        &["compose.yaml:4:5", "before-keep-1", "before"],
+        &["compose.yaml:4:21", "before-keep-1", "before"],
     ),
     (
         "user",

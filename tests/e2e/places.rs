@@ -27,7 +27,7 @@ const EARLY: &[Fault] = &[
     (
         "networks: {m: {ipv4_address: 10.8.0.9}, o: }",
         "networks:\n  m: {ipam: {config: [{subnet: 10.8.0.0/24}]}}\n  o: {ipam: {config: [{subnet: 10.8.0.0/16}]}}\n",
-        "8:24",
+        "8:32",
         "`10.8.0.0/16` overlaps `10.8.0.0/24`",
     ),
     (
@@ -41,7 +41,12 @@ const EARLY: &[Fault] = &[
     ("sysctls: {net.nosuch: 1}", "", "4:15", "no such parameter"),
     ("ulimits: {nofile: 4294967295}", "", "4:15", "fs.nr_open"),
     ("expose: [x]", "", "4:14", "`x` is not a port"),
-    ("ports: [\"80:80/sctp\"]", "", "4:13", "sctp"),
+    (
+        "ports: [\"80:80/sctp\"]",
+        "",
+        "4:20",
+        "`sctp` cannot be honoured",
+    ),
 ];
 
 #[test]

@@ -140,6 +140,15 @@ fn restart_after_a_reboot_brings_everything_back() {
     isolated(|sandbox| {
         let (project, _reboot) = rebooted(sandbox);
         project.skiff(["restart"]).run().succeeds().whatever();
+        for service in ["web", "user"] {
+            assert_eq!(project.container_field(service, "State"), "running");
+        }
+        // A restart waits for no health check: the page may come a moment later.
+        project
+            .skiff(["up", "-d", "--wait", "--no-deps", "web"])
+            .run()
+            .succeeds()
+            .whatever();
         assert_whole(&project, sandbox);
         project.down();
     });

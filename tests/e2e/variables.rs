@@ -165,7 +165,7 @@ fn progress_goes_where_and_as_it_is_asked_for() {
             .ends_with(1);
         let last = error.stderr.lines().last().expect("a line");
         let object: serde_json::Value = serde_json::from_str(last).expect("JSON");
-        assert_eq!(object["error"], true, "{error}");
+        assert_eq!(object["severity"], "error", "{error}");
         assert!(
             object["message"]
                 .as_str()
@@ -313,9 +313,9 @@ fn a_variable_that_is_not_set_is_told_once_with_its_place() {
         ] {
             let told = project.skiff(command).run().succeeds();
             assert_eq!(count(&told, "`UNSET` is not set"), 1, "{told}");
-            assert_eq!(count(&told, "compose.yaml:2:17\n"), 1, "{told}");
+            assert_eq!(count(&told, "compose.yaml:2:20\n"), 1, "{told}");
             assert_eq!(count(&told, "`NOWHERE` is not set"), 1, "{told}");
-            assert_eq!(count(&told, ".env:2:6\n"), 1, "{told}");
+            assert_eq!(count(&told, ".env:2:8\n"), 1, "{told}");
             assert!(!told.stdout.contains("is not set"), "{told}");
         }
         project.write(".env", "NOWHERE=\nUNSET=\n");
