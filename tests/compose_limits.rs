@@ -122,18 +122,25 @@ mod tests {
 
     /// What `skiff config` says where this file is named everywhere.
     fn named_everywhere(folder: &Path, file: &str, error: &str) {
-        for (place, text) in PLACES {
-            fs::write(folder.join("compose.yaml"), text.replace("FILE", file)).unwrap();
-            let arguments = match place {
-                "-f" => vec!["-f", file, "config", "-q"],
-                "--env-file" => vec!["--env-file", file, "config", "-q"],
-                _ => vec!["config", "-q"],
-            };
-            let output = skiff(folder, &arguments).output().unwrap();
-            let text = said(&output);
-            assert!(!ended(&output, place), "{place} {file} was loaded");
-            assert!(text.contains(error), "{place} {file}: {text}");
-        }
+        // At the same time: some are waited for in vain.
+        std::thread::scope(|threads| {
+            for (index, (place, text)) in PLACES.iter().enumerate() {
+                threads.spawn(move || {
+                    let compose = format!("{index}.yaml");
+                    fs::write(folder.join(&compose), text.replace("FILE", file)).unwrap();
+                    let mut arguments = match *place {
+                        "-f" => vec!["-f", file],
+                        "--env-file" => vec!["-f", &compose, "--env-file", file],
+                        _ => vec!["-f", &compose],
+                    };
+                    arguments.extend(["config", "-q"]);
+                    let output = skiff(folder, &arguments).output().unwrap();
+                    let text = said(&output);
+                    assert!(!ended(&output, place), "{place} {file} was loaded");
+                    assert!(text.contains(error), "{place} {file}: {text}");
+                });
+            }
+        });
     }
 
     #[test]
