@@ -240,16 +240,6 @@ impl Checker<'_> {
             self.undefined_service(&path, name);
         }
         let project = self.project;
-        // Otherwise it is one of the service's dependencies.
-        if let Some(name) = service
-            .network_mode
-            .as_deref()
-            .and_then(|mode| mode.strip_prefix("service:"))
-            .filter(|name| !service.depends_on.contains_key(*name))
-            .filter(|name| !project.services.contains_key(*name))
-        {
-            self.undefined_service(&format!("{path}.network_mode"), name);
-        }
         for name in service.networks.keys() {
             if !project.networks.contains_key(name) {
                 let path = format!("{path}.networks.{name}");
@@ -271,7 +261,9 @@ impl Checker<'_> {
             if !dependency.required && self.project.disabled_services.contains_key(name) {
                 continue;
             }
-            let path = format!("{path}.depends_on.{name}");
+            let attribute = implied_by(service, name);
+            let attribute = attribute.unwrap_or_else(|| format!("depends_on.{name}"));
+            let path = format!("{path}.{attribute}");
             self.undefined_service(&path, name);
         }
     }
@@ -613,4 +605,29 @@ impl<'p> Way<'p, '_> {
             }
         }
     }
+}
+
+/// The attribute by which a service depends on another one without saying so.
+fn implied_by(service: &Service, name: &str) -> Option<String> {
+    let place = |list: &[String]| {
+        let target = |text: &String| text.split(':').next() == Some(name);
+        list.iter().position(target)
+    };
+    if let Some(index) = place(&service.links) {
+        return Some(format!("links[{index}]"));
+    }
+    if let Some(index) = place(&service.volumes_from) {
+        return Some(format!("volumes_from[{index}]"));
+    }
+    let modes = [
+        ("network_mode", &service.network_mode),
+        ("ipc", &service.ipc),
+        ("pid", &service.pid),
+    ];
+    let is_its = |mode: &Option<String>| {
+        let mode = mode.as_deref().unwrap_or_default();
+        mode.strip_prefix("service:") == Some(name)
+    };
+    let mut modes = modes.into_iter().filter(|(_, mode)| is_its(mode));
+    modes.next().map(|(attribute, _)| attribute.to_owned())
 }

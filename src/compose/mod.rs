@@ -6,16 +6,18 @@
 //! ```text
 //! source       which files, which name, which variables
 //! yaml         text -> spanned tree: anchors, merge keys, duplicate keys, limits
-//! interpolate  ${VAR}
 //! tags         !reset and !override
+//! interpolate  ${VAR}
 //! extends      a service from another one
 //! include      other projects' services
 //! merge        file over file, by a table of rules
+//! unique       entries of lists that take the place of earlier ones
 //! schema       shape, types, names; all errors of a file at once
 //! canonical    short forms to long forms
-//! normalize    defaults that the specification implies
+//! defaults     what the specification implies
 //! model        the typed model, units parsed
-//! check        what refers to what
+//! select       profiles, named services
+//! consistency  what refers to what
 //! ```
 //!
 //! [`explain()`] tells of a loaded project where its values come from, out of what
@@ -24,7 +26,6 @@
 //! Everything that is wrong is a [`Diagnostic`] with its place. `skiff config`
 //! prints [`Project::text`], which agrees with the reference implementation's
 //! output.
-
 //!
 //! The loader is usable alone. From disk:
 //!

@@ -291,9 +291,17 @@ impl Config<'_> {
             return Ok(());
         }
         if !self.args.quiet {
-            let style = self.style();
-            let texts: Vec<String> = found.iter().map(|hint| hint.render(&style)).collect();
-            self.put(&format!("{}\n", texts.join("\n\n")))?;
+            let text = if self.context.ui.json {
+                found
+                    .iter()
+                    .map(|hint| format!("{}\n", hint.json()))
+                    .collect()
+            } else {
+                let style = self.style();
+                let texts: Vec<String> = found.iter().map(|hint| hint.render(&style)).collect();
+                format!("{}\n", texts.join("\n\n"))
+            };
+            self.put(&text)?;
         }
         Err(CliError::Exit(1))
     }

@@ -29,7 +29,10 @@ impl Explainer<'_> {
         } else if from_files(above).is_some() {
             found.extend(self.pair_with_files(above, last));
         } else if let Some(node) = self.tree.lookup(path) {
-            let parent = self.tree.lookup(above).map(|node| node.mark);
+            // What a short form is written out to stands where that does, too.
+            let parent = self.tree.lookup(above);
+            let parent = parent.filter(|node| !is_short_form(node, node.mark));
+            let parent = parent.map(|node| node.mark);
             self.entries(node, path, parent, &mut found);
         } else if let Some(item) = self.tree.lookup(above).and_then(|list| pair(list, last)) {
             found.push(self.entry(item, path, None));
@@ -40,7 +43,9 @@ impl Explainer<'_> {
 
     fn entries(&self, node: &Node, path: &str, parent: Option<Mark>, out: &mut Vec<Explanation>) {
         let name = path.rsplit('.').next().unwrap_or_default();
-        if WHOLE.contains(&name) || is_short_form(node, node.mark) {
+        // What took the place of another one as a whole is told as a whole.
+        let is_whole = node.as_map().is_some() && !self.losers(path, node.mark).is_empty();
+        if WHOLE.contains(&name) || is_whole || is_short_form(node, node.mark) {
             out.push(self.entry(node, path, parent));
             return;
         }

@@ -96,6 +96,11 @@ pub fn explain(project: &Project, subject: &str) -> Result<Vec<Explanation>, Box
         tree,
     };
     let bare = subject.trim();
+    if bare.is_empty() || bare.split('.').any(str::is_empty) {
+        let error = Diagnostic::error(format!("`{bare}` is no path of an attribute"));
+        let expected = "a path such as `services.web.image`, or the name of a variable";
+        return Err(Box::new(error.expected(expected)));
+    }
     let name = bare.strip_prefix('$').map(|name| {
         let inner = name
             .strip_prefix('{')

@@ -40,6 +40,9 @@ pub(super) fn eaten(linter: &Linter<'_>) -> Vec<Diagnostic> {
             });
             for (text, template) in templates {
                 let path = format!("services.{name}.{attribute}");
+                if hints.len() >= super::MOST {
+                    return hints;
+                }
                 for (message, help) in eaten_here(template, service) {
                     hints.push(linter.hint(text.mark, &path, message).suggest(help));
                 }
@@ -65,7 +68,7 @@ fn eaten_here(template: &Template, service: &Service) -> Vec<(String, String)> {
         } else {
             continue;
         };
-        if is_plain(template, variable) {
+        if found.len() < super::MOST && is_plain(template, variable) {
             let message = format!(
                 "`${variable}` is replaced when the file is read, by `{value}`; \
                  {whose} a `{variable}` of its own in the container"

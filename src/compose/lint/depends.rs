@@ -29,7 +29,8 @@ pub(super) fn conditions(linter: &Linter<'_>) -> Vec<Diagnostic> {
                 format!("this waits for the start of `{name}`, not until its health check passes"),
                 "`condition: service_healthy` waits for that".to_owned(),
             )),
-            Condition::Healthy if health.is_none() => Some((
+            // A Dockerfile may have one.
+            Condition::Healthy if health.is_none() && target.build.is_none() => Some((
                 format!("`{name}` has no `healthcheck`; this works only if its image has one"),
                 "give it a `healthcheck`, or wait for `service_started`".to_owned(),
             )),
@@ -46,6 +47,16 @@ fn is_disabled(health: &crate::compose::model::Healthcheck) -> bool {
             .is_some_and(|test| test.first().is_some_and(|word| word == "NONE"))
 }
 
+/// True where something other than `depends_on` leads to a service, too.
+fn is_implied(service: &Service, target: &str) -> bool {
+    let links = service.links.iter().chain(&service.volumes_from);
+    let mut linked = links.map(|link| link.split(':').next().unwrap_or_default());
+    let modes = [&service.network_mode, &service.ipc, &service.pid];
+    let mut modes = modes.into_iter().flatten();
+    linked.any(|name| name == target)
+        || modes.any(|mode| mode.strip_prefix("service:") == Some(target))
+}
+
 fn hints(
     linter: &Linter<'_>,
     judge: impl Fn(&str, Condition, &Service) -> Option<(String, String)>,
@@ -54,6 +65,10 @@ fn hints(
     let mut hints = Vec::new();
     for (name, service) in services {
         for (target, dependency) in &service.depends_on {
+            // What `links` and their like imply has no condition to be written.
+            if is_implied(service, target) {
+                continue;
+            }
             let found = services.get(target);
             let judged = found.and_then(|found| judge(target, dependency.condition, found));
             let path = format!("depends_on.{target}");

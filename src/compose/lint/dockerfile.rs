@@ -9,35 +9,60 @@ pub(super) struct Folder {
     pub(super) line: u32,
 }
 
-/// Where `WORKDIR`, `COPY` and `ADD` of the last stage lead. Paths with variables
+/// A stage: its name, where its last `WORKDIR` leads, and its folders.
+#[derive(Debug, Clone, Default)]
+struct Stage {
+    name: String,
+    workdir: String,
+    folders: Vec<Folder>,
+}
+
+/// Where `WORKDIR`, `COPY` and `ADD` lead in the stage `target`, the last one
+/// without a name, and in the stages that it begins with. Paths with variables
 /// are left out.
-pub(super) fn folders(text: &str) -> Vec<Folder> {
-    let mut folders = Vec::new();
-    let mut workdir = "/".to_owned();
+pub(super) fn folders(text: &str, target: Option<&str>) -> Vec<Folder> {
+    let mut stages: Vec<Stage> = Vec::new();
     for (line, instruction) in instructions(text) {
-        let mut words = instruction.split_whitespace();
-        let keyword = words.next().unwrap_or_default().to_ascii_uppercase();
-        let last = words.next_back();
-        match (keyword.as_str(), last) {
-            ("FROM", _) => {
-                folders.clear();
-                "/".clone_into(&mut workdir);
-            }
-            ("WORKDIR", Some(path)) if !path.contains('$') => {
-                workdir = joined(&workdir, path);
-                folders.push(Folder {
-                    path: workdir.clone(),
-                    line,
-                });
-            }
-            ("COPY" | "ADD", Some(path)) if !path.contains(['$', '[', ']', '<']) => {
-                let folder = joined(&workdir, path);
-                folders.push(Folder { path: folder, line });
-            }
-            _ => {}
+        let words: Vec<&str> = instruction.split_whitespace().collect();
+        let (Some(keyword), Some(last)) = (words.first(), words.last()) else {
+            continue;
+        };
+        let keyword = keyword.to_ascii_uppercase();
+        if keyword == "FROM" {
+            let names: Vec<&&str> = words
+                .iter()
+                .skip(1)
+                .filter(|word| !word.starts_with("--"))
+                .collect();
+            let is_base = |stage: &&Stage| names.first().is_some_and(|name| **name == stage.name);
+            let base = stages.iter().find(is_base).cloned().unwrap_or_default();
+            let is_named = words.iter().any(|word| word.eq_ignore_ascii_case("AS"));
+            stages.push(Stage {
+                name: if is_named {
+                    (*last).to_owned()
+                } else {
+                    String::new()
+                },
+                ..base
+            });
+            continue;
         }
+        let Some(stage) = stages.last_mut().filter(|_| words.len() > 1) else {
+            continue;
+        };
+        let folder = joined(&stage.workdir, last);
+        match keyword.as_str() {
+            "WORKDIR" if !last.contains('$') => stage.workdir.clone_from(&folder),
+            "COPY" | "ADD" if !last.contains(['$', '[', ']', '<']) => {}
+            _ => continue,
+        }
+        stage.folders.push(Folder { path: folder, line });
     }
-    folders
+    let wanted = match target {
+        Some(target) => stages.into_iter().find(|stage| stage.name == target),
+        None => stages.pop(),
+    };
+    wanted.map(|stage| stage.folders).unwrap_or_default()
 }
 
 /// The instructions, each in one line, with the number of its first line.
@@ -82,7 +107,7 @@ mod tests {
     #[test]
     fn folders_are_those_of_the_last_stage() {
         let text = "FROM a AS build\nWORKDIR /src\nFROM b\n# c\nWORKDIR /app\nCOPY --chown=1 \\\n  a b lib/\nADD x $Y\nWORKDIR sub\nCOPY . .\n";
-        let found: Vec<_> = folders(text)
+        let found: Vec<_> = folders(text, None)
             .into_iter()
             .map(|f| (f.path, f.line))
             .collect();
@@ -93,5 +118,11 @@ mod tests {
             ("/app/sub", 10),
         ];
         assert_eq!(found, expected.map(|(path, line)| (path.to_owned(), line)));
+        let text = "FROM a AS base\nWORKDIR /app\nFROM base AS dev\nCOPY . src/\nFROM nginx\nCOPY x /srv\n";
+        let paths =
+            |target| -> Vec<String> { folders(text, target).into_iter().map(|f| f.path).collect() };
+        assert_eq!(paths(Some("dev")), ["/app", "/app/src"]);
+        assert_eq!(paths(None), ["/srv"]);
+        assert!(paths(Some("none")).is_empty());
     }
 }

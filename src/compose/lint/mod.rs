@@ -15,6 +15,9 @@ use super::files::FileSystem;
 use super::model::Project;
 use super::tree::{Mark, Node};
 
+/// More hints of a kind are not told: nobody reads them.
+const MOST: usize = 50;
+
 /// All hints about a project with the warnings of its load, in the order of its
 /// files. The hint about commands needs
 /// [`LoadOptions::trace`](super::LoadOptions::trace); Dockerfiles are read through

@@ -21,6 +21,11 @@ pub(super) fn hidden_code(linter: &Linter<'_>, files: &dyn FileSystem) -> Vec<Di
             let Some(folder) = folders.iter().find(|folder| hides(mount, folder)) else {
                 continue;
             };
+            // A file over a file is meant.
+            let source = mount.source.as_deref().map(Path::new);
+            if mount.kind == MountKind::Bind && !source.is_some_and(|path| files.is_dir(path)) {
+                continue;
+            }
             // Whoever keeps a folder of the image by a mount below knows of it.
             let is_below = |other: &Mount| {
                 other.target != mount.target && Path::new(&other.target).starts_with(&mount.target)
@@ -63,14 +68,15 @@ fn code(
     files: &dyn FileSystem,
 ) -> Option<(Option<std::path::PathBuf>, Vec<Folder>)> {
     let build = service.build.as_ref()?;
+    let target = build.target.as_deref();
     if let Some(text) = &build.dockerfile_inline {
-        return Some((None, dockerfile::folders(text)));
+        return Some((None, dockerfile::folders(text, target)));
     }
     let context = absolute(Path::new("/"), Path::new(build.context.as_deref()?));
     let name = build.dockerfile.as_deref().unwrap_or("Dockerfile");
     let file = absolute(&context, Path::new(name));
     let text = String::from_utf8(files.read(&file).ok()?).ok()?;
-    Some((Some(file), dockerfile::folders(&text)))
+    Some((Some(file), dockerfile::folders(&text, target)))
 }
 
 fn hides(mount: &Mount, folder: &Folder) -> bool {

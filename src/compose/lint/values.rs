@@ -42,6 +42,17 @@ fn changed(linter: &Linter<'_>, is_wanted: impl Fn(&str) -> bool) -> Vec<Diagnos
                 if written == text || written.contains(['=', '$', '"', '\'']) {
                     continue;
                 }
+                // An alias brings one place to several services.
+                let place = linter.project.origin.sources.position(mark);
+                if hints
+                    .iter()
+                    .any(|known: &Diagnostic| known.position == place)
+                {
+                    continue;
+                }
+                if hints.len() >= super::MOST {
+                    return hints;
+                }
                 let path = format!("services.{service}.{attribute}.{name}");
                 let message = format!("`{written}` is read as YAML, the value is `{text}`");
                 let hint = linter.hint(mark, &path, message);
