@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use fs_err as fs;
 use measure::Series;
 use projects::Kind;
-use skiff::compose::{FileArg, LoadOptions, Memory, load};
+use skiff::compose::load;
 
 const SKIFF: &str = "skiff";
 const DOCKER: &str = "Docker Compose";
@@ -103,20 +103,7 @@ fn call(side: &str, folder: &Path, arguments: &[&str]) -> Option<Duration> {
 
 /// The time that the library takes for a project in memory.
 fn alone(kind: Kind, services: usize) -> Duration {
-    let files = kind.files(services);
-    let options = LoadOptions {
-        cwd: "/p".into(),
-        files: files
-            .iter()
-            .filter(|(name, _)| name.starts_with("compose"))
-            .map(|(name, _)| FileArg::Path(name.into()))
-            .collect(),
-        ..LoadOptions::default()
-    };
-    let memory: Memory = files
-        .into_iter()
-        .map(|(name, text)| (format!("/p/{name}"), text))
-        .collect();
+    let (options, memory) = kind.in_memory(services);
     let started = Instant::now();
     let loaded = load(&options, &memory).expect("a model");
     let took = started.elapsed();

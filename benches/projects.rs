@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 
+use skiff::compose::{FileArg, LoadOptions, Memory};
+
 /// What a project is made of mostly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -70,6 +72,24 @@ impl Kind {
             ],
             Self::Dependencies => main(format!("services:\n{}", all(waiting))),
         }
+    }
+
+    /// The same in memory, with what loads it.
+    pub(crate) fn in_memory(self, services: usize) -> (LoadOptions, Memory) {
+        let files = self.files(services);
+        let options = LoadOptions {
+            cwd: "/p".into(),
+            files: files
+                .iter()
+                .filter(|(name, _)| name.starts_with("compose"))
+                .map(|(name, _)| FileArg::Path(name.into()))
+                .collect(),
+            ..LoadOptions::default()
+        };
+        let memory = files
+            .into_iter()
+            .map(|(name, text)| (format!("/p/{name}"), text));
+        (options, memory.collect())
     }
 }
 

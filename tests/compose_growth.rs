@@ -8,25 +8,12 @@ mod projects;
 #[cfg(test)]
 mod tests {
     use allocation_counter::{AllocationInfo, measure};
-    use skiff::compose::{FileArg, LoadOptions, Memory, load};
+    use skiff::compose::load;
 
     use crate::projects::Kind;
 
     fn loading(kind: Kind, services: usize) -> AllocationInfo {
-        let files = kind.files(services);
-        let options = LoadOptions {
-            cwd: "/p".into(),
-            files: files
-                .iter()
-                .filter(|(name, _)| name.starts_with("compose"))
-                .map(|(name, _)| FileArg::Path(name.into()))
-                .collect(),
-            ..LoadOptions::default()
-        };
-        let memory: Memory = files
-            .into_iter()
-            .map(|(name, text)| (format!("/p/{name}"), text))
-            .collect();
+        let (options, memory) = kind.in_memory(services);
         measure(|| {
             let loaded = load(&options, &memory).unwrap();
             assert!(loaded.project.services.len() >= services);

@@ -1,13 +1,16 @@
 //! Loads projects of growing size and prints what each took: time, allocations,
 //! and the most memory held at once.
 
+// The projects name the crate that the loader is part of elsewhere.
+extern crate skiff_fuzz as skiff;
+
 #[path = "../../benches/projects.rs"]
 mod projects;
 
 use std::time::Instant;
 
 use projects::Kind;
-use skiff_fuzz::compose::{FileArg, LoadOptions, Memory, load};
+use skiff::compose::load;
 
 fn main() {
     let wanted = std::env::args().nth(1);
@@ -16,23 +19,8 @@ fn main() {
             continue;
         }
         for services in [10, 500, 1000, 2000, 4000] {
-            let files = kind.files(services);
-            let options = LoadOptions {
-                cwd: "/p".into(),
-                files: files
-                    .iter()
-                    .map(|(name, _)| name)
-                    .filter(|name| name.starts_with("compose"))
-                    .map(|name| FileArg::Path(name.into()))
-                    .collect(),
-                environment: [("HOME".to_owned(), "/root".to_owned())].into(),
-                ..LoadOptions::default()
-            };
-            let bytes: usize = files.iter().map(|(_, text)| text.len()).sum();
-            let memory: Memory = files
-                .into_iter()
-                .map(|(name, text)| (format!("/p/{name}"), text))
-                .collect();
+            let bytes: usize = kind.files(services).iter().map(|(_, text)| text.len()).sum();
+            let (options, memory) = kind.in_memory(services);
             let mut best = f64::INFINITY;
             let mut info = None;
             for _ in 0..3 {

@@ -271,17 +271,16 @@ impl Checker<'_> {
     fn resources(&mut self, path: &str, service: &Service) {
         let project = self.project;
         for (index, mount) in service.volumes.iter().enumerate() {
-            if self.report.is_broken(&format!("{path}.volumes[{index}]")) {
+            let path = format!("{path}.volumes[{index}]");
+            if self.report.is_broken(&path) {
                 continue;
             }
             let Mount { kind, source, .. } = mount;
             if let (MountKind::Volume, Some(name)) = (kind, source)
                 && !project.volumes.contains_key(name)
             {
-                let path = format!("{path}.volumes[{index}]");
                 self.undefined(&path, ("volume", "volumes"), name, project.volumes.keys());
             }
-            let path = format!("{path}.volumes[{index}]");
             if *kind == MountKind::Bind && source.is_none() {
                 let diagnostic = self
                     .at(&path, "a bind has no `source`")
@@ -608,7 +607,7 @@ impl<'p> Way<'p, '_> {
 }
 
 /// The attribute by which a service depends on another one without saying so.
-fn implied_by(service: &Service, name: &str) -> Option<String> {
+pub(super) fn implied_by(service: &Service, name: &str) -> Option<String> {
     let place = |list: &[String]| {
         let target = |text: &String| text.split(':').next() == Some(name);
         list.iter().position(target)

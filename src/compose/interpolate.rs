@@ -113,21 +113,15 @@ impl Walk<'_> {
             return;
         };
         if text.contains('$') {
-            let asked = RefCell::new(IndexMap::new());
-            let lookup = |name: &str| {
-                let value = (self.lookup)(name);
-                asked.borrow_mut().insert(name.to_owned(), value.clone());
-                value
-            };
-            match template::substitute(text, &lookup) {
+            match template::substitute(text, self.lookup) {
                 Ok((result, unset)) => {
-                    let written = std::mem::replace(text, result.clone());
+                    let written = std::mem::replace(text, result);
                     if let Some(trace) = &mut self.report.trace {
                         let template = Template {
                             path: self.trail.as_str().to_owned(),
-                            text: result,
+                            text: text.clone(),
+                            variables: variables_in(&written, self.lookup),
                             written,
-                            variables: asked.into_inner().into_iter().collect(),
                         };
                         // An alias repeats what was there before.
                         trace.templates.entry(node.mark).or_insert(template);
@@ -297,6 +291,19 @@ fn mended(text: &str) -> String {
         format!("${{{name}}}")
     };
     format!("close the brace: `{closed}`; {dollar}")
+}
+
+/// The variables that a text asks for, each once, with the values that they have.
+fn variables_in(text: &str, lookup: &Lookup<'_>) -> Vec<(String, Option<String>)> {
+    let asked = RefCell::new(IndexMap::new());
+    let noted = |name: &str| {
+        let value = lookup(name);
+        asked.borrow_mut().insert(name.to_owned(), value.clone());
+        value
+    };
+    // That it can be read is known.
+    template::substitute(text, &noted).ok();
+    asked.into_inner().into_iter().collect()
 }
 
 /// True for the attributes whose text a shell in the container reads.

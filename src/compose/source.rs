@@ -602,8 +602,9 @@ impl<'a, 'l> Source<'a, 'l> {
                 deploy.replicas = Some(scale);
             }
         }
-        if self.loader.report.error_count() == 0 && self.options.env_file_readers == Readers::Active
-        {
+        let readers = self.options.env_file_readers;
+        let are_read = readers == Readers::Active && self.loader.report.error_count() == 0;
+        if are_read {
             self.environments(&mut project, tree);
         }
         let names = &self.options.services;
@@ -618,7 +619,8 @@ impl<'a, 'l> Source<'a, 'l> {
             select::only(&mut project, &wanted);
             select::own_dependencies(&mut project);
         }
-        if self.options.env_file_readers != Readers::Nobody {
+        // Names may have made further services active.
+        if readers != Readers::Nobody && (!are_read || !self.options.services.is_empty()) {
             self.environments(&mut project, tree);
         }
         self.labels(&mut project, tree);

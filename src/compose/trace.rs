@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, HashMap};
 use indexmap::IndexMap;
 
 use super::diag::Step;
-use super::tree::{Mark, Node, Value};
+use super::tree::{Mark, Node, Value, service_of};
 
 /// A value that another one took the place of.
 #[derive(Debug, Clone)]
@@ -127,13 +127,7 @@ impl Trace {
 
     /// The service that extends another one and that a path is about.
     fn extender(&self, path: &str) -> Option<&str> {
-        let rest = path.strip_prefix("services.")?;
-        let is_above = |name: &&String| {
-            let below = rest.strip_prefix(name.as_str());
-            below.is_some_and(|below| below.starts_with('.'))
-        };
-        let extenders = self.extenders.iter().filter(is_above);
-        extenders.max_by_key(|name| name.len()).map(String::as_str)
+        service_of(path, self.extenders.iter())
     }
 
     /// The way by which a value of a service came from the services that it

@@ -294,6 +294,23 @@ impl Node {
     }
 }
 
+/// True where `path` is `above` or something below it.
+pub(crate) fn is_within(path: &str, above: &str) -> bool {
+    path.strip_prefix(above)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+/// The name of the service that a path is about, out of `known`: it may have dots,
+/// so the longest that fits is meant.
+pub(crate) fn service_of<'n>(
+    path: &str,
+    known: impl Iterator<Item = &'n String>,
+) -> Option<&'n str> {
+    let rest = path.strip_prefix("services.")?;
+    let fitting = known.filter(|name| is_within(rest, name));
+    fitting.max_by_key(|name| name.len()).map(String::as_str)
+}
+
 /// The path of the node at work, for messages: grows and shrinks with the walk.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Trail {

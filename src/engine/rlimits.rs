@@ -3,6 +3,8 @@
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use super::oci_default::{RlimitValue, default_rlimits};
+
 const NR_OPEN: &str = "/proc/sys/fs/nr_open";
 const THREADS_MAX: &str = "/proc/sys/kernel/threads-max";
 
@@ -31,9 +33,20 @@ pub fn set_within_reach(resource: Resource, limit: Rlimit) -> Result<(), Errno> 
     }
 }
 
-/// The kernel's own limit of pending signals: half of the threads it allows.
-pub fn pending_signals() -> Option<u64> {
-    read_number(THREADS_MAX).map(|threads| threads / 2)
+/// Docker's default of every limit, whatever the caller's are. Reads the host's
+/// `/proc/sys`.
+pub fn defaults() -> impl Iterator<Item = (Resource, Rlimit)> {
+    default_rlimits().into_iter().map(|(resource, default)| {
+        let (current, maximum) = match default {
+            RlimitValue::Fixed { soft, hard } => (soft, hard),
+            // The kernel's own: half of the threads that it allows.
+            RlimitValue::KernelTasks => {
+                let tasks = read_number(THREADS_MAX).map(|threads| threads / 2);
+                (tasks, tasks)
+            }
+        };
+        (resource, Rlimit { current, maximum })
+    })
 }
 
 /// The lower of two limits, `None` being unlimited.

@@ -2,7 +2,7 @@
 
 use super::{Diagnostic, Severity, Sources, Step};
 use crate::compose::trace::Trace;
-use crate::compose::tree::Mark;
+use crate::compose::tree::{Mark, is_within};
 
 /// Collects what the stages find.
 #[derive(Debug, Clone, Default)]
@@ -138,11 +138,7 @@ impl Report {
     /// what is missing there now would only be told twice.
     pub(crate) fn is_broken(&self, path: &str) -> bool {
         self.list.iter().any(|diagnostic| {
-            diagnostic.severity == Severity::Error
-                && diagnostic
-                    .path
-                    .strip_prefix(path)
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+            diagnostic.severity == Severity::Error && is_within(&diagnostic.path, path)
         })
     }
 

@@ -4,7 +4,7 @@
 use super::{Explainer, Explanation, Origin, Source, Standing, one_line, shown};
 use crate::compose::diag::{INCLUDED, Step};
 use crate::compose::trace::Overridden;
-use crate::compose::tree::{Mark, Node, Value};
+use crate::compose::tree::{Mark, Node, Value, is_within, service_of};
 
 /// Attributes whose lists are `NAME=VALUE`, each entry an attribute of its own.
 const PAIRS: [&str; 6] = [
@@ -163,27 +163,15 @@ impl Explainer<'_> {
 
     /// The service that a path is about; its name may have dots.
     fn service_of(&self, path: &str) -> Option<&str> {
-        let rest = path.strip_prefix("services.")?;
         let services = self.tree.get("services")?.as_map()?;
-        let is_above = |name: &&String| {
-            let below = rest.strip_prefix(name.as_str());
-            below.is_some_and(|below| below.is_empty() || below.starts_with('.'))
-        };
-        let names = services.keys().filter(is_above);
-        names.max_by_key(|name| name.len()).map(String::as_str)
+        service_of(path, services.keys())
     }
 
     /// What stands in the file at a node's place.
     fn token(&self, node: &Node) -> Option<String> {
-        let excerpt = self.project.origin.sources.excerpt(node.mark)?;
-        let token: String = excerpt
-            .text
-            .chars()
-            .skip(excerpt.start)
-            .take(excerpt.length)
-            .collect();
+        let token = self.project.origin.sources.token(node.mark)?;
         let bare = token.trim_matches(['"', '\'']).trim();
-        (!bare.is_empty()).then(|| bare.to_owned())
+        (!bare.is_empty()).then(|| one_line(bare))
     }
 
     /// `environment` or `labels`, to which files add.
@@ -340,10 +328,4 @@ fn is_short_form_part(node: &Node, mark: Mark) -> bool {
             Value::Seq(items) => items.iter().all(|child| is_short_form_part(child, mark)),
             _ => true,
         }
-}
-
-/// True where `path` is `above` or something below it.
-fn is_within(path: &str, above: &str) -> bool {
-    path.strip_prefix(above)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }

@@ -1,6 +1,7 @@
 //! `depends_on` and health checks that do not fit each other.
 
 use super::Linter;
+use crate::compose::consistency::implied_by;
 use crate::compose::diag::Diagnostic;
 use crate::compose::model::{Condition, Service};
 
@@ -47,16 +48,6 @@ fn is_disabled(health: &crate::compose::model::Healthcheck) -> bool {
             .is_some_and(|test| test.first().is_some_and(|word| word == "NONE"))
 }
 
-/// True where something other than `depends_on` leads to a service, too.
-fn is_implied(service: &Service, target: &str) -> bool {
-    let links = service.links.iter().chain(&service.volumes_from);
-    let mut linked = links.map(|link| link.split(':').next().unwrap_or_default());
-    let modes = [&service.network_mode, &service.ipc, &service.pid];
-    let mut modes = modes.into_iter().flatten();
-    linked.any(|name| name == target)
-        || modes.any(|mode| mode.strip_prefix("service:") == Some(target))
-}
-
 fn hints(
     linter: &Linter<'_>,
     judge: impl Fn(&str, Condition, &Service) -> Option<(String, String)>,
@@ -66,7 +57,7 @@ fn hints(
     for (name, service) in services {
         for (target, dependency) in &service.depends_on {
             // What `links` and their like imply has no condition to be written.
-            if is_implied(service, target) {
+            if implied_by(service, target).is_some() {
                 continue;
             }
             let found = services.get(target);

@@ -95,9 +95,7 @@ impl<'a> Linter<'a> {
     }
 
     /// What stands in a file at a mark.
-    fn token(&self, mark: Mark) -> Option<String> {
-        let excerpt = self.project.origin.sources.excerpt(mark)?;
-        let text = excerpt.text.chars().skip(excerpt.start);
-        Some(text.take(excerpt.length).collect())
+    fn token(&self, mark: Mark) -> Option<&str> {
+        self.project.origin.sources.token(mark)
     }
 }

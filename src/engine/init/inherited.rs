@@ -8,7 +8,6 @@ use rustix::process::{Resource, Rlimit, setpriority_process, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use super::error::{Step, StepResult};
-use crate::engine::oci_default::{RlimitValue, default_rlimits};
 use crate::engine::rlimits;
 use crate::engine::spec::SET_LIMIT;
 use crate::engine::sys;
@@ -43,16 +42,9 @@ pub(super) fn reset(process: &Process) -> StepResult<()> {
 /// Docker's defaults for every limit, so that none of the caller's is left
 /// and the set-up code itself has room. Reads the host's `/proc/sys`.
 pub(super) fn reset_rlimits() -> StepResult<()> {
-    for (resource, default) in default_rlimits() {
-        let (current, maximum) = match default {
-            RlimitValue::Fixed { soft, hard } => (soft, hard),
-            RlimitValue::KernelTasks => {
-                let tasks = rlimits::pending_signals();
-                (tasks, tasks)
-            }
-        };
+    for (resource, limit) in rlimits::defaults() {
         // A skiff that is itself confined gives its containers what it has.
-        let result = rlimits::set_within_reach(resource, Rlimit { current, maximum });
+        let result = rlimits::set_within_reach(resource, limit);
         result.on(SET_LIMIT, format!("{resource:?}"))?;
     }
     Ok(())

@@ -8,21 +8,15 @@ use std::io;
 
 use fs_err as fs;
 use nix::sys::signal::SigSet;
-use rustix::process::{Resource, Rlimit};
 
 use crate::engine::{rlimits, sys};
 
-/// Open files: enough for a thousand containers, and the kernel's default cap.
-const OPEN_FILES: u64 = 1_048_576;
 /// The OOM killer takes everything else first.
 const OOM_SCORE: &str = "-999";
 /// The kernel's own for a new process, in nanoseconds.
 const TIMER_SLACK: u64 = 50_000;
 /// The kernel's own, see core(5).
 const CORE_DUMP_PARTS: &str = "0x33";
-const STACK: u64 = 8 * 1024 * 1024;
-const LOCKED_MEMORY: u64 = 8 * 1024 * 1024;
-const MESSAGE_QUEUES: u64 = 819_200;
 
 /// Leaves the caller's session: what follows must run in a new process, which
 /// then leads no session and can never get a controlling terminal.
@@ -71,7 +65,7 @@ pub(super) fn settle() -> io::Result<()> {
         cpus.set(cpu);
     }
     rustix::thread::sched_setaffinity(None, &cpus).ok();
-    for (resource, limit) in limits() {
+    for (resource, limit) in rlimits::defaults() {
         rlimits::set_within_reach(resource, limit).ok();
     }
     nix::unistd::setgroups(&[]).ok();
@@ -87,43 +81,4 @@ pub(super) fn settle() -> io::Result<()> {
 pub(super) fn close_to_others() -> io::Result<()> {
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
     Ok(())
-}
-
-fn limits() -> Vec<(Resource, Rlimit)> {
-    let both = |value| Rlimit {
-        current: value,
-        maximum: value,
-    };
-    let mut limits: Vec<(Resource, Rlimit)> = [
-        Resource::As,
-        Resource::Core,
-        Resource::Cpu,
-        Resource::Data,
-        Resource::Fsize,
-        Resource::Locks,
-        Resource::Nproc,
-        Resource::Rss,
-        Resource::Rttime,
-    ]
-    .into_iter()
-    .map(|resource| (resource, both(None)))
-    .collect();
-    if let Some(signals) = rlimits::pending_signals() {
-        limits.push((Resource::Sigpending, both(Some(signals))));
-    }
-    limits.extend([
-        (Resource::Nofile, both(Some(OPEN_FILES))),
-        (Resource::Memlock, both(Some(LOCKED_MEMORY))),
-        (Resource::Msgqueue, both(Some(MESSAGE_QUEUES))),
-        (Resource::Nice, both(Some(0))),
-        (Resource::Rtprio, both(Some(0))),
-        (
-            Resource::Stack,
-            Rlimit {
-                current: Some(STACK),
-                maximum: None,
-            },
-        ),
-    ]);
-    limits
 }
