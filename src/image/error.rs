@@ -101,6 +101,14 @@ pub enum ImageError {
         /// Which entry and why.
         reason: String,
     },
+    /// A folder cannot become a layer.
+    #[error("cannot make a layer of `{}`: {reason}", folder.display())]
+    Commit {
+        /// What a build step left.
+        folder: PathBuf,
+        /// Which file and why.
+        reason: String,
+    },
     /// A file given to `load` holds no image.
     #[error("cannot load {what}: {reason}")]
     Archive {
@@ -177,6 +185,7 @@ impl ImageError {
             | Self::WrongDigest { .. }
             | Self::WrongSize { .. }
             | Self::Unpack { .. }
+            | Self::Commit { .. }
             | Self::Archive { .. }
             | Self::Credentials { .. }
             | Self::Ambiguous { .. }

@@ -34,5 +34,5 @@ pub use policy::{PullDecision, PullPolicy};
 pub use pull::{PullRequest, pull};
 pub use reference::Reference;
 pub use registry::{Access, AccessOptions, Reason};
-pub use store::{Collected, Image, InUse, Removed, Store, Usage};
+pub use store::{Collected, Image, InUse, LayerCommit, Removed, Store, Usage};
 pub use toolbox::ensure_toolbox;

@@ -69,6 +69,22 @@ impl PendingLayer {
         })
     }
 
+    /// Takes a folder that is the layer already, with its recipe, instead of
+    /// unpacking into the empty one.
+    pub(super) fn adopt(
+        &self,
+        folder: &Path,
+        recipe: tempfile::NamedTempFile,
+    ) -> Result<(), ImageError> {
+        let path = self.staging.join("recipe");
+        recipe
+            .persist(&path)
+            .map_err(|error| error.error)
+            .store("make", &path)?;
+        // rename(2) takes the place of an empty folder.
+        fs::rename(folder, self.root()).store("move into the store", folder)
+    }
+
     /// Moves the layer into place, with its link, if it is the one that was
     /// wanted.
     pub(crate) fn commit(self, unpacked: &Unpacked) -> Result<(), ImageError> {

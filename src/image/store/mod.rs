@@ -29,6 +29,7 @@
 //! names, which the next pull takes up and the next collection removes.
 
 mod blob;
+mod commit;
 mod garbage;
 mod index;
 mod layer;
@@ -49,6 +50,7 @@ use super::pull::Pulls;
 use super::reference::Reference;
 use crate::state::Layout;
 
+pub use commit::LayerCommit;
 pub use garbage::{Collected, InUse};
 pub(crate) use index::NewImage;
 pub(crate) use layer::{LayerClaim, PendingLayer};

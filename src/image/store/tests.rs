@@ -27,13 +27,13 @@ pub(crate) fn image_pulled_at(time: &str) -> Image {
     }
 }
 
-struct Scene {
-    folder: tempfile::TempDir,
-    store: Store,
+pub(super) struct Scene {
+    pub(super) folder: tempfile::TempDir,
+    pub(super) store: Store,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Self::open(folder.path());
         Self { folder, store }

@@ -7,7 +7,8 @@
 //!
 //! Follows the OCI image specification's "Image Layer Filesystem Changeset":
 //! whiteouts (`.wh.NAME`, `.wh..wh..opq`) become what overlayfs understands
-//! (a 0/0 character device, `trusted.overlay.opaque`).
+//! (a 0/0 character device, `trusted.overlay.opaque`). `pack` goes the other
+//! way, from a folder that a build filled to the layer that it is.
 //!
 //! **Folders that a layer only implies** (`a/b` is there, `a` is not) would
 //! hide the attributes that a layer below gives them, because overlayfs takes
@@ -22,13 +23,16 @@
 //! followed.
 
 mod extract;
+mod header;
 mod input;
 mod names;
 mod number;
+mod pack;
 mod pax;
 mod place;
 mod recipe;
 mod tar;
+mod xattrs;
 
 use std::io::{BufRead, Write};
 use std::path::Path;
@@ -38,8 +42,10 @@ use crate::image::digest::Hasher;
 
 pub(crate) use input::{ChunkReader, ChunkSource, Compression, with_decompressed};
 pub(crate) use names::{clean, split};
+pub(crate) use pack::pack;
 pub(crate) use recipe::write_archive;
 pub(crate) use tar::{Archive, Kind};
+pub(crate) use xattrs::xattrs;
 
 /// A layer, unpacked.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use super::tar::{Entry, Kind};
 
 /// Hides what lies below a folder (overlayfs documentation).
-const OPAQUE_XATTR: &str = "trusted.overlay.opaque";
+pub(super) const OPAQUE_XATTR: &str = "trusted.overlay.opaque";
 
 /// What was in the place of a new entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
