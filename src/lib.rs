@@ -16,6 +16,7 @@
 #[cfg(test)]
 extern crate self as skiff;
 
+pub mod build;
 mod causes;
 pub mod cli;
 pub mod compose;

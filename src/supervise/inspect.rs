@@ -26,6 +26,20 @@ pub const START_FILE: &str = "started";
 /// Name of the folder of its logs.
 pub const LOG_FOLDER: &str = "log";
 
+/// How the names of builds' own projects begin; no Compose project can have one
+/// of these.
+const BUILD_PREFIX: &str = "_build-";
+
+/// The name of a new build's project.
+pub fn build_project() -> String {
+    format!("{BUILD_PREFIX}{}", ContainerId::random().short())
+}
+
+/// Whether a project is a build's own.
+pub fn is_build(project: &str) -> bool {
+    project.starts_with(BUILD_PREFIX)
+}
+
 /// A container as its records and `/proc` show it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ContainerView {

@@ -1,0 +1,3 @@
+//! Images from Dockerfiles.
+
+pub mod solve;
