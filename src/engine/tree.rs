@@ -104,8 +104,40 @@ pub(crate) fn dress_by_name(
 }
 
 fn copy_attributes(source: &OwnedFd, target: &OwnedFd) -> rustix::io::Result<()> {
+    each_attribute(source, |name, value| {
+        match fsetxattr(target, name, value, XattrFlags::empty()) {
+            // Labels of a security module, or a file system without them.
+            Ok(()) | Err(Errno::OPNOTSUPP | Errno::PERM) => Ok(()),
+            Err(errno) => Err(errno),
+        }
+    })
+}
+
+/// The extended attributes of a file, as bytes that are the same where they are.
+///
+/// # Errors
+/// What the kernel says.
+pub(crate) fn attributes(file: &OwnedFd) -> rustix::io::Result<Vec<u8>> {
+    let mut all = std::collections::BTreeMap::new();
+    each_attribute(file, |name, value| {
+        all.insert(name.to_owned(), value.to_owned());
+        Ok(())
+    })?;
+    let mut bytes = Vec::new();
+    for (name, value) in all {
+        bytes.extend(name.to_bytes_with_nul());
+        bytes.extend(u64::try_from(value.len()).unwrap_or(u64::MAX).to_le_bytes());
+        bytes.extend(value);
+    }
+    Ok(bytes)
+}
+
+fn each_attribute(
+    file: &OwnedFd,
+    mut take: impl FnMut(&CStr, &[u8]) -> rustix::io::Result<()>,
+) -> rustix::io::Result<()> {
     let mut list = vec![0_u8; XATTR_LIMIT];
-    let length = match flistxattr(source, &mut *list) {
+    let length = match flistxattr(file, &mut *list) {
         Ok(0) | Err(Errno::OPNOTSUPP) => return Ok(()),
         other => other?,
     };
@@ -117,16 +149,11 @@ fn copy_attributes(source: &OwnedFd, target: &OwnedFd) -> rustix::io::Result<()>
         .filter(|name| !name.is_empty())
     {
         let name = CString::new(name).map_err(|_| Errno::INVAL)?;
-        let size = match fgetxattr(source, &*name, &mut *value) {
+        let size = match fgetxattr(file, &*name, &mut *value) {
             Err(Errno::NODATA) => continue,
             other => other?,
         };
-        let value = value.get(..size).unwrap_or_default();
-        match fsetxattr(target, &*name, value, XattrFlags::empty()) {
-            // Labels of a security module, or a file system without them.
-            Ok(()) | Err(Errno::OPNOTSUPP | Errno::PERM) => {}
-            Err(errno) => return Err(errno),
-        }
+        take(&name, value.get(..size).unwrap_or_default())?;
     }
     Ok(())
 }

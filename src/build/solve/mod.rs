@@ -3,6 +3,7 @@
 
 mod cache;
 mod copy;
+mod digest;
 mod error;
 mod hashes;
 mod layer;

@@ -5,7 +5,6 @@
 
 use std::io;
 use std::os::fd::AsFd;
-use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
@@ -55,6 +54,43 @@ impl Worker {
             network: OnceCell::new(),
             lock,
         })
+    }
+
+    /// What a build left behind that was killed: its project, where nobody is at
+    /// it any more. Closing it takes the rest away.
+    ///
+    /// # Errors
+    /// The roots cannot be read.
+    pub(crate) fn dead(layout: &Layout) -> io::Result<Vec<Self>> {
+        let mut dead = Vec::new();
+        for project in inspect::build_projects(layout)? {
+            let path = layout.project_lock(&project);
+            let lock = match Lock::try_acquire_existing(&path)? {
+                Tried::Taken(lock) => lock,
+                Tried::Held => continue,
+                // Of another boot.
+                Tried::Missing => Lock::acquire(&path)?,
+            };
+            let network = format!("{project}_default");
+            dead.push(Self {
+                layout: layout.clone(),
+                network: OnceCell::new_with(Some(network)),
+                client: OnceCell::new(),
+                project,
+                lock,
+            });
+        }
+        Ok(dead)
+    }
+
+    /// Takes down what [`Worker::dead`] found. Its containers are removed by the
+    /// supervisor as soon as it looks at them.
+    ///
+    /// # Errors
+    /// As [`Worker::close`].
+    pub(crate) async fn bury(self) -> Result<(), BuildError> {
+        self.client().await?;
+        self.close().await
     }
 
     /// The project's name.
