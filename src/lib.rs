@@ -20,6 +20,7 @@ pub mod build;
 mod causes;
 pub mod cli;
 pub mod compose;
+pub mod dockerfile;
 pub mod engine;
 pub mod env;
 pub mod event;

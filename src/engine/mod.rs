@@ -9,6 +9,7 @@
 pub mod caps;
 pub mod cgroup;
 mod init;
+pub(crate) use init::identity;
 pub(crate) mod inroot;
 pub mod launch;
 pub mod mounts;

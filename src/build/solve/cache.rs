@@ -21,6 +21,9 @@ const VERSION: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Entry {
     version: u32,
+    /// The key that steps above it count with, in hexadecimal digits: the same content
+    /// has the same, however it was found.
+    pub(crate) key: String,
     /// As the build shows it: `[web 2/5] RUN npm ci`.
     pub(crate) name: String,
     /// The layer; absent where the step changed no file.
@@ -51,9 +54,16 @@ pub(crate) struct Cache {
 }
 
 impl Entry {
-    pub(crate) fn new(name: String, layer: Option<Digest>, size: u64, below: Vec<Digest>) -> Self {
+    pub(crate) fn new(
+        key: &Hash,
+        name: String,
+        layer: Option<Digest>,
+        size: u64,
+        below: Vec<Digest>,
+    ) -> Self {
         Self {
             version: VERSION,
+            key: hex(key),
             name,
             layer,
             size,

@@ -34,7 +34,7 @@ pub(crate) struct Looks {
 
 /// Why something was not copied.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum CopyError {
+pub enum CopyError {
     /// A folder is where a file was to be, or the other way round.
     #[error("cannot copy {what} over {there}: `{path}` is in the way", path = path.display())]
     InTheWay {

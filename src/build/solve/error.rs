@@ -4,9 +4,24 @@ use std::io;
 use std::path::PathBuf;
 
 use super::copy::CopyError;
+use super::output::OutputLine;
+use crate::build::graph::StepId;
 use crate::engine::spec::InitError;
 use crate::image::ImageError;
 use crate::supervise::client::ClientError;
+
+/// A step that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct StepError {
+    /// Which.
+    pub step: StepId,
+    /// Why.
+    #[source]
+    pub error: BuildError,
+    /// The last lines that its command wrote.
+    pub output: Vec<OutputLine>,
+}
 
 /// What failed in a step, or beside it.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +35,7 @@ pub enum BuildError {
     /// The store of images.
     #[error(transparent)]
     Image(#[from] ImageError),
-    /// A root could not be mounted.
+    /// A root could not be mounted, or has no such user.
     #[error(transparent)]
     Root(#[from] InitError),
     /// Files could not be copied.
@@ -60,6 +75,35 @@ pub enum BuildError {
         ignored: Option<String>,
         /// What is there under similar names.
         nearest: Vec<String>,
+    },
+    /// A file changed between being looked at and being copied.
+    #[error("files of the context change while they are copied")]
+    Changed,
+    /// A source that was not given.
+    #[error("{what}: nothing was given for it")]
+    NoSource {
+        /// The step.
+        what: String,
+    },
+    /// `--chmod` is no mode.
+    #[error("`{text}` is no mode: an octal number, or words such as `u=rwX,go=rX`")]
+    NoMode {
+        /// As written.
+        text: String,
+    },
+    /// A secret or an agent that is required was not given.
+    #[error("{what} `{id}` is required, and was not given")]
+    NoSecret {
+        /// `the secret`
+        what: &'static str,
+        /// Its id.
+        id: String,
+    },
+    /// Something that skiff does not do.
+    #[error("{what} is not supported")]
+    Unsupported {
+        /// What.
+        what: String,
     },
     /// The user asked to stop.
     #[error("interrupted")]

@@ -70,6 +70,15 @@ impl Hashes {
         }
     }
 
+    /// For files that are never the same again: nothing is known, nothing is kept.
+    pub(crate) fn none() -> Self {
+        Self {
+            file: PathBuf::new(),
+            known: HashMap::new(),
+            seen: Mutex::default(),
+        }
+    }
+
     /// The hash of a file's content. `open` is called where it has to be read.
     ///
     /// # Errors
@@ -133,6 +142,18 @@ pub(crate) fn hex(hash: &Hash) -> String {
         write!(text, "{byte:02x}").ok();
         text
     })
+}
+
+/// The reverse of [`hex`].
+pub(crate) fn unhex(text: &str) -> Option<Hash> {
+    let mut hash = Hash::default();
+    if text.len() != 2 * hash.len() {
+        return None;
+    }
+    for (index, byte) in hash.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * index..2 * index + 2)?, 16).ok()?;
+    }
+    Some(hash)
 }
 
 fn read(mut content: impl Read) -> io::Result<Hash> {

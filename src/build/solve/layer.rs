@@ -18,6 +18,14 @@ pub(crate) struct Made {
 }
 
 impl Made {
+    /// No layer.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            layer: None,
+            size: 0,
+        }
+    }
+
     /// Moves an upper directory into the store. Blocks.
     ///
     /// # Errors
@@ -34,10 +42,7 @@ impl Made {
                 layer: Some(commit.diff_id),
                 size: commit.size,
             },
-            None => Self {
-                layer: None,
-                size: 0,
-            },
+            None => Self::nothing(),
         })
     }
 }
@@ -46,7 +51,7 @@ impl Made {
 #[derive(Debug)]
 pub(crate) struct Scratch {
     folder: tempfile::TempDir,
-    root: Option<Root>,
+    root: Root,
 }
 
 impl Scratch {
@@ -73,15 +78,12 @@ impl Scratch {
             work: folder.path().join("work"),
             volatile: true,
         })?;
-        Ok(Self {
-            folder,
-            root: Some(root),
-        })
+        Ok(Self { folder, root })
     }
 
     /// The root.
-    pub(crate) fn root(&self) -> Option<&Root> {
-        self.root.as_ref()
+    pub(crate) fn root(&self) -> &Root {
+        &self.root
     }
 
     /// Unmounts it and makes a layer of what was written. Blocks.
@@ -89,13 +91,13 @@ impl Scratch {
     /// # Errors
     /// As [`Made::commit`].
     pub(crate) fn commit(
-        mut self,
+        self,
         store: &Store,
         usage: &Usage,
         latest: Option<i64>,
     ) -> Result<Made, BuildError> {
         // The last descriptor of a mount that is attached nowhere.
-        self.root = None;
+        drop(self.root);
         Made::commit(store, usage, &self.folder.path().join("upper"), latest)
     }
 }

@@ -2,17 +2,22 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use oci_spec::runtime::{PosixRlimit, Spec};
+use oci_spec::runtime::{PosixRlimit, PosixRlimitBuilder, PosixRlimitType, Spec};
 
+use super::agent::Relay;
 use super::error::BuildError;
 use super::layer::Made;
 use super::stubs;
 use super::worker::Worker;
+use crate::build::graph::{Network, Sandbox};
 use crate::engine::caps::CapSet;
 use crate::engine::spec::{InlineFile, Seccomp};
 use crate::engine::{mounts, oci_default};
 use crate::image::{Digest, Store, Usage};
+use crate::net::spec::EndpointSpec;
+use crate::state::lock::Lock;
 use crate::state::{ContainerId, Layout};
 use crate::supervise::launch::{
     DnsOptions, HostAddress, LaunchSpec, LogOptions, NetworkMode, RestartPolicy, TreeUse,
@@ -21,8 +26,6 @@ use crate::supervise::record::{ContainerRecord, RECORD_VERSION};
 
 /// The name that a step sees itself by, as in Docker's builds.
 const HOSTNAME: &str = "buildkitsandbox";
-/// Exit code of what a signal ended, before the number.
-const KILLED: i32 = 137;
 
 /// A command to be run.
 #[derive(Debug)]
@@ -41,25 +44,10 @@ pub(crate) struct Job {
     pub(crate) network: Network,
     /// `--security=insecure`
     pub(crate) insecure: bool,
-    /// Size of `/dev/shm` in bytes.
-    pub(crate) shm_size: Option<u64>,
-    /// Resource limits.
-    pub(crate) rlimits: Vec<PosixRlimit>,
-    /// Further lines of `/etc/hosts`.
-    pub(crate) extra_hosts: Vec<(String, HostAddress)>,
+    /// What is the same for all commands.
+    pub(crate) sandbox: Arc<Sandbox>,
     /// What is mounted beside the root.
     pub(crate) mounts: Mounts,
-}
-
-/// `--network`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Network {
-    /// The build's own, with a way out.
-    Default,
-    /// None but loopback.
-    None,
-    /// The host's.
-    Host,
 }
 
 /// What is mounted in a step.
@@ -69,8 +57,14 @@ pub(crate) struct Mounts {
     pub(crate) oci: Vec<oci_spec::runtime::Mount>,
     /// Parts of other stages.
     pub(crate) trees: Vec<TreeUse>,
-    /// Secrets.
+    /// Secrets, scripts.
     pub(crate) files: Vec<InlineFile>,
+    /// Caches that nobody else uses meanwhile.
+    pub(crate) held: Vec<Lock>,
+    /// Agents' sockets.
+    pub(super) relays: Vec<Relay>,
+    /// Copies of files, removed at the end.
+    pub(crate) folders: Vec<tempfile::TempDir>,
 }
 
 impl Mounts {
@@ -94,28 +88,31 @@ impl Mounts {
 /// It ended with another code than 0, or could not be started.
 pub(crate) async fn run(
     worker: &Worker,
-    (layout, store, usage): (&Layout, &Store, &std::sync::Arc<Usage>),
+    (layout, store, usage): (&Layout, &Store, &Arc<Usage>),
     job: Job,
     output: io::PipeWriter,
     latest: Option<i64>,
 ) -> Result<Made, BuildError> {
-    let network = match job.network {
+    let network = match &job.network {
         Network::Default => worker.network().await?,
         Network::None => NetworkMode::None,
         Network::Host => NetworkMode::Host,
+        Network::Named(name) => NetworkMode::Networks(vec![EndpointSpec {
+            network: name.clone(),
+            ..EndpointSpec::default()
+        }]),
     };
     let targets = job.mounts.targets();
     let command = job.args.join(" ");
-    let record = record(worker.project(), job, network);
+    let (record, _held) = record(worker.project(), job, network);
     let folder = layout.container(&record.project, &record.id);
     let ended = worker.run(record, output).await?;
     match ended.code {
         Some(0) => {}
-        // Killed from outside, by the kernel for want of memory say, or by itself.
         Some(code) => return Err(BuildError::Exit { command, code }),
         None => return Err(BuildError::Lost { command }),
     }
-    let (store, usage) = (store.clone(), std::sync::Arc::clone(usage));
+    let (store, usage) = (store.clone(), Arc::clone(usage));
     let upper = folder.join("upper");
     let made = tokio::task::spawn_blocking(move || {
         stubs::remove(&upper, &targets).map_err(BuildError::files("tidy up", &upper))?;
@@ -130,11 +127,15 @@ pub(crate) async fn run(
     made
 }
 
-fn record(project: &str, job: Job, network: NetworkMode) -> ContainerRecord {
+/// The container, and what has to be kept for as long as it runs.
+fn record(project: &str, job: Job, network: NetworkMode) -> (ContainerRecord, impl Sized + use<>) {
     let id = ContainerId::random();
+    let oci = spec(&job);
+    let extra_hosts = job.sandbox.extra_hosts.iter().map(host).collect();
+    let held = (job.mounts.held, job.mounts.relays, job.mounts.folders);
     let launch = LaunchSpec {
         layers: job.layers.iter().map(ToString::to_string).collect(),
-        oci: spec(&job),
+        oci,
         user: job.user,
         groups: Vec::new(),
         seccomp: if job.insecure {
@@ -148,7 +149,7 @@ fn record(project: &str, job: Job, network: NetworkMode) -> ContainerRecord {
         network,
         ports: Vec::new(),
         exposed: Vec::new(),
-        extra_hosts: job.extra_hosts,
+        extra_hosts,
         dns: DnsOptions::default(),
         domainname: None,
         tty: false,
@@ -166,7 +167,7 @@ fn record(project: &str, job: Job, network: NetworkMode) -> ContainerRecord {
         auto_remove: false,
         bound: true,
     };
-    ContainerRecord {
+    let record = ContainerRecord {
         version: RECORD_VERSION,
         name: format!("{project}-{}", id.short()),
         id,
@@ -181,7 +182,30 @@ fn record(project: &str, job: Job, network: NetworkMode) -> ContainerRecord {
         config_hash: String::new(),
         canonical: serde_json::Value::Null,
         launch,
-    }
+    };
+    (record, held)
+}
+
+/// `host-gateway` is the build network's own address on this machine.
+fn host((name, address): &(String, String)) -> (String, HostAddress) {
+    let address = match address.parse() {
+        Ok(ip) => HostAddress::Ip(ip),
+        Err(_) => HostAddress::Gateway,
+    };
+    (name.clone(), address)
+}
+
+fn limit((name, soft, hard): &(String, i64, i64)) -> Option<PosixRlimit> {
+    let kind = format!("RLIMIT_{}", name.to_uppercase());
+    let kind: PosixRlimitType = serde_json::from_value(kind.into()).ok()?;
+    // -1 is no limit.
+    let value = |number: i64| u64::try_from(number).unwrap_or(u64::MAX);
+    PosixRlimitBuilder::default()
+        .typ(kind)
+        .soft(value(*soft))
+        .hard(value(*hard))
+        .build()
+        .ok()
 }
 
 fn spec(job: &Job) -> Spec {
@@ -194,10 +218,12 @@ fn spec(job: &Job) -> Spec {
         process.set_args(Some(job.args.clone()));
         process.set_env(Some(job.env.clone()));
         process.set_cwd(job.folder.clone());
-        process.set_rlimits((!job.rlimits.is_empty()).then(|| job.rlimits.clone()));
+        let limits: Vec<PosixRlimit> = job.sandbox.ulimits.iter().filter_map(limit).collect();
+        process.set_rlimits((!limits.is_empty()).then_some(limits));
     }
     if job.network != Network::Host {
-        spec.set_hostname(Some(HOSTNAME.to_owned()));
+        let own = Some(&job.sandbox.hostname).filter(|name| !name.is_empty());
+        spec.set_hostname(Some(own.map_or(HOSTNAME, String::as_str).to_owned()));
         if let Some(linux) = spec.linux_mut() {
             linux.set_sysctl(Some(oci_default::network_sysctls()));
         }
@@ -208,7 +234,7 @@ fn spec(job: &Job) -> Spec {
     {
         linux.set_devices(Some(devices));
     }
-    let shm_size = job.shm_size.unwrap_or(oci_default::SHM_SIZE);
+    let shm_size = job.sandbox.shm_size.unwrap_or(oci_default::SHM_SIZE);
     let mut all = oci_default::default_mounts(shm_size, !job.insecure);
     all.extend(job.mounts.oci.iter().cloned());
     spec.set_mounts(Some(all));

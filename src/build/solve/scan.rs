@@ -15,7 +15,7 @@ use crate::engine::tree::names;
 
 /// What a pattern says about a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
     /// It is copied.
     Take,
     /// It is not, but something in it may be.
