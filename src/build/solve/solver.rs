@@ -584,7 +584,7 @@ impl<'a> Work<'a> {
     }
 }
 
-fn joined(error: tokio::task::JoinError) -> BuildError {
+pub(super) fn joined(error: tokio::task::JoinError) -> BuildError {
     BuildError::Pipe(std::io::Error::other(error))
 }
 
