@@ -13,6 +13,8 @@ mod hub;
 #[cfg(test)]
 mod measure;
 #[cfg(test)]
+mod peer;
+#[cfg(test)]
 mod real;
 #[cfg(test)]
 mod scripted;

@@ -5,8 +5,10 @@
 //! archive itself is written when somebody asks for it. It is what Docker
 //! writes of the same folder (moby's `archive.TarWithOptions` with overlay
 //! whiteouts): names in order, every folder stated, the root left out, owners
-//! by number, whole seconds. Beyond Docker, which keeps `security.capability`
-//! only, all attributes that are no label of this host are kept.
+//! by number, whole seconds. Two things are otherwise: Docker keeps the attribute
+//! `security.capability` only, here all are kept that are no label of this host;
+//! and Docker gives a whiteout that overlayfs has linked to another (one inode
+//! for many of them) the other's name as a link target that means nothing.
 //!
 //! **The folder is made equal to its archive** while it is read, for it becomes
 //! the layer: times lose their fractions, sockets and overlayfs's own attributes
