@@ -17,6 +17,8 @@ mod peer;
 #[cfg(test)]
 mod real;
 #[cfg(test)]
+mod save;
+#[cfg(test)]
 mod scripted;
 #[cfg(test)]
 mod support;

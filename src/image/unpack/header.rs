@@ -15,42 +15,60 @@ const PREFIX: usize = 155;
 const XATTR: &[u8] = b"SCHILY.xattr.";
 
 /// One entry, ready to be written.
-pub(super) struct Header<'a> {
+pub(crate) struct Header<'a> {
     /// Type flag of POSIX ustar.
-    pub(super) flag: u8,
+    pub(crate) flag: u8,
     /// Folders have a slash at the end.
-    pub(super) path: &'a [u8],
-    pub(super) link: &'a [u8],
-    pub(super) mode: u32,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
+    pub(crate) path: &'a [u8],
+    pub(crate) link: &'a [u8],
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
     /// Of the content that follows.
-    pub(super) size: u64,
-    pub(super) mtime: i64,
-    pub(super) device: (u32, u32),
+    pub(crate) size: u64,
+    pub(crate) mtime: i64,
+    pub(crate) device: (u32, u32),
     /// Further pax records.
-    pub(super) records: Vec<Record>,
+    pub(crate) records: Vec<Record>,
+}
+
+impl<'a> Header<'a> {
+    /// An entry of root's that anybody may read, of 1970.
+    pub(crate) fn plain(flag: u8, path: &'a [u8], mode: u32, size: u64) -> Self {
+        Self {
+            flag,
+            path,
+            link: b"",
+            mode,
+            uid: 0,
+            gid: 0,
+            size,
+            mtime: 0,
+            device: (0, 0),
+            records: Vec::new(),
+        }
+    }
 }
 
 /// Key and value of a pax record.
-pub(super) type Record = (Vec<u8>, Vec<u8>);
+pub(crate) type Record = (Vec<u8>, Vec<u8>);
 
 /// The record of an extended attribute.
-pub(super) fn xattr_record(name: &[u8], value: &[u8]) -> Record {
+pub(crate) fn xattr_record(name: &[u8], value: &[u8]) -> Record {
     ([XATTR, name].concat(), value.to_vec())
 }
 
 /// The end of an archive.
-pub(super) const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
+pub(crate) const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
 
 /// NULs that fill a content up to a whole block.
-pub(super) fn padding(size: u64) -> Vec<u8> {
+pub(crate) fn padding(size: u64) -> Vec<u8> {
     let over = usize::try_from(size % BLOCK as u64).unwrap_or_default();
     vec![0; (BLOCK - over) % BLOCK]
 }
 
 /// The blocks of a header, with a pax header before it where one is needed.
-pub(super) fn encode(header: &Header<'_>) -> Vec<u8> {
+pub(crate) fn encode(header: &Header<'_>) -> Vec<u8> {
     let records = records(header);
     let split = split_path(header.path).filter(|_| records.is_empty());
     let mut blocks = Vec::with_capacity(BLOCK);
@@ -233,19 +251,8 @@ mod tests {
     use super::*;
     use crate::image::unpack::{Archive, Kind};
 
-    fn plain<'a>(path: &'a [u8]) -> Header<'a> {
-        Header {
-            flag: b'0',
-            path,
-            link: b"",
-            mode: 0o644,
-            uid: 0,
-            gid: 0,
-            size: 0,
-            mtime: 0,
-            device: (0, 0),
-            records: Vec::new(),
-        }
+    fn plain(path: &[u8]) -> Header<'_> {
+        Header::plain(b'0', path, 0o644, 0)
     }
 
     #[test]

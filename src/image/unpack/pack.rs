@@ -350,16 +350,11 @@ fn is_content(name: &[u8]) -> bool {
 
 fn header_of<'a>(seen: &Seen<'_>, flag: u8, path: &'a [u8]) -> Header<'a> {
     Header {
-        flag,
-        path,
-        link: b"",
         mode: seen.stat.st_mode & 0o7777,
         uid: seen.stat.st_uid,
         gid: seen.stat.st_gid,
-        size: 0,
         mtime: seen.mtime,
-        device: (0, 0),
-        records: Vec::new(),
+        ..Header::plain(flag, path, 0, 0)
     }
 }
 
