@@ -92,10 +92,13 @@ fn chosen(store: &Store, texts: &[String]) -> Result<Vec<(Image, Vec<Reference>)
                 .cloned()
                 .collect()
         };
-        let tagged: Vec<&Image> = all.iter().filter(|one| !tags_of(one).is_empty()).collect();
+        let tagged = all.iter().map(|image| (tags_of(image), image));
+        let mut tagged: Vec<(Vec<Reference>, &Image)> =
+            tagged.filter(|(tags, _)| !tags.is_empty()).collect();
         if !tagged.is_empty() {
-            for image in tagged {
-                add(image, tags_of(image));
+            tagged.sort_by_key(|(tags, _)| tags.first().map(Reference::to_string));
+            for (tags, image) in tagged {
+                add(image, tags);
             }
             continue;
         }
