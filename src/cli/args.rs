@@ -92,6 +92,10 @@ pub enum Command {
     Pull(commands::pull::PullArgs),
     /// Load images from an archive of `docker save` or an OCI archive
     Load(commands::load::LoadArgs),
+    /// Write images to an archive that Docker and OCI tools read
+    Save(commands::image::save::SaveArgs),
+    /// Manage the images of this machine
+    Image(commands::image::ImageArgs),
     /// List images of the created containers
     Images(commands::images::ImagesArgs),
     /// List projects
@@ -118,6 +122,7 @@ impl Command {
     /// changes nothing anyway.
     pub const fn can_be_dry(&self) -> bool {
         match self {
+            Self::Image(args) => args.only_reads(),
             Self::Up(_)
             | Self::Down(_)
             | Self::Ps(_)
@@ -131,6 +136,7 @@ impl Command {
             | Self::Run(_)
             | Self::Pull(_)
             | Self::Load(_)
+            | Self::Save(_)
             | Self::Stop(_)
             | Self::Start(_)
             | Self::Restart(_)
@@ -172,6 +178,10 @@ mod tests {
             ("run a", false),
             ("pull", false),
             ("load -i x.tar", false),
+            ("save a", false),
+            ("image ls", true),
+            ("image inspect a", true),
+            ("image rm a", false),
             ("images", true),
             ("ls", true),
             ("stop", false),

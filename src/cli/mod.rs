@@ -128,6 +128,8 @@ fn dispatch(context: &Context, command: Command, arguments: Vec<OsString>) -> Cl
         Command::Run(args) => commands::run::run(context, &args),
         Command::Pull(args) => commands::pull::run(context, args),
         Command::Load(args) => commands::load::run(context, &args),
+        Command::Save(args) => commands::image::save::run(context, &args),
+        Command::Image(args) => commands::image::run(context, &args),
         Command::Images(args) => commands::images::run(context, &args),
         Command::Ls(args) => commands::ls::run(context, &args),
         Command::Stop(args) => commands::lifecycle::stop(context, args),

@@ -5,7 +5,7 @@ use std::io;
 
 use crate::build::solve as build;
 use crate::event::{Event, EventSink};
-use crate::image::{Digest, InUse, Store, Usage};
+use crate::image::{Collected, Digest, ImageError, InUse, Store, Usage};
 use crate::state::Layout;
 use crate::supervise::inspect;
 
@@ -40,6 +40,15 @@ pub(super) async fn collect_beside(session: &Session<'_>) {
 /// A failure is a warning.
 pub fn collect(layout: &Layout, sink: &dyn EventSink) {
     tell(sink, try_collect(layout));
+}
+
+/// Removes all that no image and no container needs, whoever left it. `None`
+/// where another command uses the store.
+///
+/// # Errors
+/// The records or the store cannot be read or written.
+pub fn collect_all(layout: &Layout) -> Result<Option<Collected>, ImageError> {
+    Store::open(layout).collect_garbage(|| in_use(layout))
 }
 
 fn tell(sink: &dyn EventSink, collected: io::Result<()>) {

@@ -4,6 +4,7 @@ pub mod config;
 pub mod doctor;
 pub mod down;
 pub mod exec;
+pub mod image;
 pub mod images;
 pub mod later;
 pub mod lifecycle;

@@ -35,6 +35,7 @@ mod index;
 mod layer;
 mod parents;
 mod usage;
+mod verify;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -55,6 +56,7 @@ pub use garbage::{Collected, InUse};
 pub(crate) use index::NewImage;
 pub(crate) use layer::{LayerClaim, PendingLayer};
 pub use usage::Usage;
+pub use verify::{Aside, Part, Problem, Verified};
 
 /// An image as it is in the store.
 #[derive(Debug, Clone, PartialEq)]

@@ -89,16 +89,20 @@ impl Store {
     }
 
     fn load_implied(&self, layer: &Digest) -> Result<Layer, ImageError> {
-        let path = self.layer_home(layer).join("implied");
-        let implied = match fs::read(&path) {
-            Ok(list) => list.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect(),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeSet::new(),
-            Err(error) => return Err(error).store("read", &path),
-        };
         Ok(Layer {
             root: self.layer_dir(layer),
-            implied,
+            implied: self.read_implied(layer)?,
         })
+    }
+
+    /// The folders that a layer only implies.
+    pub(super) fn read_implied(&self, layer: &Digest) -> Result<BTreeSet<Vec<u8>>, ImageError> {
+        let path = self.layer_home(layer).join("implied");
+        match fs::read(&path) {
+            Ok(list) => Ok(list.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(BTreeSet::new()),
+            Err(error) => Err(error).store("read", &path),
+        }
     }
 }
 

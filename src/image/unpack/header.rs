@@ -1,59 +1,104 @@
-//! Writing tar headers, byte for byte as Go's `archive/tar` does in its pax
-//! format (`Writer.writePAXHeader`): a layer made here has the digest that
-//! Docker would give the same files.
+//! Writing tar headers, byte for byte as Go's `archive/tar` does where it may
+//! choose between ustar and pax (`Header.allowedFormats`): a layer made here has
+//! the digest that Docker would give the same files.
 //!
-//! A pax record is written for what the ustar header has no room for, and for
-//! extended attributes.
+//! pax records are written for what the ustar header has no room for, and for
+//! extended attributes. A long path alone is split as ustar has it.
 
 /// Size of a tar block.
 const BLOCK: usize = 512;
 /// Room for a name in a header.
 const NAME: usize = 100;
+/// Room for the folders before it.
+const PREFIX: usize = 155;
 /// Keys of pax records of extended attributes begin with it.
 const XATTR: &[u8] = b"SCHILY.xattr.";
 
 /// One entry, ready to be written.
-pub(super) struct Header<'a> {
+pub(crate) struct Header<'a> {
     /// Type flag of POSIX ustar.
-    pub(super) flag: u8,
+    pub(crate) flag: u8,
     /// Folders have a slash at the end.
-    pub(super) path: &'a [u8],
-    pub(super) link: &'a [u8],
-    pub(super) mode: u32,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
+    pub(crate) path: &'a [u8],
+    pub(crate) link: &'a [u8],
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
     /// Of the content that follows.
-    pub(super) size: u64,
-    pub(super) mtime: i64,
-    pub(super) device: (u32, u32),
+    pub(crate) size: u64,
+    pub(crate) mtime: i64,
+    pub(crate) device: (u32, u32),
     /// Further pax records.
-    pub(super) records: Vec<Record>,
+    pub(crate) records: Vec<Record>,
+}
+
+impl<'a> Header<'a> {
+    /// An entry of root's that anybody may read, of 1970.
+    pub(crate) fn plain(flag: u8, path: &'a [u8], mode: u32, size: u64) -> Self {
+        Self {
+            flag,
+            path,
+            link: b"",
+            mode,
+            uid: 0,
+            gid: 0,
+            size,
+            mtime: 0,
+            device: (0, 0),
+            records: Vec::new(),
+        }
+    }
 }
 
 /// Key and value of a pax record.
-pub(super) type Record = (Vec<u8>, Vec<u8>);
+pub(crate) type Record = (Vec<u8>, Vec<u8>);
 
 /// The record of an extended attribute.
-pub(super) fn xattr_record(name: &[u8], value: &[u8]) -> Record {
+pub(crate) fn xattr_record(name: &[u8], value: &[u8]) -> Record {
     ([XATTR, name].concat(), value.to_vec())
 }
 
 /// The end of an archive.
-pub(super) const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
+pub(crate) const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
 
 /// NULs that fill a content up to a whole block.
-pub(super) fn padding(size: u64) -> Vec<u8> {
+pub(crate) fn padding(size: u64) -> Vec<u8> {
     let over = usize::try_from(size % BLOCK as u64).unwrap_or_default();
     vec![0; (BLOCK - over) % BLOCK]
 }
 
 /// The blocks of a header, with a pax header before it where one is needed.
-pub(super) fn encode(header: &Header<'_>) -> Vec<u8> {
+pub(crate) fn encode(header: &Header<'_>) -> Vec<u8> {
+    let records = records(header);
+    let split = split_path(header.path).filter(|_| records.is_empty());
+    let mut blocks = Vec::with_capacity(BLOCK);
+    let mut block = Block::new();
+    if let Some((prefix, name)) = split {
+        block.text(0, NAME, name);
+        block.text(345, PREFIX, prefix);
+    } else {
+        if !records.is_empty() || !fits_text(header.path) {
+            write_extension(&mut blocks, header.path, records);
+        }
+        block.text(0, NAME, header.path);
+    }
+    block.octal(100, 8, header.mode.into());
+    block.octal(108, 8, header.uid.into());
+    block.octal(116, 8, header.gid.into());
+    block.octal(124, 12, i64::try_from(header.size).unwrap_or(i64::MAX));
+    block.octal(136, 12, header.mtime);
+    block.put(156, &[header.flag]);
+    block.text(157, NAME, header.link);
+    block.octal(329, 8, header.device.0.into());
+    block.octal(337, 8, header.device.1.into());
+    blocks.extend_from_slice(&block.finish());
+    blocks
+}
+
+/// What a ustar header cannot say of an entry, its path left out.
+fn records(header: &Header<'_>) -> Vec<Record> {
     let mut records = header.records.clone();
     let mut need = |key: &[u8], value: Vec<u8>| records.push((key.to_vec(), value));
-    if !fits_text(header.path) {
-        need(b"path", header.path.to_vec());
-    }
     if !fits_text(header.link) {
         need(b"linkpath", header.link.to_vec());
     }
@@ -69,30 +114,34 @@ pub(super) fn encode(header: &Header<'_>) -> Vec<u8> {
     if !fits_octal(12, header.mtime) {
         need(b"mtime", header.mtime.to_string().into_bytes());
     }
-    records.sort();
-    let mut blocks = Vec::with_capacity(BLOCK);
-    if !records.is_empty() {
-        write_extension(&mut blocks, header.path, &records);
+    records
+}
+
+/// A path that is too long for a header's name, as prefix and name.
+fn split_path(path: &[u8]) -> Option<(&[u8], &[u8])> {
+    if path.len() <= NAME || !is_plain(path) {
+        return None;
     }
-    let mut block = Block::new();
-    block.text(0, NAME, header.path);
-    block.octal(100, 8, header.mode.into());
-    block.octal(108, 8, header.uid.into());
-    block.octal(116, 8, header.gid.into());
-    block.octal(124, 12, i64::try_from(header.size).unwrap_or(i64::MAX));
-    block.octal(136, 12, header.mtime);
-    block.put(156, &[header.flag]);
-    block.text(157, NAME, header.link);
-    block.octal(329, 8, header.device.0.into());
-    block.octal(337, 8, header.device.1.into());
-    blocks.extend_from_slice(&block.finish());
-    blocks
+    // The slash at a folder's end is part of its name.
+    let searched = path.len().min(PREFIX + 1);
+    let searched = path.get(..searched)?;
+    let searched = match searched.strip_suffix(b"/") {
+        Some(shorter) if path.len() <= PREFIX + 1 => shorter,
+        _ => searched,
+    };
+    let slash = searched.iter().rposition(|byte| *byte == b'/')?;
+    let (prefix, name) = (path.get(..slash)?, path.get(slash + 1..)?);
+    (slash > 0 && !name.is_empty() && name.len() <= NAME).then_some((prefix, name))
 }
 
 /// A pax header with its records.
-fn write_extension(blocks: &mut Vec<u8>, path: &[u8], records: &[Record]) {
+fn write_extension(blocks: &mut Vec<u8>, path: &[u8], mut records: Vec<Record>) {
+    if !fits_text(path) {
+        records.push((b"path".to_vec(), path.to_vec()));
+    }
+    records.sort();
     let mut text = Vec::new();
-    for (key, value) in records {
+    for (key, value) in &records {
         write_record(&mut text, key, value);
     }
     let (folder, name) =
@@ -135,7 +184,11 @@ fn write_record(text: &mut Vec<u8>, key: &[u8], value: &[u8]) {
 }
 
 fn fits_text(text: &[u8]) -> bool {
-    text.len() <= NAME && text.iter().all(|byte| byte.is_ascii() && *byte != 0)
+    text.len() <= NAME && is_plain(text)
+}
+
+fn is_plain(text: &[u8]) -> bool {
+    text.iter().all(|byte| byte.is_ascii() && *byte != 0)
 }
 
 /// Whether a number fits into an octal field of this width, with a NUL.
@@ -198,19 +251,8 @@ mod tests {
     use super::*;
     use crate::image::unpack::{Archive, Kind};
 
-    fn plain<'a>(path: &'a [u8]) -> Header<'a> {
-        Header {
-            flag: b'0',
-            path,
-            link: b"",
-            mode: 0o644,
-            uid: 0,
-            gid: 0,
-            size: 0,
-            mtime: 0,
-            device: (0, 0),
-            records: Vec::new(),
-        }
+    fn plain(path: &[u8]) -> Header<'_> {
+        Header::plain(b'0', path, 0o644, 0)
     }
 
     #[test]
@@ -225,16 +267,34 @@ mod tests {
 
     #[test]
     fn what_has_no_room_is_in_a_pax_header() {
-        let long = b"d/".repeat(60);
         let blocks = encode(&Header {
             uid: 3_000_000,
-            ..plain(&long)
+            ..plain(&b"d/".repeat(60))
         });
         let text = String::from_utf8_lossy(&blocks[512..1024]);
         assert!(text.starts_with("130 path=d/d/"), "{text}");
         assert!(text.contains("\n15 uid=3000000\n"), "{text}");
         // Where a name is cut at a slash, that goes.
         assert_eq!(&blocks[1024 + 98..1024 + 100], b"d\0");
+    }
+
+    #[test]
+    fn a_long_path_is_split_where_that_suffices() {
+        let [a, b] = ["a", "b"].map(|name| name.repeat(90));
+        let (prefix, name) = (format!("{a}/x"), format!("{b}/"));
+        for (path, expected) in [
+            (format!("{a}/{b}"), Some((&*a, &*b))),
+            (format!("{a}/x/{b}/"), Some((&*prefix, &*name))),
+            (format!("/{a}{b}"), None),
+            (format!("{a}{b}"), None),
+            (format!("{a}{b}/{a}"), None),
+            (format!("{a}/\u{e9}/{b}"), None),
+        ] {
+            let expected = expected.map(|(prefix, name)| (prefix.as_bytes(), name.as_bytes()));
+            assert_eq!(split_path(path.as_bytes()), expected, "{path}");
+            let blocks = encode(&plain(path.as_bytes()));
+            assert_eq!(blocks.len() == 512, expected.is_some(), "{path}");
+        }
     }
 
     proptest! {

@@ -22,8 +22,9 @@
 //! would; only its last component is ever created or removed, and never
 //! followed.
 
+mod compare;
 mod extract;
-mod header;
+pub(crate) mod header;
 mod input;
 mod names;
 mod number;
@@ -40,10 +41,11 @@ use std::path::Path;
 use super::digest::Digest;
 use crate::image::digest::Hasher;
 
+pub(crate) use compare::compare;
 pub(crate) use input::{ChunkReader, ChunkSource, Compression, with_decompressed};
 pub(crate) use names::{clean, split};
 pub(crate) use pack::pack;
-pub(crate) use recipe::write_archive;
+pub(crate) use recipe::{archive_size, write_archive};
 pub(crate) use tar::{Archive, Kind};
 pub(crate) use xattrs::xattrs;
 

@@ -5,8 +5,10 @@
 //! archive itself is written when somebody asks for it. It is what Docker
 //! writes of the same folder (moby's `archive.TarWithOptions` with overlay
 //! whiteouts): names in order, every folder stated, the root left out, owners
-//! by number, whole seconds. Beyond Docker, which keeps `security.capability`
-//! only, all attributes that are no label of this host are kept.
+//! by number, whole seconds. Two things are otherwise: Docker keeps the attribute
+//! `security.capability` only, here all are kept that are no label of this host;
+//! and Docker gives a whiteout that overlayfs has linked to another (one inode
+//! for many of them) the other's name as a link target that means nothing.
 //!
 //! **The folder is made equal to its archive** while it is read, for it becomes
 //! the layer: times lose their fractions, sockets and overlayfs's own attributes
@@ -348,16 +350,11 @@ fn is_content(name: &[u8]) -> bool {
 
 fn header_of<'a>(seen: &Seen<'_>, flag: u8, path: &'a [u8]) -> Header<'a> {
     Header {
-        flag,
-        path,
-        link: b"",
         mode: seen.stat.st_mode & 0o7777,
         uid: seen.stat.st_uid,
         gid: seen.stat.st_gid,
-        size: 0,
         mtime: seen.mtime,
-        device: (0, 0),
-        records: Vec::new(),
+        ..Header::plain(flag, path, 0, 0)
     }
 }
 
