@@ -45,6 +45,9 @@ pub struct Builder<'a> {
     turns: Mutex<BTreeMap<Hash, Arc<tokio::sync::Mutex<()>>>>,
 }
 
+/// A copy whose files change while it is made is made anew, so often.
+const CHANGES: u32 = 5;
+
 /// What one build is given beside its plan.
 #[derive(Default)]
 #[expect(missing_debug_implementations, reason = "holds functions")]
@@ -358,30 +361,39 @@ impl<'a> Work<'a> {
         // By what the sources are known by, where all are: nothing has to be read.
         let known: Option<Vec<Hash>> = sources.iter().map(|source| source.known).collect();
         let quick = known.map(|known| key::copy(wanted, root_key, &known));
-        let mut keys: Vec<Hash> = quick.into_iter().collect();
-        if let Some(outcome) = self.cached(step, &keys, root)? {
+        let known: Vec<Hash> = quick.into_iter().collect();
+        if let Some(outcome) = self.cached(step, &known, root)? {
             return Ok(outcome);
         }
-        let contents: Vec<Hash> = {
+        let base = root.filter(|_| !wanted.is_link);
+        let mut left = CHANGES;
+        loop {
+            let contents = contents(sources.clone()).await?;
+            let own = key::copy(wanted, root_key, &contents);
+            let all: Vec<Hash> = std::iter::once(own).chain(quick).collect();
             let sources = sources.clone();
-            let asked = spawn_blocking(move || {
-                sources
-                    .iter()
-                    .map(files::SourceFiles::content)
-                    .collect::<Result<Vec<_>, BuildError>>()
-            });
-            asked.await.map_err(joined)??
-        };
-        keys.insert(0, key::copy(wanted, root_key, &contents));
-        let linked = wanted.is_link;
-        let below = if linked { Vec::new() } else { below(root) };
-        self.make(step, &keys, root, below, async |_| {
-            let wanted = wanted.clone();
-            let base = if linked { None } else { root };
-            self.written(base, move |root| put(root, &wanted, &sources))
+            let copied = self.make(step, &all, root, below(base), async |_| {
+                let wanted = wanted.clone();
+                self.written(base, move |root| {
+                    put(root, &wanted, &sources)?;
+                    // What was written to meanwhile is not what the key says.
+                    for (source, before) in sources.iter().zip(contents) {
+                        if source.is_users() && source.content()? != before {
+                            return Err(BuildError::Changed);
+                        }
+                    }
+                    Ok(())
+                })
                 .await
-        })
-        .await
+            });
+            match copied.await {
+                Err(Failed {
+                    error: BuildError::Changed,
+                    ..
+                }) if left > 0 => left -= 1,
+                other => return other,
+            }
+        }
     }
 
     async fn sources(
@@ -431,13 +443,12 @@ impl<'a> Work<'a> {
             if let Some(outcome) = self.cached(step, &keys, root)? {
                 return Ok(outcome);
             }
-            let seen = seen.clone();
-            let contents = spawn_blocking(move || {
-                seen.iter()
-                    .map(|source| source.as_ref().map(files::SourceFiles::content).transpose())
-                    .collect::<Result<Vec<_>, BuildError>>()
-            });
-            let contents = contents.await.map_err(joined)??;
+            let shown: Vec<_> = seen.iter().flatten().cloned().collect();
+            let mut contents = contents(shown).await?.into_iter();
+            let contents: Vec<Option<Hash>> = seen
+                .iter()
+                .map(|source| source.as_ref().and_then(|_| contents.next()))
+                .collect();
             keys.insert(0, key::run(wanted, root_key, &contents));
         }
         self.make(step, &keys, root, below(root), async |shown| {
@@ -586,6 +597,12 @@ impl<'a> Work<'a> {
 
 pub(super) fn joined(error: tokio::task::JoinError) -> BuildError {
     BuildError::Pipe(std::io::Error::other(error))
+}
+
+/// What is there, one hash a source.
+async fn contents(sources: Vec<files::SourceFiles>) -> Result<Vec<Hash>, BuildError> {
+    let ask = move || sources.iter().map(files::SourceFiles::content).collect();
+    spawn_blocking(ask).await.map_err(joined)?
 }
 
 fn root_of(inputs: &Inputs, root: graph::Root) -> Option<&Outcome> {
