@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::archive;
 use super::context::Context;
 use super::copy::{self, Looks};
 use super::digest::digest;
@@ -15,6 +16,7 @@ use crate::build::graph::CopySource;
 use crate::engine::inroot::Root;
 use crate::engine::tree;
 use crate::image::{Digest, Store};
+use rustix::fs::{FileType, Mode, OFlags};
 
 /// The files of a step.
 #[derive(Debug, Clone)]
@@ -58,6 +60,8 @@ struct Part {
     path: String,
     parents: Option<String>,
     excludes: Vec<String>,
+    /// Archives are unpacked.
+    unpacks: bool,
     /// A download: the mode of its file.
     mode: Option<u32>,
     store: Store,
@@ -79,6 +83,10 @@ impl SourceFiles {
     ) -> Result<Self, BuildError> {
         let empty = Files::Layers(Vec::new());
         let (files, key) = from.map_or((&empty, None), |(files, key)| (files, Some(key)));
+        let unpacks = matches!(
+            source,
+            CopySource::Files { unpacks: true, .. } | CopySource::Download { unpacks: true, .. }
+        );
         let (path, parents, mode) = match source {
             CopySource::Inline { name, content } => {
                 return Ok(Self {
@@ -98,6 +106,7 @@ impl SourceFiles {
             path,
             parents,
             excludes: excludes.to_vec(),
+            unpacks,
             mode,
             store: store.clone(),
         };
@@ -116,6 +125,7 @@ impl SourceFiles {
             path: path.to_owned(),
             parents: None,
             excludes: Vec::new(),
+            unpacks: false,
             mode: None,
             store: store.clone(),
         };
@@ -157,6 +167,11 @@ impl SourceFiles {
             What::Part(part) => part.with(|_, _, selected| {
                 let many = many || has_wildcard(&part.path);
                 match &part.parents {
+                    None if part.unpacks => {
+                        for one in selected {
+                            unpacked(root, to, many, one, looks)?;
+                        }
+                    }
                     None => copy::put(root, to, many, selected, looks)?,
                     Some(_) => {
                         for one in selected {
@@ -309,6 +324,51 @@ impl Part {
             nearest,
         }
     }
+}
+
+/// Copies what an archive holds; whatever is none, as it is.
+fn unpacked(
+    root: &Root,
+    to: &Path,
+    many: bool,
+    one: &Selected,
+    looks: &Looks,
+) -> Result<(), BuildError> {
+    let failed = |error| BuildError::files("read", &one.path)(error);
+    let is_file = one
+        .items
+        .first()
+        .is_some_and(|item| item.kind() == FileType::RegularFile);
+    let mut file = if is_file {
+        Some(one.open().map_err(failed)?)
+    } else {
+        None
+    };
+    let is_archive = match &mut file {
+        Some(file) => archive::is_archive(file).map_err(failed)?,
+        None => false,
+    };
+    let Some(file) = file.filter(|_| is_archive) else {
+        return Ok(copy::put(root, to, many, std::slice::from_ref(one), looks)?);
+    };
+    let folder = tempfile::tempdir().map_err(BuildError::files("make a folder in", "/tmp"))?;
+    archive::unpack(file, folder.path())?;
+    let opened = rustix::fs::open(folder.path(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|errno| BuildError::files("open", folder.path())(errno.into()))?;
+    let mut content = select(&Root::new(opened), ".", &|_, _| Verdict::Take).map_err(failed)?;
+    for one in &mut content {
+        // In an archive that is no layer these mean nothing; in a layer they would
+        // hide what is below.
+        one.items
+            .retain(|item| item.kind() != FileType::CharacterDevice || item.status.st_rdev != 0);
+    }
+    // Owners are those of the archive, unless others are asked for.
+    let looks = Looks {
+        owner: looks.owner.filter(|owner| *owner != (0, 0)),
+        drops_set_id: false,
+        ..looks.clone()
+    };
+    Ok(copy::put(root, to, many, &content, &looks)?)
 }
 
 /// Names beside a missing one that are like it.

@@ -2,6 +2,7 @@
 //! it and carried out where that is new.
 
 mod agent;
+mod archive;
 mod cache;
 mod context;
 mod copy;

@@ -7,10 +7,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use globset::{GlobBuilder, GlobMatcher};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, openat, statat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, openat, statat};
 use rustix::io::Errno;
 
 use crate::engine::inroot::Root;
+use crate::engine::sys::helpers;
 use crate::engine::tree::names;
 
 /// What a pattern says about a path.
@@ -58,6 +59,16 @@ pub(crate) struct Selected {
 }
 
 impl Selected {
+    /// Opens a selected file to be read.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub(crate) fn open(&self) -> std::io::Result<std::fs::File> {
+        let path = helpers::descriptor_path(self.found.as_fd());
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        Ok(openat(CWD, path, flags, Mode::empty())?.into())
+    }
+
     /// Whether its content is copied instead of itself.
     pub(crate) fn is_folder(&self) -> bool {
         self.items
