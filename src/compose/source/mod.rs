@@ -35,17 +35,17 @@ pub(super) fn is_remote(path: &str) -> bool {
 pub(super) fn load(options: &LoadOptions, files: &dyn FileSystem) -> Result<Loaded, Diagnostics> {
     let mut loader = loader(options, files);
     let project = Source::new(options, &mut loader).project();
-    let (report, asked) = (loader.report, loader.asked);
+    let (mut report, asked) = (loader.report, loader.asked);
     match project {
         Some((mut project, tree)) if report.error_count() == 0 => {
             project.asked = asked;
-            let mut warnings = report.sorted();
+            lint::mistakes(&project, &tree, &mut report);
+            let warnings = report.sorted();
             project.origin = Arc::new(Origin {
                 tree: Some(tree),
                 sources: report.sources,
                 trace: report.trace,
             });
-            warnings.extend(lint::mistakes(&project));
             Ok(Loaded { project, warnings })
         }
         _ => Err(Diagnostics {
@@ -73,7 +73,7 @@ pub(super) fn load_raw(
             Ok(RawModel {
                 tree,
                 environment,
-                warnings: loader.report.list,
+                warnings: loader.report.sorted(),
             })
         }
         _ => Err(Diagnostics {
@@ -101,7 +101,7 @@ fn loader<'l>(options: &LoadOptions, files: &'l dyn FileSystem) -> Loader<'l> {
     loader.report.unset_help.clone_from(&options.unset_help);
     loader.report.trace = options
         .trace
-        .then(|| Trace::new(options.environment.clone()));
+        .then(|| Trace::new(options.environment.clone(), options.project_name.clone()));
     loader.report.sources.provenance.shell = Arc::new(options.environment.clone());
     loader.keeps_paths = options.skip.paths;
     loader.raw = options.skip.interpolation;
