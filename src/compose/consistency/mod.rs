@@ -257,6 +257,7 @@ impl Checker<'_> {
     }
 
     fn dependencies(&mut self, path: &str, service: &Service) {
+        let mut implied = None;
         for (name, dependency) in &service.depends_on {
             if self.project.services.contains_key(name) {
                 continue;
@@ -264,8 +265,11 @@ impl Checker<'_> {
             if !dependency.required && self.project.disabled_services.contains_key(name) {
                 continue;
             }
-            let attribute = implied_by(service, name);
-            let attribute = attribute.unwrap_or_else(|| format!("depends_on.{name}"));
+            let implied = implied.get_or_insert_with(|| self::implied(service));
+            let attribute = match implied.get(name.as_str()) {
+                Some(attribute) => attribute.clone(),
+                None => format!("depends_on.{name}"),
+            };
             let path = format!("{path}.{attribute}");
             self.undefined_service(&path, name);
         }
@@ -393,27 +397,31 @@ impl Checker<'_> {
 /// Most circles that are told of.
 const MOST_CYCLES: usize = 20;
 
-/// The attribute by which a service depends on another one without saying so.
-pub(super) fn implied_by(service: &Service, name: &str) -> Option<String> {
-    let place = |list: &[String]| {
-        let target = |text: &String| text.split(':').next() == Some(name);
-        list.iter().position(target)
-    };
-    if let Some(index) = place(&service.links) {
-        return Some(format!("links[{index}]"));
-    }
-    if let Some(index) = place(&service.volumes_from) {
-        return Some(format!("volumes_from[{index}]"));
+/// The services that a service depends on without saying so, each with the
+/// attribute that implies it.
+pub(super) fn implied(service: &Service) -> HashMap<&str, String> {
+    let mut found = HashMap::new();
+    let lists = [
+        ("links", &service.links),
+        ("volumes_from", &service.volumes_from),
+    ];
+    for (attribute, list) in lists {
+        for (index, text) in list.iter().enumerate() {
+            let name = text.split(':').next().unwrap_or_default();
+            let place = || format!("{attribute}[{index}]");
+            found.entry(name).or_insert_with(place);
+        }
     }
     let modes = [
         ("network_mode", &service.network_mode),
         ("ipc", &service.ipc),
         ("pid", &service.pid),
     ];
-    let is_its = |mode: &Option<String>| {
+    for (attribute, mode) in modes {
         let mode = mode.as_deref().unwrap_or_default();
-        mode.strip_prefix("service:") == Some(name)
-    };
-    let mut modes = modes.into_iter().filter(|(_, mode)| is_its(mode));
-    modes.next().map(|(attribute, _)| attribute.to_owned())
+        if let Some(name) = mode.strip_prefix("service:") {
+            found.entry(name).or_insert_with(|| attribute.to_owned());
+        }
+    }
+    found
 }

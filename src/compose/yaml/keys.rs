@@ -67,6 +67,9 @@ impl Reader<'_> {
     /// Takes a node as the key of the mapping that is open.
     pub(super) fn key(&mut self, node: &Node, plain: bool) {
         let mark = node.mark;
+        if let Some(tag) = node.tag {
+            self.tagged_key(node, tag);
+        }
         let Value::Str(name) = &node.value else {
             self.wrong_key(node);
             // Go on under some name that clashes with nothing.
@@ -97,6 +100,22 @@ impl Reader<'_> {
             *merge_mark = Some(mark);
         }
         self.set_key(name.clone(), mark);
+    }
+
+    /// The reference reads over a tag that steers merging where it is a key's.
+    fn tagged_key(&mut self, node: &Node, tag: MergeTag) {
+        let (Some(name), tag) = (node.as_str(), tag.text()) else {
+            return; // refused
+        };
+        let mut trail = self.trail();
+        trail.key(name);
+        let message = format!("`{tag}` before a key has no effect");
+        let warning = self
+            .report
+            .at(node.mark, trail.as_str(), message)
+            .expected("the tag before the value, behind the colon")
+            .suggest(format!("write `{name}: {tag}`, and the value behind that"));
+        self.report.push_warning(warning);
     }
 
     pub(super) fn wrong_key(&mut self, node: &Node) {
