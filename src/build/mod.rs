@@ -1,0 +1,3 @@
+//! Building images: a Dockerfile becomes a graph of steps, and that an image.
+
+pub mod graph;
