@@ -32,6 +32,11 @@ impl Heredoc {
     }
 }
 
+/// Whether a command is nothing but a here-document.
+pub fn is_heredoc_marker(command: &str) -> bool {
+    marker(command).is_some()
+}
+
 /// A word that begins a here-document.
 pub(super) fn marker(word: &str) -> Option<Heredoc> {
     let rest = word.trim_start_matches(|c: char| c.is_ascii_digit());

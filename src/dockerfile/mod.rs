@@ -19,14 +19,14 @@ mod span;
 mod words;
 
 pub use expand::{ExpandError, Expanded, Rules, expand};
-pub use heredoc::Heredoc;
+pub use heredoc::{Heredoc, is_heredoc_marker};
 pub use instruction::{
     Add, Argument, Command, Copy, Dockerfile, Files, Healthcheck, Instruction, Kind, Network, Run,
     Stage,
 };
 pub use lint::{Lint, LintOptions, Rule, Warning, is_secret_name};
 pub use mount::{MountFlag, MountSpec, MountType, Sharing};
-pub use read::{LARGEST, Unreadable, parse};
+pub use read::{LARGEST, Unreadable, parse, trigger};
 pub(crate) use similar::nearest;
 pub use span::{Place, Problem, Source, Span, Word};
 pub use words::Pair;

@@ -8,7 +8,7 @@
 use super::expand::ExpandError;
 
 /// What a single `${…}` may cost, in compared letters.
-const MOST_WORK: usize = 20_000_000;
+const MOST_WORK: usize = 5_000_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Token {

@@ -81,6 +81,26 @@ pub fn parse(bytes: &[u8]) -> Result<Dockerfile, Box<Unreadable>> {
     Err(Box::new(Unreadable { source, problems }))
 }
 
+/// Reads the instruction that an `ONBUILD` keeps in an image's config. Its places are
+/// those of this text.
+///
+/// # Errors
+/// The first thing that is wrong; more than one instruction.
+pub fn trigger(text: &str) -> Result<Instruction, Problem> {
+    let source = Source::new(text.to_owned());
+    let mut lines = Lines::new(&source);
+    let none = || Problem::new(Span::default(), "it is not one instruction");
+    let line = lines.next_line().ok_or_else(none)?;
+    let heredocs = heredocs(&line, &mut lines)?;
+    let reader = Reader::new(&line, 0..line.text.len(), heredocs, lines.escape);
+    let first = |problems: Vec<Problem>| problems.into_iter().next().unwrap_or_else(none);
+    let instruction = reader.instruction().map_err(first)?;
+    match lines.next_line() {
+        None if !matches!(instruction.kind, Kind::OnBuild(_)) => Ok(instruction),
+        _ => Err(none()),
+    }
+}
+
 /// The text, and where it had bytes that are not UTF-8. They do no harm in a comment.
 fn decoded(bytes: &[u8]) -> (String, Vec<usize>) {
     let mut text = String::with_capacity(bytes.len());

@@ -19,7 +19,7 @@ pub use render::{Style, render_list};
 pub(crate) use render::{is_invisible, listed, quoted};
 pub(crate) use report::Report;
 pub(crate) use similar::{did_you_mean, similar};
-pub(crate) use sources::{INCLUDED, Sources, lines};
+pub(crate) use sources::{INCLUDED, Sources, crop, lines};
 
 /// A place in a file, for messages: `compose.yaml:3:7`.
 #[derive(Debug, Clone, PartialEq, Eq)]
