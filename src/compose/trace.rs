@@ -15,8 +15,8 @@ use super::tree::{Mark, Node, Value, service_of};
 
 /// Most values that one took the place of that are told, and most services that
 /// one came through: nobody reads more, and both grow with each other.
-pub(crate) const MOST_OVERRIDDEN: usize = 50;
-const MOST_STEPS: usize = 20;
+pub(crate) const MOST_OVERRIDDEN: usize = 20;
+const MOST_STEPS: usize = 10;
 
 /// A value that `!reset` or `!override` dropped.
 #[derive(Debug, Clone)]
