@@ -108,6 +108,7 @@ mod tests {
                         "excerpt",
                         "expected",
                         "suggestion",
+                        "note",
                         "chain",
                     ];
                     assert_eq!(keys(&json), all, "{json}");
@@ -117,7 +118,7 @@ mod tests {
                         ["message", "path"].iter().all(|key| text(&json[key])),
                         "{json}"
                     );
-                    let texts = ["file", "excerpt", "expected", "suggestion"];
+                    let texts = ["file", "excerpt", "expected", "suggestion", "note"];
                     assert!(texts.iter().all(|key| text_or_null(&json[key])), "{json}");
                     let numbers = ["line", "column", "end"];
                     assert!(

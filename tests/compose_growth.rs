@@ -96,12 +96,7 @@ mod tests {
             most: 400,
         },
         Often {
-            files: |count| {
-                vec![
-                    ("compose.yaml", command(count)),
-                    (".env", dotenv(count)),
-                ]
-            },
+            files: |count| vec![("compose.yaml", command(count)), (".env", dotenv(count))],
             subject: "a.command",
             most: 1_000,
         },

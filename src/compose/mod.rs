@@ -115,7 +115,8 @@ mod units;
 mod variables;
 mod yaml;
 
-pub use diag::{Diagnostic, Diagnostics, Excerpt, Position, Severity, Step, Style, print_list, render_list,
+pub use diag::{
+    Diagnostic, Diagnostics, Excerpt, Position, Severity, Step, Style, print_list, render_list,
 };
 pub(crate) use diag::{did_you_mean, listed};
 pub use explain::{Explanation, Origin, Source, Standing, Use, explain};

@@ -108,7 +108,10 @@ impl Settings {
     /// An attribute's lines for a variable, the last one first.
     pub(crate) fn of(&self, list: &str, name: &str) -> impl Iterator<Item = &Setting> {
         let names = self.lists.get(list);
-        let found = names.and_then(|names| names.get(name)).into_iter().flatten();
+        let found = names
+            .and_then(|names| names.get(name))
+            .into_iter()
+            .flatten();
         found.rev().filter_map(|at| self.all.get(*at))
     }
 
@@ -286,15 +289,13 @@ impl Trace {
                 here = places.get_key_value(&format!("services.{at}{rest}"));
             }
         }
-        match here {
-            Some((place, losers)) => losers.iter().map(|loser| (place.as_str(), loser)).collect(),
-            None => {
-                let pairs = places.iter().flat_map(|(place, losers)| {
-                    losers.iter().map(move |loser| (place.as_str(), loser))
-                });
-                pairs.take(MOST_OVERRIDDEN + 1).collect()
-            }
+        if let Some((place, losers)) = here {
+            return losers.iter().map(|loser| (place.as_str(), loser)).collect();
         }
+        let pairs = places
+            .iter()
+            .flat_map(|(place, losers)| losers.iter().map(move |loser| (place.as_str(), loser)));
+        pairs.take(MOST_OVERRIDDEN + 1).collect()
     }
 }
 

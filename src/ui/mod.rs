@@ -201,6 +201,7 @@ pub(crate) fn object(severity: &str, message: &str, hints: &[String]) -> serde_j
         "excerpt": null,
         "expected": null,
         "suggestion": advice,
+        "note": null,
         "chain": [],
     })
 }

@@ -103,7 +103,9 @@ impl Explainer<'_> {
     /// The whole of a command, where one of its words is asked for that has no
     /// place of its own.
     pub(super) fn word(&self, path: &str) -> Vec<Explanation> {
-        let index = path.strip_suffix(']').and_then(|path| path.rsplit_once('['));
+        let index = path
+            .strip_suffix(']')
+            .and_then(|path| path.rsplit_once('['));
         let Some((list, index)) = index else {
             return Vec::new();
         };

@@ -68,7 +68,6 @@ fn bracketed(text: &str) -> &str {
                 continue;
             }
             (Some(open), c) if c == open && !is_escaped => quote = None,
-            (Some(_), _) => {}
             (None, '"' | '\'') => quote = Some(c),
             (None, '{' | '[') => depth += 1,
             (None, '}' | ']') => {
@@ -136,14 +135,22 @@ mod tests {
 
     #[test]
     fn a_flow_collection_ends_with_its_own_bracket() {
-        assert_eq!(bracketed("{a: '}', b: [1, \"]\\\"\"]}, c"), "{a: '}', b: [1, \"]\\\"\"]}");
+        assert_eq!(
+            bracketed("{a: '}', b: [1, \"]\\\"\"]}, c"),
+            "{a: '}', b: [1, \"]\\\"\"]}"
+        );
         assert_eq!(joined("[a,\n   b]"), "[a, b]");
         assert_eq!(without_properties("!override &x\n  - a"), "- a");
     }
 
     #[test]
     fn a_block_ends_where_less_is_indented() {
-        let mark = Mark { line: 1, column: 3, file: 0, length: 0 };
+        let mark = Mark {
+            line: 1,
+            column: 3,
+            file: 0,
+            length: 0,
+        };
         let map = "a: 1\n\n  b:\n    # no\n    - 2\n c: 3";
         assert_eq!(block(map, map, mark), "a: 1; b:; - 2");
         let list = "- a\n  - b\n  next: 1";
