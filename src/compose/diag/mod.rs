@@ -27,7 +27,7 @@ pub(crate) use sources::{INCLUDED, Sources, lines};
 /// A place in a file, for messages: `compose.yaml:3:7`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
-    /// The file as it was named, or `-` for standard input.
+    /// The file, absolute, or `-` for standard input.
     pub file: PathBuf,
     /// Line, from 1.
     pub line: u32,
