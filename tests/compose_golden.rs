@@ -110,6 +110,7 @@ mod tests {
                         "suggestion",
                         "note",
                         "chain",
+                        "output",
                     ];
                     assert_eq!(keys(&json), all, "{json}");
                     let severity = json["severity"].as_str().unwrap();

@@ -286,12 +286,16 @@ impl Context {
         Ok(views)
     }
 
-    /// The names of this machine's projects.
+    /// The names of this machine's projects, without those that builds make for
+    /// themselves.
     ///
     /// # Errors
     /// The records cannot be read.
     pub fn projects(&self) -> Result<Vec<String>, CliError> {
-        inspect::projects(&self.layout).map_err(|error| CliError::from_error(&error))
+        let mut projects =
+            inspect::projects(&self.layout).map_err(|error| CliError::from_error(&error))?;
+        projects.retain(|project| !inspect::is_build(project));
+        Ok(projects)
     }
 
     /// Refuses names that are no service of the loaded project.

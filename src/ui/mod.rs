@@ -203,6 +203,7 @@ pub(crate) fn object(severity: &str, message: &str, hints: &[String]) -> serde_j
         "suggestion": advice,
         "note": null,
         "chain": [],
+        "output": [],
     })
 }
 

@@ -27,6 +27,8 @@ mod hosts;
 #[cfg(test)]
 mod hub;
 #[cfg(test)]
+mod image_commands;
+#[cfg(test)]
 mod images;
 #[cfg(test)]
 mod inside;

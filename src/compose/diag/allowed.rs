@@ -26,12 +26,14 @@ pub(crate) enum Allowed {
     YamlVersion,
     /// `[a?b]`.
     FlowScalar,
+    /// `"\/"`.
+    EscapedSlash,
     /// A tab before a comment.
     TabBeforeNothing,
 }
 
 /// Where the specification allows it, and what it says there.
-const TABLE: [(Allowed, &str, &str); 10] = [
+const TABLE: [(Allowed, &str, &str); 11] = [
     (
         Allowed::BareIpv6,
         "services, ports",
@@ -76,6 +78,11 @@ const TABLE: [(Allowed, &str, &str); 10] = [
         Allowed::FlowScalar,
         "fragments, by way of YAML 1.2",
         "such a value needs no quotes in brackets",
+    ),
+    (
+        Allowed::EscapedSlash,
+        "fragments, by way of YAML 1.2",
+        "in double quotes it is a slash",
     ),
     (
         Allowed::TabBeforeNothing,

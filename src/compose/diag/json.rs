@@ -27,6 +27,7 @@ impl Diagnostic {
             "suggestion": self.suggestion,
             "note": self.note,
             "chain": self.chain.iter().map(step_json).collect::<Vec<_>>(),
+            "output": self.output,
         })
     }
 }
