@@ -185,8 +185,14 @@ fn load_layers(
     let work = || -> Result<(), ImageError> {
         while let Some((diff_id, piece)) = next() {
             if let LayerClaim::Missing(pending) = store.claim_layer(usage, diff_id)? {
-                let unpacked = pending.unpack(contents.open(*piece))?;
-                pending.commit(&unpacked)?;
+                match pending.unpack(contents.open(*piece)) {
+                    Ok(unpacked) => pending.commit(&unpacked)?,
+                    Err(error) => {
+                        // The first error counts, and the room may be needed.
+                        pending.abandon().ok();
+                        return Err(error);
+                    }
+                }
             }
         }
         Ok(())

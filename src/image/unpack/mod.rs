@@ -119,6 +119,8 @@ fn unpack_tar(tar: impl BufRead, root: &Path, recipe: impl Write) -> Result<Unpa
 }
 
 #[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
