@@ -22,10 +22,10 @@ fn count(out: &Out) -> usize {
 fn a_hundred_thousand_entries_are_no_burden() {
     // A few kinds, as making 100,000 files takes a slow disk a minute.
     let mut tar = Tar::new().file("one", 0o644, b"1");
-    for number in 0..10_000 {
-        tar = tar.file(&format!("d{}/f{number}", number / 100), 0o644, b"");
+    for number in 0..1_000 {
+        tar = tar.file(&format!("d{}/f{number}", number / 10), 0o644, b"");
     }
-    for number in 0..20_000 {
+    for number in 0..29_000 {
         tar = tar.link(&format!("links/l{number}"), "one");
     }
     for number in 0..10_000_u32 {
@@ -38,7 +38,7 @@ fn a_hundred_thousand_entries_are_no_burden() {
     let out = unpack_bytes(&tar.finish());
     let took = begun.elapsed();
     assert_eq!(out.implied().len(), 101);
-    assert_eq!(fs::metadata(out.path("one")).unwrap().nlink(), 20_001);
+    assert_eq!(fs::metadata(out.path("one")).unwrap().nlink(), 29_001);
     assert_eq!(out.mode("again"), 0o700 + 9_999 % 8);
     // What grows with the square would take minutes.
     assert!(took < std::time::Duration::from_secs(40), "{took:?}");
