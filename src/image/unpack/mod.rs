@@ -25,6 +25,7 @@
 mod compare;
 mod extract;
 pub(crate) mod header;
+mod holes;
 mod input;
 mod names;
 mod number;
