@@ -172,7 +172,7 @@ fn listing(archive: &[u8]) -> Vec<String> {
 fn a_folder_of_every_kind_comes_out_the_same() {
     let scene = Scene::new();
     scene.file("a.b", b"dot", 0o644);
-    scene.file("a/c", &[7; 300_000], 0o4711);
+    scene.file("a/c", &vec![7; 300_000], 0o4711);
     fs::hard_link(scene.path("a/c"), scene.path("a/linked")).unwrap();
     fs::hard_link(scene.path("a/c"), scene.path("z")).unwrap();
     symlink("../nowhere", scene.path("a/s")).unwrap();

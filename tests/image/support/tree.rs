@@ -41,7 +41,9 @@ fn facts(root: &Path) -> BTreeMap<PathBuf, Facts> {
         // Docker makes each whiteout anew, overlayfs links them; they have no
         // owner and no time of their own.
         let whiteout = metadata.mode() & 0o170_000 == 0o020_000 && metadata.rdev() == 0;
-        let first = first_names.entry(metadata.ino()).or_insert(name.clone());
+        let first = first_names
+            .entry(metadata.ino())
+            .or_insert_with(|| name.clone());
         let facts = Facts {
             mode: if whiteout { 0 } else { metadata.mode() },
             owner: (metadata.uid(), metadata.gid()),
