@@ -88,6 +88,8 @@ pub enum Command {
     Exec(commands::exec::ExecArgs),
     /// Run a one-off command on a service
     Run(commands::run::RunArgs),
+    /// Build the services' images
+    Build(commands::build::BuildArgs),
     /// Pull the services' images
     Pull(commands::pull::PullArgs),
     /// Load images from an archive of `docker save` or an OCI archive
@@ -135,6 +137,7 @@ impl Command {
             Self::Exec(_)
             | Self::Run(_)
             | Self::Pull(_)
+            | Self::Build(_)
             | Self::Load(_)
             | Self::Save(_)
             | Self::Stop(_)

@@ -38,3 +38,4 @@ pub use registry::{Access, AccessOptions, Reason};
 pub use save::save;
 pub use store::{Collected, Image, InUse, LayerCommit, Removed, Store, Usage};
 pub use toolbox::ensure_toolbox;
+pub(crate) use unpack::unpack_archive;

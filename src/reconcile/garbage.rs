@@ -3,6 +3,7 @@
 
 use std::io;
 
+use crate::build::solve as build;
 use crate::event::{Event, EventSink};
 use crate::image::{Collected, Digest, ImageError, InUse, Store, Usage};
 use crate::state::Layout;
@@ -68,10 +69,13 @@ fn try_collect(layout: &Layout) -> io::Result<()> {
     Ok(())
 }
 
-/// What the containers of all projects need.
+/// What the containers of all projects need, and what builds keep.
 pub(super) fn in_use(layout: &Layout) -> io::Result<InUse> {
     let digest = |text: &str| Digest::parse(text).map_err(io::Error::other);
-    let mut found = InUse::default();
+    let mut found = InUse {
+        layers: build::layers_in_use(layout)?,
+        ..InUse::default()
+    };
     for project in inspect::projects(layout)? {
         for id in inspect::container_ids(layout, &project)? {
             let Some(record) = inspect::record(layout, &project, &id)? else {

@@ -190,6 +190,11 @@ impl Sources {
         self.files.get(usize::from(file)).map(|file| &*file.text)
     }
 
+    /// The text from a mark on.
+    pub(crate) fn from(&self, mark: Mark) -> Option<&str> {
+        self.file(mark)?.from(mark.line, mark.column)
+    }
+
     /// The line of a mark.
     pub(crate) fn line(&self, mark: Mark) -> Option<&str> {
         lines(self.file(mark)?.from(mark.line, 1)?).next()
@@ -349,7 +354,7 @@ const BEFORE: usize = EXCERPT_WIDTH / 3;
 
 /// Cuts a long line to the part around `start`. Of a very long one, no more is
 /// copied than is shown.
-fn crop(line: &str, start: usize, length: usize) -> Excerpt {
+pub(crate) fn crop(line: &str, start: usize, length: usize) -> Excerpt {
     let line = line.trim_end();
     let start = line.chars().take(start).count();
     let length = line.chars().skip(start).take(length).count().max(1);

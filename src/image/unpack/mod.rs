@@ -99,6 +99,18 @@ pub(crate) fn unpack<R: BufRead + Send>(
     with_decompressed(input, |tar| unpack_tar(tar, root, recipe))
 }
 
+/// Unpacks an archive that is no layer into an existing empty folder. Blocks.
+///
+/// # Errors
+/// It is damaged, or an entry leads out of it.
+pub(crate) fn unpack_archive(input: impl BufRead + Send, root: &Path) -> std::io::Result<()> {
+    match unpack(input, root, std::io::sink()) {
+        Ok(_) => Ok(()),
+        Err(UnpackError::Stream(error)) => Err(error),
+        Err(error) => Err(std::io::Error::other(error)),
+    }
+}
+
 fn unpack_tar(tar: impl BufRead, root: &Path, recipe: impl Write) -> Result<Unpacked, UnpackError> {
     let mut hasher = Hasher::new();
     let hashing = input::Hashing::new(tar, &mut hasher);
