@@ -9,6 +9,8 @@ mod access;
 #[cfg(test)]
 mod archives;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod hub;
 #[cfg(test)]
 mod measure;
