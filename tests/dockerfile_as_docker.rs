@@ -300,7 +300,9 @@ mod tests {
         arguments.extend(case.flags());
         arguments.push(".");
         let (is_built, _, error) = docker(&arguments, folder);
-        assert!(is_built, "{}: {error}", case.head);
+        if !is_built {
+            return format!("failed: {error}\n");
+        }
         // `#7 [2/3] RUN x`, then lines of its output.
         let mut seen = Vec::new();
         let steps = error.lines().filter_map(|line| {

@@ -4,3 +4,6 @@ pub mod diagnose;
 pub mod graph;
 pub mod ignore;
 mod paths;
+
+#[cfg(test)]
+mod tests;

@@ -90,7 +90,7 @@ fn retries(reader: &Reader<'_>, problems: &mut Vec<Problem>) -> u32 {
     {
         Some(number) => number,
         None => {
-            let message = format!("the flag `--retries` cannot be `{}`", word.text);
+            let message = format!("`{}` cannot be the value of `--retries`", word.text);
             problems.push(Problem::new(word.at, message).expected("a whole number, 0 or more"));
             0
         }
@@ -99,7 +99,7 @@ fn retries(reader: &Reader<'_>, problems: &mut Vec<Problem>) -> u32 {
 
 fn period(name: &str, word: &Word) -> Result<Duration, Problem> {
     let fail = |what: &str| {
-        let message = format!("the flag `--{name}` cannot be `{}`", word.text);
+        let message = format!("`{}` cannot be the value of `--{name}`", word.text);
         Problem::new(word.at, message).expected(what)
     };
     let period = go_duration(&word.text).ok_or_else(|| fail("a duration: `30s`, `1m30s`"))?;

@@ -52,20 +52,6 @@ pub(super) fn with_shell(config: &ImageConfig, words: Vec<String>) -> Vec<String
     command
 }
 
-/// Sets a variable where it is, or at the end.
-pub(super) fn set_variable(env: &mut Vec<String>, name: &str, pair: String) {
-    let is_it = |known: &&mut String| {
-        known
-            .split_once('=')
-            .map_or(known.as_str(), |(name, _)| name)
-            == name
-    };
-    match env.iter_mut().find(is_it) {
-        Some(known) => *known = pair,
-        None => env.push(pair),
-    }
-}
-
 /// Adds to a sorted set.
 pub(super) fn add_all(set: &mut Vec<String>, more: Vec<String>) {
     set.extend(more);
