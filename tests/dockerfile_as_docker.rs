@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn dockerfiles_mean_what_they_mean_to_docker() {
-        if std::env::var("UPDATE_GOLDEN").as_deref() == Ok("docker") {
+        if skiff::env::read_string("UPDATE_GOLDEN").as_deref() == Some("docker") {
             cases(|file, text| {
                 let answered: String = blocks(text).map(|block| asked(&read(block))).collect();
                 fs_err::write(file, answered).unwrap();

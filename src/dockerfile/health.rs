@@ -82,19 +82,13 @@ fn retries(reader: &Reader<'_>, problems: &mut Vec<Problem>) -> u32 {
     let Some(word) = reader.flag_word("retries", problems) else {
         return 0;
     };
-    match word
-        .text
-        .parse::<i32>()
-        .ok()
-        .and_then(|n| u32::try_from(n).ok())
-    {
-        Some(number) => number,
-        None => {
-            let message = format!("`{}` cannot be the value of `--retries`", word.text);
-            problems.push(Problem::new(word.at, message).expected("a whole number, 0 or more"));
-            0
-        }
+    let number = word.text.parse::<i32>().ok();
+    if let Some(number) = number.and_then(|number| u32::try_from(number).ok()) {
+        return number;
     }
+    let message = format!("`{}` cannot be the value of `--retries`", word.text);
+    problems.push(Problem::new(word.at, message).expected("a whole number, 0 or more"));
+    0
 }
 
 fn period(name: &str, word: &Word) -> Result<Duration, Problem> {

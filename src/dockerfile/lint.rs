@@ -85,9 +85,7 @@ impl Rule {
         let mut page = String::new();
         let letters: Vec<char> = name.chars().collect();
         for (index, c) in letters.iter().enumerate() {
-            let is_next_small = letters
-                .get(index + 1)
-                .is_some_and(|c| c.is_ascii_lowercase());
+            let is_next_small = letters.get(index + 1).is_some_and(char::is_ascii_lowercase);
             if index > 0 && c.is_ascii_uppercase() && is_next_small {
                 page.push('-');
             }

@@ -293,17 +293,12 @@ pub(super) fn comma_separated(text: &str) -> Option<Vec<String>> {
                 Some(behind) => rest = behind,
                 None => return quoted.get(end..)?.is_empty().then_some(fields),
             }
+        } else if let Some((field, behind)) = rest.split_once(',') {
+            fields.push(field.to_owned());
+            rest = behind;
         } else {
-            match rest.split_once(',') {
-                Some((field, behind)) => {
-                    fields.push(field.to_owned());
-                    rest = behind;
-                }
-                None => {
-                    fields.push(rest.to_owned());
-                    return Some(fields);
-                }
-            }
+            fields.push(rest.to_owned());
+            return Some(fields);
         }
     }
 }

@@ -52,7 +52,7 @@ impl Walk<'_> {
             }
         }
         if run.command.is_shell {
-            words = with_shell(&current.state.config.config, words);
+            words = with_shell(&current.state.config.config, &words);
         }
         let size = current.state.variables.size() + current.state.declared.len();
         self.spend(2 * size + instruction.text.len(), instruction.at)?;

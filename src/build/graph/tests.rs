@@ -321,7 +321,7 @@ fn sources_of_copies_and_additions() {
         _ => None,
     });
     // One for all, and all of it is read by the last one.
-    assert_eq!(Vec::from_iter(contexts), [Vec::<String>::new()]);
+    assert_eq!(contexts.collect::<Vec<_>>(), [Vec::<String>::new()]);
 }
 
 #[test]

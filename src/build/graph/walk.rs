@@ -116,7 +116,7 @@ pub(super) struct Walk<'a> {
 /// More problems are not told.
 const MOST_PROBLEMS: usize = 50;
 /// What a plan may take, in bytes.
-const LARGEST: usize = 256 << 20;
+const LARGEST: usize = 64 << 20;
 
 /// Plans all stages that are needed.
 pub(super) fn plan(mut stages: Stages<'_>) -> Result<Plan, Vec<Problem>> {
@@ -523,7 +523,7 @@ impl Walk<'_> {
     pub(super) fn spend(&mut self, bytes: usize, at: Span) -> Result<(), Problem> {
         self.spent = self.spent.saturating_add(bytes);
         if self.spent > LARGEST {
-            let message = "the plan of the build takes more than 256 MiB";
+            let message = "the plan of the build takes more than 64 MiB";
             let help = "it has very long variables, or very many";
             return Err(Problem::new(at, message).help(help));
         }
@@ -684,7 +684,7 @@ impl Walk<'_> {
             );
             self.warn(current, instruction, Rule::JSONArgsRecommended, message);
         }
-        config::with_shell(&current.state.config.config, command.words.clone())
+        config::with_shell(&current.state.config.config, &command.words)
     }
 
     fn arguments(
