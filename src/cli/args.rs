@@ -88,10 +88,16 @@ pub enum Command {
     Exec(commands::exec::ExecArgs),
     /// Run a one-off command on a service
     Run(commands::run::RunArgs),
+    /// Build the services' images
+    Build(commands::build::BuildArgs),
     /// Pull the services' images
     Pull(commands::pull::PullArgs),
     /// Load images from an archive of `docker save` or an OCI archive
     Load(commands::load::LoadArgs),
+    /// Write images to an archive that Docker and OCI tools read
+    Save(commands::image::save::SaveArgs),
+    /// Manage the images of this machine
+    Image(commands::image::ImageArgs),
     /// List images of the created containers
     Images(commands::images::ImagesArgs),
     /// List projects
@@ -118,6 +124,7 @@ impl Command {
     /// changes nothing anyway.
     pub const fn can_be_dry(&self) -> bool {
         match self {
+            Self::Image(args) => args.only_reads(),
             Self::Up(_)
             | Self::Down(_)
             | Self::Ps(_)
@@ -130,7 +137,9 @@ impl Command {
             Self::Exec(_)
             | Self::Run(_)
             | Self::Pull(_)
+            | Self::Build(_)
             | Self::Load(_)
+            | Self::Save(_)
             | Self::Stop(_)
             | Self::Start(_)
             | Self::Restart(_)
@@ -172,6 +181,10 @@ mod tests {
             ("run a", false),
             ("pull", false),
             ("load -i x.tar", false),
+            ("save a", false),
+            ("image ls", true),
+            ("image inspect a", true),
+            ("image rm a", false),
             ("images", true),
             ("ls", true),
             ("stop", false),

@@ -101,6 +101,14 @@ pub enum ImageError {
         /// Which entry and why.
         reason: String,
     },
+    /// A folder cannot become a layer.
+    #[error("cannot make a layer of `{}`: {reason}", folder.display())]
+    Commit {
+        /// What a build step left.
+        folder: PathBuf,
+        /// Which file and why.
+        reason: String,
+    },
     /// A file given to `load` holds no image.
     #[error("cannot load {what}: {reason}")]
     Archive {
@@ -108,6 +116,17 @@ pub enum ImageError {
         what: String,
         /// Why.
         reason: String,
+    },
+    /// A layer's archive cannot be made again.
+    #[error("the archive of layer {} cannot be made again: it held several files of one name, and the last one is kept", .0.short())]
+    Inexact(Digest),
+    /// What is saved cannot be written.
+    #[error("cannot write {what}: {source}")]
+    Output {
+        /// File name or `standard output`.
+        what: String,
+        /// Why.
+        source: io::Error,
     },
     /// Docker's `config.json` or a credential helper fails.
     #[error("cannot get credentials for registry `{registry}` from {origin}: {reason}")]
@@ -168,6 +187,9 @@ impl ImageError {
             Self::Registry { status, .. } if status.starts_with("429") => {
                 Some("the registry limits how much may be pulled; wait, or log in".to_owned())
             }
+            Self::Inexact(_) => {
+                Some("copy it from its registry, with skopeo for example".to_owned())
+            }
             Self::Store { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some("images are kept in a folder of root's; run it with sudo".to_owned())
             }
@@ -177,7 +199,9 @@ impl ImageError {
             | Self::WrongDigest { .. }
             | Self::WrongSize { .. }
             | Self::Unpack { .. }
+            | Self::Commit { .. }
             | Self::Archive { .. }
+            | Self::Output { .. }
             | Self::Credentials { .. }
             | Self::Ambiguous { .. }
             | Self::NoSuchImage(_)

@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod as_docker;
 #[cfg(test)]
+mod build;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod errors;
@@ -26,6 +28,8 @@ mod harness;
 mod hosts;
 #[cfg(test)]
 mod hub;
+#[cfg(test)]
+mod image_commands;
 #[cfg(test)]
 mod images;
 #[cfg(test)]

@@ -13,7 +13,11 @@ mod hub;
 #[cfg(test)]
 mod measure;
 #[cfg(test)]
+mod peer;
+#[cfg(test)]
 mod real;
+#[cfg(test)]
+mod save;
 #[cfg(test)]
 mod scripted;
 #[cfg(test)]

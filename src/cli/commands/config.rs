@@ -280,6 +280,7 @@ impl Config<'_> {
 
     /// Prints the warnings of the load and the hints.
     fn lint(&self) -> CliResult {
+        self.form()?;
         let options = LoadOptions {
             trace: true,
             ..self.options(&self.args.only, Readers::Wanted)?
@@ -291,17 +292,8 @@ impl Config<'_> {
             return Ok(());
         }
         if !self.args.quiet {
-            let text = if self.context.ui.json {
-                found
-                    .iter()
-                    .map(|hint| format!("{}\n", hint.json()))
-                    .collect()
-            } else {
-                let style = self.style();
-                let texts: Vec<String> = found.iter().map(|hint| hint.render(&style)).collect();
-                format!("{}\n", texts.join("\n\n"))
-            };
-            self.put(&text)?;
+            let style = self.context.style(self.context.ui.color_out);
+            self.put(&compose::print_list(&found, style.as_ref()))?;
         }
         Err(CliError::Exit(1))
     }

@@ -1,9 +1,11 @@
 //! One file for each command: the flags, then one `run`.
 
+pub mod build;
 pub mod config;
 pub mod doctor;
 pub mod down;
 pub mod exec;
+pub mod image;
 pub mod images;
 pub mod later;
 pub mod lifecycle;

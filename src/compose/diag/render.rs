@@ -15,10 +15,7 @@ impl Diagnostic {
     /// Ends without a line end.
     pub fn render(&self, style: &Style) -> String {
         let mut lines = vec![self.headline(style)];
-        let gutter = self
-            .position
-            .as_ref()
-            .map_or(1, |at| at.line.to_string().len());
+        let gutter = self.gutter();
         let Style { dim, reset, .. } = style;
         if let Some(at) = &self.position {
             let at = printable(&at.to_string());
@@ -27,6 +24,11 @@ impl Diagnostic {
         if let (Some(at), Some(excerpt)) = (&self.position, &self.excerpt) {
             self.push_excerpt(&mut lines, at, excerpt, style);
         }
+        let output = self.output.iter().map(|line| {
+            let line = printable(line);
+            format!("{dim}{:gutter$} >{reset} {line}", "")
+        });
+        lines.extend(output);
         let mut remark = |text: &str| {
             for (index, line) in printable(text).lines().enumerate() {
                 let sign = if index == 0 { '=' } else { ' ' };
@@ -39,6 +41,9 @@ impl Diagnostic {
         if let Some(suggestion) = &self.suggestion {
             remark(&format!("help: {suggestion}"));
         }
+        if let Some(note) = &self.note {
+            remark(&format!("note: {note}"));
+        }
         for step in &self.chain {
             let place = step
                 .position
@@ -47,6 +52,16 @@ impl Diagnostic {
             remark(&format!("{}{place}", step.what));
         }
         lines.join("\n")
+    }
+
+    /// Width of the numbers of lines.
+    fn gutter(&self) -> usize {
+        let numbers = self.around.iter().map(|(number, _)| *number);
+        let own = self.position.as_ref().map(|at| at.line);
+        numbers
+            .chain(own)
+            .max()
+            .map_or(1, |number| number.to_string().len())
     }
 
     fn headline(&self, style: &Style) -> String {
@@ -78,6 +93,12 @@ impl Diagnostic {
         let remark = match (&self.suggestion, &self.expected) {
             (Some(suggestion), _) => format!("; {suggestion}"),
             (None, Some(expected)) => format!("; expected: {expected}"),
+            // What is in no place is about several ones.
+            (None, None) if self.position.is_none() && !self.chain.is_empty() => {
+                let places = self.chain.iter().filter_map(|step| step.position.as_ref());
+                let places: Vec<String> = places.map(ToString::to_string).collect();
+                format!(": {}", places.join(", "))
+            }
             (None, None) => String::new(),
         };
         let remark = printable(&remark).replace('\n', " ");
@@ -102,7 +123,7 @@ impl Diagnostic {
             Severity::Error => error,
             Severity::Warning => warning,
         };
-        let gutter = at.line.to_string().len();
+        let gutter = self.gutter();
         // A tab is as wide as the terminal has it, so it is shown as spaces.
         let shown = |text: &str| printable(text).replace('\t', "    ").replace('\n', " ");
         let parts = |from: usize, count: usize| -> String {
@@ -110,18 +131,26 @@ impl Diagnostic {
         };
         let indent = shown(&parts(0, excerpt.start)).width();
         let carets = shown(&parts(excerpt.start, excerpt.length)).width();
+        let numbered = |number: u32, text: &str| {
+            let text = shown(text);
+            format!("{dim}{number:gutter$} |{reset} {text}")
+        };
+        let around = |wanted: fn(&u32, &u32) -> bool| {
+            let lines = self.around.iter();
+            lines
+                .filter(move |(number, _)| wanted(number, &at.line))
+                .map(|(number, text)| numbered(*number, text))
+        };
         lines.push(format!("{dim}{:gutter$} |{reset}", ""));
-        lines.push(format!(
-            "{dim}{} |{reset} {}",
-            at.line,
-            shown(&excerpt.text)
-        ));
+        lines.extend(around(u32::lt));
+        lines.push(numbered(at.line, &excerpt.text));
         lines.push(format!(
             "{dim}{:gutter$} |{reset} {:indent$}{colour}{}{reset}",
             "",
             "",
             "^".repeat(carets.max(1))
         ));
+        lines.extend(around(u32::gt));
     }
 }
 
@@ -184,6 +213,24 @@ impl Style {
 
 /// Diagnostics shown with their source line; those after them take a line each.
 const SHOWN_IN_FULL: usize = 10;
+
+/// A list for a stream, each with a line end, in the form that is asked for: as
+/// [`render_list`] has it, or an object a line.
+pub fn print_list<'a>(
+    list: impl IntoIterator<Item = &'a Diagnostic>,
+    style: Option<&Style>,
+) -> String {
+    match style {
+        None => list
+            .into_iter()
+            .map(|one| format!("{}\n", one.json()))
+            .collect(),
+        Some(style) => match render_list(list, style) {
+            text if text.is_empty() => text,
+            text => format!("{text}\n"),
+        },
+    }
+}
 
 /// A list for the screen: the first in full, the others in a line each. What
 /// stands at one place and says the same, as an anchor's content does in each of

@@ -29,11 +29,13 @@
 //! names, which the next pull takes up and the next collection removes.
 
 mod blob;
+mod commit;
 mod garbage;
 mod index;
 mod layer;
 mod parents;
 mod usage;
+mod verify;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -49,10 +51,12 @@ use super::pull::Pulls;
 use super::reference::Reference;
 use crate::state::Layout;
 
+pub use commit::LayerCommit;
 pub use garbage::{Collected, InUse};
 pub(crate) use index::NewImage;
 pub(crate) use layer::{LayerClaim, PendingLayer};
 pub use usage::Usage;
+pub use verify::{Aside, Part, Problem, Verified};
 
 /// An image as it is in the store.
 #[derive(Debug, Clone, PartialEq)]
@@ -175,6 +179,24 @@ impl Store {
     /// Permits to download and unpack a layer.
     pub(crate) fn slots(&self) -> &Semaphore {
         &self.slots
+    }
+
+    /// Folders of layers for overlayfs, the uppermost first, from diff-ids with the
+    /// lowest first. A layer that is there twice is named once: overlayfs takes no
+    /// folder twice (`ELOOP`), and all that it has is seen where it is uppermost.
+    ///
+    /// # Errors
+    /// A layer is not in the store.
+    pub fn lower_folders(&self, layers: &[Digest]) -> Result<Vec<PathBuf>, ImageError> {
+        let links = self.links();
+        let mut folders: Vec<PathBuf> = Vec::with_capacity(layers.len());
+        for layer in layers.iter().rev() {
+            let folder = links.join(self.layer_link(layer)?);
+            if !folders.contains(&folder) {
+                folders.push(folder);
+            }
+        }
+        Ok(folders)
     }
 
     /// Pulls under way in this process.
