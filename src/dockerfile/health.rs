@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::instruction::Healthcheck;
-use super::read::Reader;
+use super::reader::Reader;
 use super::span::{Problem, Word};
 use super::words::missing;
 

@@ -6,6 +6,7 @@
 //! for an image is told in `build`.
 
 mod expand;
+mod files;
 mod health;
 mod heredoc;
 mod instruction;
@@ -14,6 +15,7 @@ mod lint;
 mod mount;
 mod pattern;
 mod read;
+mod reader;
 mod similar;
 mod span;
 mod words;

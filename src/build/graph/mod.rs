@@ -10,16 +10,20 @@ mod address;
 mod config;
 mod copy;
 mod go;
+mod metadata;
 mod options;
+mod origins;
 mod platforms;
 mod ports;
 mod run;
 mod scope;
+mod sources;
 mod stages;
 mod step;
 mod trigger;
 mod values;
 mod walk;
+mod words;
 
 #[cfg(test)]
 mod tests;
