@@ -90,6 +90,10 @@ pub enum Command {
     Run(commands::run::RunArgs),
     /// Pull the services' images
     Pull(commands::pull::PullArgs),
+    /// Log in to a registry
+    Login(commands::login::LoginArgs),
+    /// Log out from a registry
+    Logout(commands::login::LogoutArgs),
     /// Load images from an archive of `docker save` or an OCI archive
     Load(commands::load::LoadArgs),
     /// List images of the created containers
@@ -130,6 +134,8 @@ impl Command {
             Self::Exec(_)
             | Self::Run(_)
             | Self::Pull(_)
+            | Self::Login(_)
+            | Self::Logout(_)
             | Self::Load(_)
             | Self::Stop(_)
             | Self::Start(_)
@@ -171,6 +177,8 @@ mod tests {
             ("exec a true", false),
             ("run a", false),
             ("pull", false),
+            ("login", false),
+            ("logout a.io", false),
             ("load -i x.tar", false),
             ("images", true),
             ("ls", true),

@@ -19,6 +19,7 @@ mod load;
 pub mod platform;
 pub mod policy;
 mod pull;
+mod push;
 pub mod reference;
 mod registry;
 pub mod store;
@@ -32,7 +33,10 @@ pub use load::{LoadSource, load};
 pub use platform::Platform;
 pub use policy::{PullDecision, PullPolicy};
 pub use pull::{PullRequest, pull};
+pub use push::{PushRequest, push};
 pub use reference::Reference;
-pub use registry::{Access, AccessOptions, Reason};
+pub use registry::{
+    Access, AccessOptions, Account, Keeper, Reason, Server, SettingsFiles, login, login_again, logout,
+};
 pub use store::{Collected, Image, InUse, Removed, Store, Usage};
 pub use toolbox::ensure_toolbox;

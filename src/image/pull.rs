@@ -19,7 +19,7 @@ use super::error::ImageError;
 use super::platform::Platform;
 use super::reference::Reference;
 use super::registry::manifest::{self, CONFIG_LIMIT, Descriptor, Document, Manifest};
-use super::registry::{Access, Blob, Chunk, Repository};
+use super::registry::{Access, Blob, Chunk, Repository, plain};
 use super::store::{Image, LayerClaim, NewImage, PendingLayer, Store, Usage};
 use super::unpack::{ChunkReader, ChunkSource, Unpacked};
 use crate::event::{Event, EventSink, Resource, ResourceKind};
@@ -125,17 +125,44 @@ struct Documents {
 impl Pull<'_> {
     async fn run(&self) -> Result<Image, ImageError> {
         let reference = &self.request.reference;
-        let repository = Repository::new(&self.request.access, reference, self.events);
+        let places = self.request.access.places(reference)?;
         let usage = Arc::new(self.blocking(Store::use_shared).await?);
-        let documents = self.documents(&repository).await?;
-        let config = self.config(&repository, &documents.manifest).await?;
+        let mut rest = places.as_slice();
+        while let [place, others @ ..] = rest {
+            rest = others;
+            let repository =
+                Repository::new(&self.request.access, place, reference, self.events);
+            match self.run_at(&repository, &usage).await {
+                Err(error) if !others.is_empty() && is_of_the_place(&error) => {
+                    // That a mirror lacks an image is nothing to tell.
+                    if !matches!(error, ImageError::NotFound { .. }) {
+                        self.events.emit(Event::Warning {
+                            message: format!("{error}; going on without this mirror"),
+                        });
+                    }
+                }
+                result => return result,
+            }
+        }
+        Err(self.interrupted())
+    }
+
+    /// Pulls from one place; layers that came from another before are there.
+    async fn run_at(
+        &self,
+        repository: &Repository<'_>,
+        usage: &Arc<Usage>,
+    ) -> Result<Image, ImageError> {
+        let reference = &self.request.reference;
+        let documents = self.documents(repository).await?;
+        let config = self.config(repository, &documents.manifest).await?;
         let file =
             ConfigFile::parse(&config).map_err(|e| self.malformed("config", &e.to_string()))?;
         self.check_platform(&file)?;
         let layers = self.pair_layers(&documents.manifest, &file)?;
         let work = layers
             .iter()
-            .map(|(diff_id, layer)| self.layer(&repository, &usage, diff_id, layer));
+            .map(|(diff_id, layer)| self.layer(repository, usage, diff_id, layer));
         try_join_all(work).await?;
         let by_digest = format!("{}@{}", reference.name(), documents.target);
         let tagged = reference.tag().filter(|_| reference.digest().is_none());
@@ -150,6 +177,7 @@ impl Pull<'_> {
                 .collect(),
             repo_digests: vec![Reference::parse(&by_digest)?],
         };
+        let usage = Arc::clone(usage);
         self.blocking(move |store| store.add_image(&usage, new))
             .await
     }
@@ -174,7 +202,7 @@ impl Pull<'_> {
     fn malformed(&self, document: &str, reason: &str) -> ImageError {
         ImageError::Malformed {
             what: format!("the {document} of `{}`", self.request.reference.familiar()),
-            reason: reason.to_owned(),
+            reason: plain(reason),
         }
     }
 
@@ -337,6 +365,21 @@ impl Pull<'_> {
         };
         self.blocking(move |_| finish(pending, result)).await
     }
+}
+
+/// Whether an error is about what one place has, so that another may do better.
+fn is_of_the_place(error: &ImageError) -> bool {
+    matches!(
+        error,
+        ImageError::Unreachable { .. }
+            | ImageError::NotFound { .. }
+            | ImageError::Denied { .. }
+            | ImageError::Registry { .. }
+            | ImageError::Malformed { .. }
+            | ImageError::WrongDigest { .. }
+            | ImageError::WrongSize { .. }
+            | ImageError::NoPlatform { .. }
+    )
 }
 
 fn finish(pending: PendingLayer, result: Result<Unpacked, ImageError>) -> Result<(), ImageError> {

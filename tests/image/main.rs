@@ -9,14 +9,24 @@ mod access;
 #[cfg(test)]
 mod archives;
 #[cfg(test)]
+mod certs;
+#[cfg(test)]
 mod hub;
 #[cfg(test)]
+mod login;
+#[cfg(test)]
 mod measure;
+#[cfg(test)]
+mod mirrors;
+#[cfg(test)]
+mod push;
 #[cfg(test)]
 mod real;
 #[cfg(test)]
 mod scripted;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod troubles;
 #[cfg(test)]
 mod unreachable;

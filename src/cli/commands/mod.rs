@@ -8,6 +8,7 @@ pub mod images;
 pub mod later;
 pub mod lifecycle;
 pub mod load;
+pub mod login;
 pub mod logs;
 pub mod ls;
 pub mod ps;

@@ -44,6 +44,9 @@ pub(crate) struct Response {
     body: Vec<u8>,
     /// The stated length, where it is another than the body's.
     length: Option<usize>,
+    /// Whether the connection stays open, with nothing more, until the client
+    /// has enough of it.
+    stands_still: bool,
 }
 
 impl Response {
@@ -53,6 +56,7 @@ impl Response {
             headers: Vec::new(),
             body: body.to_vec(),
             length: None,
+            stands_still: false,
         }
     }
 
@@ -66,6 +70,14 @@ impl Response {
         self.length = Some(self.body.len());
         self.body.truncate(count);
         self
+    }
+
+    /// Says nothing more after so many bytes, until the client goes.
+    pub(crate) fn stalled_at(self, count: usize) -> Self {
+        Self {
+            stands_still: true,
+            ..self.broken_at(count)
+        }
     }
 
     /// A part of a blob, from the asked byte on.
@@ -167,6 +179,9 @@ fn serve(mut stream: impl Read + Write, handler: &Handler, log: &Mutex<Vec<Reque
     stream.write_all(head.as_bytes()).ok();
     stream.write_all(&response.body).ok();
     stream.flush().ok();
+    if response.stands_still {
+        stream.read(&mut [0]).ok();
+    }
 }
 
 fn read_request(stream: &mut impl Read) -> Option<Request> {
@@ -243,10 +258,11 @@ pub(crate) fn not_found() -> Response {
 pub(crate) fn tunnel(address: &str, to: &str) -> Arc<Mutex<Vec<String>>> {
     let listener = TcpListener::bind(address).unwrap();
     let seen = Arc::new(Mutex::new(Vec::new()));
-    let (lines, to) = (Arc::clone(&seen), to.to_owned());
+    let lines = Arc::clone(&seen);
+    let to: SocketAddr = to.parse().unwrap();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            let (mut client, lines, to) = (stream.unwrap(), Arc::clone(&lines), to.clone());
+            let (mut client, lines, to) = (stream.unwrap(), Arc::clone(&lines), to);
             std::thread::spawn(move || {
                 let mut reader = BufReader::new(client.try_clone().unwrap());
                 let mut line = String::new();
@@ -256,18 +272,28 @@ pub(crate) fn tunnel(address: &str, to: &str) -> Arc<Mutex<Vec<String>>> {
                     line.clear();
                     reader.read_line(&mut line).unwrap();
                 }
-                let mut server = TcpStream::connect(to).unwrap();
                 client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
-                let mut back = server.try_clone().unwrap();
-                let mut out = client.try_clone().unwrap();
-                std::thread::spawn(move || {
-                    std::io::copy(&mut back, &mut out).ok();
-                    out.shutdown(std::net::Shutdown::Write).ok();
-                });
-                std::io::copy(&mut reader, &mut server).ok();
-                server.shutdown(std::net::Shutdown::Write).ok();
+                copy_both(client, reader, to);
             });
         }
     });
     seen
+}
+
+/// Leads a connection to another address, both ways, on threads of its own.
+pub(crate) fn relay(client: TcpStream, to: SocketAddr) {
+    let reader = client.try_clone().unwrap();
+    std::thread::spawn(move || copy_both(client, reader, to));
+}
+
+fn copy_both(client: TcpStream, mut reader: impl Read, to: SocketAddr) {
+    let mut server = TcpStream::connect(to).unwrap();
+    let mut back = server.try_clone().unwrap();
+    let mut out = client;
+    std::thread::spawn(move || {
+        std::io::copy(&mut back, &mut out).ok();
+        out.shutdown(std::net::Shutdown::Write).ok();
+    });
+    std::io::copy(&mut reader, &mut server).ok();
+    server.shutdown(std::net::Shutdown::Write).ok();
 }
