@@ -330,8 +330,72 @@ fn large() -> TestImage {
     TestImage::new(vec![Layer::new(&[("noise", &noise(7, 20_000_000))])])
 }
 
+/// A registry that keeps of each piece what came of it.
 #[test]
 fn an_upload_that_breaks_goes_on_where_it_broke() {
+    isolated(|world| {
+        let kept: Arc<Mutex<Vec<u8>>> = Arc::default();
+        let (upload, patches) = (Arc::clone(&kept), AtomicUsize::new(0));
+        let server = Server::start(ADDRESS, move |request| {
+            let mut kept = upload.lock().unwrap();
+            let place = |response: Response, length: usize| {
+                response
+                    .header("Location", "/v2/app/blobs/uploads/1")
+                    .header("Range", &format!("0-{}", length.saturating_sub(1)))
+            };
+            match (request.method.as_str(), request.target.as_str()) {
+                ("POST", _) => place(Response::new(202, b""), 0),
+                ("GET", "/v2/app/blobs/uploads/1") => place(Response::new(204, b""), kept.len()),
+                ("GET", _) => Response::new(200, b"{}"),
+                ("PATCH", _) => {
+                    let range = request.header("content-range").unwrap();
+                    assert_eq!(range.split('-').next().unwrap(), kept.len().to_string());
+                    let number = patches.fetch_add(1, Ordering::SeqCst);
+                    let came = match number {
+                        0 => 1_000_000,
+                        2 => 0,
+                        _ => request.body.len(),
+                    };
+                    kept.extend_from_slice(&request.body[..came]);
+                    match number {
+                        0 | 2 => Response::nothing(),
+                        // All came, and that is not told.
+                        3 => Response::new(502, b""),
+                        _ => place(Response::new(202, b""), kept.len()),
+                    }
+                }
+                ("PUT", target) if target.contains("/uploads/1?digest=") => {
+                    if request.body.is_empty() {
+                        let digest = Digest::of(&kept).to_string();
+                        assert!(target.contains(&digest.replace(':', "%3A")), "{target}");
+                    }
+                    Response::new(201, b"")
+                }
+                ("PUT", _) => Response::new(201, b""),
+                _ => not_found(),
+            }
+        });
+        let built = loaded(world, &large());
+        push_to(world, &built, "127.0.0.1:5000/app:1").unwrap();
+        let count = |method: &str| {
+            let all = server.requests();
+            all.iter().filter(|request| request.method == method).count()
+        };
+        assert_eq!(count("POST"), 2, "the layer and the config");
+        let sent: usize = server
+            .requests()
+            .iter()
+            .filter(|request| request.method == "PATCH")
+            .map(|request| request.body.len())
+            .sum();
+        let needed = kept.lock().unwrap().len();
+        assert!(sent < needed + 16 * 1024 * 1024, "{sent} for {needed}");
+    });
+}
+
+/// Docker's own registry forgets an upload that broke.
+#[test]
+fn an_upload_over_a_bad_line_gets_there() {
     isolated(|world| {
         let back = Registry::start(world, "127.0.0.1:5001");
         let broken = bad_line(

@@ -14,7 +14,7 @@ use crate::image::registry::{Mounted, Repository, Upload, UploadError};
 use crate::image::store::Store;
 
 /// Uploads of one layer that are begun, where registries lose them.
-const UPLOADS: u32 = 3;
+const UPLOADS: u32 = 5;
 /// Progress is told no more often than this.
 const PROGRESS_PERIOD: Duration = Duration::from_millis(100);
 

@@ -118,8 +118,13 @@ impl<'a> Authorization<'a> {
         state.token.as_ref().map(|token| token.header.clone())
     }
 
-    /// Answers a challenge. False where there is nothing to answer with.
-    pub(super) async fn answer(&self, headers: &HeaderMap) -> Result<bool, TokenFailure> {
+    /// Answers a challenge to a request with this authorization. False where
+    /// there is nothing to answer with.
+    pub(super) async fn answer(
+        &self,
+        headers: &HeaderMap,
+        sent: Option<&str>,
+    ) -> Result<bool, TokenFailure> {
         let texts = headers
             .get_all(WWW_AUTHENTICATE)
             .iter()
@@ -128,6 +133,11 @@ impl<'a> Authorization<'a> {
             return Ok(false);
         };
         let mut state = self.state.lock().await;
+        // Of several requests at a time one gets the token for all.
+        let is_new = |token: &Token| token.is_alive() && Some(token.header.as_str()) != sent;
+        if state.token.as_ref().is_some_and(is_new) {
+            return Ok(true);
+        }
         if !state.looked_up {
             state.credentials = self.look_up_credentials().await;
             state.looked_up = true;

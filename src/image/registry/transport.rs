@@ -178,8 +178,8 @@ impl<'a> Transport<'a> {
         let mut authorized = false;
         let mut attempt = 1;
         loop {
-            let response = match self.send(call).await {
-                Ok(response) => response,
+            let (response, sent) = match self.send(call).await {
+                Ok(answered) => answered,
                 Err(SendError::Broken(_)) if attempt < ATTEMPTS => {
                     tokio::time::sleep(back_off(attempt)).await;
                     attempt += 1;
@@ -193,7 +193,7 @@ impl<'a> Transport<'a> {
             }
             if status == StatusCode::UNAUTHORIZED && !authorized {
                 authorized = true;
-                if self.authorize(response.headers()).await? {
+                if self.authorize(response.headers(), sent.as_deref()).await? {
                     continue;
                 }
             }
@@ -206,15 +206,20 @@ impl<'a> Transport<'a> {
         }
     }
 
-    /// Answers a challenge. False where there is nothing to answer with.
-    pub(super) async fn authorize(&self, headers: &HeaderMap) -> Result<bool, ImageError> {
-        let answered = self.authorization.answer(headers).await;
+    /// Answers a challenge to what was sent with an authorization. False where
+    /// there is nothing to answer with.
+    pub(super) async fn authorize(
+        &self,
+        headers: &HeaderMap,
+        sent: Option<&str>,
+    ) -> Result<bool, ImageError> {
+        let answered = self.authorization.answer(headers, sent).await;
         answered.map_err(|failure| self.token_error(failure))
     }
 
     /// Sends one request and follows its redirects. The authorization goes to
-    /// the registry itself and to nobody else.
-    async fn send(&self, call: &Call) -> Result<Response, SendError> {
+    /// the registry itself and to nobody else; it is given back.
+    async fn send(&self, call: &Call) -> Result<(Response, Option<String>), SendError> {
         let mut url = call.url.clone();
         for _ in 0..REDIRECT_LIMIT {
             let client = self
@@ -229,7 +234,8 @@ impl<'a> Transport<'a> {
             } else if !matches!(call.method, Method::GET | Method::HEAD) {
                 builder = builder.header(reqwest::header::CONTENT_LENGTH, "0");
             }
-            if let Some(header) = self.authorization_for(&url).await {
+            let authorization = self.authorization_for(&url).await;
+            if let Some(header) = &authorization {
                 builder = builder.header(AUTHORIZATION, header);
             }
             let response = builder.send().await.map_err(|e| SendError::of(&e))?;
@@ -240,7 +246,7 @@ impl<'a> Transport<'a> {
                 _ => matches!(status.as_u16(), 307 | 308),
             };
             if !is_followed {
-                return Ok(response);
+                return Ok((response, authorization));
             }
             url = location(&url, response.headers()).map_err(|e| SendError::Final(e.into()))?;
         }

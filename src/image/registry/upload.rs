@@ -191,7 +191,13 @@ impl Upload<'_> {
             let rest = piece.slice(gone.min(piece.len())..);
             let before = self.offset;
             let told = |sent| told(before - start + sent);
-            let wait = match self.send(method, rest, &told).await {
+            let authorization = self
+                .repository
+                .transport
+                .authorization_for(&self.location)
+                .await;
+            let sent = authorization.as_deref();
+            let wait = match self.send(method, rest, sent, &told).await {
                 Ok(response) => {
                     let status = response.status();
                     if status.is_success() {
@@ -203,7 +209,8 @@ impl Upload<'_> {
                         return Err(UploadError::Lost);
                     }
                     let is_new = status == StatusCode::UNAUTHORIZED && !authorized;
-                    if is_new && self.repository.transport.authorize(response.headers()).await? {
+                    let transport = &self.repository.transport;
+                    if is_new && transport.authorize(response.headers(), sent).await? {
                         authorized = true;
                         continue;
                     }
@@ -242,11 +249,15 @@ impl Upload<'_> {
         }
     }
 
-    /// Asks how much of a piece, from `start` to `end`, the registry has.
+    /// Asks how much of a piece, from `start` to `end`, the registry has. Not
+    /// all can tell: Docker's own gives an upload up where part of a piece came.
     async fn look(&mut self, start: u64, end: u64) -> Result<(), UploadError> {
         let call = Call::new(Method::GET, self.location.clone());
         let response = match self.repository.transport.request(&call).await {
             Err(ImageError::NotFound { .. }) => return Err(UploadError::Lost),
+            Err(ImageError::Registry { status, .. }) if status.starts_with("416") => {
+                return Err(UploadError::Lost);
+            }
             other => other?,
         };
         self.follow(&response);
@@ -287,6 +298,7 @@ impl Upload<'_> {
         &self,
         method: &Method,
         bytes: Bytes,
+        authorization: Option<&str>,
         told: Told<'_>,
     ) -> Result<Response, SendError> {
         let transport = &self.repository.transport;
@@ -303,7 +315,7 @@ impl Upload<'_> {
             let last = (self.offset + total).saturating_sub(1);
             builder = builder.header(CONTENT_RANGE, format!("{}-{last}", self.offset));
         }
-        if let Some(header) = transport.authorization_for(&self.location).await {
+        if let Some(header) = authorization {
             builder = builder.header(AUTHORIZATION, header);
         }
         let gone = Arc::new(AtomicU64::new(0));

@@ -44,6 +44,8 @@ pub(crate) struct Response {
     body: Vec<u8>,
     /// The stated length, where it is another than the body's.
     length: Option<usize>,
+    /// Whether the connection just ends.
+    is_nothing: bool,
     /// Whether the connection stays open, with nothing more, until the client
     /// has enough of it.
     stands_still: bool,
@@ -56,7 +58,16 @@ impl Response {
             headers: Vec::new(),
             body: body.to_vec(),
             length: None,
+            is_nothing: false,
             stands_still: false,
+        }
+    }
+
+    /// No answer: the connection ends.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            is_nothing: true,
+            ..Self::new(200, b"")
         }
     }
 
@@ -166,6 +177,9 @@ fn serve(mut stream: impl Read + Write, handler: &Handler, log: &Mutex<Vec<Reque
     };
     log.lock().unwrap().push(request.clone());
     let response = handler(&request);
+    if response.is_nothing {
+        return;
+    }
     let length = response.length.unwrap_or(response.body.len());
     let mut head = format!(
         "HTTP/1.1 {} X\r\nConnection: close\r\nContent-Length: {length}\r\n",
