@@ -4,6 +4,7 @@
 //! event looks on a terminal, in a pipe or as JSON.
 
 use std::fmt;
+use std::time::Duration;
 
 /// The kind of thing an [`Event`] is about, as `docker compose` names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,6 +19,8 @@ pub enum ResourceKind {
     Image,
     /// One layer of an image.
     Layer,
+    /// One step of a build.
+    Step,
 }
 
 impl fmt::Display for ResourceKind {
@@ -28,6 +31,7 @@ impl fmt::Display for ResourceKind {
             Self::Container => "Container",
             Self::Image => "Image",
             Self::Layer => "Layer",
+            Self::Step => "Step",
         })
     }
 }
@@ -77,6 +81,13 @@ pub enum Event {
         /// The error's first line.
         message: String,
     },
+    /// A step of a build goes on.
+    Build {
+        /// Its number, as it is shown: from 1, in the order of beginnings.
+        step: u32,
+        /// What happened.
+        news: BuildNews,
+    },
     /// Something to tell that is no failure: `web recreated: image changed`.
     Note {
         /// One line, no final period.
@@ -87,6 +98,42 @@ pub enum Event {
         /// One line, no final period.
         message: String,
     },
+}
+
+/// What happens to a step of a build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BuildNews {
+    /// It begins, or is found to be cached.
+    Named {
+        /// `[web 2/5] RUN npm ci`
+        name: String,
+    },
+    /// It says how far it is: `transferring context: 2.3MB`.
+    Status {
+        /// One line.
+        line: String,
+    },
+    /// Its command wrote a line.
+    Output {
+        /// The line, as text that is safe to be shown.
+        line: String,
+        /// Time since it began.
+        elapsed: Duration,
+    },
+    /// It is done.
+    Done {
+        /// Time that it took.
+        elapsed: Duration,
+    },
+    /// An earlier build did it.
+    Cached,
+    /// It failed; the error itself is returned to the caller as well.
+    Failed {
+        /// The error's first line.
+        message: String,
+    },
+    /// It was ended because another failed, or the user asked to stop.
+    Canceled,
 }
 
 /// Where events go. Implementations must be quick and must not fail.

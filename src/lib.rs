@@ -16,9 +16,11 @@
 #[cfg(test)]
 extern crate self as skiff;
 
+pub mod build;
 mod causes;
 pub mod cli;
 pub mod compose;
+pub mod dockerfile;
 pub mod engine;
 pub mod env;
 pub mod event;

@@ -40,7 +40,7 @@ fn main() {
             loaded = started.elapsed().as_secs_f64();
             match result {
                 Ok(loaded) => {
-                    let yaml = loaded.project.canonical_yaml();
+                    let yaml = loaded.project.text(skiff_fuzz::compose::Form::Yaml);
                     text = format!("ok, {} bytes", yaml.len());
                 }
                 Err(errors) => text = errors.render(&Style::PLAIN),

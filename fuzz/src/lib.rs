@@ -1,5 +1,8 @@
 //! The loader alone, compiled from its sources: nothing of the engine is in
 //! here, so a build with coverage is small and quick.
 
+#[allow(unused_imports, reason = "what the rest of the program uses of it is not here")]
 #[path = "../../src/compose/mod.rs"]
 pub mod compose;
+
+pub mod project;

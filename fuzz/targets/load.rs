@@ -1,35 +1,10 @@
-//! Several files as one project: `=== NAME` begins a file, what comes before the
-//! first such line is `compose.yaml`. Whatever loads must print, and what was
-//! printed must load to the same model.
+//! Whatever loads must print, and what was printed must load to the same model.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use skiff_fuzz::compose::{FileArg, Form, LoadOptions, Memory, Project, Style, load};
-
-fn files(text: &str) -> Memory {
-    let mut files = Memory::new();
-    for (index, part) in text.split("\n=== ").enumerate() {
-        let (name, text) = match index {
-            0 => ("compose.yaml", part),
-            _ => part.split_once('\n').unwrap_or((part, "")),
-        };
-        if !name.is_empty() {
-            files.insert(format!("/p/{name}"), text);
-        }
-    }
-    files
-}
-
-fn options() -> LoadOptions {
-    LoadOptions {
-        cwd: "/p".into(),
-        environment: [("HOME", "/root"), ("SET", "value"), ("EMPTY", "")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into(),
-        ..LoadOptions::default()
-    }
-}
+use skiff_fuzz::project::{files, options};
 
 /// What the printed YAML loads to.
 fn again(project: &Project) -> Option<Project> {

@@ -90,12 +90,18 @@ pub enum Command {
     Run(commands::run::RunArgs),
     /// Pull the services' images
     Pull(commands::pull::PullArgs),
+    /// Push the images that services are built to
+    Push(commands::push::PushArgs),
     /// Log in to a registry
     Login(commands::login::LoginArgs),
     /// Log out from a registry
     Logout(commands::login::LogoutArgs),
     /// Load images from an archive of `docker save` or an OCI archive
     Load(commands::load::LoadArgs),
+    /// Write images to an archive that Docker and OCI tools read
+    Save(commands::image::save::SaveArgs),
+    /// Manage the images of this machine
+    Image(commands::image::ImageArgs),
     /// List images of the created containers
     Images(commands::images::ImagesArgs),
     /// List projects
@@ -122,6 +128,7 @@ impl Command {
     /// changes nothing anyway.
     pub const fn can_be_dry(&self) -> bool {
         match self {
+            Self::Image(args) => args.only_reads(),
             Self::Up(_)
             | Self::Down(_)
             | Self::Ps(_)
@@ -134,9 +141,11 @@ impl Command {
             Self::Exec(_)
             | Self::Run(_)
             | Self::Pull(_)
+            | Self::Push(_)
             | Self::Login(_)
             | Self::Logout(_)
             | Self::Load(_)
+            | Self::Save(_)
             | Self::Stop(_)
             | Self::Start(_)
             | Self::Restart(_)
@@ -177,9 +186,14 @@ mod tests {
             ("exec a true", false),
             ("run a", false),
             ("pull", false),
+            ("push", false),
             ("login", false),
             ("logout a.io", false),
             ("load -i x.tar", false),
+            ("save a", false),
+            ("image ls", true),
+            ("image inspect a", true),
+            ("image rm a", false),
             ("images", true),
             ("ls", true),
             ("stop", false),

@@ -249,31 +249,24 @@ impl Context {
 
     /// Prints warnings.
     pub fn show(&self, warnings: &[Diagnostic]) {
-        for warning in warnings {
-            let text = if self.ui.json {
-                warning.json().to_string()
-            } else {
-                warning.render(&self.style())
-            };
-            ui::write_err(&format!("{text}\n"));
+        let text = compose::print_list(warnings, self.style(self.ui.color_err).as_ref());
+        if !text.is_empty() {
+            ui::write_err(&text);
         }
     }
 
     /// An error made of diagnostics.
     pub fn refusal<'a>(&self, diagnostics: impl Iterator<Item = &'a Diagnostic>) -> CliError {
-        if self.ui.json {
-            let lines = diagnostics.map(|one| format!("{}\n", one.json()));
-            return CliError::Rendered(lines.collect());
-        }
-        let text = compose::render_list(diagnostics, &self.style());
-        CliError::Rendered(format!("{text}\n"))
+        let style = self.style(self.ui.color_err);
+        CliError::Rendered(compose::print_list(diagnostics, style.as_ref()))
     }
 
-    fn style(&self) -> Style {
-        if self.ui.color_err {
-            Style::COLOUR
-        } else {
-            Style::PLAIN
+    /// How diagnostics look on a stream; `None` where they are data.
+    pub fn style(&self, is_coloured: bool) -> Option<Style> {
+        match (self.ui.json, is_coloured) {
+            (true, _) => None,
+            (false, true) => Some(Style::COLOUR),
+            (false, false) => Some(Style::PLAIN),
         }
     }
 
@@ -293,12 +286,16 @@ impl Context {
         Ok(views)
     }
 
-    /// The names of this machine's projects.
+    /// The names of this machine's projects, without those that builds make for
+    /// themselves.
     ///
     /// # Errors
     /// The records cannot be read.
     pub fn projects(&self) -> Result<Vec<String>, CliError> {
-        inspect::projects(&self.layout).map_err(|error| CliError::from_error(&error))
+        let mut projects =
+            inspect::projects(&self.layout).map_err(|error| CliError::from_error(&error))?;
+        projects.retain(|project| !inspect::is_build(project));
+        Ok(projects)
     }
 
     /// Refuses names that are no service of the loaded project.

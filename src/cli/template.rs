@@ -67,7 +67,11 @@ fn place(inside: &str, object: &Value) -> Result<String, CliError> {
     };
     let value = match path.strip_prefix('.') {
         Some("") => Some(object),
-        Some(field) => object.get(field),
+        // `.Config.Env`; maps of strings have keys with dots, which Go's
+        // templates reach by `index` only.
+        Some(fields) => fields
+            .split('.')
+            .try_fold(object, |inner, field| inner.get(field)),
         None => None,
     };
     let value = value.ok_or_else(|| {
@@ -99,6 +103,8 @@ mod tests {
             "web-1\t0"
         );
         assert_eq!(fill("{{json .Name}}", &object).unwrap(), "\"web-1\"");
+        let nested = json!({"Config": {"Env": ["A=b"]}});
+        assert_eq!(fill("{{json .Config.Env}}", &nested).unwrap(), "[\"A=b\"]");
     }
 
     #[test]

@@ -204,7 +204,7 @@ impl Loader<'_> {
             base: base_name,
             step,
         };
-        trace.extend(name, base, &how);
+        trace.extend(name, base, how);
     }
 
     fn base_in_file(

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::limits::MOST_INCLUDES;
 use super::loader::{Environment, Input, Loader, Scope, strings};
 use super::paths::absolute;
+use super::trace::Included;
 use super::tree::{Map, Mark, Node};
 
 /// The parts of a project that are taken over.
@@ -104,6 +105,13 @@ impl Loader<'_> {
                 name: absolute(&scope.base, Path::new(text)),
                 text: None,
             });
+            if let Some(trace) = &mut self.report.trace {
+                trace.included.push(Included {
+                    path: trail.to_owned(),
+                    file: text.clone(),
+                    mark: *mark,
+                });
+            }
         }
         let (Some(main), Some((_, mark))) = (inputs.first(), texts.first()) else {
             let warning = self

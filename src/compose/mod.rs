@@ -103,6 +103,7 @@ mod schema;
 mod select;
 mod shell;
 mod short;
+mod sockets;
 mod source;
 mod syntax;
 mod tags;
@@ -114,7 +115,9 @@ mod units;
 mod variables;
 mod yaml;
 
-pub use diag::{Diagnostic, Diagnostics, Excerpt, Position, Severity, Step, Style, render_list};
+pub use diag::{
+    Diagnostic, Diagnostics, Excerpt, Position, Severity, Step, Style, print_list, render_list,
+};
 pub(crate) use diag::{did_you_mean, listed};
 pub use explain::{Explanation, Origin, Source, Standing, Use, explain};
 pub use files::{FileSystem, Host, Memory, read_text};
@@ -122,6 +125,7 @@ pub use flags::{mount_flag, parse_env_file, port_flag, split_words};
 pub use lint::lint;
 pub use model::*;
 pub use raw::{RawModel, Variable};
+pub use sockets::{Doubled, doubled_sockets};
 pub use source::{FileArg, LoadOptions, Loaded, Readers, Skip, check_name, is_true};
 pub use units::{Bytes, FileMode, Period, PeriodOrZero};
 

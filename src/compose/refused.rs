@@ -1,7 +1,7 @@
 //! What YAML allows, or the YAML library lets pass, and the reference refuses:
 //! control characters, directives other than `%YAML 1.1`, tabs as indentation
-//! on lines without content, a second document without `---`, and some plain
-//! scalars in flow collections.
+//! on lines without content, a second document without `---`, the escape `\\/` of
+//! YAML 1.2, and some plain scalars in flow collections.
 
 use saphyr_parser::{Event, ScalarStyle};
 
@@ -56,6 +56,8 @@ fn directive_of(line: &str) -> Option<String> {
 pub(super) struct Refused {
     /// Lines and columns of tabs where the indentation is, the last first.
     tabs: Vec<(u32, u32)>,
+    /// Lines and columns of `\\/`, the last first.
+    slashes: Vec<(u32, u32)>,
     /// Of the collections that are open, which are in flow context.
     open: Vec<bool>,
     documents: usize,
@@ -70,8 +72,16 @@ impl Refused {
             }
             tabs.reverse();
         }
+        let mut slashes = Vec::new();
+        if text.contains("\\/") {
+            for (line, text) in (1..).zip(text.split('\n')) {
+                slashes.extend(escaped_slashes(text).map(|column| (line, column)));
+            }
+            slashes.reverse();
+        }
         Self {
             tabs,
+            slashes,
             open: Vec::new(),
             documents: 0,
         }
@@ -100,6 +110,13 @@ impl Refused {
             Event::SequenceEnd | Event::MappingEnd => {
                 self.open.pop();
             }
+            Event::Scalar(_, ScalarStyle::DoubleQuoted, ..) => {
+                if let Some(mark) = self.slash(start, end) {
+                    let message = "invalid YAML: `\\/` means nothing in double quotes, \
+                        in YAML 1.2 alone it is a slash: write `/`";
+                    return Some((mark, message));
+                }
+            }
             Event::Scalar(text, ScalarStyle::Plain, ..)
                 if in_flow && (text.starts_with([':', '|', '>']) || text.contains('?')) =>
             {
@@ -110,6 +127,25 @@ impl Refused {
             _ => {}
         }
         tab
+    }
+
+    /// Finds the first `\\/` within a scalar in double quotes.
+    fn slash(&mut self, start: Mark, end: Mark) -> Option<Mark> {
+        while let Some((line, column)) = self.slashes.last().copied() {
+            if (line, column) >= (end.line, end.column) {
+                break;
+            }
+            self.slashes.pop();
+            if (line, column) > (start.line, start.column) {
+                return Some(Mark {
+                    line,
+                    column,
+                    length: 2,
+                    ..start
+                });
+            }
+        }
+        None
     }
 
     /// Finds a tab where the indentation is: not within a scalar, nor within a
@@ -161,4 +197,16 @@ fn indenting_tab(line: &str) -> Option<u32> {
     let column = line.len() - rest.len() + 1;
     rest.starts_with('\t')
         .then(|| u32::try_from(column).unwrap_or(u32::MAX))
+}
+
+/// The columns of backslashes, themselves not escaped, before a slash.
+fn escaped_slashes(line: &str) -> impl Iterator<Item = u32> {
+    let mut escaped = false;
+    (1..)
+        .zip(line.chars())
+        .filter_map(move |(column, c): (u32, char)| {
+            let found = escaped && c == '/';
+            escaped = c == '\\' && !escaped;
+            found.then(|| column - 1)
+        })
 }

@@ -99,11 +99,21 @@ fn resolve_plain(text: &str) -> Value {
     if is_time(text) {
         return Value::Time(text.to_owned());
     }
+    // Where nothing is before the dot, they stand between digits only.
+    let is_between = |pair: &[u8]| !matches!(pair, [_, b'_', ..]) || is_digits(pair);
+    if first == b'.' && !format!("{text}.").as_bytes().windows(3).all(is_between) {
+        return Value::Str(text.to_owned());
+    }
     let digits = text.replace('_', "");
     integer(&digits)
         .map(Value::Int)
         .or_else(|| float(&digits).map(Value::Float))
         .unwrap_or_else(|| Value::Str(text.to_owned()))
+}
+
+/// A digit, an underscore, a digit.
+fn is_digits(three: &[u8]) -> bool {
+    matches!(three, [left, _, right] if left.is_ascii_digit() && right.is_ascii_digit())
 }
 
 /// Decimal, `0x`, `0o`, `0b`, and octal with a leading zero.
@@ -238,6 +248,12 @@ mod tests {
             ("08", Float(8.0)),
             ("1.50", Float(1.5)),
             (".5", Float(0.5)),
+            ("._5", Str("._5".to_owned())),
+            (".5_0", Float(0.5)),
+            (".5__0", Str(".5__0".to_owned())),
+            (".5_", Str(".5_".to_owned())),
+            ("-._5", Float(-0.5)),
+            ("+.5_0", Float(0.5)),
             ("5.", Float(5.0)),
             ("12e03", Float(12000.0)),
             ("1:30", text("1:30")),

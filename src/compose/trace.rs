@@ -5,23 +5,18 @@
 //! stages. Kept only where [`LoadOptions::trace`](super::LoadOptions::trace)
 //! asks for it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 
 use super::diag::Step;
 use super::tree::{Mark, Node, Value, service_of};
 
-/// A value that another one took the place of.
-#[derive(Debug, Clone)]
-pub(crate) struct Replaced {
-    /// The attribute, as the stage at work knew it: of a service that is
-    /// extended it has the name of the one that extends it.
-    pub(crate) path: String,
-    /// The value that counts.
-    pub(crate) winner: Mark,
-    pub(crate) loser: Node,
-}
+/// Most values that one took the place of that are told, and most services that
+/// one came through: nobody reads more, and both grow with each other.
+pub(crate) const MOST_OVERRIDDEN: usize = 50;
+const MOST_STEPS: usize = 20;
 
 /// A value that `!reset` or `!override` dropped.
 #[derive(Debug, Clone)]
@@ -64,27 +59,100 @@ pub(crate) struct Extended {
     pub(crate) step: Step,
 }
 
+/// A file that another one includes.
+#[derive(Debug, Clone)]
+pub(crate) struct Included {
+    /// `include[0]`.
+    pub(crate) path: String,
+    /// The file, as it is written.
+    pub(crate) file: String,
+    pub(crate) mark: Mark,
+}
+
+/// The variables in files, found by their names.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Settings {
+    all: Vec<Setting>,
+    /// Those of the project and of what it includes.
+    own: HashMap<String, Vec<usize>>,
+    /// Those of services, by attribute: `services.web.env_file`.
+    lists: IndexMap<String, IndexMap<String, Vec<usize>>>,
+}
+
+impl Settings {
+    pub(crate) fn push(&mut self, setting: Setting) {
+        let at = self.all.len();
+        let by_name = match setting.owner.rsplit_once('[') {
+            Some((list, _)) if list.starts_with("services.") => {
+                let names = self.lists.entry(list.to_owned()).or_default();
+                names.entry(setting.name.clone()).or_default()
+            }
+            _ => self.own.entry(setting.name.clone()).or_default(),
+        };
+        by_name.push(at);
+        self.all.push(setting);
+    }
+
+    /// The project's lines for a variable, with their place in the order of reading.
+    pub(crate) fn own(&self, name: &str) -> impl Iterator<Item = (usize, &Setting)> {
+        let found = self.own.get(name).into_iter().flatten();
+        found.filter_map(|at| Some((*at, self.all.get(*at)?)))
+    }
+
+    /// The names that an attribute's files set.
+    pub(crate) fn names(&self, list: &str) -> impl Iterator<Item = &str> {
+        let names = self.lists.get(list).into_iter().flat_map(IndexMap::keys);
+        names.map(String::as_str)
+    }
+
+    /// An attribute's lines for a variable, the last one first.
+    pub(crate) fn of(&self, list: &str, name: &str) -> impl Iterator<Item = &Setting> {
+        let names = self.lists.get(list);
+        let found = names
+            .and_then(|names| names.get(name))
+            .into_iter()
+            .flatten();
+        found.rev().filter_map(|at| self.all.get(*at))
+    }
+
+    /// The attributes whose files set a variable.
+    pub(crate) fn lists_with<'t>(&'t self, name: &'t str) -> impl Iterator<Item = &'t str> {
+        let lists = self.lists.iter();
+        lists
+            .filter(move |(_, names)| names.contains_key(name))
+            .map(|(list, _)| list.as_str())
+    }
+}
+
 /// Everything remembered, in the order in which it happened.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Trace {
-    pub(crate) replaced: Vec<Replaced>,
+    /// What values took the place of: by the value that counts, then by the
+    /// attribute as the stage at work knew it, which of a service that is extended
+    /// has the name of the one that extends it.
+    replaced: HashMap<Mark, IndexMap<String, Vec<Node>>>,
     pub(crate) dropped: Vec<Dropped>,
     pub(crate) templates: HashMap<Mark, Template>,
-    pub(crate) settings: Vec<Setting>,
-    extended: HashMap<(Mark, String), Extended>,
-    /// Services that extend another one.
-    extenders: BTreeSet<String>,
+    pub(crate) settings: Settings,
+    /// By value and by the service that it came into.
+    extended: HashMap<Mark, HashMap<Arc<str>, Arc<Extended>>>,
+    /// What each service extends.
+    pub(crate) extends: IndexMap<Arc<str>, Vec<Arc<Extended>>>,
+    pub(crate) included: Vec<Included>,
     /// Times that files of project variables were read.
     pub(crate) round: usize,
     /// Variables of the process.
     pub(crate) shell: IndexMap<String, String>,
+    /// The project's name as the command line has it.
+    pub(crate) named: Option<String>,
 }
 
 impl Trace {
     /// A trace of a load in which the process has these variables.
-    pub(crate) fn new(shell: IndexMap<String, String>) -> Self {
+    pub(crate) fn new(shell: IndexMap<String, String>, named: Option<String>) -> Self {
         Self {
             shell,
+            named,
             ..Self::default()
         }
     }
@@ -92,11 +160,13 @@ impl Trace {
     pub(crate) fn replace(&mut self, path: &str, winner: Mark, loser: &Node) {
         // A null has nothing to say, and an alias may meet itself.
         if !loser.is_null() && loser.mark.is_known() && winner != loser.mark {
-            self.replaced.push(Replaced {
-                path: path.to_owned(),
-                winner,
-                loser: loser.clone(),
-            });
+            let places = self.replaced.entry(winner).or_default();
+            match places.get_mut(path) {
+                Some(losers) => losers.push(loser.clone()),
+                None => {
+                    places.insert(path.to_owned(), vec![loser.clone()]);
+                }
+            }
         }
     }
 
@@ -105,15 +175,18 @@ impl Trace {
     }
 
     /// Everything in `base` has come into `service` by `extends`.
-    pub(crate) fn extend(&mut self, service: &str, base: &Node, how: &Extended) {
-        self.extenders.insert(service.to_owned());
-        self.extend_node(service, base, how);
+    pub(crate) fn extend(&mut self, service: &str, base: &Node, how: Extended) {
+        let (service, how): (Arc<str>, _) = (Arc::from(service), Arc::new(how));
+        self.extend_node(&service, base, &how);
+        self.extends.entry(service).or_default().push(how);
     }
 
-    fn extend_node(&mut self, service: &str, base: &Node, how: &Extended) {
+    fn extend_node(&mut self, service: &Arc<str>, base: &Node, how: &Arc<Extended>) {
         self.extended
-            .entry((base.mark, service.to_owned()))
-            .or_insert_with(|| how.clone());
+            .entry(base.mark)
+            .or_default()
+            .entry(Arc::clone(service))
+            .or_insert_with(|| Arc::clone(how));
         match &base.value {
             Value::Map(map) => map.values().for_each(|child| {
                 self.extend_node(service, child, how);
@@ -125,19 +198,25 @@ impl Trace {
         }
     }
 
-    /// The service that extends another one and that a path is about.
-    fn extender(&self, path: &str) -> Option<&str> {
-        service_of(path, self.extenders.iter())
+    fn extension(&self, mark: Mark, service: &str) -> Option<&Extended> {
+        self.extended.get(&mark)?.get(service).map(|how| &**how)
     }
 
     /// The way by which a value of a service came from the services that it
-    /// extends, the nearest step first.
+    /// extends, the nearest step first; of a very long one the beginning.
     pub(crate) fn extensions(&self, mark: Mark, service: &str) -> Vec<Step> {
         let mut steps = Vec::new();
         let mut at = service;
-        while let Some(extended) = self.extended.get(&(mark, at.to_owned())) {
+        while let Some(extended) = self.extension(mark, at) {
             // A service may extend one of its own name in another file.
             if steps.contains(&extended.step) {
+                break;
+            }
+            if steps.len() == MOST_STEPS {
+                steps.push(Step {
+                    what: "and further ones".to_owned(),
+                    position: None,
+                });
                 break;
             }
             steps.push(extended.step.clone());
@@ -147,7 +226,8 @@ impl Trace {
     }
 
     /// What a value took the place of, the nearest first, each followed by what
-    /// that had taken the place of in turn. `service` is the one whose value it is.
+    /// that had taken the place of in turn; one more than [`MOST_OVERRIDDEN`] where
+    /// there are more. `service` is the one whose value it is.
     pub(crate) fn overridden(&self, path: &str, mark: Mark, service: &str) -> Vec<Overridden<'_>> {
         let mut found = Vec::new();
         self.push_overridden(path, mark, (service, &[]), &mut found);
@@ -161,27 +241,62 @@ impl Trace {
         (service, way): (&str, &[Step]),
         found: &mut Vec<Overridden<'t>>,
     ) {
-        let by_mark = || self.replaced.iter().filter(|known| known.winner == winner);
-        // An alias brings one mark to several places.
-        let is_here = by_mark().any(|replaced| replaced.path == path);
-        for replaced in by_mark().filter(|replaced| !is_here || replaced.path == path) {
-            let loser = &replaced.loser;
+        for (place, loser) in self.losers(path, winner, service) {
+            if found.len() > MOST_OVERRIDDEN {
+                return;
+            }
             if found.iter().any(|known| known.node.mark == loser.mark) {
                 continue;
             }
             // What a service had replaced before another one extended it.
-            let owner = self.extender(&replaced.path).unwrap_or(service);
+            let owner = service_of(place, |name| self.extends.contains_key(name));
+            let owner = owner.unwrap_or(service);
             let mut way = way.to_vec();
             if owner != service {
                 way.extend(self.extensions(winner, service));
+                way.truncate(MOST_STEPS);
             }
             let mut steps = way.clone();
             steps.extend(self.extensions(loser.mark, owner));
+            steps.truncate(MOST_STEPS);
             found.push(Overridden {
                 node: loser,
                 way: steps,
             });
-            self.push_overridden(&replaced.path, loser.mark, (owner, &way), found);
+            self.push_overridden(place, loser.mark, (owner, &way), found);
+        }
+    }
+
+    /// What a value took the place of itself, with the attribute it was then.
+    fn losers(&self, path: &str, winner: Mark, service: &str) -> Vec<(&str, &Node)> {
+        let Some(places) = self.replaced.get(&winner) else {
+            return Vec::new();
+        };
+        // An alias brings one mark to several places: this one, else the one of the
+        // service that it came from.
+        let mut here = places.get_key_value(path);
+        if let Some(rest) = path
+            .strip_prefix("services.")
+            .and_then(|rest| rest.strip_prefix(service))
+        {
+            let mut at = service;
+            for _ in 0..MOST_STEPS {
+                let next = self.extension(winner, at).filter(|_| here.is_none());
+                let Some(next) = next else {
+                    break;
+                };
+                at = &next.base;
+                here = places.get_key_value(&format!("services.{at}{rest}"));
+            }
+        }
+        match here {
+            Some((place, losers)) => losers.iter().map(|loser| (place.as_str(), loser)).collect(),
+            None => {
+                let pairs = places.iter().flat_map(|(place, losers)| {
+                    losers.iter().map(move |loser| (place.as_str(), loser))
+                });
+                pairs.take(MOST_OVERRIDDEN + 1).collect()
+            }
         }
     }
 }

@@ -116,6 +116,16 @@ pub(crate) enum MergeTag {
     Override,
 }
 
+impl MergeTag {
+    /// As it is written.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::Reset => "!reset",
+            Self::Override => "!override",
+        }
+    }
+}
+
 /// A value with its place, the place of its key, and its merge tag.
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
@@ -300,15 +310,18 @@ pub(crate) fn is_within(path: &str, above: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
-/// The name of the service that a path is about, out of `known`: it may have dots,
-/// so the longest that fits is meant.
-pub(crate) fn service_of<'n>(
-    path: &str,
-    known: impl Iterator<Item = &'n String>,
-) -> Option<&'n str> {
+/// The name of the service that a path is about: it may have dots, so the longest
+/// that is known is meant.
+pub(crate) fn service_of<'p>(path: &'p str, is_known: impl Fn(&str) -> bool) -> Option<&'p str> {
     let rest = path.strip_prefix("services.")?;
-    let fitting = known.filter(|name| is_within(rest, name));
-    fitting.max_by_key(|name| name.len()).map(String::as_str)
+    let ends = rest.bytes().enumerate().rev();
+    let ends = ends
+        .filter(|(_, byte)| matches!(byte, b'.' | b'['))
+        .map(|(at, _)| at);
+    std::iter::once(rest.len())
+        .chain(ends)
+        .filter_map(|end| rest.get(..end))
+        .find(|name| is_known(name))
 }
 
 /// The path of the node at work, for messages: grows and shrinks with the walk.

@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+use nix::sched::{CloneFlags, unshare};
 use rustix::fs::{CWD, Mode, OFlags, stat};
 use rustix::io::Errno;
 use rustix::mount::{
@@ -18,7 +19,7 @@ use rustix::process::{fchdir, pivot_root};
 
 use super::init::error::{Step, StepResult, from_fs, plain};
 use super::inroot::Root;
-use super::spec::RootSpec;
+use super::spec::{OPEN_TREE, RootSpec};
 use super::sys::helpers::{self, Depth, FsError};
 use super::sys::{self, MountChange};
 
@@ -33,20 +34,57 @@ const OPTIONS_LIMIT: usize = 4095;
 /// process's mount namespace, which must be its own and private. What the
 /// process sees as `/` does not change yet.
 pub(crate) fn attach(spec: &RootSpec) -> StepResult<Root> {
-    let mount = match spec {
-        RootSpec::Folder { path } => bind(path)?,
+    let mount = mount_detached(spec)?;
+    attach_over_root(&mount)?;
+    Ok(Root::new(mount))
+}
+
+/// The root file system as a mount that is attached nowhere, for a process that
+/// reads and writes it without running anything in it. It is unmounted when the
+/// last descriptor is closed, whatever ends the process.
+///
+/// Blocks, and takes a thread that has a mount namespace of its own for as long
+/// as that takes: kernels before 6.7 can only mount it somewhere first.
+pub(crate) fn open(spec: &RootSpec) -> StepResult<Root> {
+    let open = || {
+        unshare(CloneFlags::CLONE_NEWNS).doing("make a mount namespace")?;
+        make_all_private()?;
+        mount_detached(spec).map(Root::new)
+    };
+    std::thread::scope(|scope| scope.spawn(open).join())
+        .unwrap_or_else(|_| Err(plain("mount the root", "overlay", "the thread panicked")))
+}
+
+/// A part of a root file system as a detached mount, made over `/` of the calling
+/// process's mount namespace, which must be its own and private.
+pub(crate) fn part(spec: &RootSpec, source: &Path) -> StepResult<OwnedFd> {
+    let root = attach(spec)?;
+    let part = root
+        .open(source)
+        .and_then(|found| helpers::clone_mount(found.as_fd(), "".as_ref(), Depth::Single))
+        .on(OPEN_TREE, source.display());
+    unmount("/..", UnmountFlags::DETACH).doing("take the image's root away")?;
+    part
+}
+
+fn mount_detached(spec: &RootSpec) -> StepResult<OwnedFd> {
+    match spec {
+        RootSpec::Folder { path } => bind(path),
         // Nothing below: the writable folder is all there is.
         RootSpec::Overlay { layers, upper, .. } if layers.is_empty() => {
             make_folder(upper, None)?;
-            bind(upper)?
+            bind(upper)
         }
         RootSpec::Overlay {
             layers,
             upper,
             work,
             volatile,
-        } => overlay(layers, upper, work, *volatile)?,
-    };
+        } => overlay(layers, upper, work, *volatile),
+    }
+}
+
+fn attach_over_root(mount: &OwnedFd) -> StepResult<()> {
     let root = rustix::fs::openat(
         CWD,
         "/",
@@ -54,8 +92,7 @@ pub(crate) fn attach(spec: &RootSpec) -> StepResult<Root> {
         Mode::empty(),
     )
     .doing("open the root")?;
-    helpers::attach_mount(mount.as_fd(), root.as_fd()).doing("attach the root file system")?;
-    Ok(Root::new(mount))
+    helpers::attach_mount(mount.as_fd(), root.as_fd()).doing("attach the root file system")
 }
 
 /// Makes `root` the root of the process and takes everything else away.

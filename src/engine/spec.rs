@@ -29,6 +29,10 @@ pub struct InitSpec {
     pub groups: Vec<String>,
     /// Mounts whose empty source first receives the image folder's content.
     pub volumes: Vec<VolumeMount>,
+    /// Roots of other images, mounted in the container (a build's
+    /// `RUN --mount=from=…`).
+    #[serde(default)]
+    pub trees: Vec<TreeMount>,
     /// Files that exist nowhere on the host: mounted from a private tmpfs.
     pub files: Vec<InlineFile>,
     /// The system call filter.
@@ -74,6 +78,20 @@ pub struct VolumeMount {
     /// volume leads out of it. It must exist.
     #[serde(default)]
     pub subpath: Option<String>,
+}
+
+/// Another image's root, or a part of it, mounted in the container. What is
+/// written to it goes to its own upper folder, never to the layers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TreeMount {
+    /// The image's root.
+    pub root: RootSpec,
+    /// Folder or file in it; symlinks are followed inside.
+    pub source: PathBuf,
+    /// Absolute path in the container.
+    pub destination: String,
+    /// Mounted read-only.
+    pub read_only: bool,
 }
 
 /// A small file whose content comes with the spec (configs, secrets).
@@ -129,6 +147,8 @@ pub const SET_SYSCTL: &str = "set the sysctl";
 pub const SET_LIMIT: &str = "set the resource limit";
 /// [`InitError::step`] where a volume's folder, or a path in it, is not there.
 pub const OPEN_VOLUME: &str = "open the volume";
+/// [`InitError::step`] where an image has nothing at a mount's source.
+pub const OPEN_TREE: &str = "open the mount's source in the image";
 /// [`InitError::step`] where a bind's source cannot be taken.
 pub const OPEN_SOURCE: &str = "open the mount's source";
 /// [`InitError::step`] where nothing could be mounted on a place in the container.

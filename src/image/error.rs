@@ -101,6 +101,14 @@ pub enum ImageError {
         /// Which entry and why.
         reason: String,
     },
+    /// A folder cannot become a layer.
+    #[error("cannot make a layer of `{}`: {reason}", folder.display())]
+    Commit {
+        /// What a build step left.
+        folder: PathBuf,
+        /// Which file and why.
+        reason: String,
+    },
     /// A file given to `load` holds no image.
     #[error("cannot load {what}: {reason}")]
     Archive {
@@ -108,6 +116,17 @@ pub enum ImageError {
         what: String,
         /// Why.
         reason: String,
+    },
+    /// A layer's archive cannot be made again.
+    #[error("the archive of layer {} cannot be made again: it held several files of one name, and the last one is kept", .0.short())]
+    Inexact(Digest),
+    /// What is saved cannot be written.
+    #[error("cannot write {what}: {source}")]
+    Output {
+        /// File name or `standard output`.
+        what: String,
+        /// Why.
+        source: io::Error,
     },
     /// Docker's `config.json` or a credential helper fails.
     #[error("cannot get credentials for registry `{registry}` from {origin}: {reason}")]
@@ -133,7 +152,9 @@ pub enum ImageError {
         reason: String,
     },
     /// The text is no registry.
-    #[error("`{0}` is not a registry: it is HOST or HOST:PORT, with a dot or a port in it, as before the first `/` of an image")]
+    #[error(
+        "`{0}` is not a registry: it is HOST or HOST:PORT, with a dot or a port in it, as before the first `/` of an image"
+    )]
     NoRegistry(String),
     /// The registry takes neither this user nor this password.
     #[error("registry `{registry}` refuses to log in `{user}`{}", detail(message.as_ref()))]
@@ -209,14 +230,17 @@ impl ImageError {
             Self::Denied { registry, .. } => Some(format!(
                 "log in with `skiff login {registry}`; a private image that you may not see is reported like this too"
             )),
-            Self::LoginRefused { .. } => {
-                Some("check user and password; many registries take an access token only".to_owned())
-            }
+            Self::LoginRefused { .. } => Some(
+                "check user and password; many registries take an access token only".to_owned(),
+            ),
             Self::NoPlatform { available, .. } => available
                 .first()
                 .map(|p| format!("set `platform: {p}` to take that one")),
             Self::Registry { status, .. } if status.starts_with("429") => {
                 Some("the registry limits how much may be pulled; wait, or log in".to_owned())
+            }
+            Self::Inexact(_) => {
+                Some("copy it from its registry, with skopeo for example".to_owned())
             }
             Self::Store { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some("images are kept in a folder of root's; run it with sudo".to_owned())
@@ -227,7 +251,9 @@ impl ImageError {
             | Self::WrongDigest { .. }
             | Self::WrongSize { .. }
             | Self::Unpack { .. }
+            | Self::Commit { .. }
             | Self::Archive { .. }
+            | Self::Output { .. }
             | Self::Credentials { .. }
             | Self::Keeping { .. }
             | Self::NoRegistry(_)

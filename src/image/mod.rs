@@ -22,6 +22,7 @@ mod pull;
 mod push;
 pub mod reference;
 mod registry;
+mod save;
 pub mod store;
 pub mod toolbox;
 mod unpack;
@@ -32,11 +33,14 @@ pub use error::ImageError;
 pub use load::{LoadSource, load};
 pub use platform::Platform;
 pub use policy::{PullDecision, PullPolicy};
-pub use pull::{PullRequest, pull};
-pub use push::{PushRequest, push};
+pub use pull::{PullRequest, pull, resolve};
+pub use push::{PushRequest, Pushed, push};
 pub use reference::Reference;
 pub use registry::{
-    Access, AccessOptions, Account, Keeper, Reason, Server, SettingsFiles, login, login_again, logout,
+    Access, AccessOptions, Account, Keeper, Reason, Server, SettingsFiles, login, login_again,
+    logout,
 };
-pub use store::{Collected, Image, InUse, Removed, Store, Usage};
+pub use save::save;
+pub use store::{Collected, Image, InUse, LayerCommit, Removed, Store, Usage};
 pub use toolbox::ensure_toolbox;
+pub(crate) use unpack::unpack_archive;

@@ -76,9 +76,7 @@ impl Platform {
         };
         let os = word(os);
         let architecture = word(architecture);
-        let variant = variant
-            .map(word)
-            .filter(|v| !v.is_empty());
+        let variant = variant.map(word).filter(|v| !v.is_empty());
         let (architecture, variant) = match (architecture.as_str(), variant.as_deref()) {
             ("x86_64" | "x86-64" | "amd64", None | Some("v1")) => ("amd64", None),
             ("x86_64" | "x86-64" | "amd64", other) => ("amd64", other),

@@ -105,6 +105,45 @@ pub async fn pull(
     result
 }
 
+/// The digest of what a reference means now, from its mirrors or its registry.
+/// A reference with a digest means that.
+///
+/// # Errors
+/// See [`ImageError`].
+pub async fn resolve(
+    access: &Access,
+    reference: &Reference,
+    events: &dyn EventSink,
+) -> Result<Digest, ImageError> {
+    if let Some(digest) = reference.digest() {
+        return Ok(digest.clone());
+    }
+    let places = access.places(reference)?;
+    let mut rest = places.as_slice();
+    while let [place, others @ ..] = rest {
+        rest = others;
+        let repository = Repository::new(access, place, reference, events);
+        match repository.digest(reference.manifest_selector()).await {
+            Err(error) if !others.is_empty() && is_of_the_place(&error) => {
+                tell_of_mirror(&error, events);
+            }
+            result => return result,
+        }
+    }
+    Err(ImageError::Interrupted {
+        what: format!("`{}`", reference.familiar()),
+    })
+}
+
+/// Says why a mirror is passed over; that it lacks an image is nothing to tell.
+fn tell_of_mirror(error: &ImageError, events: &dyn EventSink) {
+    if !matches!(error, ImageError::NotFound { .. }) {
+        events.emit(Event::Warning {
+            message: format!("{error}; going on without this mirror"),
+        });
+    }
+}
+
 struct Pull<'a> {
     store: &'a Store,
     request: &'a PullRequest,
@@ -130,16 +169,10 @@ impl Pull<'_> {
         let mut rest = places.as_slice();
         while let [place, others @ ..] = rest {
             rest = others;
-            let repository =
-                Repository::new(&self.request.access, place, reference, self.events);
+            let repository = Repository::new(&self.request.access, place, reference, self.events);
             match self.run_at(&repository, &usage).await {
                 Err(error) if !others.is_empty() && is_of_the_place(&error) => {
-                    // That a mirror lacks an image is nothing to tell.
-                    if !matches!(error, ImageError::NotFound { .. }) {
-                        self.events.emit(Event::Warning {
-                            message: format!("{error}; going on without this mirror"),
-                        });
-                    }
+                    tell_of_mirror(&error, self.events);
                 }
                 result => return result,
             }
@@ -407,7 +440,7 @@ async fn download(
     progress: &Progress<'_>,
 ) -> Result<Transfer, ImageError> {
     let mut blob = Blob::new(repository, descriptor);
-    while let Some(chunk) = blob.next().await? {
+    while let Some(chunk) = next(&mut blob, progress).await? {
         if sender.send(chunk).await.is_err() {
             return Ok(Transfer::Refused);
         }
@@ -415,6 +448,19 @@ async fn download(
     }
     progress.extracting();
     Ok(Transfer::Complete)
+}
+
+/// The next piece. Where it is long in coming, what has come is told meanwhile.
+async fn next(blob: &mut Blob<'_>, progress: &Progress<'_>) -> Result<Option<Chunk>, ImageError> {
+    let received = blob.received();
+    let mut next = std::pin::pin!(blob.next());
+    match tokio::time::timeout(PROGRESS_PERIOD, &mut next).await {
+        Ok(chunk) => chunk,
+        Err(_) => {
+            progress.catch_up(received);
+            next.await
+        }
+    }
 }
 
 struct Pieces(mpsc::Receiver<Chunk>);
@@ -432,7 +478,8 @@ struct Progress<'a> {
     events: &'a dyn EventSink,
     name: String,
     total: u64,
-    told: Mutex<Option<Instant>>,
+    /// When it was told last, and what.
+    told: Mutex<Option<(Instant, u64)>>,
 }
 
 impl<'a> Progress<'a> {
@@ -456,13 +503,21 @@ impl<'a> Progress<'a> {
         let now = Instant::now();
         {
             let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-            let recently = told.is_some_and(|last| now.duration_since(last) < PROGRESS_PERIOD);
+            let recently = told.is_some_and(|(last, _)| now.duration_since(last) < PROGRESS_PERIOD);
             if recently && current < self.total {
                 return;
             }
-            *told = Some(now);
+            *told = Some((now, current));
         }
         self.emit("Downloading", current);
+    }
+
+    /// Tells what was held back.
+    fn catch_up(&self, current: u64) {
+        let last = *self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_some_and(|(_, told)| told != current) {
+            self.at(current);
+        }
     }
 
     fn extracting(&self) {

@@ -68,7 +68,7 @@ pub struct Subnet {
 }
 
 /// A container's presence on one network, as wanted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndpointSpec {
     /// Full network name.
     pub network: String,

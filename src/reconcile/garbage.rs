@@ -3,8 +3,9 @@
 
 use std::io;
 
+use crate::build::solve as build;
 use crate::event::{Event, EventSink};
-use crate::image::{Digest, InUse, Store, Usage};
+use crate::image::{Collected, Digest, ImageError, InUse, Store, Usage};
 use crate::state::Layout;
 use crate::supervise::inspect;
 
@@ -41,6 +42,15 @@ pub fn collect(layout: &Layout, sink: &dyn EventSink) {
     tell(sink, try_collect(layout));
 }
 
+/// Removes all that no image and no container needs, whoever left it. `None`
+/// where another command uses the store.
+///
+/// # Errors
+/// The records or the store cannot be read or written.
+pub fn collect_all(layout: &Layout) -> Result<Option<Collected>, ImageError> {
+    Store::open(layout).collect_garbage(|| in_use(layout))
+}
+
 fn tell(sink: &dyn EventSink, collected: io::Result<()>) {
     if let Err(error) = collected {
         sink.emit(Event::Warning {
@@ -59,10 +69,13 @@ fn try_collect(layout: &Layout) -> io::Result<()> {
     Ok(())
 }
 
-/// What the containers of all projects need.
+/// What the containers of all projects need, and what builds keep.
 pub(super) fn in_use(layout: &Layout) -> io::Result<InUse> {
     let digest = |text: &str| Digest::parse(text).map_err(io::Error::other);
-    let mut found = InUse::default();
+    let mut found = InUse {
+        layers: build::layers_in_use(layout)?,
+        ..InUse::default()
+    };
     for project in inspect::projects(layout)? {
         for id in inspect::container_ids(layout, &project)? {
             let Some(record) = inspect::record(layout, &project, &id)? else {

@@ -22,6 +22,7 @@ impl EventSink for Recorder {
             Event::Done { resource, outcome } => format!("{} {outcome}", resource.name),
             Event::Failed { resource, message } => format!("{} failed: {message}", resource.name),
             Event::Warning { message } => format!("warning: {message}"),
+            Event::Build { step, news } => format!("#{step} {news:?}"),
             Event::Note { message } => format!("note: {message}"),
             Event::Progress { .. } => return,
         };

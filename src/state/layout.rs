@@ -6,6 +6,7 @@
 //!   images/…                                owned by `image`
 //!   projects/<project>/project.json         the model as last applied
 //!   projects/<project>/containers/<id>/     config.json, exit.json, started, log/, upper/
+//!   builds/{steps,hashes,mounts}/           owned by `build`
 //!   networks/<name>.json                    owned by `net`
 //!   volumes/<name>/{volume.json,_data}
 //!   trash/                                  renamed here before removal
@@ -67,6 +68,11 @@ impl Layout {
     /// The image store.
     pub fn images(&self) -> PathBuf {
         self.data.join("images")
+    }
+
+    /// What builds keep beside the layers of their steps.
+    pub fn builds(&self) -> PathBuf {
+        self.data.join("builds")
     }
 
     /// Durable records of networks.

@@ -353,6 +353,7 @@ fn is_repeatable(request: &Request) -> bool {
         | Request::Restart { .. }
         | Request::Kill { .. }
         | Request::Remove { .. }
+        | Request::Run(_)
         | Request::Exec { .. }
         | Request::Attach { .. }
         | Request::Subscribe

@@ -26,6 +26,46 @@ pub const START_FILE: &str = "started";
 /// Name of the folder of its logs.
 pub const LOG_FOLDER: &str = "log";
 
+/// How the names of builds' own projects begin; no Compose project can have one
+/// of these.
+const BUILD_PREFIX: &str = "_build-";
+
+/// The name of a new build's project.
+pub fn build_project() -> String {
+    format!("{BUILD_PREFIX}{}", ContainerId::random().short())
+}
+
+/// Whether a project is a build's own.
+pub fn is_build(project: &str) -> bool {
+    project.starts_with(BUILD_PREFIX)
+}
+
+/// The projects of builds that are at work, or were killed: those that have a
+/// container, a network or a folder of this boot.
+///
+/// # Errors
+/// The roots cannot be read.
+pub fn build_projects(layout: &Layout) -> io::Result<Vec<String>> {
+    let mut found = std::collections::BTreeSet::new();
+    for (folder, end) in [
+        (layout.projects(), ""),
+        (layout.run_projects(), ""),
+        (layout.networks(), "_default.json"),
+    ] {
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        for entry in entries {
+            let name = entry?.file_name();
+            let name = name.to_str().and_then(|name| name.strip_suffix(end));
+            found.extend(name.filter(|name| is_build(name)).map(str::to_owned));
+        }
+    }
+    Ok(found.into_iter().collect())
+}
+
 /// A container as its records and `/proc` show it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ContainerView {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use oci_spec::runtime;
@@ -28,6 +29,9 @@ pub struct LaunchSpec {
     pub seccomp: Seccomp,
     /// Named and anonymous volumes.
     pub volumes: Vec<VolumeUse>,
+    /// Parts of other images.
+    #[serde(default)]
+    pub trees: Vec<TreeUse>,
     /// Configs and secrets with inline content.
     pub files: Vec<InlineFile>,
     /// Network mode.
@@ -60,6 +64,23 @@ pub struct LaunchSpec {
     pub log: LogOptions,
     /// Remove the container, and its anonymous volumes, when it ends.
     pub auto_remove: bool,
+    /// Lives no longer than the command that runs it (a step of a build): a
+    /// supervisor that takes over ends and removes it.
+    #[serde(default)]
+    pub bound: bool,
+}
+
+/// A part of another image, mounted in a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TreeUse {
+    /// diff-ids of the image's layers, the lowest first.
+    pub layers: Vec<String>,
+    /// Folder or file in it.
+    pub source: PathBuf,
+    /// Absolute path in the container.
+    pub destination: String,
+    /// Mounted read-only; what is written to another one is thrown away.
+    pub read_only: bool,
 }
 
 /// A volume used by a container.

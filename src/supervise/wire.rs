@@ -18,7 +18,7 @@ use crate::state::ContainerId;
 /// Raised when a message changes its meaning. A supervisor answers a call of
 /// another version with [`Failure::Version`], and the CLI then asks the keeper
 /// to take up the newer binary.
-pub const WIRE_VERSION: u32 = 5;
+pub const WIRE_VERSION: u32 = 6;
 
 /// The longest frame, bytes.
 pub const FRAME_LIMIT: u32 = 16 * 1024 * 1024;
@@ -58,6 +58,11 @@ pub enum Request {
     },
     /// Writes the container's record and reserves its name.
     Create(Box<ContainerRecord>),
+    /// Makes a container that lives no longer than this connection, and starts
+    /// it on the three descriptors that come along (pipes only). The replies
+    /// are the events of its start and of its end; when the connection is
+    /// closed it is removed, and killed where it still runs.
+    Run(Box<ContainerRecord>),
     /// Starts a created or ended container; done when its program was executed.
     /// Answer: [`Reply::Done`].
     Start {

@@ -27,6 +27,8 @@ mod hosts;
 #[cfg(test)]
 mod hub;
 #[cfg(test)]
+mod image_commands;
+#[cfg(test)]
 mod images;
 #[cfg(test)]
 mod inside;
@@ -37,6 +39,8 @@ mod killed;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod login;
+#[cfg(test)]
 mod logs;
 #[cfg(test)]
 mod names;
@@ -46,6 +50,10 @@ mod networks;
 mod places;
 #[cfg(test)]
 mod ports;
+#[cfg(test)]
+mod pulls;
+#[cfg(test)]
+mod pushes;
 #[cfg(test)]
 mod quickstart;
 #[cfg(test)]

@@ -233,6 +233,7 @@ impl Machine {
             user: None,
             groups: Vec::new(),
             volumes: Vec::new(),
+            trees: Vec::new(),
             files: Vec::new(),
             seccomp: Seccomp::Unconfined,
             init: false,

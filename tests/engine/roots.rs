@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use fs_err as fs;
 use oci_spec::runtime::LinuxNamespaceType;
 use skiff::engine::launch::PidNamespace;
-use skiff::engine::spec::RootSpec;
+use skiff::engine::spec::{RootSpec, TreeMount};
 
 use crate::harness::{Machine, isolated};
 
@@ -252,5 +252,49 @@ fn device_and_shared_folders_of_the_image_do_not_disturb() {
             "1:3\n/etc\n"
         );
         assert!(!std::path::Path::new("/etc/zero").exists());
+    });
+}
+
+#[test]
+fn parts_of_other_images_are_mounted_and_never_changed() {
+    isolated(|| {
+        let mut machine = Machine::new();
+        let layer = |name: &str, file: &str, text: &str| {
+            let path = machine.path(name).join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+            machine.path(name)
+        };
+        let lower = layer("lower", "opt/app/old", "old");
+        let upper = layer("upper", "opt/app/new", "new");
+        std::os::unix::fs::symlink("/opt/app", upper.join("link")).unwrap();
+        let mut mounts = Vec::new();
+        for (number, source, destination, read_only) in [
+            (0, "/link", "/tree", true),
+            (1, "/opt/app/new", "/file", true),
+            (2, "/opt", "/open", false),
+        ] {
+            mounts.push(TreeMount {
+                root: RootSpec::Overlay {
+                    layers: vec![upper.clone(), lower.clone()],
+                    upper: machine.path(&format!("tree-{number}")),
+                    work: machine.path(&format!("tree-{number}-work")),
+                    volatile: true,
+                },
+                source: source.into(),
+                destination: destination.to_owned(),
+                read_only,
+            });
+        }
+        machine.spec.trees = mounts;
+        let output = machine
+            .sh("cat /tree/old /tree/new /file; echo; echo x > /open/app/old && cat /open/app/old; \
+                 (echo y > /tree/old) 2>/dev/null || echo kept; grep -c ' /tree\\| / ' /proc/mounts")
+            .ok();
+        assert_eq!(output, "oldnewnew\nx\nkept\n2\n");
+        assert_eq!(
+            fs::read_to_string(lower.join("opt/app/old")).unwrap(),
+            "old"
+        );
     });
 }

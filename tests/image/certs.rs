@@ -46,8 +46,14 @@ fn an_authority_is_trusted_for_its_registry() {
         let _server = Server::start_tls("127.0.0.1:5000", certificate.server_config(), move |r| {
             answer(&served, r)
         });
-        let options = certs(world, "one.test:5000", &[("ca.crt", &certificate.authority)]);
-        world.pull_with("one.test:5000/app", options.clone()).unwrap();
+        let options = certs(
+            world,
+            "one.test:5000",
+            &[("ca.crt", &certificate.authority)],
+        );
+        world
+            .pull_with("one.test:5000/app", options.clone())
+            .unwrap();
         let error = world.pull_with("two.test:5000/app", options).unwrap_err();
         assert!(error.to_string().contains("no authority"), "{error}");
         assert!(error.hint().unwrap().contains("certs.d"));
@@ -72,8 +78,10 @@ fn the_authority_counts_for_the_registry_s_token_server_and_blobs() {
         });
         let _server = Server::start_tls("127.0.0.2:443", certificate.server_config(), move |r| {
             if r.header("authorization") != Some("Bearer t") {
-                return Response::new(401, b"")
-                    .header("WWW-Authenticate", r#"Bearer realm="https://auth.test/token""#);
+                return Response::new(401, b"").header(
+                    "WWW-Authenticate",
+                    r#"Bearer realm="https://auth.test/token""#,
+                );
             }
             if r.target.contains("/blobs/") {
                 let place = format!("https://auth.test{}", r.target);
@@ -140,7 +148,9 @@ fn half_a_client_s_certificate_is_told() {
         let options = certs(world, "one.test", &[("client.cert", &client.chain)]);
         let error = world.pull_with("one.test/app", options).unwrap_err();
         assert!(
-            error.to_string().contains("client.cert` is a client's certificate without its key"),
+            error
+                .to_string()
+                .contains("client.cert` is a client's certificate without its key"),
             "{error}"
         );
     });

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use serde_json::{Value, json};
-use skiff::image::{Access, AccessOptions, Account, ImageError, Keeper, Server, login, login_again, logout};
+use skiff::image::{
+    Access, AccessOptions, Account, ImageError, Keeper, Server, login, login_again, logout,
+};
 
 use crate::support::registry::{HTPASSWD, Registry};
 use crate::support::server::{Response, Server as Scripted};
@@ -82,7 +84,10 @@ fn credentials_are_tried_kept_used_and_taken_away() {
             "registry `127.0.0.1:5000` refuses to log in `me`: authentication required"
         );
         assert!(!world.path("docker").exists(), "nothing is kept");
-        write_config(world, &json!({"HttpHeaders": {"a": "b"}, "auths": {"x.io": {"auth": "YTpi"}}}));
+        write_config(
+            world,
+            &json!({"HttpHeaders": {"a": "b"}, "auths": {"x.io": {"auth": "YTpi"}}}),
+        );
         let file = world.path("docker/config.json");
         fs::set_permissions(&file, PermissionsExt::from_mode(0o644)).unwrap();
         let keeper = log_in(world, options(world), "secret").unwrap();
@@ -97,14 +102,18 @@ fn credentials_are_tried_kept_used_and_taken_away() {
         let user = world.run(login_again(&access, &server())).unwrap();
         assert_eq!(user.as_deref(), Some("me"));
         // They open the registry.
-        let error = world.pull_with("127.0.0.1:5000/none", options(world)).unwrap_err();
+        let error = world
+            .pull_with("127.0.0.1:5000/none", options(world))
+            .unwrap_err();
         assert!(matches!(error, ImageError::NotFound { .. }), "{error}");
         for _ in 0..2 {
             world.run(logout(&access, &server())).unwrap();
             assert_eq!(config(world)["auths"], json!({"x.io": {"auth": "YTpi"}}));
         }
         assert_eq!(world.run(login_again(&access, &server())).unwrap(), None);
-        let error = world.pull_with("127.0.0.1:5000/none", options(world)).unwrap_err();
+        let error = world
+            .pull_with("127.0.0.1:5000/none", options(world))
+            .unwrap_err();
         assert!(matches!(error, ImageError::Denied { .. }), "{error}");
     });
 }
@@ -129,9 +138,13 @@ fn a_helper_keeps_gives_and_forgets() {
             );
             // The file has the name alone, as Docker's.
             assert_eq!(config(world)["auths"], json!({ADDRESS: {}}));
-            let error = world.pull_with("127.0.0.1:5000/none", options(world)).unwrap_err();
+            let error = world
+                .pull_with("127.0.0.1:5000/none", options(world))
+                .unwrap_err();
             assert!(matches!(error, ImageError::NotFound { .. }), "{error}");
-            world.run(logout(&Access::new(options(world)), &server())).unwrap();
+            world
+                .run(logout(&Access::new(options(world)), &server()))
+                .unwrap();
             assert!(!kept.join("secret").exists());
             assert_eq!(fs::read_to_string(kept.join("erased")).unwrap(), ADDRESS);
             assert_eq!(config(world)["auths"], json!({}));
@@ -139,7 +152,9 @@ fn a_helper_keeps_gives_and_forgets() {
         write_config(world, &json!({"credsStore": "skiff-has-none"}));
         let error = log_in(world, options(world), "secret").unwrap_err();
         assert!(
-            error.to_string().contains("in helper `docker-credential-skiff-has-none`: "),
+            error
+                .to_string()
+                .contains("in helper `docker-credential-skiff-has-none`: "),
             "{error}"
         );
         assert_eq!(config(world), json!({"credsStore": "skiff-has-none"}));
@@ -190,7 +205,12 @@ fn under_sudo_files_and_helpers_are_the_caller_s() {
             ..options
         };
         log_in(world, options, "secret").unwrap();
-        assert_eq!(fs::metadata(world.path("docker/config.json")).unwrap().uid(), 0);
+        assert_eq!(
+            fs::metadata(world.path("docker/config.json"))
+                .unwrap()
+                .uid(),
+            0
+        );
     });
 }
 
@@ -200,12 +220,12 @@ fn a_token_is_kept_instead_of_a_password_where_the_server_gives_one() {
         let tokens = Scripted::start(ADDRESS, |request| {
             if request.target.starts_with("/token") {
                 let is_login = request.target.contains("offline_token=true");
-                let refreshed = String::from_utf8_lossy(&request.body).contains("refresh_token=again");
+                let refreshed =
+                    String::from_utf8_lossy(&request.body).contains("refresh_token=again");
                 return match request.method.as_str() {
-                    "GET" if is_login && request.header("authorization").is_some() => Response::new(
-                        200,
-                        br#"{"token":"t","refresh_token":"again"}"#,
-                    ),
+                    "GET" if is_login && request.header("authorization").is_some() => {
+                        Response::new(200, br#"{"token":"t","refresh_token":"again"}"#)
+                    }
                     "POST" if refreshed => Response::new(200, br#"{"access_token":"t"}"#),
                     _ => Response::new(401, br#"{"details":"incorrect username or password"}"#),
                 };

@@ -19,9 +19,13 @@ mod measure;
 #[cfg(test)]
 mod mirrors;
 #[cfg(test)]
+mod peer;
+#[cfg(test)]
 mod push;
 #[cfg(test)]
 mod real;
+#[cfg(test)]
+mod save;
 #[cfg(test)]
 mod scripted;
 #[cfg(test)]

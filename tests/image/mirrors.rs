@@ -64,7 +64,10 @@ fn a_mirror_is_asked_first_and_what_it_lacks_comes_from_the_registry() {
             .pull_with("127.0.0.1:5002/none:1", options)
             .unwrap_err();
         assert!(matches!(error, ImageError::NotFound { .. }), "{error}");
-        assert!(error.to_string().contains("registry `127.0.0.1:5002`"), "{error}");
+        assert!(
+            error.to_string().contains("registry `127.0.0.1:5002`"),
+            "{error}"
+        );
     });
 }
 
@@ -102,9 +105,7 @@ fn a_mirror_that_fails_is_told_and_what_came_from_it_is_kept() {
         );
         assert!(mirror.count("/blobs/") >= 2);
         let layers = image().layers;
-        let count = |layer: &Layer| {
-            own.count(skiff::image::Digest::of(&layer.blob).as_str())
-        };
+        let count = |layer: &Layer| own.count(skiff::image::Digest::of(&layer.blob).as_str());
         assert_eq!(count(&layers[1]), 1);
         assert!(count(&layers[0]) <= 1);
     });
@@ -121,7 +122,11 @@ fn docker_hub_comes_from_the_mirrors_of_both_files() {
             "[[registry]]\nlocation='docker.io'\n[[registry.mirror]]\nlocation='127.0.0.1:5001/hub'",
         );
         let daemon = world.path("daemon.json");
-        fs::write(&daemon, r#"{"registry-mirrors": ["http://127.0.0.1:5002"]}"#).unwrap();
+        fs::write(
+            &daemon,
+            r#"{"registry-mirrors": ["http://127.0.0.1:5002"]}"#,
+        )
+        .unwrap();
         options.files.daemon_json = Some(daemon);
         let pulled = world.pull_with("nginx", options).unwrap();
         assert_eq!(pulled.names[0].familiar(), "nginx:latest");
@@ -163,7 +168,9 @@ fn images_are_moved_and_blocked() {
             "[[registry]]\nprefix='a.test/old'\nlocation='127.0.0.1:5001/new'\n\
              [[registry]]\nprefix='*.bad.test'\nblocked=true",
         );
-        let pulled = world.pull_with("a.test/old/app:1", options.clone()).unwrap();
+        let pulled = world
+            .pull_with("a.test/old/app:1", options.clone())
+            .unwrap();
         assert_eq!(pulled.names[0].familiar(), "a.test/old/app:1");
         assert_eq!(server.count("/v2/new/app/manifests/1"), 1);
         let error = world.pull_with("x.bad.test/app", options).unwrap_err();
@@ -173,7 +180,10 @@ fn images_are_moved_and_blocked() {
         );
         let options = configured(world, "[[registry]");
         let error = world.pull_with("a.test/app", options).unwrap_err();
-        assert!(error.to_string().contains("registries.conf`: line 1"), "{error}");
+        assert!(
+            error.to_string().contains("registries.conf`: line 1"),
+            "{error}"
+        );
     });
 }
 
@@ -202,7 +212,9 @@ fn an_insecure_registry_may_have_any_certificate_or_none() {
             ..options
         };
         world.pull_with("tls.test/app", options.clone()).unwrap();
-        world.pull_with("plain.test:5000/app", options.clone()).unwrap();
+        world
+            .pull_with("plain.test:5000/app", options.clone())
+            .unwrap();
         let options = AccessOptions {
             files: SettingsFiles::default(),
             ..options
@@ -226,8 +238,10 @@ fn a_token_server_elsewhere_has_to_prove_itself_to_an_insecure_registry_s_client
             Response::new(200, br#"{"token":"t"}"#)
         });
         let _registry = Server::start_tls("127.0.0.2:443", certificate.server_config(), |_| {
-            Response::new(401, b"")
-                .header("WWW-Authenticate", r#"Bearer realm="https://auth.test/token""#)
+            Response::new(401, b"").header(
+                "WWW-Authenticate",
+                r#"Bearer realm="https://auth.test/token""#,
+            )
         });
         let options = AccessOptions {
             insecure: vec!["tls.test".to_owned()],
@@ -236,7 +250,9 @@ fn a_token_server_elsewhere_has_to_prove_itself_to_an_insecure_registry_s_client
         };
         let error = world.pull_with("tls.test/app", options).unwrap_err();
         assert!(
-            error.to_string().contains("no token from its server `auth.test`"),
+            error
+                .to_string()
+                .contains("no token from its server `auth.test`"),
             "{error}"
         );
         assert_eq!(tokens.requests().len(), 0);

@@ -34,7 +34,8 @@ fn to(images: &[&Image], reference: &str, options: AccessOptions) -> PushRequest
 
 fn push_to(world: &World, image: &Image, reference: &str) -> Result<Digest, ImageError> {
     let wanted = to(&[image], reference, AccessOptions::default());
-    world.run(push(&world.store, &wanted, &Silent))
+    let pushed = world.run(push(&world.store, &wanted, &Silent))?;
+    Ok(pushed.digest)
 }
 
 /// The image in the store, as it would be after a build: with no manifest.
@@ -98,29 +99,47 @@ fn what_is_pushed_is_pulled_again_and_only_once_uploaded() {
         assert_eq!(built.digest, None);
         let events = Recorder::default();
         let wanted = to(&[&built], "127.0.0.1:5000/app:1", AccessOptions::default());
-        let digest = world.run(push(&world.store, &wanted, &events)).unwrap();
+        let digest = world
+            .run(push(&world.store, &wanted, &events))
+            .unwrap()
+            .digest;
         assert_eq!(
-            (events.outcomes("Pushed"), events.outcomes("Layer already exists")),
+            (
+                events.outcomes("Pushed"),
+                events.outcomes("Layer already exists")
+            ),
             (3, 0)
         );
         let (found, document) = manifest(registry.address, "app", "1");
         assert_eq!(found, digest);
         assert_eq!(document["mediaType"], json!(OCI_MANIFEST));
-        assert_eq!(document["layers"][0]["mediaType"], json!("application/vnd.oci.image.layer.v1.tar+gzip"));
+        assert_eq!(
+            document["layers"][0]["mediaType"],
+            json!("application/vnd.oci.image.layer.v1.tar+gzip")
+        );
         check(world, "127.0.0.1:5000/app:1", &image());
         // The store knows it by its digest now, and its layers as packed.
         let name = format!("127.0.0.1:5000/app@{digest}");
         assert_eq!(world.store.find(&name).unwrap().unwrap().id, built.id);
         let events = Recorder::default();
-        assert_eq!(world.run(push(&world.store, &wanted, &events)).unwrap(), digest);
+        let again = world.run(push(&world.store, &wanted, &events)).unwrap();
+        assert_eq!(again.digest, digest);
         assert_eq!(
-            (events.outcomes("Pushed"), events.outcomes("Layer already exists")),
+            (
+                events.outcomes("Pushed"),
+                events.outcomes("Layer already exists")
+            ),
             (1, 2)
         );
         // Under another name of the same registry nothing is uploaded either.
         let events = Recorder::default();
-        let wanted = to(&[&built], "127.0.0.1:5000/other/app:2", AccessOptions::default());
-        assert_eq!(world.run(push(&world.store, &wanted, &events)).unwrap(), digest);
+        let wanted = to(
+            &[&built],
+            "127.0.0.1:5000/other/app:2",
+            AccessOptions::default(),
+        );
+        let again = world.run(push(&world.store, &wanted, &events)).unwrap();
+        assert_eq!(again.digest, digest);
         assert_eq!(events.outcomes("Mounted"), 2);
         check(world, "127.0.0.1:5000/other/app:2", &image());
     });
@@ -146,7 +165,14 @@ fn a_pulled_image_keeps_its_digest_where_its_layers_are() {
         push_to(world, &image, "127.0.0.1:5002/to:2").unwrap();
         let (_, document) = manifest(far.address, "to", "2");
         let kinds: Vec<_> = (0..3)
-            .map(|n| document["layers"][n]["mediaType"].as_str().unwrap().rsplit('.').next().unwrap())
+            .map(|n| {
+                document["layers"][n]["mediaType"]
+                    .as_str()
+                    .unwrap()
+                    .rsplit('.')
+                    .next()
+                    .unwrap()
+            })
             .collect();
         assert_eq!(kinds, ["tar+gzip", "tar", "tar+gzip"]);
         check(world, "127.0.0.1:5002/to:2", &docker);
@@ -172,7 +198,10 @@ fn images_for_several_platforms_become_an_index() {
             "127.0.0.1:5000/multi:1",
             AccessOptions::default(),
         );
-        let digest = world.run(push(&world.store, &wanted, &Silent)).unwrap();
+        let digest = world
+            .run(push(&world.store, &wanted, &Silent))
+            .unwrap()
+            .digest;
         let (found, index) = manifest(registry.address, "multi", "1");
         assert_eq!(found, digest);
         assert_eq!(index["mediaType"], json!(OCI_INDEX));
@@ -191,7 +220,10 @@ fn a_registry_that_wants_a_password_gets_it() {
     isolated(|world| {
         let path = world.path("htpasswd");
         fs::write(&path, HTPASSWD).unwrap();
-        let top = format!("auth:\n  htpasswd:\n    realm: here\n    path: {}\n", path.display());
+        let top = format!(
+            "auth:\n  htpasswd:\n    realm: here\n    path: {}\n",
+            path.display()
+        );
         let _registry = Registry::start_with(world, ADDRESS, "storage", "", &top);
         let built = loaded(world, &image());
         let error = push_to(world, &built, "127.0.0.1:5000/app:1").unwrap_err();
@@ -218,9 +250,8 @@ fn one_token_is_had_for_pulling_and_pushing() {
                 return Response::new(200, br#"{"token":"t","expires_in":300}"#);
             }
             if request.header("authorization") != Some("Bearer t") {
-                let challenge = format!(
-                    r#"Bearer realm="http://{ADDRESS}/token",scope="repository:app:pull""#
-                );
+                let challenge =
+                    format!(r#"Bearer realm="http://{ADDRESS}/token",scope="repository:app:pull""#);
                 return Response::new(401, b"").header("WWW-Authenticate", &challenge);
             }
             forward(back.address, request)
@@ -237,7 +268,10 @@ fn one_token_is_had_for_pulling_and_pushing() {
         // To take a blob over, its own repository has to be read.
         push_to(world, &built, "127.0.0.1:5000/two:1").unwrap();
         let asked = server.requests();
-        let last = asked.iter().rfind(|r| r.target.starts_with("/token")).unwrap();
+        let last = asked
+            .iter()
+            .rfind(|r| r.target.starts_with("/token"))
+            .unwrap();
         assert_eq!(
             last.target,
             "/token?scope=repository%3Atwo%3Apull%2Cpush&scope=repository%3Aapp%3Apull"
@@ -252,7 +286,13 @@ fn forward(to: SocketAddr, request: &crate::support::server::Request) -> Respons
         .iter()
         .filter_map(|name| Some((*name, request.header(name)?)))
         .collect();
-    let answer = http::send_with(to, &request.method, &request.target, &headers, &request.body);
+    let answer = http::send_with(
+        to,
+        &request.method,
+        &request.target,
+        &headers,
+        &request.body,
+    );
     let mut response = Response::new(answer.status, &answer.body);
     for name in ["location", "range", "docker-content-digest", "content-type"] {
         if let Some(value) = answer.header(name) {
@@ -291,7 +331,9 @@ fn bad_line(address: &str, to: SocketAddr, troubles: Vec<Trouble>) -> Arc<Atomic
                 let mut buffer = [0; 16 * 1024];
                 let mut gone = 0;
                 loop {
-                    let Ok(read) = client.read(&mut buffer) else { break };
+                    let Ok(read) = client.read(&mut buffer) else {
+                        break;
+                    };
                     if read == 0 {
                         break;
                     }
@@ -379,7 +421,9 @@ fn an_upload_that_breaks_goes_on_where_it_broke() {
         push_to(world, &built, "127.0.0.1:5000/app:1").unwrap();
         let count = |method: &str| {
             let all = server.requests();
-            all.iter().filter(|request| request.method == method).count()
+            all.iter()
+                .filter(|request| request.method == method)
+                .count()
         };
         assert_eq!(count("POST"), 2, "the layer and the config");
         let sent: usize = server
@@ -401,7 +445,11 @@ fn an_upload_over_a_bad_line_gets_there() {
         let broken = bad_line(
             ADDRESS,
             back.address,
-            vec![Trouble::Cut(3_000_000), Trouble::Cut(2_000_000), Trouble::Cut(6_000_000)],
+            vec![
+                Trouble::Cut(3_000_000),
+                Trouble::Cut(2_000_000),
+                Trouble::Cut(6_000_000),
+            ],
         );
         let built = loaded(world, &large());
         let events = Recorder::default();
@@ -414,9 +462,12 @@ fn an_upload_over_a_bad_line_gets_there() {
             .events()
             .iter()
             .filter_map(|event| match event {
-                Event::Progress { action: "Pushing", current, total: Some(total), .. } => {
-                    Some((*current, *total))
-                }
+                Event::Progress {
+                    action: "Pushing",
+                    current,
+                    total: Some(total),
+                    ..
+                } => Some((*current, *total)),
                 _ => None,
             })
             .collect();
@@ -473,7 +524,10 @@ fn a_registry_that_loses_an_upload_gets_it_anew() {
             .iter()
             .filter_map(|request| Some(request.header("content-range")?.to_owned()))
             .collect();
-        assert!(ranges.contains(&"8388608-16777215".to_owned()), "{ranges:?}");
+        assert!(
+            ranges.contains(&"8388608-16777215".to_owned()),
+            "{ranges:?}"
+        );
     });
 }
 
@@ -487,7 +541,10 @@ fn a_registry_that_loses_everything_is_given_up() {
         });
         let built = loaded(world, &large());
         let error = push_to(world, &built, "127.0.0.1:5000/app:1").unwrap_err();
-        assert!(error.to_string().contains("it loses each upload"), "{error}");
+        assert!(
+            error.to_string().contains("it loses each upload"),
+            "{error}"
+        );
         assert_eq!(server.count("/manifests/"), 0);
     });
 }

@@ -43,7 +43,9 @@ fn a_transfer_that_stands_still_is_given_up_and_goes_on() {
             }
             response
         });
-        world.pull_with(&server.reference("app"), impatient()).unwrap();
+        world
+            .pull_with(&server.reference("app"), impatient())
+            .unwrap();
         let starts: Vec<_> = server
             .requests()
             .iter()
@@ -61,13 +63,19 @@ fn a_document_that_stands_still_is_asked_for_again() {
         let asked = AtomicUsize::new(0);
         let server = Server::start(ADDRESS, move |request| {
             let response = answer(&served, request);
-            match request.target.contains("/manifests/").then(|| asked.fetch_add(1, Ordering::SeqCst)) {
+            match request
+                .target
+                .contains("/manifests/")
+                .then(|| asked.fetch_add(1, Ordering::SeqCst))
+            {
                 Some(0) => response.stalled_at(10),
                 Some(1) => response.broken_at(20),
                 _ => response,
             }
         });
-        world.pull_with(&server.reference("app"), impatient()).unwrap();
+        world
+            .pull_with(&server.reference("app"), impatient())
+            .unwrap();
         assert_eq!(server.count("/manifests/"), 3);
     });
 }
@@ -106,7 +114,9 @@ fn a_busy_registry_may_name_a_date() {
         let server = Server::start(ADDRESS, move |request| {
             if request.target.contains("/manifests/") && asked.fetch_add(1, Ordering::SeqCst) == 0 {
                 let soon = Timestamp::now() + Duration::from_secs(2);
-                let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&soon).unwrap();
+                let date = DateTimePrinter::new()
+                    .timestamp_to_rfc9110_string(&soon)
+                    .unwrap();
                 return Response::new(429, b"").header("Retry-After", &date);
             }
             answer(&served, request)
@@ -156,7 +166,8 @@ fn a_token_that_is_taken_back_in_the_middle_is_renewed() {
             // Each token is good for two requests.
             let known = request.header("authorization") == Some(&wanted);
             if !known || used.fetch_add(1, Ordering::SeqCst) % 2 == 1 {
-                let challenge = format!(r#"Bearer realm="http://{ADDRESS}/token",error="invalid_token""#);
+                let challenge =
+                    format!(r#"Bearer realm="http://{ADDRESS}/token",error="invalid_token""#);
                 return Response::new(401, b"").header("WWW-Authenticate", &challenge);
             }
             let response = answer(&served, request);
@@ -222,7 +233,10 @@ fn a_proxy_s_password_is_for_the_proxy_alone() {
         let through = proxy.requests();
         assert!(through.len() >= 3);
         for request in through {
-            assert_eq!(request.header("proxy-authorization"), Some(password.as_str()));
+            assert_eq!(
+                request.header("proxy-authorization"),
+                Some(password.as_str())
+            );
         }
         let requests = direct.requests();
         assert_eq!(requests.len(), 2, "config and layer");
@@ -240,7 +254,10 @@ fn an_address_of_a_proxy_is_told_without_its_password() {
             https_proxy: Some("http://me:secret@[bad".to_owned()),
             ..AccessOptions::default()
         };
-        let error = world.pull_with("a.test/app", options).unwrap_err().to_string();
+        let error = world
+            .pull_with("a.test/app", options)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("the proxy `http://…@[bad`"), "{error}");
         assert!(!error.contains("secret"), "{error}");
     });
@@ -254,7 +271,10 @@ fn nothing_that_a_registry_says_draws_on_the_terminal() {
         let config = config.replace("\"amd64\"", "\"\\u001b[31mred\"");
         drawing.manifest = String::from_utf8(drawing.manifest.clone())
             .unwrap()
-            .replace(Digest::of(&drawing.config).as_str(), Digest::of(config.as_bytes()).as_str())
+            .replace(
+                Digest::of(&drawing.config).as_str(),
+                Digest::of(config.as_bytes()).as_str(),
+            )
             .replace(
                 &format!("\"size\":{}}},\"layers\"", drawing.config.len()),
                 &format!("\"size\":{}}},\"layers\"", config.len()),
@@ -301,7 +321,10 @@ fn documents_of_too_deep_a_nesting_are_refused() {
         let config = format!(r#"{{"rootfs":{nest}}}"#);
         deep.manifest = String::from_utf8(deep.manifest.clone())
             .unwrap()
-            .replace(Digest::of(&deep.config).as_str(), Digest::of(config.as_bytes()).as_str())
+            .replace(
+                Digest::of(&deep.config).as_str(),
+                Digest::of(config.as_bytes()).as_str(),
+            )
             .replace(
                 &format!("\"size\":{}}},\"layers\"", deep.config.len()),
                 &format!("\"size\":{}}},\"layers\"", config.len()),
@@ -343,8 +366,14 @@ fn foreign_layers_and_what_is_no_image_are_named() {
             }
         });
         for (tag, part) in [
-            ("foreign", "is a foreign one (`application/vnd.docker.image.rootfs.foreign"),
-            ("chart", "no container image but holds `application/vnd.cncf.helm.config.v1+json`"),
+            (
+                "foreign",
+                "is a foreign one (`application/vnd.docker.image.rootfs.foreign",
+            ),
+            (
+                "chart",
+                "no container image but holds `application/vnd.cncf.helm.config.v1+json`",
+            ),
         ] {
             let error = world
                 .pull(&server.reference(&format!("app:{tag}")))

@@ -8,13 +8,11 @@ use skiff::supervise::launch::RestartPolicy;
 use skiff::supervise::record::RunState;
 use skiff::supervise::wire::{Condition, Reply, Request};
 
-use crate::harness::{Ask, Bench, DEADLINE, borrowed, exec, isolated, next_exit, pipes, probe};
+use crate::harness::{
+    Ask, Bench, DEADLINE, borrowed, exec, isolated, kill, next_exit, pipes, probe,
+};
 
 const WRITER: &str = "i=0; while :; do i=$((i+1)); echo line $i; done";
-
-fn kill(pid: i32) {
-    kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
-}
 
 /// The one process of a kind, other than `before`.
 async fn helper(command: &str, before: &[i32]) -> i32 {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use fs_err as fs;
 use oci_spec::runtime::{Process, Spec};
+use rustix::process::{Pid, Signal, kill_process};
 use skiff::engine::oci_default;
 use skiff::engine::spec::{ExecSpec, Seccomp};
 use skiff::event::Silent;
@@ -139,6 +140,7 @@ impl Bench {
                 groups: Vec::new(),
                 seccomp: Seccomp::Default,
                 volumes: Vec::new(),
+                trees: Vec::new(),
                 files: Vec::new(),
                 network: NetworkMode::None,
                 ports: Vec::new(),
@@ -159,6 +161,7 @@ impl Bench {
                     max_files: 1,
                 },
                 auto_remove: false,
+                bound: false,
             },
         }
     }
@@ -312,6 +315,11 @@ impl Ask for Client {
     async fn changes(&self) -> Conversation {
         self.start(Request::Subscribe, &[]).await.unwrap()
     }
+}
+
+/// Ends a process without asking it.
+pub(crate) fn kill(pid: i32) {
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
 }
 
 /// The next end of this container, skipping other changes.

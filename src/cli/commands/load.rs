@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::causes::with_causes;
+use crate::cli::commands::image::failed;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
 use crate::image::{self, LoadSource, Reference, Store};
@@ -43,13 +43,7 @@ pub fn run(context: &Context, args: &LoadArgs) -> CliResult {
     } else {
         context.sink()
     };
-    let images = image::load(&store, source, &*sink).map_err(|error| {
-        let failed = CliError::new(with_causes(&error));
-        match error.hint() {
-            Some(hint) => failed.hint(hint),
-            None => failed,
-        }
-    })?;
+    let images = image::load(&store, source, &*sink).map_err(|error| failed(&error))?;
     garbage::collect(&context.layout, &*sink);
     drop(sink);
     let mut text = String::new();

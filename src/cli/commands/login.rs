@@ -91,7 +91,10 @@ pub fn login(context: &Context, args: &LoginArgs) -> CliResult {
 /// The file or the helper cannot be changed.
 pub fn logout(args: &LogoutArgs) -> CliResult {
     let server = server(args.server.as_deref())?;
-    write_out(&format!("Removing login credentials for {}\n", server.key()))?;
+    write_out(&format!(
+        "Removing login credentials for {}\n",
+        server.key()
+    ))?;
     let access = registries::access();
     wait(image::logout(&access, &server))
 }
@@ -158,35 +161,38 @@ fn checked(user: String, password: String) -> Result<(String, String), CliError>
 /// Asks on the terminal; what is secret does not appear.
 fn ask(question: &str, is_secret: bool) -> Result<String, CliError> {
     if !io::stdin().is_terminal() {
-        return Err(CliError::new("there is no terminal to ask for user and password").hint(
-            "give both: echo PASSWORD | skiff login --username USER --password-stdin SERVER",
-        ));
+        return Err(
+            CliError::new("there is no terminal to ask for user and password").hint(
+                "give both: echo PASSWORD | skiff login --username USER --password-stdin SERVER",
+            ),
+        );
     }
-    write_out(question)?;
-    let silence = is_secret
-        .then(|| Silence::begin(io::stdin()))
-        .transpose()?;
     let line = runtime::block_on(async {
+        // From here on a signal cannot leave the terminal silent.
         let mut interrupts = Interrupts::new()?;
+        let silence = is_secret.then(|| Silence::begin(io::stdin())).transpose()?;
+        write_out(question)?;
         let read = spawn_blocking(|| io::stdin().lock().lines().next());
-        // The terminal has to be put right before the command ends.
-        tokio::select! {
+        let line = tokio::select! {
             line = read => Ok(line.ok().flatten()),
             _ = interrupts.next() => Err(CliError::Interrupted),
+        };
+        if silence.is_some() {
+            // The line break did not appear either.
+            write_out("\n")?;
         }
-    });
-    if let Some(silence) = silence {
-        drop(silence);
-        // The line break did not appear either.
-        write_out("\n")?;
-    }
-    match line? {
+        line
+    })?;
+    match line {
         Some(line) => Ok(line?),
         None => Err(CliError::Interrupted),
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is a function for map_err")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it is a function for map_err"
+)]
 fn failed(error: ImageError) -> CliError {
     let failed = CliError::new(with_causes(&error));
     match error.hint() {

@@ -13,31 +13,33 @@ impl Diagnostic {
             Severity::Warning => "warning",
         };
         let excerpt = self.excerpt.as_ref();
+        let (file, line, column) = place_json(self.position.as_ref());
         json!({
             "severity": severity,
             "message": self.message,
             "path": self.path,
-            "file": self.position.as_ref().map(file),
-            "line": self.position.as_ref().map(|at| at.line),
-            "column": self.position.as_ref().map(|at| at.column),
+            "file": file,
+            "line": line,
+            "column": column,
             "end": excerpt.map(|excerpt| excerpt.end),
             "excerpt": excerpt.map(|excerpt| &excerpt.text),
             "expected": self.expected,
             "suggestion": self.suggestion,
-            "chain": self.chain.iter().map(step).collect::<Vec<_>>(),
+            "chain": self.chain.iter().map(step_json).collect::<Vec<_>>(),
         })
     }
 }
 
-fn step(step: &Step) -> Json {
-    json!({
-        "what": step.what,
-        "file": step.position.as_ref().map(file),
-        "line": step.position.as_ref().map(|at| at.line),
-        "column": step.position.as_ref().map(|at| at.column),
-    })
+/// A step of a chain, here and in explanations.
+pub(crate) fn step_json(step: &Step) -> Json {
+    let (file, line, column) = place_json(step.position.as_ref());
+    json!({ "what": step.what, "file": file, "line": line, "column": column })
 }
 
-fn file(position: &Position) -> String {
-    position.file.to_string_lossy().into_owned()
+/// `file`, `line` and `column` of a place.
+pub(crate) fn place_json(at: Option<&Position>) -> (Json, Json, Json) {
+    at.map_or((Json::Null, Json::Null, Json::Null), |at| {
+        let file = at.file.to_string_lossy().into_owned();
+        (file.into(), at.line.into(), at.column.into())
+    })
 }

@@ -15,7 +15,8 @@ mod sources;
 use std::fmt;
 use std::path::PathBuf;
 
-pub use render::{Style, render_list};
+pub(crate) use json::{place_json, step_json};
+pub use render::{Style, print_list, render_list};
 pub(crate) use render::{is_invisible, listed, quoted};
 pub(crate) use report::Report;
 pub(crate) use similar::{did_you_mean, similar};

@@ -78,6 +78,12 @@ impl Diagnostic {
         let remark = match (&self.suggestion, &self.expected) {
             (Some(suggestion), _) => format!("; {suggestion}"),
             (None, Some(expected)) => format!("; expected: {expected}"),
+            // What is in no place is about several ones.
+            (None, None) if self.position.is_none() && !self.chain.is_empty() => {
+                let places = self.chain.iter().filter_map(|step| step.position.as_ref());
+                let places: Vec<String> = places.map(ToString::to_string).collect();
+                format!(": {}", places.join(", "))
+            }
             (None, None) => String::new(),
         };
         let remark = printable(&remark).replace('\n', " ");
@@ -184,6 +190,24 @@ impl Style {
 
 /// Diagnostics shown with their source line; those after them take a line each.
 const SHOWN_IN_FULL: usize = 10;
+
+/// A list for a stream, each with a line end, in the form that is asked for: as
+/// [`render_list`] has it, or an object a line.
+pub fn print_list<'a>(
+    list: impl IntoIterator<Item = &'a Diagnostic>,
+    style: Option<&Style>,
+) -> String {
+    match style {
+        None => list
+            .into_iter()
+            .map(|one| format!("{}\n", one.json()))
+            .collect(),
+        Some(style) => match render_list(list, style) {
+            text if text.is_empty() => text,
+            text => format!("{text}\n"),
+        },
+    }
+}
 
 /// A list for the screen: the first in full, the others in a line each. What
 /// stands at one place and says the same, as an anchor's content does in each of

@@ -13,12 +13,17 @@ pub(crate) struct Report {
     pub(crate) unset_help: Option<String>,
     /// Errors that were found when the list was full.
     more: usize,
+    /// Where the first of these are.
+    further: Vec<Step>,
     /// What `explain` is going to ask, where somebody wants it.
     pub(crate) trace: Option<Trace>,
 }
 
 /// More diagnostics than this are not collected: nobody reads them.
 const MOST_DIAGNOSTICS: usize = 50;
+
+/// Places of further errors that are told.
+const MOST_FURTHER: usize = 20;
 
 impl Report {
     /// A diagnostic at a place, yet to be completed and pushed.
@@ -123,6 +128,15 @@ impl Report {
             self.list.push(diagnostic);
         } else if diagnostic.severity == Severity::Error {
             self.more += 1;
+            if self.further.len() < MOST_FURTHER {
+                let is_known = |step: &Step| step.position == diagnostic.position;
+                if diagnostic.position.is_some() && !self.further.iter().any(is_known) {
+                    self.further.push(Step {
+                        what: "one of them is".to_owned(),
+                        position: diagnostic.position,
+                    });
+                }
+            }
         }
     }
 
@@ -159,7 +173,9 @@ impl Report {
                 "there are {} more errors, told when these are mended",
                 self.more
             );
-            list.push(Diagnostic::error(message));
+            let mut summary = Diagnostic::error(message);
+            summary.chain.clone_from(&self.further);
+            list.push(summary);
         }
         list
     }

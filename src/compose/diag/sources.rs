@@ -190,6 +190,11 @@ impl Sources {
         self.files.get(usize::from(file)).map(|file| &*file.text)
     }
 
+    /// The text from a mark on.
+    pub(crate) fn from(&self, mark: Mark) -> Option<&str> {
+        self.file(mark)?.from(mark.line, mark.column)
+    }
+
     /// The line of a mark.
     pub(crate) fn line(&self, mark: Mark) -> Option<&str> {
         lines(self.file(mark)?.from(mark.line, 1)?).next()

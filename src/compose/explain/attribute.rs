@@ -1,10 +1,14 @@
 //! Where an attribute's value comes from: files over files, `extends`,
 //! fragments, and for variables and labels the files that services name.
 
+use indexmap::IndexMap;
+use serde_json::Value as Json;
+
 use super::{Explainer, Explanation, Origin, Source, Standing, one_line, shown};
 use crate::compose::diag::{INCLUDED, Step};
-use crate::compose::trace::Overridden;
-use crate::compose::tree::{Mark, Node, Value, is_within, service_of};
+use crate::compose::model::raw_json;
+use crate::compose::trace::{MOST_OVERRIDDEN, Overridden};
+use crate::compose::tree::{Mark, Node, Value, service_of};
 
 /// Attributes whose lists are `NAME=VALUE`, each entry an attribute of its own.
 const PAIRS: [&str; 6] = [
@@ -17,7 +21,7 @@ const PAIRS: [&str; 6] = [
 ];
 
 /// Lists that are one value.
-const WHOLE: [&str; 3] = ["command", "entrypoint", "test"];
+pub(super) const WHOLE: [&str; 3] = ["command", "entrypoint", "test"];
 
 impl Explainer<'_> {
     /// Everything at and below a path; nothing where it leads nowhere.
@@ -27,15 +31,17 @@ impl Explainer<'_> {
         if from_files(path).is_some() {
             self.pairs_with_files(path, &mut found);
         } else if from_files(above).is_some() {
-            found.extend(self.pair_with_files(above, last));
+            let list = self.tree.lookup(above).map(pairs).unwrap_or_default();
+            found.extend(self.pair_with_files(above, last, list.get(last).copied()));
         } else if let Some(node) = self.tree.lookup(path) {
             // What a short form is written out to stands where that does, too.
             let parent = self.tree.lookup(above);
             let parent = parent.filter(|node| !is_short_form(node, node.mark));
             let parent = parent.map(|node| node.mark);
             self.entries(node, path, parent, &mut found);
-        } else if let Some(item) = self.tree.lookup(above).and_then(|list| pair(list, last)) {
-            found.push(self.entry(item, path, None));
+        } else if let Some(list) = self.tree.lookup(above) {
+            let item = pairs(list).get(last).copied();
+            found.extend(item.map(|item| self.entry(item, path, None)));
         }
         self.add_dropped(path, &mut found);
         found
@@ -44,7 +50,11 @@ impl Explainer<'_> {
     fn entries(&self, node: &Node, path: &str, parent: Option<Mark>, out: &mut Vec<Explanation>) {
         let name = path.rsplit('.').next().unwrap_or_default();
         // What took the place of another one as a whole is told as a whole.
-        let is_whole = node.as_map().is_some() && !self.losers(path, node.mark).is_empty();
+        let is_whole = match &node.value {
+            Value::Map(_) => !self.losers(path, node.mark).0.is_empty(),
+            Value::Seq(items) => self.is_override(path, node, items),
+            _ => false,
+        };
         if WHOLE.contains(&name) || is_whole || is_short_form(node, node.mark) {
             out.push(self.entry(node, path, parent));
             return;
@@ -59,6 +69,13 @@ impl Explainer<'_> {
                     }
                     if out.len() == before {
                         self.entries(child, &path, Some(node.mark), out);
+                    }
+                }
+                // What files alone give a service.
+                for attribute in ["environment", "labels"] {
+                    let path = format!("{path}.{attribute}");
+                    if !map.contains_key(attribute) && from_files(&path).is_some() {
+                        self.pairs_with_files(&path, out);
                     }
                 }
             }
@@ -87,20 +104,37 @@ impl Explainer<'_> {
         let value = match self.trace.templates.get(&node.mark) {
             Some(template) if node.as_map().is_some() => one_line(&template.text),
             _ if winner.origin == Origin::Implied => shown(node),
-            _ if is_short_form(node, node.mark) => winner.written.clone(),
-            _ => value_of(node, path),
+            _ if node.as_str().is_some() => value_of(node, path),
+            _ => match self.brief(node) {
+                Json::String(text) => one_line(&text),
+                brief => one_line(&brief.to_string()),
+            },
         };
         let mut sources = vec![winner];
-        sources.extend(self.losers(path, node.mark));
+        let (losers, is_cut) = self.losers(path, node.mark);
+        sources.extend(losers);
         Explanation {
             subject: path.to_owned(),
             value: Some(value),
             sources,
+            is_cut,
             uses: Vec::new(),
         }
     }
 
-    fn losers(&self, path: &str, mark: Mark) -> Vec<Source> {
+    /// True for a short list that `!override` stands before, and that nothing was
+    /// added to.
+    fn is_override(&self, path: &str, node: &Node, items: &[Node]) -> bool {
+        self.overrides.contains(&(path, node.mark))
+            && items.iter().all(|item| {
+                item.as_seq().is_none()
+                    && (item.as_map().is_none() || is_short_form(item, item.mark))
+            })
+            && self.is_in_one_place(node, path)
+    }
+
+    /// What a value took the place of, and whether there is more of it.
+    pub(super) fn losers(&self, path: &str, mark: Mark) -> (Vec<Source>, bool) {
         // Lists remember their entries under the list's path.
         let list = path.rfind(['.', '[']).and_then(|at| path.get(..at));
         let service = self.service_of(path).unwrap_or_default();
@@ -110,24 +144,29 @@ impl Explainer<'_> {
         {
             found = self.trace.overridden(list, mark, service);
         }
+        let is_cut = found.len() > MOST_OVERRIDDEN;
+        found.truncate(MOST_OVERRIDDEN);
         let source = |loser: Overridden<'_>| {
             let mut source = self.source(loser.node, path, Standing::Overridden);
             source.chain = loser.way;
             source.chain.extend(self.inclusion(loser.node.mark));
             source
         };
-        found.into_iter().map(source).collect()
+        (found.into_iter().map(source).collect(), is_cut)
     }
 
-    fn source(&self, node: &Node, path: &str, standing: Standing) -> Source {
+    pub(super) fn source(&self, node: &Node, path: &str, standing: Standing) -> Source {
         let template = self.trace.templates.get(&node.mark);
-        let written = match template {
-            Some(template) => one_line(&template.written),
-            None if is_short_form(node, node.mark) => {
-                self.token(node).unwrap_or_else(|| shown(node))
-            }
-            None => shown(node),
-        };
+        let written = self
+            .written(node, is_pair(node, path))
+            .unwrap_or_else(|| match template {
+                Some(template) => one_line(&template.written),
+                // Merged, it is a list's entry.
+                None if is_pair(node, path) && node.key != node.mark => {
+                    shown(node).replacen('=', ": ", 1)
+                }
+                None => shown(node),
+            });
         let variables = template.map_or(&[][..], |template| &template.variables);
         let origin = match self.position(node.mark) {
             Some(position) => Origin::File(position),
@@ -146,7 +185,7 @@ impl Explainer<'_> {
     }
 
     /// How the place of a value was reached.
-    fn way(&self, mark: Mark, path: &str) -> Vec<Step> {
+    pub(super) fn way(&self, mark: Mark, path: &str) -> Vec<Step> {
         let mut way = match self.service_of(path) {
             Some(service) => self.trace.extensions(mark, service),
             None => Vec::new(),
@@ -155,16 +194,30 @@ impl Explainer<'_> {
         way
     }
 
-    fn inclusion(&self, mark: Mark) -> Vec<Step> {
+    pub(super) fn inclusion(&self, mark: Mark) -> Vec<Step> {
         let way = self.project.origin.sources.way_of(mark.file);
         let inclusions = way.iter().filter(|step| step.what == INCLUDED);
         inclusions.cloned().collect()
     }
 
     /// The service that a path is about; its name may have dots.
-    fn service_of(&self, path: &str) -> Option<&str> {
+    pub(super) fn service_of<'p>(&self, path: &'p str) -> Option<&'p str> {
         let services = self.tree.get("services")?.as_map()?;
-        service_of(path, services.keys())
+        service_of(path, |name| services.contains_key(name))
+    }
+
+    /// A value with its short forms as they are written.
+    pub(super) fn brief(&self, node: &Node) -> Json {
+        match &node.value {
+            Value::Map(_) if is_short_form(node, node.mark) => {
+                let template = self.trace.templates.get(&node.mark);
+                let text = template.map(|template| template.text.clone());
+                text.or_else(|| self.token(node))
+                    .map_or_else(|| raw_json(node), Json::String)
+            }
+            Value::Seq(items) => items.iter().map(|item| self.brief(item)).collect(),
+            _ => raw_json(node),
+        }
     }
 
     /// What stands in the file at a node's place.
@@ -176,36 +229,34 @@ impl Explainer<'_> {
 
     /// `environment` or `labels`, to which files add.
     fn pairs_with_files(&self, path: &str, out: &mut Vec<Explanation>) {
-        let mut names: Vec<String> = match self.tree.lookup(path).map(|node| &node.value) {
-            Some(Value::Map(map)) => map.keys().cloned().collect(),
-            Some(Value::Seq(items)) => {
-                let texts = items.iter().filter_map(Node::as_str);
-                texts.map(|text| name_of(text).to_owned()).collect()
-            }
-            _ => Vec::new(),
-        };
-        let prefix = from_files(path).unwrap_or_default();
-        for setting in &self.trace.settings {
-            if setting.owner.starts_with(&prefix) && !names.contains(&setting.name) {
-                names.push(setting.name.clone());
-            }
+        let mut items: IndexMap<&str, Option<&Node>> = IndexMap::new();
+        if let Some(list) = self.tree.lookup(path) {
+            let pairs = pairs(list).into_iter();
+            items.extend(pairs.map(|(name, node)| (name, Some(node))));
         }
-        out.extend(
-            names
-                .iter()
-                .filter_map(|name| self.pair_with_files(path, name)),
-        );
+        let files = from_files(path).unwrap_or_default();
+        for name in self.trace.settings.names(&files) {
+            items.entry(name).or_insert(None);
+        }
+        let items = items.into_iter();
+        out.extend(items.filter_map(|(name, item)| self.pair_with_files(path, name, item)));
     }
 
-    fn pair_with_files(&self, list: &str, name: &str) -> Option<Explanation> {
+    /// One of them, with the node that says something about it.
+    pub(super) fn pair_with_files(
+        &self,
+        list: &str,
+        name: &str,
+        item: Option<&Node>,
+    ) -> Option<Explanation> {
         let path = format!("{list}.{name}");
-        let item = self.tree.lookup(list).and_then(|node| pair(node, name));
         let mut explanation = match item {
             Some(item) => self.entry(item, &path, None),
             None => Explanation {
                 subject: path,
                 value: None,
                 sources: Vec::new(),
+                is_cut: false,
                 uses: Vec::new(),
             },
         };
@@ -218,59 +269,19 @@ impl Explainer<'_> {
             name.clone_into(&mut winner.written);
             winner.variables = vec![variable];
         }
-        let prefix = from_files(list)?;
-        for setting in self.trace.settings.iter().rev() {
-            if setting.name == name && setting.owner.starts_with(&prefix) {
-                explanation.sources.extend(self.setting(setting));
-                if item.is_none() && explanation.value.is_none() {
-                    explanation.value = Some(one_line(&setting.value));
-                }
+        let files = from_files(list)?;
+        for setting in self.trace.settings.of(&files, name).take(MOST_OVERRIDDEN) {
+            explanation.sources.extend(self.setting(setting));
+            if item.is_none() && explanation.value.is_none() {
+                explanation.value = Some(one_line(&setting.value));
             }
         }
         explanation.sources.first_mut()?.standing = Standing::Wins;
         Some(explanation)
     }
-
-    /// What `!reset` and `!override` dropped, at this path, above and below it.
-    fn add_dropped(&self, path: &str, out: &mut Vec<Explanation>) {
-        for dropped in &self.trace.dropped {
-            if !is_within(path, &dropped.path) && !is_within(&dropped.path, path) {
-                continue;
-            }
-            let loser = self.source(&dropped.loser, &dropped.path, Standing::Overridden);
-            // `!override` stays with the value that it stands before.
-            let known = out.iter_mut().find(|known| known.subject == dropped.path);
-            if let Some(known) = known {
-                known.sources.push(loser);
-                continue;
-            }
-            let now = self.tree.lookup(&dropped.path);
-            let is_override = now.is_some_and(|now| now.mark == dropped.by);
-            let written = if is_override { "!override" } else { "!reset" };
-            let by = Source {
-                standing: if is_override {
-                    Standing::Wins
-                } else {
-                    Standing::Resets
-                },
-                origin: self
-                    .position(dropped.by)
-                    .map_or(Origin::Implied, Origin::File),
-                written: written.to_owned(),
-                chain: self.way(dropped.by, &dropped.path),
-                variables: Vec::new(),
-            };
-            out.push(Explanation {
-                subject: dropped.path.clone(),
-                value: now.map(shown),
-                sources: vec![by, loser],
-                uses: Vec::new(),
-            });
-        }
-    }
 }
 
-/// The attribute whose files add to this one, as its entries' paths begin.
+/// The attribute whose files add to this one.
 fn from_files(path: &str) -> Option<String> {
     let rest = path.strip_prefix("services.")?;
     let (service, attribute) = rest.rsplit_once('.')?;
@@ -282,19 +293,32 @@ fn from_files(path: &str) -> Option<String> {
     // `services.web.deploy.labels` is none.
     let inner = service.rsplit('.').next().unwrap_or_default();
     let is_service = !matches!(inner, "build" | "deploy");
-    is_service.then(|| format!("services.{service}.{files}["))
+    is_service.then(|| format!("services.{service}.{files}"))
 }
 
-/// The entry of a name, of a mapping or a list of `NAME=VALUE`.
-fn pair<'n>(list: &'n Node, name: &str) -> Option<&'n Node> {
+/// The entries of a mapping or a list of `NAME=VALUE` by their names, of several
+/// the first.
+fn pairs(list: &Node) -> IndexMap<&str, &Node> {
+    let mut found = IndexMap::new();
     match &list.value {
-        Value::Map(map) => map.get(name),
+        Value::Map(map) => found.extend(map.iter().map(|(name, node)| (name.as_str(), node))),
         Value::Seq(items) => {
-            let is_named = |item: &&Node| item.as_str().is_some_and(|text| name_of(text) == name);
-            items.iter().find(is_named)
+            for item in items {
+                if let Some(text) = item.as_str() {
+                    found.entry(name_of(text)).or_insert(item);
+                }
+            }
         }
-        _ => None,
+        _ => {}
     }
+    found
+}
+
+/// True for an entry of a list of variables that may have been one of a mapping.
+fn is_pair(node: &Node, path: &str) -> bool {
+    // Names may have dots, so the list is not always the part before the last.
+    let mut above = path.split('.').skip(2);
+    node.as_map().is_none() && above.any(|part| PAIRS.contains(&part))
 }
 
 fn name_of(text: &str) -> &str {

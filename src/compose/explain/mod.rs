@@ -4,14 +4,19 @@
 //! Asked by an attribute's path or a variable's name, answered from the
 //! [`Trace`] of the load.
 
+mod absent;
 mod attribute;
+mod dropped;
 mod text;
 mod variable;
+mod written;
 
-use super::diag::{Diagnostic, Position, Step, similar};
+use std::collections::HashSet;
+
+use super::diag::{Diagnostic, Position, Step};
 use super::model::{Project, raw_json};
 use super::trace::Trace;
-use super::tree::Node;
+use super::tree::{Mark, Node};
 
 /// Where the value of an attribute or a variable comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +27,8 @@ pub struct Explanation {
     pub value: Option<String>,
     /// What was said about it, what counts first.
     pub sources: Vec<Source>,
+    /// Whether there are more values that it took the place of.
+    pub is_cut: bool,
     /// Where the files use it, of a variable that was asked for itself.
     pub uses: Vec<Use>,
 }
@@ -59,6 +66,10 @@ pub enum Origin {
     File(Position),
     /// The environment of the process.
     Shell,
+    /// An option of the command line.
+    Option(&'static str),
+    /// The name of the project's folder.
+    Folder,
     /// Nobody wrote it: a default, or what skiff sets itself.
     Implied,
 }
@@ -90,10 +101,12 @@ pub fn explain(project: &Project, subject: &str) -> Result<Vec<Explanation>, Box
             "the project was loaded without a trace",
         )));
     };
+    let dropped = trace.dropped.iter();
     let explainer = Explainer {
         project,
         trace,
         tree,
+        overrides: dropped.map(|one| (one.path.as_str(), one.by)).collect(),
     };
     let bare = subject.trim();
     if bare.is_empty() || bare.split('.').any(str::is_empty) {
@@ -108,16 +121,28 @@ pub fn explain(project: &Project, subject: &str) -> Result<Vec<Explanation>, Box
         inner.unwrap_or(name)
     });
     if let Some(name) = name {
+        if !is_name(name) {
+            let error = Diagnostic::error(format!("`{bare}` is no variable"));
+            let expected = "`$` and a name of letters, digits and `_`, no digit first";
+            return Err(Box::new(error.expected(expected)));
+        }
         return explainer.variable_asked(name);
     }
     for path in [bare.to_owned(), format!("services.{bare}")] {
-        let found = explainer.attribute(&path);
-        if !found.is_empty() {
-            return Ok(found);
+        for found in [explainer.special(&path), explainer.attribute(&path)] {
+            if !found.is_empty() {
+                return Ok(found);
+            }
         }
     }
     if is_name(bare) && explainer.knows_variable(bare) {
         return explainer.variable_asked(bare);
+    }
+    for path in [bare.to_owned(), format!("services.{bare}")] {
+        let found = explainer.word(&path);
+        if !found.is_empty() {
+            return Ok(found);
+        }
     }
     Err(Box::new(explainer.unknown(bare)))
 }
@@ -127,60 +152,13 @@ struct Explainer<'a> {
     project: &'a Project,
     trace: &'a Trace,
     tree: &'a Node,
+    /// Where an attribute was dropped, and by which tag.
+    overrides: HashSet<(&'a str, Mark)>,
 }
 
 impl Explainer<'_> {
-    fn position(&self, mark: super::tree::Mark) -> Option<Position> {
+    fn position(&self, mark: Mark) -> Option<Position> {
         self.project.origin.sources.position(mark)
-    }
-
-    /// Says that a path leads nowhere, and where it may have been meant to lead.
-    fn unknown(&self, path: &str) -> Diagnostic {
-        let has_section = |path: &str| {
-            let first = path.split(['.', '[']).next().unwrap_or_default();
-            self.tree.get(first).is_some()
-        };
-        let full = if has_section(path) || !path.contains('.') {
-            path.to_owned()
-        } else {
-            format!("services.{path}")
-        };
-        let error = Diagnostic::error(format!("`{path}` is neither set in a file nor a variable"));
-        let mut end = full.len();
-        loop {
-            let start = full.get(..end).and_then(|part| part.rfind(['.', '[']));
-            let above = start.map_or("", |at| full.get(..at).unwrap_or_default());
-            if let Some(node) = self.tree.lookup(above) {
-                let keys: Vec<&str> = match node.as_map() {
-                    Some(map) => map.keys().map(String::as_str).collect(),
-                    None => Vec::new(),
-                };
-                let last = full
-                    .get(start.map_or(0, |at| at + 1)..end)
-                    .unwrap_or_default();
-                let variables = self.project.environment.keys().map(String::as_str);
-                let known = keys.iter().copied();
-                let near = match start {
-                    Some(_) => similar(last, known),
-                    None => similar(last, known.chain(variables)),
-                };
-                let dot = if above.is_empty() { "" } else { "." };
-                let place = if above.is_empty() {
-                    "the top level"
-                } else {
-                    above
-                };
-                return match near {
-                    Some(near) => error.suggest(format!("did you mean `{above}{dot}{near}`?")),
-                    None if keys.is_empty() => error,
-                    None => error.expected(format!("below {place}: {}", keys.join(", "))),
-                };
-            }
-            match start {
-                Some(at) => end = at,
-                None => return error,
-            }
-        }
     }
 }
 

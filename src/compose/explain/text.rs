@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::{Explanation, Origin, Source, Standing, Use};
-use crate::compose::diag::{Position, Step, Style};
+use crate::compose::diag::{Style, place_json, step_json};
 
 impl Explanation {
     /// The text for a screen, without a line end: the value, then a line for each
@@ -34,6 +34,8 @@ impl Explanation {
             let place = match &source.origin {
                 Origin::File(position) => position.to_string(),
                 Origin::Shell => "the environment".to_owned(),
+                Origin::Option(option) => format!("`{option}`"),
+                Origin::Folder => "the folder's name".to_owned(),
                 Origin::Implied => "a default".to_owned(),
             };
             // A default says nothing that the value does not.
@@ -51,6 +53,9 @@ impl Explanation {
                 variable.push(lines, depth + 7, style);
             }
         }
+        if self.is_cut {
+            lines.push(format!("{indent}  {dim}over{reset} further ones"));
+        }
         for used in &self.uses {
             let place = used.position.as_ref();
             let place = place.map_or_else(String::new, |at| format!("{at}  "));
@@ -61,13 +66,14 @@ impl Explanation {
         }
     }
 
-    /// The same as data: `subject`, `value`, `sources`, and of a variable that was
-    /// asked for `uses`.
+    /// The same as data: `subject`, `value`, `sources`, `more` where there are
+    /// further ones, and of a variable that was asked for `uses`.
     pub fn to_json(&self) -> Json {
         json!({
             "subject": self.subject,
             "value": self.value,
             "sources": self.sources.iter().map(source).collect::<Vec<_>>(),
+            "more": self.is_cut,
             "uses": self.uses.iter().map(usage).collect::<Vec<_>>(),
         })
     }
@@ -77,34 +83,35 @@ fn source(source: &Source) -> Json {
     let (origin, at) = match &source.origin {
         Origin::File(at) => ("file", Some(at)),
         Origin::Shell => ("environment", None),
+        Origin::Option(_) => ("option", None),
+        Origin::Folder => ("folder", None),
         Origin::Implied => ("default", None),
     };
+    let standing = match source.standing {
+        Standing::Wins => "wins",
+        Standing::Overridden => "overridden",
+        Standing::Resets => "resets",
+    };
+    let (file, line, column) = place_json(at);
     json!({
-        "standing": match source.standing {
-            Standing::Wins => "wins",
-            Standing::Overridden => "overridden",
-            Standing::Resets => "resets",
-        },
+        "standing": standing,
         "origin": origin,
-        "position": at.map(position),
+        "file": file,
+        "line": line,
+        "column": column,
         "written": source.written,
-        "chain": source.chain.iter().map(step).collect::<Vec<_>>(),
+        "chain": source.chain.iter().map(step_json).collect::<Vec<_>>(),
         "variables": source.variables.iter().map(Explanation::to_json).collect::<Vec<_>>(),
     })
 }
 
-fn step(step: &Step) -> Json {
-    json!({ "what": step.what, "position": step.position.as_ref().map(position) })
-}
-
 fn usage(used: &Use) -> Json {
+    let (file, line, column) = place_json(used.position.as_ref());
     json!({
         "path": used.path,
-        "position": used.position.as_ref().map(position),
+        "file": file,
+        "line": line,
+        "column": column,
         "written": used.written,
     })
-}
-
-fn position(at: &Position) -> Json {
-    json!({ "file": at.file, "line": at.line, "column": at.column })
 }

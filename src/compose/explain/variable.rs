@@ -1,29 +1,48 @@
 //! Where a variable's value comes from: the shell, then files of variables.
 
 use std::cmp::Reverse;
+use std::collections::HashSet;
 
 use super::{Explainer, Explanation, Origin, Source, Standing, Use, one_line};
 use crate::compose::diag::{Diagnostic, Step, similar};
-use crate::compose::trace::Setting;
-use crate::compose::tree::Mark;
+use crate::compose::trace::{MOST_OVERRIDDEN, Setting};
 
 impl Explainer<'_> {
     pub(super) fn knows_variable(&self, name: &str) -> bool {
-        self.project.environment.contains_key(name)
-            || self.project.asked.contains(name)
-            || self
-                .trace
-                .settings
-                .iter()
-                .any(|setting| setting.name == name)
+        let settings = &self.trace.settings;
+        self.is_of_project(name) || settings.lists_with(name).next().is_some()
     }
 
-    /// A variable that was asked for by its name, with its uses.
+    /// True for a variable that the project's files use, or that they can use.
+    fn is_of_project(&self, name: &str) -> bool {
+        let project = self.project;
+        project.environment.contains_key(name)
+            || project.asked.contains(name)
+            || self.trace.settings.own(name).next().is_some()
+    }
+
+    /// A variable that was asked for by its name, with its uses. Where it has no
+    /// value and files of services set one of its name, these, too.
     pub(super) fn variable_asked(&self, name: &str) -> Result<Vec<Explanation>, Box<Diagnostic>> {
-        if self.knows_variable(name) {
+        let mut found = Vec::new();
+        if self.is_of_project(name) {
             let mut explanation = self.variable(name);
             explanation.uses = self.uses(name);
-            return Ok(vec![explanation]);
+            found.push(explanation);
+        }
+        if found.iter().all(|one| one.value.is_none()) {
+            for files in self.trace.settings.lists_with(name) {
+                let list = match files.rsplit_once('.') {
+                    Some((service, "env_file")) => format!("{service}.environment"),
+                    Some((service, _)) => format!("{service}.labels"),
+                    None => continue,
+                };
+                let path = format!("{list}.{name}");
+                found.extend(self.attribute(&path));
+            }
+        }
+        if !found.is_empty() {
+            return Ok(found);
         }
         let mut error = Diagnostic::error(format!(
             "no file uses a variable `{name}`, and it is not set"
@@ -36,36 +55,40 @@ impl Explainer<'_> {
         Err(Box::new(error))
     }
 
-    /// A variable of the project.
-    pub(super) fn variable(&self, name: &str) -> Explanation {
+    /// Where the project's variable is set, what counts first, and whether there is
+    /// more of it.
+    pub(super) fn own_settings(&self, name: &str) -> (Vec<Source>, bool) {
         let mut sources = Vec::new();
         if let Some(value) = self.trace.shell.get(name) {
             sources.push(source(Origin::Shell, value));
         }
-        let mut settings: Vec<(usize, &Setting)> = self
-            .trace
-            .settings
-            .iter()
-            .enumerate()
-            .filter(|(_, setting)| setting.name == name && !setting.owner.starts_with("services."))
-            .collect();
+        let mut settings: Vec<(usize, &Setting)> = self.trace.settings.own(name).collect();
         // Of files that are read together the last one counts, of two times the first.
         settings.sort_by_key(|(at, setting)| {
             let is_included = !setting.owner.is_empty();
             (is_included, setting.round, Reverse(*at))
         });
-        let mut seen: Vec<Mark> = Vec::new();
-        for (_, setting) in settings {
-            if !seen.contains(&setting.mark)
+        let mut seen = HashSet::new();
+        let is_cut = settings.len() > MOST_OVERRIDDEN;
+        for (_, setting) in settings.into_iter().take(MOST_OVERRIDDEN) {
+            if seen.insert(setting.mark)
                 && let Some(source) = self.setting(setting)
+                && !sources.contains(&source)
             {
-                seen.push(setting.mark);
-                if !sources.contains(&source) {
-                    sources.push(source);
-                }
+                sources.push(source);
             }
         }
+        (sources, is_cut)
+    }
+
+    /// A variable of the project.
+    pub(super) fn variable(&self, name: &str) -> Explanation {
+        let (mut sources, mut is_cut) = self.own_settings(name);
         let value = self.project.environment.get(name);
+        if name == "COMPOSE_PROJECT_NAME" {
+            // The loader sets it, to the name that it found.
+            (sources, is_cut) = (self.name_sources(), false);
+        }
         if let (true, Some(value)) = (sources.is_empty(), value) {
             sources.push(source(Origin::Implied, value));
         }
@@ -78,6 +101,7 @@ impl Explainer<'_> {
             subject: name.to_owned(),
             value: value.or(included).map(|value| one_line(value)),
             sources,
+            is_cut,
             uses: Vec::new(),
         }
     }

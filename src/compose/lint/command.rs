@@ -1,6 +1,8 @@
 //! `$NAME` in a command is replaced when the file is read, not by the shell in
 //! the container.
 
+use std::collections::HashSet;
+
 use super::Linter;
 use crate::compose::diag::Diagnostic;
 use crate::compose::model::Service;
@@ -24,7 +26,7 @@ const SHELLS_OWN: [&str; 9] = [
 
 /// Variables in commands that the container has itself.
 pub(super) fn eaten(linter: &Linter<'_>) -> Vec<Diagnostic> {
-    let Some(trace) = &linter.project.origin.trace else {
+    let Some(trace) = linter.trace else {
         return Vec::new();
     };
     let mut hints = Vec::new();
@@ -55,6 +57,7 @@ pub(super) fn eaten(linter: &Linter<'_>) -> Vec<Diagnostic> {
 /// What there is to say of one text.
 fn eaten_here(template: &Template, service: &Service) -> Vec<(String, String)> {
     let mut found = Vec::new();
+    let plain = plain_names(&template.written);
     for (variable, value) in &template.variables {
         // One that is not set was told already.
         let Some(value) = value else {
@@ -68,7 +71,7 @@ fn eaten_here(template: &Template, service: &Service) -> Vec<(String, String)> {
         } else {
             continue;
         };
-        if found.len() < super::MOST && is_plain(template, variable) {
+        if found.len() < super::MOST && plain.contains(variable.as_str()) {
             let message = format!(
                 "`${variable}` is replaced when the file is read, by `{value}`; \
                  {whose} a `{variable}` of its own in the container"
@@ -82,16 +85,27 @@ fn eaten_here(template: &Template, service: &Service) -> Vec<(String, String)> {
     found
 }
 
-/// True for `$NAME` and `${NAME}`: who writes a default has the file's variables
-/// in mind.
-fn is_plain(template: &Template, variable: &str) -> bool {
-    let written = &template.written;
-    let bare = format!("${variable}");
-    let ends = |rest: &str| !rest.starts_with(|c: char| c == '_' || c.is_ascii_alphanumeric());
-    let is_bare = written
-        .match_indices(&bare)
-        .any(|(at, _)| written.get(at + bare.len()..).is_some_and(ends));
-    is_bare || written.contains(&format!("${{{variable}}}"))
+/// The names that stand in a text as `$NAME` or `${NAME}`: who writes a default
+/// has the file's variables in mind.
+fn plain_names(written: &str) -> HashSet<&str> {
+    let mut names = HashSet::new();
+    let mut rest = written;
+    while let Some((_, after)) = rest.split_once('$') {
+        if let Some(escaped) = after.strip_prefix('$') {
+            rest = escaped;
+            continue;
+        }
+        rest = after;
+        let inner = after.strip_prefix('{').unwrap_or(after);
+        let is_name = |c: char| c == '_' || c.is_ascii_alphanumeric();
+        let end = inner.find(|c| !is_name(c)).unwrap_or(inner.len());
+        let (name, tail) = inner.split_at(end);
+        let has_brace = inner.len() != after.len();
+        if !name.is_empty() && (!has_brace || tail.starts_with('}')) {
+            names.insert(name);
+        }
+    }
+    names
 }
 
 fn strings<'n>(node: &'n Node, out: &mut Vec<&'n Node>) {
@@ -104,5 +118,17 @@ fn strings<'n>(node: &'n Node, out: &mut Vec<&'n Node>) {
             }
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_with_a_default_and_escaped_ones_are_not_plain() {
+        let names = plain_names("$A ${B} ${C:-$D} $$E $${F} ${G?}$H_1- $");
+        let expected = HashSet::from(["A", "B", "D", "H_1"]);
+        assert_eq!(names, expected);
     }
 }

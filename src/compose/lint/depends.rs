@@ -1,7 +1,7 @@
 //! `depends_on` and health checks that do not fit each other.
 
 use super::Linter;
-use crate::compose::consistency::implied_by;
+use crate::compose::consistency::implied;
 use crate::compose::diag::Diagnostic;
 use crate::compose::model::{Condition, Service};
 
@@ -55,9 +55,13 @@ fn hints(
     let services = &linter.project.services;
     let mut hints = Vec::new();
     for (name, service) in services {
+        let implied = implied(service);
         for (target, dependency) in &service.depends_on {
+            if hints.len() >= super::MOST {
+                return hints;
+            }
             // What `links` and their like imply has no condition to be written.
-            if implied_by(service, target).is_some() {
+            if implied.contains_key(target.as_str()) {
                 continue;
             }
             let found = services.get(target);

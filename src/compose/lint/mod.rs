@@ -10,9 +10,10 @@ mod mounts;
 mod ports;
 mod values;
 
-use super::diag::{Diagnostic, Step};
+use super::diag::{Diagnostic, Report, Sources, Step};
 use super::files::FileSystem;
 use super::model::Project;
+use super::trace::Trace;
 use super::tree::{Mark, Node};
 
 /// More hints of a kind are not told: nobody reads them.
@@ -28,11 +29,19 @@ pub fn lint(
     files: &dyn FileSystem,
 ) -> Vec<Diagnostic> {
     let mut hints = warnings;
-    let Some(linter) = Linter::new(project) else {
+    let origin = &project.origin;
+    let Some(tree) = &origin.tree else {
         return hints;
+    };
+    let linter = Linter {
+        project,
+        tree,
+        sources: &origin.sources,
+        trace: origin.trace.as_ref(),
     };
     hints.extend(values::booleans(&linter));
     hints.extend(ports::joined(&linter));
+    hints.extend(ports::doubled(&linter));
     hints.extend(command::eaten(&linter));
     hints.extend(depends::conditions(&linter));
     hints.extend(mounts::hidden_code(&linter, files));
@@ -50,28 +59,30 @@ pub fn lint(
     hints
 }
 
-/// The hints that are surely about mistakes.
-pub(super) fn mistakes(project: &Project) -> Vec<Diagnostic> {
-    let Some(linter) = Linter::new(project) else {
-        return Vec::new();
+/// Reports the hints that are surely about mistakes.
+pub(super) fn mistakes(project: &Project, tree: &Node, report: &mut Report) {
+    let linter = Linter {
+        project,
+        tree,
+        sources: &report.sources,
+        trace: None,
     };
     let mut hints = values::numbers(&linter);
     hints.extend(depends::never_healthy(&linter));
-    hints
+    for hint in hints {
+        report.push(hint);
+    }
 }
 
 /// A loaded project and its tree.
 struct Linter<'a> {
     project: &'a Project,
     tree: &'a Node,
+    sources: &'a Sources,
+    trace: Option<&'a Trace>,
 }
 
 impl<'a> Linter<'a> {
-    fn new(project: &'a Project) -> Option<Self> {
-        let tree = project.origin.tree.as_ref()?;
-        Some(Self { project, tree })
-    }
-
     /// The node of an attribute of a service.
     fn attribute(&self, service: &str, attribute: &str) -> Option<&'a Node> {
         self.tree.get("services")?.get(service)?.lookup(attribute)
@@ -79,10 +90,9 @@ impl<'a> Linter<'a> {
 
     /// A hint at a place.
     fn hint(&self, mark: Mark, path: &str, message: impl Into<String>) -> Diagnostic {
-        let sources = &self.project.origin.sources;
         let mut hint = Diagnostic::warning(message).path(path);
-        hint.position = sources.position(mark);
-        hint.excerpt = sources.excerpt(mark);
+        hint.position = self.sources.position(mark);
+        hint.excerpt = self.sources.excerpt(mark);
         hint
     }
 
@@ -90,12 +100,12 @@ impl<'a> Linter<'a> {
     fn also(&self, what: &str, mark: Mark) -> Step {
         Step {
             what: what.to_owned(),
-            position: self.project.origin.sources.position(mark),
+            position: self.sources.position(mark),
         }
     }
 
     /// What stands in a file at a mark.
     fn token(&self, mark: Mark) -> Option<&str> {
-        self.project.origin.sources.token(mark)
+        self.sources.token(mark)
     }
 }

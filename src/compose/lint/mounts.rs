@@ -1,5 +1,6 @@
 //! Mounts over the folder that an image has its code in.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::Linter;
@@ -17,8 +18,19 @@ pub(super) fn hidden_code(linter: &Linter<'_>, files: &dyn FileSystem) -> Vec<Di
         let Some((file, folders)) = code(service, files) else {
             continue;
         };
+        // By path with a slash behind it: what is below something follows it.
+        let by_path = |folder: Folder| (format!("{}/", folder.path), folder);
+        let folders: BTreeMap<String, Folder> = folders.into_iter().rev().map(by_path).collect();
+        let targets = service.volumes.iter();
+        let targets: BTreeSet<String> = targets.map(|mount| below(&mount.target)).collect();
         for (at, mount) in service.volumes.iter().enumerate() {
-            let Some(folder) = folders.iter().find(|folder| hides(mount, folder)) else {
+            if hints.len() >= super::MOST {
+                return hints;
+            }
+            let start = below(&mount.target);
+            let hidden = folders.range(start.clone()..).next();
+            let hidden = hidden.filter(|(path, _)| path.starts_with(&start));
+            let Some((_, folder)) = hidden.filter(|(_, folder)| can_hide(mount, folder)) else {
                 continue;
             };
             // A file over a file is meant.
@@ -27,10 +39,11 @@ pub(super) fn hidden_code(linter: &Linter<'_>, files: &dyn FileSystem) -> Vec<Di
                 continue;
             }
             // Whoever keeps a folder of the image by a mount below knows of it.
-            let is_below = |other: &Mount| {
-                other.target != mount.target && Path::new(&other.target).starts_with(&mount.target)
-            };
-            if service.volumes.iter().any(is_below) {
+            let mut behind = targets.range(start.clone()..);
+            if behind
+                .find(|path| **path != start)
+                .is_some_and(|path| path.starts_with(&start))
+            {
                 continue;
             }
             let path = format!("services.{name}.volumes[{at}]");
@@ -79,7 +92,12 @@ fn code(
     Some((Some(file), dockerfile::folders(&text, target)))
 }
 
-fn hides(mount: &Mount, folder: &Folder) -> bool {
+/// How the paths of what is below a path begin, its own included.
+fn below(path: &str) -> String {
+    format!("{}/", path.trim_end_matches('/'))
+}
+
+fn can_hide(mount: &Mount, folder: &Folder) -> bool {
     let is_storage = matches!(mount.kind, MountKind::Bind | MountKind::Volume);
-    is_storage && folder.path != "/" && Path::new(&folder.path).starts_with(&mount.target)
+    is_storage && folder.path != "/"
 }

@@ -43,7 +43,7 @@ fn changed(linter: &Linter<'_>, is_wanted: impl Fn(&str) -> bool) -> Vec<Diagnos
                     continue;
                 }
                 // An alias brings one place to several services.
-                let place = linter.project.origin.sources.position(mark);
+                let place = linter.sources.position(mark);
                 if hints
                     .iter()
                     .any(|known: &Diagnostic| known.position == place)

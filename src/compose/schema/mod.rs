@@ -297,7 +297,10 @@ impl Checker<'_> {
                 let place = if mark.length == 0 { key } else { mark };
                 let mut diagnostic = self.report.at(place, self.trail.as_str(), message);
                 diagnostic.expected = missing(name, object);
-                diagnostic.suggestion = Some(missing_example(name, object));
+                let subject = self.trail.as_str();
+                let (above, last) = subject.rsplit_once('.').unwrap_or(("", subject));
+                let above = above.rsplit('.').next().unwrap_or_default();
+                diagnostic.suggestion = Some(missing_example(name, object, (above, last)));
                 self.report.push(diagnostic);
             }
         }
@@ -343,8 +346,30 @@ fn missing(name: &str, object: &Object) -> Option<String> {
     Some(format!("`{name}:`, {}", shape.describe()))
 }
 
-/// An example of a missing attribute with few values.
-fn missing_example(name: &str, object: &Object) -> String {
+/// What attributes stand for whose type says nothing, by what they are below:
+/// what to write, and what it is.
+const MEANINGS: [(&str, &str, &str); 2] = [
+    (
+        "provider",
+        "type: NAME",
+        "the name of the program that sets the service up and takes it down",
+    ),
+    (
+        "models",
+        "model: NAMESPACE/NAME",
+        "where the model is in a registry, as an image has its name",
+    ),
+];
+
+/// How to add a missing attribute; `subject` is the key of the mapping that lacks
+/// it, behind the one above that.
+fn missing_example(name: &str, object: &Object, (above, subject): (&str, &str)) -> String {
+    let is_meant = |(key, line, _): &&(&str, &str, &str)| {
+        line.split(':').next() == Some(name) && (*key == subject || *key == above)
+    };
+    if let Some((_, line, meaning)) = MEANINGS.iter().find(is_meant) {
+        return format!("add a line below `{subject}:`: `{line}`, {meaning}");
+    }
     match object.attributes.iter().find(|(known, _)| *known == name) {
         Some((_, Shape::OneOf([first, ..]))) => {
             format!("add `{name}: {first}`, or another of these")

@@ -76,7 +76,7 @@ fn file_systems(spec: &InitSpec) -> StepResult<Root> {
     let prepared = Prepared::collect(spec)?;
     rootfs::make_all_private()?;
     // Below the root, and so gone with the host's.
-    let prepared = prepared.with_files(&spec.files)?;
+    let prepared = prepared.with_files(&spec.files)?.with_trees(&spec.trees)?;
     let root = rootfs::attach(&spec.root)?;
     prepared.apply(&root, spec)?;
     link_mount_table(&root)?;

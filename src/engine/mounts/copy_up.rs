@@ -2,28 +2,25 @@
 //! modes, times and extended attributes.
 
 use std::collections::HashMap;
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, OsStr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, FileType, FlockOperation, Gid, Mode, OFlags, RawDir, Stat, Timespec, Timestamps, Uid,
-    XattrFlags, chownat, copy_file_range, fchmod, fchown, fgetxattr, flistxattr, flock,
-    fremovexattr, fsetxattr, futimens, linkat, mkdirat, mknodat, openat, readlinkat, statat,
-    symlinkat, unlinkat, utimensat,
+    AtFlags, FileType, FlockOperation, Mode, OFlags, Stat, XattrFlags, fgetxattr, flock,
+    fremovexattr, fsetxattr, linkat, mkdirat, mknodat, openat, readlinkat, statat, symlinkat,
+    unlinkat,
 };
-use rustix::io::Errno;
 
 use crate::engine::init::error::{Step, StepResult};
 use crate::engine::inroot::Root;
 use crate::engine::spec::COPY_UP as STEP;
+use crate::engine::tree::{Attributes, copy_bytes, dress, dress_by_name, names, open_folder};
 
 /// On the volume's folder while a copy is under way: one that was cut off is
 /// begun anew. File systems without such attributes go without.
 const UNFINISHED: &CStr = c"trusted.skiff.copy";
-/// The longest value of an extended attribute (`XATTR_SIZE_MAX`).
-const XATTR_LIMIT: usize = 64 * 1024;
-const BUFFER: usize = 64 * 1024;
 
 /// Copies what `root` has at `path` into `volume`, where that is empty. What
 /// is no folder in the image is not copied.
@@ -62,7 +59,7 @@ fn fill(source: &OwnedFd, target: &OwnedFd) -> rustix::io::Result<()> {
     };
     copy.folder(source, target, Path::new(""))?;
     let status = rustix::fs::fstat(source)?;
-    dress(source, target, &status)?;
+    dress(source, target, &Attributes::of(&status))?;
     fremovexattr(target, UNFINISHED).ok();
     Ok(())
 }
@@ -77,9 +74,7 @@ impl Copy<'_> {
     fn folder(&mut self, from: &OwnedFd, to: &OwnedFd, path: &Path) -> rustix::io::Result<()> {
         for name in names(from)? {
             let status = statat(from, &*name, AtFlags::SYMLINK_NOFOLLOW)?;
-            let inner = path.join(std::ffi::OsStr::new(
-                std::str::from_utf8(name.to_bytes()).unwrap_or_default(),
-            ));
+            let inner = path.join(OsStr::from_bytes(name.to_bytes()));
             self.entry(from, to, &name, &status, &inner)?;
         }
         Ok(())
@@ -99,19 +94,19 @@ impl Copy<'_> {
                 let source = open_folder(from.as_fd(), name)?;
                 let target = open_folder(to.as_fd(), name)?;
                 self.folder(&source, &target, path)?;
-                dress(&source, &target, status)
+                dress(&source, &target, &Attributes::of(status))
             }
             FileType::RegularFile => self.file(from, to, name, status, path),
             FileType::Symlink => {
                 let target = readlinkat(from, name, Vec::new())?;
                 symlinkat(&*target, to, name)?;
-                own_by_name(to, name, status)
+                dress_by_name(to, name, &Attributes::of(status))
             }
             // A socket without its server is of no use.
             FileType::Socket | FileType::Unknown => Ok(()),
             kind @ (FileType::Fifo | FileType::CharacterDevice | FileType::BlockDevice) => {
-                mknodat(to, name, kind, mode_of(status), status.st_rdev)?;
-                own_by_name(to, name, status)
+                mknodat(to, name, kind, Attributes::of(status).mode, status.st_rdev)?;
+                dress_by_name(to, name, &Attributes::of(status))
             }
         }
     }
@@ -144,90 +139,8 @@ impl Copy<'_> {
             Mode::RUSR | Mode::WUSR,
         )?;
         copy_bytes(&source, &target)?;
-        dress(&source, &target, status)
+        dress(&source, &target, &Attributes::of(status))
     }
-}
-
-/// In the kernel where it can, else through a buffer.
-fn copy_bytes(source: &OwnedFd, target: &OwnedFd) -> rustix::io::Result<()> {
-    const CHUNK: usize = 1 << 30;
-    let mut copied = 0;
-    loop {
-        match copy_file_range(source, None, target, None, CHUNK) {
-            Ok(0) => break,
-            Ok(length) => copied += length,
-            Err(Errno::INTR) => {}
-            Err(Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) if copied == 0 => {
-                break;
-            }
-            Err(errno) => return Err(errno),
-        }
-    }
-    // Also after a copy of nothing: some file systems claim success there.
-    let mut buffer = vec![0; BUFFER];
-    loop {
-        let length = rustix::io::retry_on_intr(|| rustix::io::read(source, &mut *buffer))?;
-        let mut rest = buffer.get(..length).unwrap_or_default();
-        if rest.is_empty() {
-            return Ok(());
-        }
-        while !rest.is_empty() {
-            let written = rustix::io::retry_on_intr(|| rustix::io::write(target, rest))?;
-            rest = rest.get(written..).unwrap_or_default();
-        }
-    }
-}
-
-/// Owner before attributes and mode: a change of owner clears both
-/// capabilities of files and set-user-id bits.
-fn dress(source: &OwnedFd, target: &OwnedFd, status: &Stat) -> rustix::io::Result<()> {
-    fchown(
-        target,
-        Some(Uid::from_raw(status.st_uid)),
-        Some(Gid::from_raw(status.st_gid)),
-    )?;
-    copy_attributes(source, target)?;
-    fchmod(target, mode_of(status))?;
-    futimens(target, &times_of(status))
-}
-
-fn own_by_name(folder: &OwnedFd, name: &CStr, status: &Stat) -> rustix::io::Result<()> {
-    chownat(
-        folder,
-        name,
-        Some(Uid::from_raw(status.st_uid)),
-        Some(Gid::from_raw(status.st_gid)),
-        AtFlags::SYMLINK_NOFOLLOW,
-    )?;
-    utimensat(folder, name, &times_of(status), AtFlags::SYMLINK_NOFOLLOW)
-}
-
-fn copy_attributes(source: &OwnedFd, target: &OwnedFd) -> rustix::io::Result<()> {
-    let mut list = vec![0_u8; XATTR_LIMIT];
-    let length = match flistxattr(source, &mut *list) {
-        Ok(0) | Err(Errno::OPNOTSUPP) => return Ok(()),
-        other => other?,
-    };
-    let mut value = vec![0_u8; XATTR_LIMIT];
-    for name in list
-        .get(..length)
-        .unwrap_or_default()
-        .split(|byte| *byte == 0)
-        .filter(|name| !name.is_empty())
-    {
-        let name = CString::new(name).map_err(|_| Errno::INVAL)?;
-        let size = match fgetxattr(source, &*name, &mut *value) {
-            Err(Errno::NODATA) => continue,
-            other => other?,
-        };
-        let value = value.get(..size).unwrap_or_default();
-        match fsetxattr(target, &*name, value, XattrFlags::empty()) {
-            // Labels of a security module, or a file system without them.
-            Ok(()) | Err(Errno::OPNOTSUPP | Errno::PERM) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok(())
 }
 
 fn clear(folder: &OwnedFd) -> rustix::io::Result<()> {
@@ -241,43 +154,4 @@ fn clear(folder: &OwnedFd) -> rustix::io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn names(folder: &OwnedFd) -> rustix::io::Result<Vec<CString>> {
-    rustix::fs::seek(folder, rustix::fs::SeekFrom::Start(0))?;
-    let mut names = Vec::new();
-    let mut buffer = Vec::with_capacity(BUFFER);
-    let mut entries = RawDir::new(folder, buffer.spare_capacity_mut());
-    while let Some(entry) = entries.next() {
-        let entry = entry?;
-        let name = entry.file_name();
-        if name != c"." && name != c".." {
-            names.push(name.to_owned());
-        }
-    }
-    Ok(names)
-}
-
-fn open_folder(at: BorrowedFd<'_>, name: &CStr) -> rustix::io::Result<OwnedFd> {
-    openat(
-        at,
-        name,
-        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-}
-
-fn mode_of(status: &Stat) -> Mode {
-    Mode::from_raw_mode(status.st_mode & 0o7777)
-}
-
-fn times_of(status: &Stat) -> Timestamps {
-    let time = |seconds: i64, nanoseconds: u64| Timespec {
-        tv_sec: seconds,
-        tv_nsec: i64::try_from(nanoseconds).unwrap_or(0),
-    };
-    Timestamps {
-        last_access: time(status.st_atime, status.st_atime_nsec),
-        last_modification: time(status.st_mtime, status.st_mtime_nsec),
-    }
 }

@@ -26,9 +26,10 @@ use self::options::Options;
 use super::init::error::{Step, StepResult, from_fs, plain};
 use super::init::identity::Accounts;
 use super::inroot::Root;
+use super::rootfs;
 use super::spec::{
     InitError, InitSpec, InlineFile, MAKE_TARGET, MOUNT as STEP, OPEN_SOURCE, OPEN_VOLUME,
-    VolumeMount,
+    TreeMount, VolumeMount,
 };
 use super::sys::helpers::{self, Depth};
 use super::sys::{self, MountChange};
@@ -75,6 +76,8 @@ enum What<'a> {
     Volume(&'a VolumeMount, usize),
     /// Number N of the inline files.
     File(OwnedFd),
+    /// Part of another image, and whether it is read-only.
+    Tree(OwnedFd, bool),
 }
 
 impl<'a> Prepared<'a> {
@@ -106,6 +109,18 @@ impl<'a> Prepared<'a> {
                 target: Path::new(&file.destination),
                 what: What::File(mount),
             }));
+        Ok(self)
+    }
+
+    /// Adds parts of other images, each with its own upper folder.
+    pub(crate) fn with_trees(mut self, trees: &'a [TreeMount]) -> StepResult<Self> {
+        for tree in trees {
+            let part = rootfs::part(&tree.root, &tree.source)?;
+            self.entries.push(Entry {
+                target: Path::new(&tree.destination),
+                what: What::Tree(part, tree.read_only),
+            });
+        }
         Ok(self)
     }
 
@@ -152,7 +167,11 @@ impl<'a> Prepared<'a> {
         let accounts = Accounts::read(root)?;
         let mounts = self.entries.iter().filter_map(|entry| match &entry.what {
             What::File(mount) => Some(mount),
-            What::FileSystem(..) | What::Cgroups(_) | What::Bind(..) | What::Volume(..) => None,
+            What::FileSystem(..)
+            | What::Cgroups(_)
+            | What::Bind(..)
+            | What::Volume(..)
+            | What::Tree(..) => None,
         });
         for (file, mount) in files.iter().zip(mounts) {
             files::give(mount, file, &accounts)?;
@@ -188,6 +207,11 @@ impl Entry<'_> {
                     make_private(mount, volume.read_only).on(STEP, self.target.display())?;
                     self.attach(root, mount)?;
                 }
+                Ok(None)
+            }
+            What::Tree(mount, read_only) => {
+                make_private(mount, *read_only).on(STEP, self.target.display())?;
+                self.attach(root, mount)?;
                 Ok(None)
             }
             What::File(mount) => {

@@ -99,7 +99,11 @@ mod tests {
             panic!("a manifest was expected");
         };
         assert_eq!(parsed.config, config);
-        let kinds: Vec<_> = parsed.layers.iter().map(|l| l.media_type.as_str()).collect();
+        let kinds: Vec<_> = parsed
+            .layers
+            .iter()
+            .map(|l| l.media_type.as_str())
+            .collect();
         assert_eq!(
             kinds,
             [

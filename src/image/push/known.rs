@@ -74,7 +74,8 @@ impl Known {
             }
         }
         let media_type = media_type_of(&text);
-        self.manifests.push((manifest, Document { media_type, text }));
+        self.manifests
+            .push((manifest, Document { media_type, text }));
     }
 
     /// The packed forms of a layer.

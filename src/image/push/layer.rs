@@ -54,7 +54,11 @@ impl<'a> Layer<'a> {
                 if let Some(upload) = begun.take() {
                     Upload::cancel(upload).await;
                 }
-                match self.repository.mount(&packed.descriptor.digest, from).await? {
+                match self
+                    .repository
+                    .mount(&packed.descriptor.digest, from)
+                    .await?
+                {
                     Mounted::Done => return Ok((packed.descriptor.clone(), "Mounted")),
                     Mounted::Upload(upload) => begun = Some(upload),
                 }
@@ -147,7 +151,8 @@ impl<'a> Layer<'a> {
         if self.repository.has_blob(&whole.digest).await? {
             return Ok((whole, "Layer already exists"));
         }
-        let (bytes, until) = piece.map_or_else(Default::default, |piece| (piece.bytes, piece.until));
+        let (bytes, until) =
+            piece.map_or_else(Default::default, |piece| (piece.bytes, piece.until));
         let size = whole.size;
         let told = |sent| self.progress.at(share(until, sent, size));
         self.repository

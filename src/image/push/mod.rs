@@ -49,9 +49,16 @@ pub struct PushRequest {
     pub label: String,
 }
 
+/// What a name means at a registry now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pushed {
+    /// Digest of the manifest or index.
+    pub digest: Digest,
+    /// Its bytes.
+    pub size: usize,
+}
+
 /// Pushes an image, or one image for several platforms, under a name.
-///
-/// Gives the digest of what the name means at the registry now.
 ///
 /// # Errors
 /// See [`ImageError`]: the name has a digest, a layer cannot be written again,
@@ -61,7 +68,7 @@ pub async fn push(
     store: &Store,
     request: &PushRequest,
     events: &dyn EventSink,
-) -> Result<Digest, ImageError> {
+) -> Result<Pushed, ImageError> {
     let resource = Resource {
         kind: ResourceKind::Image,
         name: request.label.clone(),
@@ -88,7 +95,7 @@ async fn push_all(
     store: &Store,
     request: &PushRequest,
     events: &dyn EventSink,
-) -> Result<Digest, ImageError> {
+) -> Result<Pushed, ImageError> {
     let reference = &request.reference;
     let Some(tag) = reference.tag().filter(|_| reference.digest().is_none()) else {
         return Err(ImageError::PushByDigest(reference.familiar()));
@@ -123,9 +130,15 @@ async fn push_all(
     for (image, document) in documents {
         let (id, name) = (image.id.clone(), name.clone());
         let texts = vec![document.text, top.text.clone()];
-        blocking(store, move |store| store.add_repo_digest(&id, &name, &texts)).await?;
+        blocking(store, move |store| {
+            store.add_repo_digest(&id, &name, &texts)
+        })
+        .await?;
     }
-    Ok(digest)
+    Ok(Pushed {
+        digest,
+        size: top.text.len(),
+    })
 }
 
 /// Runs what may block beside the async threads.
@@ -169,7 +182,9 @@ impl Push<'_> {
             }
         }
         let pushed: Vec<(&Digest, Descriptor)> = stream::iter(once)
-            .map(|diff_id| async move { Ok::<_, ImageError>((diff_id, self.layer(diff_id).await?)) })
+            .map(
+                |diff_id| async move { Ok::<_, ImageError>((diff_id, self.layer(diff_id).await?)) },
+            )
             .buffered(LAYERS_AT_ONCE)
             .try_collect()
             .await?;

@@ -165,7 +165,12 @@ impl Access {
         uploads: bool,
     ) -> Result<reqwest::Client, String> {
         let kind = self.kind(endpoint, url, uploads);
-        let lock = || self.inner.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let lock = || {
+            self.inner
+                .clients
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
         if let Some(client) = lock().get(&kind) {
             return Ok(client.clone());
         }

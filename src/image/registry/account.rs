@@ -23,7 +23,10 @@ impl Account {
     /// Does file work with this user's rights, so that it reaches a home that
     /// root cannot enter (NFS) and nothing that the user could not: on a
     /// thread of its own, whose ids for files are theirs (setfsuid(2)).
-    pub(super) fn run<T: Send>(&self, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    pub(super) fn run<T: Send>(
+        &self,
+        work: impl FnOnce() -> io::Result<T> + Send,
+    ) -> io::Result<T> {
         std::thread::scope(|scope| {
             let thread = scope.spawn(|| {
                 let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
@@ -48,7 +51,10 @@ impl Account {
         command.env("USER", &self.name).env("LOGNAME", &self.name);
         let runtime = format!("/run/user/{}", self.uid);
         // Keyrings are asked over the session's bus.
-        command.env("DBUS_SESSION_BUS_ADDRESS", format!("unix:path={runtime}/bus"));
+        command.env(
+            "DBUS_SESSION_BUS_ADDRESS",
+            format!("unix:path={runtime}/bus"),
+        );
         command.env("XDG_RUNTIME_DIR", runtime);
         let Some(home) = &self.home else { return };
         command.env("HOME", home);

@@ -43,7 +43,9 @@ pub(super) async fn read_bounded(
 
 /// What a refusal says, as far as it says anything.
 pub(super) async fn refusal(response: Response) -> Option<String> {
-    let body = read_bounded(response, ERROR_LIMIT).await.unwrap_or_default();
+    let body = read_bounded(response, ERROR_LIMIT)
+        .await
+        .unwrap_or_default();
     error_text(&body)
 }
 
@@ -111,12 +113,19 @@ mod tests {
                 r#"{"details":"incorrect username or password"}"#,
                 Some("incorrect username or password"),
             ),
-            (r#"{"errors":[{"message":"a\u001b[31mred"}]}"#, Some("a[31mred")),
+            (
+                r#"{"errors":[{"message":"a\u001b[31mred"}]}"#,
+                Some("a[31mred"),
+            ),
             (&nested, None),
             ("<html>", None),
             ("{}", None),
         ] {
-            assert_eq!(error_text(body.as_bytes()).as_deref(), expected, "{body:.100}");
+            assert_eq!(
+                error_text(body.as_bytes()).as_deref(),
+                expected,
+                "{body:.100}"
+            );
         }
     }
 }

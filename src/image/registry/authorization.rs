@@ -29,7 +29,9 @@ impl Scopes {
     /// To push to a repository what may be mounted from others.
     pub(super) fn push(path: &str, others: &[String]) -> Self {
         let own = format!("repository:{path}:pull,push");
-        let from = others.iter().map(|other| format!("repository:{other}:pull"));
+        let from = others
+            .iter()
+            .map(|other| format!("repository:{other}:pull"));
         Self::Fixed(std::iter::once(own).chain(from).collect())
     }
 

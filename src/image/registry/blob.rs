@@ -174,7 +174,10 @@ impl<'a> Blob<'a> {
                 reason.text
             );
             let remedy = reason.remedy;
-            return Err(self.repository.transport.unreachable(Reason { text, remedy }));
+            return Err(self
+                .repository
+                .transport
+                .unreachable(Reason { text, remedy }));
         }
         tokio::time::sleep(back_off(self.breaks)).await;
         Ok(())

@@ -95,9 +95,10 @@ impl<'a> Entry<'a> {
 pub(super) async fn find(place: &Place, domain: &str) -> Result<Option<Credentials>, ImageError> {
     let entry = Entry::read(place, domain)?;
     if let Some(helper) = entry.helper() {
-        return helper.get(entry.key()).await.map_err(|reason| {
-            failure(domain, &format!("helper `{}`", helper.program()), reason)
-        });
+        return helper
+            .get(entry.key())
+            .await
+            .map_err(|reason| failure(domain, &format!("helper `{}`", helper.program()), reason));
     }
     entry
         .config
@@ -193,7 +194,8 @@ mod tests {
         };
         let keeper = keep(&place, "a.io", "me", &credentials).await.unwrap();
         assert_eq!(keeper, Keeper::File(home.join("config.json")));
-        let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let mode =
+            |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&home), mode(place.path())), (0o700, 0o600));
         assert_eq!(find(&place, "a.io").await.unwrap(), Some(credentials));
         forget(&place, "a.io").await.unwrap();

@@ -60,7 +60,9 @@ fn mirror(text: &str) -> Result<Mirror, String> {
         return Err(bad("is no address like https://HOST"));
     }
     if url.path() != "/" || url.query().is_some() || !url.username().is_empty() {
-        return Err(bad("has more than scheme, host and port, which dockerd refuses too"));
+        return Err(bad(
+            "has more than scheme, host and port, which dockerd refuses too",
+        ));
     }
     let port = url.port().map(|port| format!(":{port}"));
     Ok(Mirror {
@@ -76,10 +78,7 @@ fn insecure(text: &str) -> Insecure {
         .unwrap_or(text);
     text.split_once('/')
         .and_then(|(address, bits)| {
-            Some(Insecure::Network(
-                address.parse().ok()?,
-                bits.parse().ok()?,
-            ))
+            Some(Insecure::Network(address.parse().ok()?, bits.parse().ok()?))
         })
         .unwrap_or_else(|| Insecure::Host(text.trim_end_matches('/').to_owned()))
 }
@@ -110,7 +109,11 @@ impl DaemonSettings {
                 address.is_some_and(|address| within(address, *network, *bits))
             }
         });
-        if listed { Trust::Anything } else { Trust::Usual }
+        if listed {
+            Trust::Anything
+        } else {
+            Trust::Usual
+        }
     }
 }
 
@@ -148,7 +151,14 @@ mod tests {
         let hub = settings.mirrors_of(&Reference::parse("nginx").unwrap());
         let told: Vec<_> = hub
             .iter()
-            .map(|one| (one.host.as_str(), one.path.as_str(), one.trust, one.is_mirror))
+            .map(|one| {
+                (
+                    one.host.as_str(),
+                    one.path.as_str(),
+                    one.trust,
+                    one.is_mirror,
+                )
+            })
             .collect();
         assert_eq!(
             told,
@@ -157,7 +167,10 @@ mod tests {
                 ("n.test:5000", "library/nginx", Trust::Plain, true)
             ]
         );
-        assert_eq!(settings.mirrors_of(&Reference::parse("a.io/x").unwrap()), []);
+        assert_eq!(
+            settings.mirrors_of(&Reference::parse("a.io/x").unwrap()),
+            []
+        );
     }
 
     #[test]
@@ -187,10 +200,19 @@ mod tests {
     fn what_dockerd_refuses_is_refused() {
         for (text, part) in [
             ("{", "EOF"),
-            (r#"{"registry-mirrors": ["m.test"]}"#, "`m.test` is no address"),
+            (
+                r#"{"registry-mirrors": ["m.test"]}"#,
+                "`m.test` is no address",
+            ),
             (r#"{"registry-mirrors": ["ftp://m.test"]}"#, "no address"),
-            (r#"{"registry-mirrors": ["https://m.test/x"]}"#, "has more than"),
-            (r#"{"registry-mirrors": ["https://u:p@m.test"]}"#, "has more than"),
+            (
+                r#"{"registry-mirrors": ["https://m.test/x"]}"#,
+                "has more than",
+            ),
+            (
+                r#"{"registry-mirrors": ["https://u:p@m.test"]}"#,
+                "has more than",
+            ),
         ] {
             let error = parse(text.as_bytes()).unwrap_err();
             assert!(error.contains(part), "{text}: {error}");

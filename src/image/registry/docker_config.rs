@@ -284,7 +284,11 @@ mod tests {
             ("localhost:5000", "localhost:5000"),
         ] {
             let config = format!(r#"{{"auths": {{"{key}": {{"auth": "{auth}"}}}}}}"#);
-            assert_eq!(known(&config, domain).unwrap(), Some(basic("me", "pa:ss")), "{key}");
+            assert_eq!(
+                known(&config, domain).unwrap(),
+                Some(basic("me", "pa:ss")),
+                "{key}"
+            );
             assert_eq!(known(&config, "elsewhere.io").unwrap(), None);
         }
     }
@@ -331,18 +335,31 @@ mod tests {
             user: "me",
             credentials: &token,
         };
-        let full = r#"{"zz":[1],"auths":{"x.io":{"auth":"YTpi"},"https://h.io/v1/":{}},"a":{"b":1}}"#;
+        let full =
+            r#"{"zz":[1],"auths":{"x.io":{"auth":"YTpi"},"https://h.io/v1/":{}},"a":{"b":1}}"#;
         for (before, change, after) in [
             ("", &keep, r#"{"auths":{"h.io":{"auth":"bWU6c2VjcmV0"}}}"#),
             (" \n", &Change::Forget, r#"{"auths":{}}"#),
-            (r#"{"auths":null}"#, &Change::Mark, r#"{"auths":{"h.io":{}}}"#),
+            (
+                r#"{"auths":null}"#,
+                &Change::Mark,
+                r#"{"auths":{"h.io":{}}}"#,
+            ),
             (
                 full,
                 &keep,
                 r#"{"zz":[1],"auths":{"x.io":{"auth":"YTpi"},"h.io":{"auth":"bWU6c2VjcmV0"}},"a":{"b":1}}"#,
             ),
-            (full, &Change::Forget, r#"{"zz":[1],"auths":{"x.io":{"auth":"YTpi"}},"a":{"b":1}}"#),
-            ("{}", &identity, r#"{"auths":{"h.io":{"auth":"bWU6","identitytoken":"T"}}}"#),
+            (
+                full,
+                &Change::Forget,
+                r#"{"zz":[1],"auths":{"x.io":{"auth":"YTpi"}},"a":{"b":1}}"#,
+            ),
+            (
+                "{}",
+                &identity,
+                r#"{"auths":{"h.io":{"auth":"bWU6","identitytoken":"T"}}}"#,
+            ),
         ] {
             let text = changed(before.as_bytes(), "h.io", change).unwrap();
             let value: Value = serde_json::from_slice(&text).unwrap();

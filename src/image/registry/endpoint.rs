@@ -118,7 +118,10 @@ mod tests {
         assert_eq!(hub.path, "library/nginx");
         assert_eq!(hub.certificate_names()[1], "docker.io");
         let other = of("quay.io:5000/a");
-        assert_eq!((other.host.as_str(), other.host_name()), ("quay.io:5000", "quay.io"));
+        assert_eq!(
+            (other.host.as_str(), other.host_name()),
+            ("quay.io:5000", "quay.io")
+        );
     }
 
     #[test]

@@ -299,7 +299,11 @@ mod tests {
             r#""mediaType":"application/vnd.oci.image.layer.v1.tar","urls":["https://m/x"]"#,
         );
         let drawing = layered(r#""mediaType":"a\u001b[31mb""#);
-        let nested = format!(r#"{{"config":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+        let nested = format!(
+            r#"{{"config":{}{}}}"#,
+            "[".repeat(100_000),
+            "]".repeat(100_000)
+        );
         let helm = format!(r#"{{"schemaVersion":2,"config":{config},"layers":[]}}"#);
         let both = format!(r#"{{"schemaVersion":2,"config":{config},"layers":[],"manifests":[]}}"#);
         for (text, part) in [
@@ -309,7 +313,10 @@ mod tests {
             (helm.as_str(), "helm"),
             (both.as_str(), "neither"),
             (artifact.as_str(), "holds `application/vnd.sbom`"),
-            (docker.as_str(), "aaaaaaaaaaaa is a foreign one (`application/vnd.docker"),
+            (
+                docker.as_str(),
+                "aaaaaaaaaaaa is a foreign one (`application/vnd.docker",
+            ),
             (oci.as_str(), "is a foreign one"),
             (elsewhere.as_str(), "is a foreign one"),
             (drawing.as_str(), "`a[31mb`"),

@@ -197,7 +197,14 @@ pub(super) fn places(rules: &[Rule], reference: &Reference) -> Places {
         } else {
             format!("{location}{rest}")
         };
-        Endpoint::at(&place, if insecure { Trust::Anything } else { Trust::Usual })
+        Endpoint::at(
+            &place,
+            if insecure {
+                Trust::Anything
+            } else {
+                Trust::Usual
+            },
+        )
     };
     let by_digest = reference.digest().is_some();
     let mirrors = rule.mirrors.iter().filter(|mirror| match mirror.serves {
@@ -242,7 +249,11 @@ mod tests {
             Places::At(all) => all
                 .iter()
                 .map(|one| {
-                    let kind = if one.trust == Trust::Anything { "!" } else { "" };
+                    let kind = if one.trust == Trust::Anything {
+                        "!"
+                    } else {
+                        ""
+                    };
                     let mirror = if one.is_mirror { "~" } else { "" };
                     format!("{mirror}{}/{}{kind}", one.host, one.path)
                 })
@@ -293,12 +304,28 @@ mod tests {
                  internal.net/bar/image",
             ),
             (EXAMPLE, "example.com/food/image", "unchanged"),
-            (EXAMPLE, "example.com/foo", "~mirror-0.local/mirror-for-foo ~mirror-1.local/mirrors/foo! internal.net/bar"),
-            (EXAMPLE, "registry.com/image", "~mirror.registry.com/image registry.com/image"),
+            (
+                EXAMPLE,
+                "example.com/foo",
+                "~mirror-0.local/mirror-for-foo ~mirror-1.local/mirrors/foo! internal.net/bar",
+            ),
+            (
+                EXAMPLE,
+                "registry.com/image",
+                "~mirror.registry.com/image registry.com/image",
+            ),
             (EXAMPLE, "registry.com:5000/image", "unchanged"),
             (EXAMPLE, "nginx", "unchanged"),
-            (hub, "nginx", "~m.test/hub/library/nginx registry-1.docker.io/library/nginx"),
-            (hub, "you/app", "~m.test/hub/you/app registry-1.docker.io/you/app"),
+            (
+                hub,
+                "nginx",
+                "~m.test/hub/library/nginx registry-1.docker.io/library/nginx",
+            ),
+            (
+                hub,
+                "you/app",
+                "~m.test/hub/you/app registry-1.docker.io/you/app",
+            ),
             (kinds, "a.io/x:1", "~t.io/x ~e.io/x b.io/x"),
             (kinds, &digest, "~d.io/x ~e.io/x b.io/x"),
             (by_digest, "a.io/x:1", "a.io/x"),
@@ -320,7 +347,10 @@ mod tests {
     #[test]
     fn a_later_file_replaces_a_prefix_as_a_whole() {
         let mut rules = parse(EXAMPLE).unwrap();
-        merge(&mut rules, parse("[[registry]]\nprefix='example.com/foo'\nlocation='other.net'").unwrap());
+        merge(
+            &mut rules,
+            parse("[[registry]]\nprefix='example.com/foo'\nlocation='other.net'").unwrap(),
+        );
         let reference = Reference::parse("example.com/foo/image").unwrap();
         let Places::At(all) = places(&rules, &reference) else {
             panic!("a place was expected");
@@ -334,7 +364,10 @@ mod tests {
         for (text, part) in [
             ("\n\n[[registry]", "line 3"),
             ("[[registry]]\nblocked = 1", "line 2"),
-            ("[[registry]]\n[[registry.mirror]]\ninsecure=true", "location"),
+            (
+                "[[registry]]\n[[registry.mirror]]\ninsecure=true",
+                "location",
+            ),
             ("[[registry]]", "neither"),
             ("[[registry]]\nprefix='a.*.io'", "wildcard"),
             ("[[registry]]\nprefix='*.io/x'", "wildcard"),

@@ -70,7 +70,9 @@ impl<'a> Repository<'a> {
 
     /// Gets a manifest or an index by tag or digest; its digest is checked.
     pub(crate) async fn manifest(&self, selector: &str) -> Result<(Digest, Vec<u8>), ImageError> {
-        let call = self.call(Method::GET, &format!("manifests/{selector}")).await?;
+        let call = self
+            .call(Method::GET, &format!("manifests/{selector}"))
+            .await?;
         let call = call.header(ACCEPT, manifest::ACCEPT);
         let mut attempt = 1;
         let (stated, body) = loop {
@@ -100,7 +102,9 @@ impl<'a> Repository<'a> {
     /// The digest of what a tag means now; the document itself is fetched only
     /// where the registry does not tell.
     pub(crate) async fn digest(&self, selector: &str) -> Result<Digest, ImageError> {
-        let call = self.call(Method::HEAD, &format!("manifests/{selector}")).await?;
+        let call = self
+            .call(Method::HEAD, &format!("manifests/{selector}"))
+            .await?;
         let call = call.header(ACCEPT, manifest::ACCEPT);
         let response = self.transport.request(&call).await?;
         match stated_digest(&response) {

@@ -25,7 +25,11 @@ pub(super) fn back_off(attempt: u32) -> Duration {
 
 /// How long to wait before asking again, after an answer; `None` where it
 /// would be of no use, or takes longer than anybody wants to wait.
-pub(super) fn wait_after(status: StatusCode, headers: &HeaderMap, attempt: u32) -> Option<Duration> {
+pub(super) fn wait_after(
+    status: StatusCode,
+    headers: &HeaderMap,
+    attempt: u32,
+) -> Option<Duration> {
     let is_busy = status == StatusCode::TOO_MANY_REQUESTS
         || (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED);
     if !is_busy || attempt >= ATTEMPTS {

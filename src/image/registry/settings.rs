@@ -41,7 +41,10 @@ impl SettingsFiles {
             match env::read_path(env::CONTAINERS_REGISTRIES_CONF) {
                 Some(path) => (vec![path], Vec::new()),
                 None => (
-                    chosen(of_user("registries.conf"), ["/etc/containers/registries.conf"]),
+                    chosen(
+                        of_user("registries.conf"),
+                        ["/etc/containers/registries.conf"],
+                    ),
                     // The later one counts.
                     ["/etc/containers/registries.conf.d".into()]
                         .into_iter()
@@ -188,7 +191,10 @@ pub(super) fn read_limited(path: &Path, limit: u64) -> std::io::Result<Vec<u8>> 
     file.take(limit + 1).read_to_end(&mut text)?;
     if text.len() as u64 > limit {
         let reason = format!("it is longer than {limit} bytes");
-        return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, reason));
+        return Err(std::io::Error::new(
+            std::io::ErrorKind::FileTooLarge,
+            reason,
+        ));
     }
     Ok(text)
 }
@@ -223,9 +229,14 @@ mod tests {
             path
         };
         let hub = |mirror: &str| {
-            format!("[[registry]]\nlocation='docker.io'\n[[registry.mirror]]\nlocation='{mirror}'\n")
+            format!(
+                "[[registry]]\nlocation='docker.io'\n[[registry.mirror]]\nlocation='{mirror}'\n"
+            )
         };
-        let main = write("registries.conf", &(hub("first.test") + "[[registry]]\nlocation='a.io'\ninsecure=true"));
+        let main = write(
+            "registries.conf",
+            &(hub("first.test") + "[[registry]]\nlocation='a.io'\ninsecure=true"),
+        );
         write("d/20.conf", &hub("third.test"));
         write("d/10.conf", &hub("second.test"));
         write("d/30.txt", "no TOML");
@@ -239,7 +250,10 @@ mod tests {
         };
         let hosts = ["b.io".to_owned()];
         let settings = Settings::read(&files, &hosts).unwrap();
-        assert_eq!(place(&settings, "nginx"), ["first.test Usual", "registry-1.docker.io Usual"]);
+        assert_eq!(
+            place(&settings, "nginx"),
+            ["first.test Usual", "registry-1.docker.io Usual"]
+        );
         assert_eq!(place(&settings, "a.io/x"), ["a.io Anything"]);
         assert_eq!(place(&settings, "b.io/x"), ["b.io Anything"]);
         assert_eq!(place(&settings, "c.io/x"), ["c.io Usual"]);
@@ -248,12 +262,22 @@ mod tests {
         let settings = Settings::read(&files, &hosts).unwrap();
         assert_eq!(
             place(&settings, "nginx"),
-            ["third.test Anything", "docker.test Plain", "registry-1.docker.io Usual"]
+            [
+                "third.test Anything",
+                "docker.test Plain",
+                "registry-1.docker.io Usual"
+            ]
         );
         // What is pushed goes nowhere else.
         let own = settings.own(&Reference::parse("nginx").unwrap());
-        assert_eq!((own.host.as_str(), own.trust), ("registry-1.docker.io", Trust::Usual));
-        assert_eq!(settings.own(&Reference::parse("a.io/x").unwrap()).trust, Trust::Anything);
+        assert_eq!(
+            (own.host.as_str(), own.trust),
+            ("registry-1.docker.io", Trust::Usual)
+        );
+        assert_eq!(
+            settings.own(&Reference::parse("a.io/x").unwrap()).trust,
+            Trust::Anything
+        );
     }
 
     #[test]
@@ -266,7 +290,10 @@ mod tests {
             ..SettingsFiles::default()
         };
         let error = Settings::read(&files(&path), &[]).unwrap_err().to_string();
-        assert!(error.contains("registries.conf") && error.contains("line 1"), "{error}");
+        assert!(
+            error.contains("registries.conf") && error.contains("line 1"),
+            "{error}"
+        );
         let error = Settings::read(&files(Path::new("/dev/zero")), &[]).unwrap_err();
         assert!(error.to_string().contains("longer than"), "{error}");
     }

@@ -358,8 +358,16 @@ mod tests {
             ("http://r.io/v2/x", "http://b.io/y", Ok("http://b.io/y")),
             ("http://r.io/v2/x", "https://b.io/y", Ok("https://b.io/y")),
             ("https://r.io/v2/x", "http://r.io/y", Ok("https://r.io/y")),
-            ("https://r.io/v2/x", "http://r.io:5000/y", Err("`http://r.io:5000`")),
-            ("https://r.io:5000/v2/x", "http://r.io:5000/y", Err("not https")),
+            (
+                "https://r.io/v2/x",
+                "http://r.io:5000/y",
+                Err("`http://r.io:5000`"),
+            ),
+            (
+                "https://r.io:5000/v2/x",
+                "http://r.io:5000/y",
+                Err("not https"),
+            ),
             ("https://r.io/v2/x", "http://b.io/y", Err("`http://b.io`")),
             ("http://r.io/v2/x", "ftp://b.io/y", Err("not https")),
             ("https://r.io/v2/x", "https://", Err("nowhere")),

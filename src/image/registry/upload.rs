@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::stream;
-use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, RANGE};
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, RANGE,
+};
 use reqwest::{Method, Response, StatusCode, Url};
 
 use super::reason::Reason;
@@ -100,7 +102,9 @@ impl<'a> Repository<'a> {
         media_type: &str,
         text: &[u8],
     ) -> Result<Digest, ImageError> {
-        let call = self.call(Method::PUT, &format!("manifests/{selector}")).await?;
+        let call = self
+            .call(Method::PUT, &format!("manifests/{selector}"))
+            .await?;
         let mut call = call.header(CONTENT_TYPE, media_type);
         call.body = text.to_vec();
         let response = self.sent(&call).await?;
@@ -172,7 +176,11 @@ pub(crate) struct Upload<'a> {
 
 impl Upload<'_> {
     /// Sends the next piece; where that breaks off, the rest of it.
-    pub(crate) async fn append(&mut self, piece: &Bytes, told: Told<'_>) -> Result<(), UploadError> {
+    pub(crate) async fn append(
+        &mut self,
+        piece: &Bytes,
+        told: Told<'_>,
+    ) -> Result<(), UploadError> {
         self.append_by(&Method::PATCH, piece, told).await
     }
 

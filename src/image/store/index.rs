@@ -215,7 +215,7 @@ fn id_prefix(text: &str) -> Option<&str> {
 
 /// Names as stored are valid; one that is not would be of a damaged index and
 /// is left out.
-fn references(names: &[String]) -> Vec<Reference> {
+pub(super) fn references(names: &[String]) -> Vec<Reference> {
     names
         .iter()
         .filter_map(|n| Reference::parse(n).ok())

@@ -69,6 +69,22 @@ impl PendingLayer {
         })
     }
 
+    /// Takes a folder that is the layer already, with its recipe, instead of
+    /// unpacking into the empty one.
+    pub(super) fn adopt(
+        &self,
+        folder: &Path,
+        recipe: tempfile::NamedTempFile,
+    ) -> Result<(), ImageError> {
+        let path = self.staging.join("recipe");
+        recipe
+            .persist(&path)
+            .map_err(|error| error.error)
+            .store("make", &path)?;
+        // rename(2) takes the place of an empty folder.
+        fs::rename(folder, self.root()).store("move into the store", folder)
+    }
+
     /// Moves the layer into place, with its link, if it is the one that was
     /// wanted.
     pub(crate) fn commit(self, unpacked: &Unpacked) -> Result<(), ImageError> {
@@ -158,6 +174,24 @@ impl Store {
             .ok_or_else(|| ImageError::Interrupted {
                 what: format!("layer {}", diff_id.short()),
             })
+    }
+
+    /// Bytes of a layer's files.
+    ///
+    /// # Errors
+    /// The layer is not in the store.
+    pub fn layer_size(&self, diff_id: &Digest) -> Result<u64, ImageError> {
+        Ok(self.layer_record(diff_id)?.size)
+    }
+
+    /// The length of a layer's uncompressed archive.
+    pub(crate) fn archive_size(&self, diff_id: &Digest) -> Result<u64, ImageError> {
+        if !self.layer_record(diff_id)?.exact {
+            return Err(ImageError::Inexact(diff_id.clone()));
+        }
+        let path = self.layer_home(diff_id).join("recipe");
+        let recipe = fs::File::open(&path).store("open", &path)?;
+        unpack::archive_size(recipe).store("read", &path)
     }
 
     /// Writes a layer's uncompressed archive, from its folder and its recipe;
@@ -254,7 +288,11 @@ impl Store {
 
 /// Removes what is in the trash, unless a sweep has done so meanwhile.
 pub(super) fn dispose(grave: &Path) -> Result<(), ImageError> {
-    match fs::remove_dir_all(grave) {
+    let removed = match fs::symlink_metadata(grave) {
+        Ok(metadata) if !metadata.is_dir() => fs::remove_file(grave),
+        _ => fs::remove_dir_all(grave),
+    };
+    match removed {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(error).store("remove", grave)
         }

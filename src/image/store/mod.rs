@@ -29,11 +29,13 @@
 //! names, which the next pull takes up and the next collection removes.
 
 mod blob;
+mod commit;
 mod garbage;
 mod index;
 mod layer;
 mod parents;
 mod usage;
+mod verify;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -49,10 +51,12 @@ use super::pull::Pulls;
 use super::reference::Reference;
 use crate::state::Layout;
 
+pub use commit::LayerCommit;
 pub use garbage::{Collected, InUse};
 pub(crate) use index::NewImage;
 pub(crate) use layer::{LayerClaim, PendingLayer};
 pub use usage::Usage;
+pub use verify::{Aside, Part, Problem, Verified};
 
 /// An image as it is in the store.
 #[derive(Debug, Clone, PartialEq)]

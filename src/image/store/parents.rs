@@ -21,12 +21,10 @@ use rustix::io::Errno;
 use super::{LayerClaim, Store, Usage};
 use crate::image::digest::{Digest, Hasher};
 use crate::image::error::{ImageError, StoreContext as _};
-use crate::image::unpack::Unpacked;
+use crate::image::unpack::{Unpacked, xattrs};
 
 /// Names that kind of layer in the digest it is kept under.
 const DOMAIN: &[u8] = b"skiff implied folders 1\n";
-/// Longest list of a folder's attributes, and longest value, that the kernel gives.
-const XATTR_LIMIT: usize = 64 * 1024;
 
 /// What a layer states about a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,16 +89,20 @@ impl Store {
     }
 
     fn load_implied(&self, layer: &Digest) -> Result<Layer, ImageError> {
-        let path = self.layer_home(layer).join("implied");
-        let implied = match fs::read(&path) {
-            Ok(list) => list.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect(),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeSet::new(),
-            Err(error) => return Err(error).store("read", &path),
-        };
         Ok(Layer {
             root: self.layer_dir(layer),
-            implied,
+            implied: self.read_implied(layer)?,
         })
+    }
+
+    /// The folders that a layer only implies.
+    pub(super) fn read_implied(&self, layer: &Digest) -> Result<BTreeSet<Vec<u8>>, ImageError> {
+        let path = self.layer_home(layer).join("implied");
+        match fs::read(&path) {
+            Ok(list) => Ok(list.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(BTreeSet::new()),
+            Err(error) => Err(error).store("read", &path),
+        }
     }
 }
 
@@ -207,27 +209,8 @@ fn is_opaque(path: &Path) -> Result<bool, ImageError> {
 
 fn attributes(path: &Path) -> Result<Attributes, ImageError> {
     let metadata = fs::symlink_metadata(path).store("read", path)?;
-    let mut names = vec![0; XATTR_LIMIT];
-    let length = match rustix::fs::llistxattr(path, &mut names) {
-        Err(Errno::NOTSUP) => 0,
-        other => other.store("read attributes of", path)?,
-    };
-    names.truncate(length);
-    let mut xattrs = Vec::new();
-    for name in names
-        .split(|byte| *byte == 0)
-        .filter(|name| !name.is_empty())
-    {
-        if name.starts_with(b"trusted.overlay.") {
-            continue;
-        }
-        let mut value = vec![0; XATTR_LIMIT];
-        let length =
-            rustix::fs::lgetxattr(path, name, &mut value).store("read attributes of", path)?;
-        value.truncate(length);
-        xattrs.push((name.to_vec(), value));
-    }
-    xattrs.sort();
+    let mut xattrs = xattrs(path).store("read attributes of", path)?;
+    xattrs.retain(|(name, _)| !name.starts_with(b"trusted.overlay."));
     Ok(Attributes {
         uid: metadata.uid(),
         gid: metadata.gid(),

@@ -27,28 +27,28 @@ pub(crate) fn image_pulled_at(time: &str) -> Image {
     }
 }
 
-struct Scene {
-    folder: tempfile::TempDir,
-    store: Store,
+pub(super) struct Scene {
+    pub(super) folder: tempfile::TempDir,
+    pub(super) store: Store,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Self::open(folder.path());
         Self { folder, store }
     }
 
-    fn open(folder: &Path) -> Store {
+    pub(super) fn open(folder: &Path) -> Store {
         Store::open(&Layout::new(folder.join("data"), folder.join("run")))
     }
 
-    fn collect(&self, in_use: InUse) -> Option<Collected> {
+    pub(super) fn collect(&self, in_use: InUse) -> Option<Collected> {
         self.store.collect_garbage(|| Ok(in_use)).unwrap()
     }
 
     /// Adds an image of these layers, the lowest first.
-    fn add(&self, name: &str, layers: Vec<Tar>, note: &str) -> Image {
+    pub(super) fn add(&self, name: &str, layers: Vec<Tar>, note: &str) -> Image {
         let usage = self.store.use_shared().unwrap();
         let archives: Vec<Vec<u8>> = layers.into_iter().map(Tar::finish).collect();
         let diff_ids: Vec<Digest> = archives.iter().map(|bytes| Digest::of(bytes)).collect();
@@ -69,13 +69,17 @@ impl Scene {
             manifest: Some(Digest::of(format!("manifest of {note}").as_bytes())),
             names: vec![Reference::parse(name).unwrap()],
             repo_digests: vec![
-                Reference::parse(&format!("{name}@{}", Digest::of(note.as_bytes()))).unwrap(),
+                Reference::parse(&format!(
+                    "{name}@{}",
+                    Digest::of(format!("manifest of {note}").as_bytes())
+                ))
+                .unwrap(),
             ],
         };
         self.store.add_image(&usage, new).unwrap()
     }
 
-    fn find(&self, text: &str) -> Option<Image> {
+    pub(super) fn find(&self, text: &str) -> Option<Image> {
         self.store.find(text).unwrap()
     }
 }
@@ -98,8 +102,8 @@ fn an_image_is_found_by_each_of_its_names() {
     let image = scene.add("nginx", vec![file("a", "a"), file("b", "bb")], "one");
     assert_eq!(image.size, 3);
     assert_eq!(image.config.labels["note"], "one");
-    let by_digest = format!("nginx@{}", Digest::of(b"one"));
-    let by_both = format!("nginx:9@{}", Digest::of(b"one"));
+    let by_digest = format!("nginx@{}", Digest::of(b"manifest of one"));
+    let by_both = format!("nginx:9@{}", Digest::of(b"manifest of one"));
     let manifest = Digest::of(b"manifest of one").to_string();
     for text in [
         "nginx",

@@ -97,7 +97,7 @@ pub(crate) trait ChunkSource {
     fn next_chunk(&mut self) -> io::Result<Option<Self::Chunk>>;
 }
 
-struct Chunks(Receiver<io::Result<Vec<u8>>>);
+pub(super) struct Chunks(pub(super) Receiver<io::Result<Vec<u8>>>);
 
 impl ChunkSource for Chunks {
     type Chunk = Vec<u8>;

@@ -7,7 +7,8 @@
 //!
 //! Follows the OCI image specification's "Image Layer Filesystem Changeset":
 //! whiteouts (`.wh.NAME`, `.wh..wh..opq`) become what overlayfs understands
-//! (a 0/0 character device, `trusted.overlay.opaque`).
+//! (a 0/0 character device, `trusted.overlay.opaque`). `pack` goes the other
+//! way, from a folder that a build filled to the layer that it is.
 //!
 //! **Folders that a layer only implies** (`a/b` is there, `a` is not) would
 //! hide the attributes that a layer below gives them, because overlayfs takes
@@ -21,14 +22,18 @@
 //! would; only its last component is ever created or removed, and never
 //! followed.
 
+mod compare;
 mod extract;
+pub(crate) mod header;
 mod input;
 mod names;
 mod number;
+mod pack;
 mod pax;
 mod place;
 mod recipe;
 mod tar;
+mod xattrs;
 
 use std::io::{BufRead, Write};
 use std::path::Path;
@@ -36,10 +41,13 @@ use std::path::Path;
 use super::digest::Digest;
 use crate::image::digest::Hasher;
 
+pub(crate) use compare::compare;
 pub(crate) use input::{ChunkReader, ChunkSource, Compression, with_decompressed};
 pub(crate) use names::{clean, split};
-pub(crate) use recipe::write_archive;
+pub(crate) use pack::pack;
+pub(crate) use recipe::{archive_size, write_archive};
 pub(crate) use tar::{Archive, Kind};
+pub(crate) use xattrs::xattrs;
 
 /// A layer, unpacked.
 #[derive(Debug)]
@@ -88,6 +96,18 @@ pub(crate) fn unpack<R: BufRead + Send>(
     recipe: impl Write,
 ) -> Result<Unpacked, UnpackError> {
     with_decompressed(input, |tar| unpack_tar(tar, root, recipe))
+}
+
+/// Unpacks an archive that is no layer into an existing empty folder. Blocks.
+///
+/// # Errors
+/// It is damaged, or an entry leads out of it.
+pub(crate) fn unpack_archive(input: impl BufRead + Send, root: &Path) -> std::io::Result<()> {
+    match unpack(input, root, std::io::sink()) {
+        Ok(_) => Ok(()),
+        Err(UnpackError::Stream(error)) => Err(error),
+        Err(error) => Err(std::io::Error::other(error)),
+    }
 }
 
 fn unpack_tar(tar: impl BufRead, root: &Path, recipe: impl Write) -> Result<Unpacked, UnpackError> {

@@ -3,9 +3,9 @@
 use super::UnpackError;
 
 /// Marks a removed name of the layers below.
-const WHITEOUT: &[u8] = b".wh.";
+pub(super) const WHITEOUT: &[u8] = b".wh.";
 /// Marks a folder whose content below is hidden.
-const OPAQUE: &[u8] = b".wh..wh..opq";
+pub(super) const OPAQUE: &[u8] = b".wh..wh..opq";
 /// Other marks of aufs, which mean nothing in a layer.
 const AUFS: &[u8] = b".wh..wh.";
 

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use super::tar::{Entry, Kind};
 
 /// Hides what lies below a folder (overlayfs documentation).
-const OPAQUE_XATTR: &str = "trusted.overlay.opaque";
+pub(super) const OPAQUE_XATTR: &str = "trusted.overlay.opaque";
 
 /// What was in the place of a new entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +99,7 @@ fn owner(entry: &Entry) -> (rustix::fs::Uid, rustix::fs::Gid) {
 /// Attributes that a layer may set: not those with which overlayfs is told
 /// where to find a file (`redirect`, `metacopy`), as they would let a layer
 /// reach into others.
-fn permitted(xattrs: &[(Vec<u8>, Vec<u8>)]) -> impl Iterator<Item = (&[u8], &[u8])> {
+pub(super) fn permitted(xattrs: &[(Vec<u8>, Vec<u8>)]) -> impl Iterator<Item = (&[u8], &[u8])> {
     xattrs.iter().filter_map(|(name, value)| {
         let overlay = name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.");
         (!overlay).then_some((name.as_slice(), value.as_slice()))

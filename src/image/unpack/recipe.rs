@@ -81,6 +81,18 @@ impl<W: Write> Frame for Recipe<W> {
     }
 }
 
+/// A record of a recipe.
+enum Record {
+    /// So many bytes of the archive follow.
+    Bytes(u64),
+    /// The archive goes on with this piece of a file.
+    Piece {
+        path: Vec<u8>,
+        offset: u64,
+        length: u64,
+    },
+}
+
 /// Writes a layer's archive from its folder and its recipe.
 pub(crate) fn write_archive(
     root: &Path,
@@ -89,29 +101,60 @@ pub(crate) fn write_archive(
 ) -> io::Result<()> {
     let root: OwnedFd = fs_err::File::open(root)?.into_parts().0.into();
     let mut recipe = zstd::stream::read::Decoder::new(recipe)?;
-    loop {
-        let mut kind = [0];
-        if recipe.read(&mut kind)? == 0 {
-            return Ok(());
-        }
-        match kind {
-            [BYTES] => {
-                let length = u64::from(u32::from_le_bytes(array(&mut recipe)?));
-                copy_exactly(&mut recipe, length, output)?;
-            }
-            [PIECE] => {
-                let offset = u64::from_le_bytes(array(&mut recipe)?);
-                let length = u64::from_le_bytes(array(&mut recipe)?);
-                let path_length = u32::from_le_bytes(array(&mut recipe)?) as usize;
-                let mut path = vec![0; path_length.min(PATH_LIMIT)];
-                recipe.read_exact(&mut path)?;
+    while let Some(record) = next(&mut recipe)? {
+        match record {
+            Record::Bytes(length) => copy_exactly(&mut recipe, length, output)?,
+            Record::Piece {
+                path,
+                offset,
+                length,
+            } => {
                 let mut file = open_in(&root, &path)?;
                 io::Seek::seek(&mut file, io::SeekFrom::Start(offset))?;
                 copy_exactly(&mut file, length, output)?;
             }
-            _ => return Err(io::Error::from(io::ErrorKind::InvalidData)),
         }
     }
+    Ok(())
+}
+
+/// The length of the archive, by the recipe alone.
+pub(crate) fn archive_size(recipe: impl Read) -> io::Result<u64> {
+    let mut recipe = zstd::stream::read::Decoder::new(recipe)?;
+    let mut size = 0_u64;
+    while let Some(record) = next(&mut recipe)? {
+        size = size.saturating_add(match record {
+            Record::Bytes(length) => {
+                copy_exactly(&mut recipe, length, &mut io::sink())?;
+                length
+            }
+            Record::Piece { length, .. } => length,
+        });
+    }
+    Ok(size)
+}
+
+fn next(recipe: &mut impl Read) -> io::Result<Option<Record>> {
+    let mut kind = [0];
+    if recipe.read(&mut kind)? == 0 {
+        return Ok(None);
+    }
+    Ok(Some(match kind {
+        [BYTES] => Record::Bytes(u32::from_le_bytes(array(recipe)?).into()),
+        [PIECE] => {
+            let offset = u64::from_le_bytes(array(recipe)?);
+            let length = u64::from_le_bytes(array(recipe)?);
+            let path_length = u32::from_le_bytes(array(recipe)?) as usize;
+            let mut path = vec![0; path_length.min(PATH_LIMIT)];
+            recipe.read_exact(&mut path)?;
+            Record::Piece {
+                path,
+                offset,
+                length,
+            }
+        }
+        _ => return Err(io::ErrorKind::InvalidData.into()),
+    }))
 }
 
 fn open_in(root: &OwnedFd, path: &[u8]) -> io::Result<std::fs::File> {

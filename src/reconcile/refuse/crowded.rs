@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::compose::{Diagnostic, Port, Project, Step};
+use crate::compose::{Diagnostic, Doubled, Port, Project, Step, doubled_sockets};
 
 /// Published ports of these services that do not suffice for their replicas,
 /// whose number `scale` may say instead of the file.
@@ -34,56 +34,29 @@ pub fn crowded_ports(
 /// Ports of the host that two entries of these services publish, or one service
 /// twice: the second to start would fail.
 pub fn doubled_ports(project: &Project, services: &[&String]) -> Vec<Diagnostic> {
-    let mut seen: Vec<(u16, &Port, String)> = Vec::new();
-    let mut found = Vec::new();
-    for (name, service) in &project.services {
-        if !services.contains(&name) {
-            continue;
-        }
-        for (index, port) in service.ports.iter().enumerate() {
-            // Of a range, another one is taken.
-            let Some((number, last)) = port.published_range() else {
-                continue;
-            };
-            if number == 0 || number != last {
-                continue;
-            }
-            let path = format!("services.{name}.ports[{index}]");
-            let clash = |(other, earlier, _): &&(u16, &Port, String)| {
-                *other == number && same_socket(earlier, port)
-            };
-            match seen.iter().find(clash) {
-                Some((_, _, earlier)) => {
-                    let message =
-                        format!("port {number} of the host is published by `{earlier}` already");
-                    let mut diagnostic = project
-                        .diagnostic(&path, message)
-                        .expected("a port of the host that nothing else publishes")
-                        .suggest("change one of the two host ports");
-                    let step = Step {
-                        what: "the other one is".to_owned(),
-                        position: project.position(earlier),
-                    };
-                    diagnostic.chain.insert(0, step);
-                    found.push(diagnostic);
-                }
-                None => seen.push((number, port, path)),
-            }
-        }
-    }
-    found
-}
-
-/// Whether one socket on the host excludes the other.
-fn same_socket(one: &Port, other: &Port) -> bool {
-    let address = |port: &Port| {
-        let text = port.host_ip.clone().unwrap_or_default();
-        text.parse::<std::net::IpAddr>()
-            .ok()
-            .filter(|address| !address.is_unspecified())
+    let wanted = project
+        .services
+        .iter()
+        .filter(|(name, _)| services.contains(name));
+    let refused = |doubled: Doubled| {
+        let Doubled {
+            number,
+            path,
+            earlier,
+        } = doubled;
+        let message = format!("port {number} of the host is published by `{earlier}` already");
+        let mut diagnostic = project
+            .diagnostic(&path, message)
+            .expected("a port of the host that nothing else publishes")
+            .suggest("change one of the two host ports");
+        let step = Step {
+            what: "the other one is".to_owned(),
+            position: project.position(&earlier),
+        };
+        diagnostic.chain.insert(0, step);
+        diagnostic
     };
-    let (left, right) = (address(one), address(other));
-    one.protocol() == other.protocol() && (left.is_none() || right.is_none() || left == right)
+    doubled_sockets(wanted).into_iter().map(refused).collect()
 }
 
 /// How many containers can have one of the port's numbers; `None` where there

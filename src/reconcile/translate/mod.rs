@@ -221,6 +221,7 @@ pub fn translate(
         groups: service.group_add.clone(),
         seccomp: work.seccomp(),
         volumes: mounts.volumes,
+        trees: Vec::new(),
         files: mounts.files,
         exposed: work.exposed(),
         ports: work.ports(&network),
@@ -236,6 +237,7 @@ pub fn translate(
         restart: work.restart(),
         health: work.health(),
         log: work.log(),
+        bound: false,
         auto_remove: instance.oneoff.as_ref().is_some_and(|one| one.auto_remove),
         oci: spec,
     };

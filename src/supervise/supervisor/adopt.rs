@@ -13,7 +13,7 @@ use super::link::{Inheritance, Link, Process};
 use super::machine::State;
 use super::run::{Run, RunTasks, mounts_of, take_down};
 use super::status::Status;
-use super::{Shared, failure, records, regain, streams};
+use super::{Shared, bound, failure, records, regain, streams};
 use crate::engine::process::ProcessIdentity;
 use crate::net::dns::DnsSockets;
 use crate::net::spec::PublishedPort;
@@ -34,6 +34,7 @@ pub(super) async fn all(shared: &Arc<Shared>, inheritance: Inheritance) -> io::R
         }
     }
     forget_rest(shared, inheritance);
+    bound::end_orphans(shared);
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::actor::Message;
 use super::exec::{self, Exec};
-use super::{Busy, Shared, create, failure, streams};
+use super::{Busy, Shared, bound, create, failure, streams};
 use crate::engine::spec::ExecSpec;
 use crate::state::ContainerId;
 use crate::supervise::frame::{self, Frame};
@@ -125,6 +125,7 @@ async fn dispatch(
         Request::EnsureNetwork(spec) => create::ensure_network(shared, *spec).await,
         Request::RemoveNetwork { name } => create::remove_network(shared, name).await,
         Request::Create(record) => create::create(shared, *record).await,
+        Request::Run(record) => return bound::run(shared, stream, *record, fds).await,
         Request::Start { id, stdio } => start(shared, &id, stdio, fds).await,
         Request::Stop { id, timeout } => {
             ask(shared, &id, |answer| Message::Stop { timeout, answer }).await
@@ -176,7 +177,7 @@ async fn dispatch(
 
 /// The three descriptors of standard streams: pipes and nothing else, for
 /// whatever they lead to is in the container's hands.
-fn pipes(wanted: bool, fds: Vec<OwnedFd>) -> Result<Option<[OwnedFd; 3]>, Failure> {
+pub(super) fn pipes(wanted: bool, fds: Vec<OwnedFd>) -> Result<Option<[OwnedFd; 3]>, Failure> {
     if !wanted {
         return Ok(None);
     }

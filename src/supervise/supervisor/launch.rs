@@ -2,6 +2,7 @@
 //! failure leaves is taken down by the caller with [`super::run::take_down`].
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -19,7 +20,7 @@ use crate::engine::cgroup::Group;
 use crate::engine::launch::{LaunchFds, PidNamespace, SyncMessage, receive};
 use crate::engine::prepare::{memfd_spec, sync_pair};
 use crate::engine::process::ProcessIdentity;
-use crate::engine::spec::{InitError, InitSpec, RootSpec, VolumeMount};
+use crate::engine::spec::{InitError, InitSpec, RootSpec, TreeMount, VolumeMount};
 use crate::net::AttachRequest;
 use crate::net::dns::{DnsSockets, sockets_in};
 use crate::net::ports::{self, Bound};
@@ -27,7 +28,7 @@ use crate::net::spec::{Endpoint, PublishedPort};
 use crate::state::volume;
 use crate::supervise::inspect::log_folder;
 use crate::supervise::keeper::ChildKind;
-use crate::supervise::launch::{NetworkMode, VolumeUse};
+use crate::supervise::launch::{NetworkMode, TreeUse, VolumeUse};
 use crate::supervise::logs::pump::{Pump, Sources};
 use crate::supervise::ready::watched;
 use crate::supervise::record::ContainerRecord;
@@ -460,16 +461,36 @@ fn init_spec(
             layers: host.layers(&launch.layers)?,
             upper: folder.join("upper"),
             work: folder.join("work"),
-            volatile: launch.auto_remove,
+            // A step's is synced where it becomes a layer.
+            volatile: launch.auto_remove || launch.bound,
         },
         user: launch.user.clone(),
         groups: launch.groups.clone(),
         volumes: volumes(host, record)?,
+        trees: trees(host, &folder, &launch.trees)?,
         files: launch.files.clone(),
         seccomp: launch.seccomp.clone(),
         init: launch.init,
         oci,
     })
+}
+
+/// Parts of other images; each writes to a folder of the container's own.
+fn trees(host: &Host, folder: &Path, trees: &[TreeUse]) -> Result<Vec<TreeMount>, Failure> {
+    let mount = |(number, one): (usize, &TreeUse)| {
+        Ok(TreeMount {
+            root: RootSpec::Overlay {
+                layers: host.layers(&one.layers)?,
+                upper: folder.join(format!("tree-{number}")),
+                work: folder.join(format!("tree-{number}-work")),
+                volatile: true,
+            },
+            source: one.source.clone(),
+            destination: one.destination.clone(),
+            read_only: one.read_only,
+        })
+    };
+    trees.iter().enumerate().map(mount).collect()
 }
 
 fn volumes(host: &Host, record: &ContainerRecord) -> Result<Vec<VolumeMount>, Failure> {

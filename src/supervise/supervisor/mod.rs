@@ -8,6 +8,7 @@
 
 mod actor;
 mod adopt;
+mod bound;
 mod busy;
 mod channel;
 mod control;

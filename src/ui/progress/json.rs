@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::event::{Event, EventSink, Resource};
+use crate::event::{BuildNews, Event, EventSink, Resource};
 use crate::ui::Stream;
 
 /// Prints `{"id":"Container shop-web-1","status":"Started"}`, as `docker
@@ -26,10 +26,32 @@ impl EventSink for Json {
             } => {
                 json!({"id": id(&resource), "status": action, "current": current, "total": total})
             }
+            Event::Build { step, news } => build(step, news),
             Event::Note { message } => json!({"level": "info", "message": message}),
             Event::Warning { message } => json!({"level": "warning", "message": message}),
         };
         self.0.write(&format!("{value}\n"));
+    }
+}
+
+/// A step has the id `#5`, by which its lines belong together.
+fn build(step: u32, news: BuildNews) -> serde_json::Value {
+    let id = format!("#{step}");
+    let seconds = |elapsed: std::time::Duration| elapsed.as_secs_f64();
+    match news {
+        BuildNews::Named { name } => json!({"id": id, "status": "Building", "text": name}),
+        BuildNews::Status { line } => json!({"id": id, "status": line}),
+        BuildNews::Output { line, elapsed } => {
+            json!({"id": id, "output": line, "elapsed": seconds(elapsed)})
+        }
+        BuildNews::Done { elapsed } => {
+            json!({"id": id, "status": "Done", "elapsed": seconds(elapsed)})
+        }
+        BuildNews::Cached => json!({"id": id, "status": "Cached"}),
+        BuildNews::Failed { message } => {
+            json!({"id": id, "status": "Error", "error": true, "details": message})
+        }
+        BuildNews::Canceled => json!({"id": id, "status": "Canceled"}),
     }
 }
 

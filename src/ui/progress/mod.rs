@@ -1,5 +1,6 @@
 //! Progress of a command, from events to the screen.
 
+mod build;
 mod json;
 mod plain;
 mod tty;

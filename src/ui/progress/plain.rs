@@ -1,5 +1,8 @@
 //! One line for each change, for pipes and log files.
 
+use std::sync::{Mutex, PoisonError};
+
+use super::build::BuildLog;
 use crate::event::{Event, EventSink, Resource, ResourceKind};
 use crate::ui::Ui;
 
@@ -8,15 +11,23 @@ use crate::ui::Ui;
 pub(super) struct Plain {
     ui: Ui,
     all: bool,
+    build: Mutex<BuildLog>,
 }
 
 impl Plain {
     pub(super) fn new(ui: Ui) -> Self {
-        Self { ui, all: true }
+        Self {
+            ui,
+            all: true,
+            build: Mutex::default(),
+        }
     }
 
     pub(super) fn warnings_only(ui: Ui) -> Self {
-        Self { ui, all: false }
+        Self {
+            all: false,
+            ..Self::new(ui)
+        }
     }
 }
 
@@ -30,6 +41,11 @@ impl EventSink for Plain {
             Event::Done { resource, outcome } => self.line(&resource, outcome),
             // Why is told once, at the end, with all that belongs to it.
             Event::Failed { resource, .. } => self.line(&resource, "Error"),
+            Event::Build { step, news } => {
+                let build = self.build.lock();
+                let mut build = build.unwrap_or_else(PoisonError::into_inner);
+                self.ui.status.write(&build.text(step, &news));
+            }
             // A pipe has no use for bytes as they come.
             Event::Progress { .. } => {}
         }
@@ -39,7 +55,9 @@ impl EventSink for Plain {
 impl Plain {
     fn line(&self, Resource { kind, name }: &Resource, status: &str) {
         let line = match kind {
-            ResourceKind::Image | ResourceKind::Layer => format!(" {name} {status}\n"),
+            ResourceKind::Image | ResourceKind::Layer | ResourceKind::Step => {
+                format!(" {name} {status}\n")
+            }
             ResourceKind::Network | ResourceKind::Volume | ResourceKind::Container => {
                 format!(" {kind} {name}  {status}\n")
             }

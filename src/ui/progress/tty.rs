@@ -7,15 +7,16 @@
 //! stay above it for good: so the terminal tells everything once, in the order
 //! in which it happened.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use console::Term;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Console;
-use crate::event::{Event, EventSink, Resource, ResourceKind};
+use crate::event::{BuildNews, Event, EventSink, Resource, ResourceKind};
 use crate::ui::{Stream, Ui, color, printable};
 
 /// Time between two pictures of a spinner.
@@ -28,6 +29,8 @@ pub(super) struct Tty {
     // A std mutex: it is never held across an await, and events come from
     // several threads at once.
     lines: Mutex<Vec<Line>>,
+    /// Names of a build's steps.
+    steps: Mutex<BTreeMap<u32, String>>,
 }
 
 /// A line that is still drawn again.
@@ -50,6 +53,7 @@ impl Tty {
             ui,
             screen: MultiProgress::with_draw_target(target(ui)),
             lines: Mutex::new(Vec::new()),
+            steps: Mutex::default(),
         }
     }
 
@@ -99,6 +103,44 @@ impl Tty {
             line.bar.finish_with_message(text.clone());
             line.done = Some(text);
         });
+    }
+
+    /// A step is a line; what its command writes is seen behind its name, one
+    /// line in the place of the other.
+    fn build(&self, step: u32, news: BuildNews) {
+        let resource = self.step(step, &news);
+        let done = |mark: &str, style, text: &str| {
+            let mark = color::paint(self.ui.color_err, style, mark);
+            let text = color::paint(self.ui.color_err, style, text);
+            self.finish(&resource, &mark, &text);
+        };
+        match news {
+            BuildNews::Named { .. } => self.work(&resource, ""),
+            BuildNews::Status { line } | BuildNews::Output { line, .. } => {
+                self.change(&resource, |shown| {
+                    shown
+                        .bar
+                        .set_style(style(" {spinner} {prefix}  {wide_msg}  {elapsed}"));
+                    shown.bar.set_message(line);
+                });
+            }
+            BuildNews::Done { .. } => done("✔", color::GOOD, ""),
+            BuildNews::Cached => done("✔", color::GOOD, "CACHED"),
+            BuildNews::Failed { .. } => done("✘", color::ERROR, "ERROR"),
+            BuildNews::Canceled => done("✘", color::WARNING, "CANCELED"),
+        }
+    }
+
+    /// The step as what its line is known by.
+    fn step(&self, step: u32, news: &BuildNews) -> Resource {
+        let mut names = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        if let BuildNews::Named { name } = news {
+            names.insert(step, name.clone());
+        }
+        Resource {
+            kind: ResourceKind::Step,
+            name: names.get(&step).cloned().unwrap_or_default(),
+        }
     }
 
     fn above(&self, text: &str) {
@@ -164,6 +206,7 @@ impl EventSink for Tty {
                 let text = color::paint(self.ui.color_err, color::ERROR, "Error");
                 self.finish(&resource, &mark, &text);
             }
+            Event::Build { step, news } => self.build(step, news),
             Event::Note { message } => self.above(&printable(&message)),
             Event::Warning { message } => {
                 let heading = color::paint(self.ui.color_err, color::WARNING, "warning");
@@ -191,7 +234,7 @@ fn target(ui: Ui) -> ProgressDrawTarget {
 
 fn label(resource: &Resource) -> String {
     match resource.kind {
-        ResourceKind::Image | ResourceKind::Layer => resource.name.clone(),
+        ResourceKind::Image | ResourceKind::Layer | ResourceKind::Step => resource.name.clone(),
         kind => format!("{kind} {}", resource.name),
     }
 }

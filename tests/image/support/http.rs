@@ -46,7 +46,9 @@ pub(crate) fn send_with(
 ) -> Answer {
     let mut stream = TcpStream::connect(to).unwrap();
     let mut head = format!("{method} {target} HTTP/1.1\r\nConnection: close\r\n");
-    let has_host = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host"));
+    let has_host = headers
+        .iter()
+        .any(|(name, _)| name.eq_ignore_ascii_case("host"));
     if !has_host {
         write!(head, "Host: {to}\r\n").unwrap();
     }

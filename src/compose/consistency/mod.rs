@@ -4,10 +4,13 @@
 //! Services of profiles that are not active are not looked at, as in the
 //! reference.
 
+mod cycles;
+mod uses;
+
 use std::collections::{HashMap, HashSet};
 
 use super::diag::{Diagnostic, Report, did_you_mean, listed, similar};
-use super::model::{Mount, MountKind, Project, Service, WatchAction};
+use super::model::{Project, Service, WatchAction};
 use super::tree::{Mark, Node};
 
 /// Checks these services of the active ones, and what they have in common.
@@ -254,6 +257,7 @@ impl Checker<'_> {
     }
 
     fn dependencies(&mut self, path: &str, service: &Service) {
+        let mut implied = None;
         for (name, dependency) in &service.depends_on {
             if self.project.services.contains_key(name) {
                 continue;
@@ -261,130 +265,13 @@ impl Checker<'_> {
             if !dependency.required && self.project.disabled_services.contains_key(name) {
                 continue;
             }
-            let attribute = implied_by(service, name);
-            let attribute = attribute.unwrap_or_else(|| format!("depends_on.{name}"));
+            let implied = implied.get_or_insert_with(|| self::implied(service));
+            let attribute = match implied.get(name.as_str()) {
+                Some(attribute) => attribute.clone(),
+                None => format!("depends_on.{name}"),
+            };
             let path = format!("{path}.{attribute}");
             self.undefined_service(&path, name);
-        }
-    }
-
-    fn resources(&mut self, path: &str, service: &Service) {
-        let project = self.project;
-        for (index, mount) in service.volumes.iter().enumerate() {
-            let path = format!("{path}.volumes[{index}]");
-            if self.report.is_broken(&path) {
-                continue;
-            }
-            let Mount { kind, source, .. } = mount;
-            if let (MountKind::Volume, Some(name)) = (kind, source)
-                && !project.volumes.contains_key(name)
-            {
-                self.undefined(&path, ("volume", "volumes"), name, project.volumes.keys());
-            }
-            if *kind == MountKind::Bind && source.is_none() {
-                let diagnostic = self
-                    .at(&path, "a bind has no `source`")
-                    .expected("`source:`, a path on this machine")
-                    .suggest("add `source: ./data`, or whatever path is meant");
-                self.report.push(diagnostic);
-            }
-        }
-        for (index, config) in service.configs.iter().enumerate() {
-            let Some(name) = config.source.as_deref() else {
-                self.sourceless(&format!("{path}.configs[{index}]"), "config");
-                continue;
-            };
-            if !project.configs.contains_key(name) {
-                let path = format!("{path}.configs[{index}]");
-                self.undefined(&path, ("config", "configs"), name, project.configs.keys());
-            }
-        }
-        for (index, secret) in service.secrets.iter().enumerate() {
-            let Some(name) = secret.source.as_deref() else {
-                self.sourceless(&format!("{path}.secrets[{index}]"), "secret");
-                continue;
-            };
-            if !project.secrets.contains_key(name) {
-                let path = format!("{path}.secrets[{index}]");
-                self.undefined(&path, ("secret", "secrets"), name, project.secrets.keys());
-            }
-        }
-        for name in service.models.keys() {
-            if !project.models.contains_key(name) {
-                let path = format!("{path}.models.{name}");
-                self.undefined(&path, ("model", "models"), name, project.models.keys());
-            }
-        }
-    }
-
-    /// Amounts that can be said in two places must be the same in both.
-    fn amounts(&mut self, path: &str, service: &Service) {
-        let Some(deploy) = &service.deploy else {
-            return;
-        };
-        let limits = deploy.resources.limits.as_ref();
-        let reservations = deploy.resources.reservations.as_ref();
-        let mut differ = |here: &str, there: &str, differs: bool| {
-            if differs {
-                let message = format!("`{here}` and `deploy.resources.{there}` differ");
-                let there = format!("{path}.deploy.resources.{there}");
-                self.clash(&format!("{path}.{here}"), &there, message);
-            }
-        };
-        if let Some(limits) = limits {
-            // Single precision, as the reference compares them.
-            #[expect(clippy::cast_possible_truncation, reason = "a number of processors")]
-            let same = (limits.cpus as f32).to_bits() == (service.cpus as f32).to_bits();
-            differ("cpus", "limits.cpus", service.cpus != 0.0 && !same);
-            let memory = service.mem_limit.is_some() && service.mem_limit != limits.memory;
-            differ("mem_limit", "limits.memory", memory);
-            let pids = service.pids_limit != 0 && service.pids_limit != limits.pids;
-            differ("pids_limit", "limits.pids", pids);
-        }
-        if let Some(reservations) = reservations {
-            let memory =
-                service.mem_reservation.is_some() && service.mem_reservation != reservations.memory;
-            differ("mem_reservation", "reservations.memory", memory);
-        }
-    }
-
-    fn scale(&mut self, path: &str, service: &Service) {
-        let replicas = service.deploy.as_ref().and_then(|deploy| deploy.replicas);
-        if let (Some(scale), Some(replicas)) = (service.scale, replicas)
-            && scale != replicas
-        {
-            self.clash(
-                &format!("{path}.scale"),
-                &format!("{path}.deploy.replicas"),
-                "`scale` and `deploy.replicas` differ",
-            );
-        }
-        for (attribute, count) in [("scale", service.scale), ("deploy.replicas", replicas)] {
-            if count.is_some_and(|count| count < 0) {
-                let path = format!("{path}.{attribute}");
-                let diagnostic = self
-                    .at(&path, "a number of containers cannot be negative")
-                    .expected("a whole number from 0");
-                self.report.push(diagnostic);
-            }
-        }
-        if service.replicas() > 1 && service.container_name.is_some() {
-            let path = format!("{path}.container_name");
-            let count = service.replicas();
-            let mut diagnostic = self
-                .at(&path, format!("{count} containers cannot have one name"))
-                .suggest("remove `container_name`, or run one container alone");
-            let base = path.trim_end_matches(".container_name").to_owned();
-            let places = ["scale", "deploy.replicas"].map(|key| (key, format!("{base}.{key}")));
-            let number = places
-                .iter()
-                .find(|(_, place)| self.tree.lookup(place).is_some());
-            if let Some((key, place)) = number {
-                let mark = self.mark(place);
-                self.report
-                    .also(&mut diagnostic, &format!("`{key}` is"), mark);
-            }
-            self.report.push(diagnostic);
         }
     }
 
@@ -505,128 +392,36 @@ impl Checker<'_> {
             }
         }
     }
-
-    /// Services that wait for each other.
-    fn cycles(&mut self) {
-        let mut done: HashMap<&str, bool> = HashMap::new();
-        let mut found = Vec::new();
-        let names = self.project.services.keys();
-        for name in names.filter(|name| self.services.contains(*name)) {
-            let mut way = Way {
-                project: self.project,
-                done: &mut done,
-                found: &mut found,
-            };
-            way.follow(name);
-        }
-        for cycle in found {
-            let (Some(first), Some(second)) = (cycle.first(), cycle.get(1)) else {
-                continue;
-            };
-            let path = format!("services.{first}.depends_on.{second}");
-            let message = format!("services depend on each other: {}", cycle.join(" -> "));
-            let (expected, help) = if first == second {
-                (
-                    "other services",
-                    "a service cannot wait for itself: remove it from its own list",
-                )
-            } else {
-                (
-                    "dependencies that lead to no service twice",
-                    "remove one of these dependencies; \
-                     a service that does not need the other at its start can come first",
-                )
-            };
-            let mut diagnostic = self.at(&path, message).expected(expected).suggest(help);
-            let others = cycle.iter().zip(cycle.iter().skip(1)).skip(1).rev();
-            for (from, to) in others {
-                let mark = self.mark(&format!("services.{from}.depends_on.{to}"));
-                self.report.also(
-                    &mut diagnostic,
-                    &format!("`{from}` depends on `{to}`"),
-                    mark,
-                );
-            }
-            self.report.push(diagnostic);
-        }
-    }
 }
 
 /// Most circles that are told of.
 const MOST_CYCLES: usize = 20;
 
-/// A walk along dependencies, deepest first, without recursion: a chain may be
-/// as long as there are services.
-struct Way<'p, 'w> {
-    project: &'p Project,
-    /// False while a service is on the way, true once it is left for good.
-    done: &'w mut HashMap<&'p str, bool>,
-    found: &'w mut Vec<Vec<String>>,
-}
-
-impl<'p> Way<'p, '_> {
-    fn follow(&mut self, start: &'p str) {
-        let mut stack: Vec<(&'p str, usize)> = Vec::new();
-        if self.done.contains_key(start) {
-            return;
+/// The services that a service depends on without saying so, each with the
+/// attribute that implies it.
+pub(super) fn implied(service: &Service) -> HashMap<&str, String> {
+    let mut found = HashMap::new();
+    let lists = [
+        ("links", &service.links),
+        ("volumes_from", &service.volumes_from),
+    ];
+    for (attribute, list) in lists {
+        for (index, text) in list.iter().enumerate() {
+            let name = text.split(':').next().unwrap_or_default();
+            let place = || format!("{attribute}[{index}]");
+            found.entry(name).or_insert_with(place);
         }
-        self.done.insert(start, false);
-        stack.push((start, 0));
-        while let Some((name, next)) = stack.last_mut() {
-            let name = *name;
-            let child = self
-                .project
-                .services
-                .get(name)
-                .and_then(|service| service.depends_on.get_index(*next));
-            *next += 1;
-            let Some((child, _)) = child else {
-                self.done.insert(name, true);
-                stack.pop();
-                continue;
-            };
-            match self.done.get(child.as_str()) {
-                Some(false) if self.found.len() == MOST_CYCLES => {}
-                Some(false) => {
-                    let cycle = stack
-                        .iter()
-                        .map(|(name, _)| (*name).to_owned())
-                        .skip_while(|name| name != child)
-                        .chain([child.clone()])
-                        .collect();
-                    self.found.push(cycle);
-                }
-                None if self.project.services.contains_key(child) => {
-                    self.done.insert(child, false);
-                    stack.push((child, 0));
-                }
-                Some(true) | None => {}
-            }
-        }
-    }
-}
-
-/// The attribute by which a service depends on another one without saying so.
-pub(super) fn implied_by(service: &Service, name: &str) -> Option<String> {
-    let place = |list: &[String]| {
-        let target = |text: &String| text.split(':').next() == Some(name);
-        list.iter().position(target)
-    };
-    if let Some(index) = place(&service.links) {
-        return Some(format!("links[{index}]"));
-    }
-    if let Some(index) = place(&service.volumes_from) {
-        return Some(format!("volumes_from[{index}]"));
     }
     let modes = [
         ("network_mode", &service.network_mode),
         ("ipc", &service.ipc),
         ("pid", &service.pid),
     ];
-    let is_its = |mode: &Option<String>| {
+    for (attribute, mode) in modes {
         let mode = mode.as_deref().unwrap_or_default();
-        mode.strip_prefix("service:") == Some(name)
-    };
-    let mut modes = modes.into_iter().filter(|(_, mode)| is_its(mode));
-    modes.next().map(|(attribute, _)| attribute.to_owned())
+        if let Some(name) = mode.strip_prefix("service:") {
+            found.entry(name).or_insert_with(|| attribute.to_owned());
+        }
+    }
+    found
 }

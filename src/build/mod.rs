@@ -1,0 +1,4 @@
+//! Images from Dockerfiles.
+
+pub mod graph;
+pub mod solve;

@@ -1,0 +1,126 @@
+//! Why a build did not come to its end.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::copy::CopyError;
+use super::output::OutputLine;
+use crate::build::graph::StepId;
+use crate::engine::spec::InitError;
+use crate::image::ImageError;
+use crate::supervise::client::ClientError;
+
+/// A step that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct StepError {
+    /// Which.
+    pub step: StepId,
+    /// Why.
+    #[source]
+    pub error: BuildError,
+    /// The last lines that its command wrote.
+    pub output: Vec<OutputLine>,
+}
+
+/// What failed in a step, or beside it.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The engine could not be reached, or refused.
+    #[error(transparent)]
+    Engine(#[from] ClientError),
+    /// A pipe for a step's output.
+    #[error("cannot make a pipe")]
+    Pipe(#[source] io::Error),
+    /// The store of images.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// A root could not be mounted, or has no such user.
+    #[error(transparent)]
+    Root(#[from] InitError),
+    /// Files could not be copied.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+    /// Files of the build's own.
+    #[error("cannot {action} `{path}`", path = path.display())]
+    Files {
+        /// `read`
+        action: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+    /// A command ended with a code other than 0.
+    #[error("process \"{command}\" did not complete successfully: exit code: {code}")]
+    Exit {
+        /// The command line.
+        command: String,
+        /// Its exit code.
+        code: i32,
+    },
+    /// A command's end was not seen: its supervisor was killed.
+    #[error("process \"{command}\" was lost")]
+    Lost {
+        /// The command line.
+        command: String,
+    },
+    /// Nothing matches a source.
+    #[error("`{what}` not found{}", ignored.as_ref().map(|by| format!(": it is excluded by {by}")).unwrap_or_default())]
+    Missing {
+        /// The source as written.
+        what: String,
+        /// The file of patterns that excludes it, where one does.
+        ignored: Option<String>,
+        /// What is there under similar names.
+        nearest: Vec<String>,
+    },
+    /// A file changed between being looked at and being copied.
+    #[error("files of the context change while they are copied")]
+    Changed,
+    /// A source that was not given.
+    #[error("{what}: nothing was given for it")]
+    NoSource {
+        /// The step.
+        what: String,
+    },
+    /// `--chmod` is no mode.
+    #[error("`{text}` is no mode: an octal number, or words such as `u=rwX,go=rX`")]
+    NoMode {
+        /// As written.
+        text: String,
+    },
+    /// A secret or an agent that is required was not given.
+    #[error("{what} `{id}` is required, and was not given")]
+    NoSecret {
+        /// `the secret`
+        what: &'static str,
+        /// Its id.
+        id: String,
+    },
+    /// Something that skiff does not do.
+    #[error("{what} is not supported")]
+    Unsupported {
+        /// What.
+        what: String,
+    },
+    /// The user asked to stop.
+    #[error("interrupted")]
+    Cancelled,
+}
+
+impl BuildError {
+    /// For `map_err`, of calls about a path.
+    pub(crate) fn files(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Files {
+            action,
+            path,
+            source,
+        }
+    }
+}

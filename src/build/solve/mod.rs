@@ -1,0 +1,34 @@
+//! From a plan to an image: steps in parallel, each looked up by what goes into
+//! it and carried out where that is new.
+
+mod agent;
+mod archive;
+mod cache;
+mod context;
+mod copy;
+mod digest;
+mod error;
+mod exclude;
+mod export;
+mod files;
+mod hashes;
+mod key;
+mod layer;
+mod mode;
+mod mounts;
+mod output;
+mod owner;
+mod run;
+mod scan;
+mod solver;
+mod stubs;
+mod worker;
+
+pub use cache::layers_in_use;
+pub use context::{ContextFolder, Ignore};
+pub use copy::CopyError;
+pub use error::{BuildError, StepError};
+pub use export::BuildFailure;
+pub use output::OutputLine;
+pub use scan::Verdict;
+pub use solver::{Builder, Given};

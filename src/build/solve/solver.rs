@@ -1,0 +1,672 @@
+//! Walks a plan: each step once, as soon as its inputs are there, all that do not
+//! wait for each other at the same time.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared, try_join_all};
+use tokio::task::spawn_blocking;
+
+use super::cache::{Cache, Entry};
+use super::context::{Context, ContextFolder};
+use super::copy::{self, Looks};
+use super::error::{BuildError, StepError};
+use super::files;
+use super::files::Files;
+use super::hashes::{Hash, unhex};
+use super::layer::{Made, Scratch};
+use super::mode::ModeChange;
+use super::output;
+use super::run::{self, Job};
+use super::worker::Worker;
+use super::{key, mounts, owner};
+use crate::build::graph::{self, CopySource, Kind, Plan, Source, Step, StepId};
+use crate::event::{BuildNews, Event, EventSink};
+use crate::image::{Digest, Image, Store, Usage};
+use crate::state::Layout;
+
+/// What all builds of a command share.
+#[expect(missing_debug_implementations, reason = "holds a trait object")]
+pub struct Builder<'a> {
+    pub(super) layout: &'a Layout,
+    pub(super) store: Store,
+    pub(super) usage: Arc<Usage>,
+    pub(super) cache: Cache,
+    pub(super) worker: Worker,
+    pub(super) sink: &'a dyn EventSink,
+    /// The number of the step that was shown last.
+    shown: AtomicU32,
+    /// What is being made, by key: the same step of two builds is carried out
+    /// once.
+    turns: Mutex<BTreeMap<Hash, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+/// A copy whose files change while it is made is made anew, so often.
+const CHANGES: u32 = 5;
+
+/// What one build is given beside its plan.
+#[derive(Default)]
+#[expect(missing_debug_implementations, reason = "holds functions")]
+pub struct Given {
+    /// Contexts by name; the build's own has none.
+    pub contexts: BTreeMap<Option<String>, ContextFolder>,
+    /// Images that steps start from, by the reference that the plan has.
+    pub images: BTreeMap<String, Image>,
+    /// Results of other builds, by the name that the plan has.
+    pub builds: BTreeMap<String, Image>,
+    /// Secrets by id.
+    pub secrets: BTreeMap<String, Vec<u8>>,
+    /// Sockets of SSH agents by id.
+    pub agents: BTreeMap<String, std::path::PathBuf>,
+}
+
+/// What a step came to.
+#[derive(Debug, Clone)]
+pub(super) struct Outcome {
+    /// What it is known by.
+    pub(super) key: Hash,
+    /// Its files.
+    pub(super) files: Files,
+    /// Its own layer and when it was made; absent where it made none.
+    pub(super) made: Made,
+    /// RFC 3339.
+    pub(super) created: String,
+}
+
+type Pending<'a> = Shared<BoxFuture<'a, Result<Arc<Outcome>, Arc<StepError>>>>;
+
+impl<'a> Builder<'a> {
+    /// Begins; nothing runs before a step needs it. Blocks while another process
+    /// collects garbage.
+    ///
+    /// # Errors
+    /// The roots cannot be written.
+    pub fn new(
+        layout: &'a Layout,
+        store: Store,
+        sink: &'a dyn EventSink,
+    ) -> Result<Self, BuildError> {
+        let usage = Arc::new(store.use_shared()?);
+        let run = layout.run().to_owned();
+        Ok(Self {
+            worker: Worker::new(layout).map_err(BuildError::files("write to", run))?,
+            cache: Cache::open(layout),
+            layout,
+            store,
+            usage,
+            sink,
+            shown: AtomicU32::new(0),
+            turns: Mutex::default(),
+        })
+    }
+
+    /// The store, which nobody collects garbage in meanwhile.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The right to use it.
+    pub fn usage(&self) -> &Usage {
+        &self.usage
+    }
+
+    /// Takes down what ran the steps, and what builds that were killed left.
+    ///
+    /// # Errors
+    /// The engine cannot be talked to any more.
+    pub async fn close(self) -> Result<(), BuildError> {
+        let run = self.layout.run().to_owned();
+        let dead = Worker::dead(self.layout).map_err(BuildError::files("read", run));
+        let closed = self.worker.close().await;
+        for worker in dead? {
+            worker.bury().await?;
+        }
+        closed
+    }
+
+    /// Carries a plan out; what came of each step comes back in their order.
+    pub(super) async fn walk(
+        &'a self,
+        plan: &'a Plan,
+        given: Given,
+    ) -> Result<Vec<Arc<Outcome>>, Arc<StepError>> {
+        let contexts = self.contexts(plan, given.contexts)?;
+        let work = Arc::new(Work {
+            builder: self,
+            plan,
+            contexts,
+            images: given.images,
+            builds: given.builds,
+            secrets: given.secrets,
+            agents: given.agents,
+        });
+        let mut pending: Vec<Pending<'a>> = Vec::new();
+        for (index, step) in plan.steps.iter().enumerate() {
+            let inputs: BTreeMap<StepId, Pending<'a>> = step
+                .inputs()
+                .into_iter()
+                .filter_map(|id| Some((id, pending.get(id.0)?.clone())))
+                .collect();
+            let work = Arc::clone(&work);
+            let future = async move {
+                let named = inputs
+                    .into_iter()
+                    .map(|(id, input)| async move { input.await.map(|outcome| (id, outcome)) });
+                let inputs: BTreeMap<_, _> = try_join_all(named).await?.into_iter().collect();
+                let outcome = work.step(step, &inputs).await;
+                outcome
+                    .map(Arc::new)
+                    .map_err(|error| Arc::new(error.at(StepId(index))))
+            };
+            pending.push(future.boxed().shared());
+        }
+        let outcomes = try_join_all(pending).await;
+        for context in work.contexts.values() {
+            // What is not kept is read again next time.
+            context.hashes().save().ok();
+        }
+        outcomes
+    }
+
+    fn contexts(
+        &self,
+        plan: &Plan,
+        mut given: BTreeMap<Option<String>, ContextFolder>,
+    ) -> Result<BTreeMap<Option<String>, Arc<Context>>, Arc<StepError>> {
+        let mut opened = BTreeMap::new();
+        for (index, step) in plan.steps.iter().enumerate() {
+            let Kind::Source(Source::Context { name, .. }) = &step.kind else {
+                continue;
+            };
+            if let Some(folder) = given.remove(name) {
+                let context = Context::open(folder, &self.cache.hashes());
+                let context =
+                    context.map_err(|error| Arc::new(Failed::from(error).at(StepId(index))))?;
+                opened.insert(name.clone(), Arc::new(context));
+            }
+        }
+        Ok(opened)
+    }
+
+    fn turn(&self, key: Hash) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(turns.entry(key).or_default())
+    }
+}
+
+/// A step's error, before it is known which step it is.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) error: BuildError,
+    pub(super) output: Vec<output::OutputLine>,
+}
+
+impl Failed {
+    fn at(self, step: StepId) -> StepError {
+        StepError {
+            step,
+            error: self.error,
+            output: self.output,
+        }
+    }
+}
+
+impl<E: Into<BuildError>> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self {
+            error: error.into(),
+            output: Vec::new(),
+        }
+    }
+}
+
+type Inputs = BTreeMap<StepId, Arc<Outcome>>;
+
+/// One plan being walked.
+struct Work<'a> {
+    builder: &'a Builder<'a>,
+    plan: &'a Plan,
+    contexts: BTreeMap<Option<String>, Arc<Context>>,
+    images: BTreeMap<String, Image>,
+    builds: BTreeMap<String, Image>,
+    secrets: BTreeMap<String, Vec<u8>>,
+    agents: BTreeMap<String, std::path::PathBuf>,
+}
+
+/// A step as it is shown. One that is dropped before its end was cancelled.
+pub(super) struct Shown<'a> {
+    sink: &'a dyn EventSink,
+    pub(super) number: u32,
+    pub(super) began: Instant,
+    ended: bool,
+}
+
+impl<'a> Shown<'a> {
+    fn begin(builder: &Builder<'a>, name: &str) -> Self {
+        let shown = Self {
+            sink: builder.sink,
+            number: builder.shown.fetch_add(1, Ordering::Relaxed) + 1,
+            began: Instant::now(),
+            ended: false,
+        };
+        shown.emit(BuildNews::Named {
+            name: name.to_owned(),
+        });
+        shown
+    }
+
+    fn emit(&self, news: BuildNews) {
+        self.sink.emit(Event::Build {
+            step: self.number,
+            news,
+        });
+    }
+
+    fn done(mut self) {
+        self.ended = true;
+        let elapsed = self.began.elapsed();
+        self.emit(BuildNews::Done { elapsed });
+    }
+
+    fn cached(mut self) {
+        self.ended = true;
+        self.emit(BuildNews::Cached);
+    }
+
+    fn failed(mut self, error: &BuildError) {
+        self.ended = true;
+        self.emit(BuildNews::Failed {
+            message: error.to_string(),
+        });
+    }
+}
+
+impl Drop for Shown<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.emit(BuildNews::Canceled);
+        }
+    }
+}
+
+impl<'a> Work<'a> {
+    async fn step(&self, step: &Step, inputs: &Inputs) -> Result<Outcome, Failed> {
+        match &step.kind {
+            Kind::Source(source) => self.source(step, source),
+            Kind::Folder(folder) => {
+                let root = root_of(inputs, folder.root);
+                let key = key::folder(folder, root.map(|root| &root.key));
+                let below = below(root);
+                self.make(step, &[key], root, below, async |_| {
+                    let folder = folder.clone();
+                    self.written(root, move |root| {
+                        if root.open(Path::new(&folder.path)).is_ok() {
+                            return Ok(());
+                        }
+                        let owner = owner::find(root, &folder.owner)?;
+                        copy::make_folders(root, Path::new(&folder.path), Some(owner))?;
+                        Ok(())
+                    })
+                    .await
+                })
+                .await
+            }
+            Kind::Copy(wanted) => self.copy(step, wanted, inputs).await,
+            Kind::Run(wanted) => self.run(step, wanted, inputs).await,
+        }
+    }
+
+    fn source(&self, step: &Step, source: &Source) -> Result<Outcome, Failed> {
+        let shown = Shown::begin(self.builder, &step.name);
+        let found = match source {
+            Source::Image { reference } => self.images.get(reference).map(image),
+            Source::Build { name } => self.builds.get(name).map(image),
+            Source::Context { name, .. } => self.contexts.get(name).map(|context| Outcome {
+                // What is copied of it says what it is.
+                key: Hash::default(),
+                files: Files::Context(Arc::clone(context)),
+                made: Made::nothing(),
+                created: String::new(),
+            }),
+            Source::Http { .. } | Source::Git(_) => None,
+        };
+        match found {
+            Some(outcome) => {
+                shown.done();
+                Ok(outcome)
+            }
+            None => {
+                let error = BuildError::NoSource {
+                    what: step.name.clone(),
+                };
+                shown.failed(&error);
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn copy(
+        &self,
+        step: &Step,
+        wanted: &graph::Copy,
+        inputs: &Inputs,
+    ) -> Result<Outcome, Failed> {
+        let root = root_of(inputs, wanted.root);
+        let root_key = root.map(|root| &root.key);
+        let sources = self.sources(wanted, inputs).await?;
+        // By what the sources are known by, where all are: nothing has to be read.
+        let known: Option<Vec<Hash>> = sources.iter().map(|source| source.known).collect();
+        let quick = known.map(|known| key::copy(wanted, root_key, &known));
+        let known: Vec<Hash> = quick.into_iter().collect();
+        if let Some(outcome) = self.cached(step, &known, root)? {
+            return Ok(outcome);
+        }
+        let base = root.filter(|_| !wanted.is_link);
+        let mut left = CHANGES;
+        loop {
+            let contents = contents(sources.clone()).await?;
+            let own = key::copy(wanted, root_key, &contents);
+            let all: Vec<Hash> = std::iter::once(own).chain(quick).collect();
+            let sources = sources.clone();
+            let copied = self.make(step, &all, root, below(base), async |_| {
+                let wanted = wanted.clone();
+                self.written(base, move |root| {
+                    put(root, &wanted, &sources)?;
+                    // What was written to meanwhile is not what the key says.
+                    for (source, before) in sources.iter().zip(contents) {
+                        if source.is_users() && source.content()? != before {
+                            return Err(BuildError::Changed);
+                        }
+                    }
+                    Ok(())
+                })
+                .await
+            });
+            match copied.await {
+                Err(Failed {
+                    error: BuildError::Changed,
+                    ..
+                }) if left > 0 => left -= 1,
+                other => return other,
+            }
+        }
+    }
+
+    async fn sources(
+        &self,
+        wanted: &graph::Copy,
+        inputs: &Inputs,
+    ) -> Result<Vec<files::SourceFiles>, Failed> {
+        let mut sources = Vec::new();
+        for source in &wanted.sources {
+            let from = match source {
+                CopySource::Files { from, .. } => from.and_then(|id| inputs.get(&id)),
+                CopySource::Download { from, .. } | CopySource::Tree { from } => inputs.get(from),
+                CopySource::Inline { .. } => None,
+            };
+            sources.push(files::SourceFiles::new(
+                source,
+                from.map(|outcome| (&outcome.files, outcome.key)),
+                &wanted.excludes,
+                &self.builder.store,
+            )?);
+        }
+        Ok(sources)
+    }
+
+    async fn run(
+        &self,
+        step: &Step,
+        wanted: &graph::Run,
+        inputs: &Inputs,
+    ) -> Result<Outcome, Failed> {
+        let root = root_of(inputs, wanted.root);
+        let seen = mounts::sources(wanted, inputs, &self.builder.store)?;
+        let root_key = root.map(|root| &root.key);
+        let known: Option<Vec<Option<Hash>>> = seen
+            .iter()
+            .map(|source| match source {
+                None => Some(None),
+                Some(source) => source.known.map(Some),
+            })
+            .collect();
+        let mut keys: Vec<Hash> = known
+            .map(|known| key::run(wanted, root_key, &known))
+            .into_iter()
+            .collect();
+        let shows_files = seen.iter().any(Option::is_some);
+        if shows_files {
+            if let Some(outcome) = self.cached(step, &keys, root)? {
+                return Ok(outcome);
+            }
+            let shown: Vec<_> = seen.iter().flatten().cloned().collect();
+            let mut contents = contents(shown).await?.into_iter();
+            let contents: Vec<Option<Hash>> = seen
+                .iter()
+                .map(|source| source.as_ref().and_then(|_| contents.next()))
+                .collect();
+            keys.insert(0, key::run(wanted, root_key, &contents));
+        }
+        self.make(step, &keys, root, below(root), async |shown| {
+            self.command(wanted, inputs, root, shown).await
+        })
+        .await
+    }
+
+    async fn command(
+        &self,
+        wanted: &graph::Run,
+        inputs: &Inputs,
+        root: Option<&Outcome>,
+        shown: &Shown<'_>,
+    ) -> Result<Made, Failed> {
+        let builder = self.builder;
+        let prepared = mounts::prepare(
+            wanted,
+            inputs,
+            &mounts::Place {
+                store: &builder.store,
+                cache: &builder.cache,
+                layers: &below(root),
+                secrets: &self.secrets,
+                agents: &self.agents,
+            },
+        )
+        .await?;
+        let mut env: Vec<String> = wanted
+            .proxies
+            .iter()
+            .chain(&wanted.environment)
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        env.extend(prepared.env);
+        let job = Job {
+            layers: below(root),
+            args: wanted.arguments.clone(),
+            env,
+            folder: wanted.folder.clone().into(),
+            user: Some(wanted.user.clone()).filter(|user| !user.is_empty()),
+            network: wanted.network.clone(),
+            insecure: wanted.is_privileged,
+            sandbox: Arc::clone(&wanted.sandbox),
+            mounts: prepared.mounts,
+        };
+        let (reader, writer) = output::make().map_err(BuildError::Pipe)?;
+        let place = (builder.layout, &builder.store, &builder.usage);
+        let running = run::run(&builder.worker, place, job, writer, self.plan.epoch);
+        let relayed = output::relay(reader, builder.sink, shown.number, shown.began);
+        let (made, output) = tokio::join!(running, relayed);
+        made.map_err(|error| Failed { error, output })
+    }
+
+    /// Writes to a root, and makes a layer of what was written.
+    async fn written(
+        &self,
+        root: Option<&Outcome>,
+        write: impl FnOnce(&crate::engine::inroot::Root) -> Result<(), BuildError> + Send + 'static,
+    ) -> Result<Made, Failed> {
+        let (store, usage) = (self.builder.store.clone(), Arc::clone(&self.builder.usage));
+        let (layers, latest) = (below(root), self.plan.epoch);
+        let made = spawn_blocking(move || {
+            let scratch = Scratch::open(&store, &layers)?;
+            write(scratch.root())?;
+            scratch.commit(&store, &usage, latest)
+        });
+        Ok(made.await.map_err(joined)??)
+    }
+
+    /// What the cache has under one of these keys, where it may be used. What was
+    /// found under a later one is entered under the first, too.
+    fn cached(
+        &self,
+        step: &Step,
+        keys: &[Hash],
+        root: Option<&Outcome>,
+    ) -> Result<Option<Outcome>, Failed> {
+        let builder = self.builder;
+        if step.ignores_cache {
+            return Ok(None);
+        }
+        for key in keys {
+            let found = builder.cache.find(key);
+            let path = builder.cache.hashes();
+            let Some(entry) = found.map_err(BuildError::files("read", path))? else {
+                continue;
+            };
+            let is_here = match &entry.layer {
+                Some(layer) => builder.store.has_layer(layer)?,
+                None => true,
+            };
+            if !is_here {
+                continue;
+            }
+            for other in keys.iter().filter(|other| *other != key) {
+                builder.cache.keep(other, &entry).ok();
+            }
+            Shown::begin(builder, &step.name).cached();
+            return Ok(Some(outcome(root, &entry)));
+        }
+        Ok(None)
+    }
+
+    /// What the cache has, or what `work` makes.
+    async fn make(
+        &self,
+        step: &Step,
+        keys: &[Hash],
+        root: Option<&Outcome>,
+        below: Vec<Digest>,
+        work: impl AsyncFnOnce(&Shown<'_>) -> Result<Made, Failed>,
+    ) -> Result<Outcome, Failed> {
+        let builder = self.builder;
+        let Some(own) = keys.first() else {
+            return Err(BuildError::NoSource {
+                what: step.name.clone(),
+            }
+            .into());
+        };
+        let turn = builder.turn(*own);
+        let _turn = turn.lock().await;
+        if let Some(outcome) = self.cached(step, keys, root)? {
+            return Ok(outcome);
+        }
+        let shown = Shown::begin(builder, &step.name);
+        let made = match work(&shown).await {
+            Ok(made) => made,
+            Err(failed) => {
+                shown.failed(&failed.error);
+                return Err(failed);
+            }
+        };
+        let entry = Entry::new(own, step.name.clone(), made.layer.clone(), made.size, below);
+        for key in keys {
+            let path = builder.cache.hashes();
+            builder
+                .cache
+                .keep(key, &entry)
+                .map_err(BuildError::files("write", path))?;
+        }
+        shown.done();
+        Ok(outcome(root, &entry))
+    }
+}
+
+pub(super) fn joined(error: tokio::task::JoinError) -> BuildError {
+    BuildError::Pipe(std::io::Error::other(error))
+}
+
+/// What is there, one hash a source.
+async fn contents(sources: Vec<files::SourceFiles>) -> Result<Vec<Hash>, BuildError> {
+    let ask = move || sources.iter().map(files::SourceFiles::content).collect();
+    spawn_blocking(ask).await.map_err(joined)?
+}
+
+fn root_of(inputs: &Inputs, root: graph::Root) -> Option<&Outcome> {
+    root.and_then(|id| inputs.get(&id))
+        .map(|outcome| &**outcome)
+}
+
+fn below(root: Option<&Outcome>) -> Vec<Digest> {
+    root.map(|root| root.files.layers().to_vec())
+        .unwrap_or_default()
+}
+
+fn image(image: &Image) -> Outcome {
+    let mut key = key::Key::new("image");
+    key.list(&image.layers, |key, layer| {
+        key.text(&layer.to_string());
+    });
+    Outcome {
+        key: key.finish(),
+        files: Files::Layers(image.layers.clone()),
+        made: Made::nothing(),
+        created: image.created.clone().unwrap_or_default(),
+    }
+}
+
+fn outcome(root: Option<&Outcome>, entry: &Entry) -> Outcome {
+    let mut layers = below(root);
+    layers.extend(entry.layer.clone());
+    Outcome {
+        key: unhex(&entry.key).unwrap_or_default(),
+        files: Files::Layers(layers),
+        made: Made {
+            layer: entry.layer.clone(),
+            size: entry.size,
+        },
+        created: entry.created.clone(),
+    }
+}
+
+fn put(
+    root: &crate::engine::inroot::Root,
+    wanted: &graph::Copy,
+    sources: &[files::SourceFiles],
+) -> Result<(), BuildError> {
+    let owner = wanted
+        .owner
+        .as_ref()
+        .map(|text| owner::find(root, text))
+        .transpose()?;
+    let mode = match &wanted.mode {
+        None => None,
+        Some(graph::Mode::Bits(bits)) => Some(ModeChange::Octal(*bits)),
+        Some(graph::Mode::Symbolic(text)) => {
+            Some(ModeChange::parse(text).ok_or_else(|| BuildError::NoMode { text: text.clone() })?)
+        }
+    };
+    let many = sources.len() > 1;
+    for source in sources {
+        let looks = Looks {
+            owner: owner.or(source.owner()),
+            mode: mode.clone(),
+            drops_set_id: source.is_users(),
+        };
+        source.put(root, Path::new(&wanted.destination), many, &looks)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,181 @@
+//! What runs the RUN steps of one build: a project of the engine that no Compose
+//! file has, with its own keeper, supervisor and network. It goes with the build;
+//! where the build is killed its steps end with it (`supervisor/bound`), and the
+//! next build takes away what is left.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use tokio::sync::OnceCell;
+
+use super::error::BuildError;
+use crate::net::spec::{EndpointSpec, NetworkSpec};
+use crate::state::Layout;
+use crate::state::lock::{Lock, Tried};
+use crate::state::sweep::sweep_locks;
+use crate::supervise::client::{Client, ClientError, Conversation, ended};
+use crate::supervise::inspect;
+use crate::supervise::launch::NetworkMode;
+use crate::supervise::record::ContainerRecord;
+use crate::supervise::wire::{ChangeKind, Request};
+
+/// One build's engine.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    layout: Layout,
+    project: String,
+    client: OnceCell<Client>,
+    network: OnceCell<String>,
+    /// Says that somebody is at it.
+    lock: Lock,
+}
+
+/// A step that has ended. What it wrote is there until this value is dropped.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// Exit code; `None` where nobody could learn it.
+    pub(crate) code: Option<i32>,
+    /// Kept open: the container lives no longer.
+    _held: Conversation,
+}
+
+impl Worker {
+    /// Nothing is started before the first step asks for it.
+    ///
+    /// # Errors
+    /// The run root cannot be written.
+    pub(crate) fn new(layout: &Layout) -> io::Result<Self> {
+        let project = inspect::build_project();
+        let lock = Lock::acquire(&layout.project_lock(&project))?;
+        Ok(Self {
+            layout: layout.clone(),
+            project,
+            client: OnceCell::new(),
+            network: OnceCell::new(),
+            lock,
+        })
+    }
+
+    /// What a build left behind that was killed: its project, where nobody is at
+    /// it any more. Closing it takes the rest away.
+    ///
+    /// # Errors
+    /// The roots cannot be read.
+    pub(crate) fn dead(layout: &Layout) -> io::Result<Vec<Self>> {
+        let mut dead = Vec::new();
+        for project in inspect::build_projects(layout)? {
+            let path = layout.project_lock(&project);
+            let lock = match Lock::try_acquire_existing(&path)? {
+                Tried::Taken(lock) => lock,
+                Tried::Held => continue,
+                // Of another boot.
+                Tried::Missing => Lock::acquire(&path)?,
+            };
+            let network = format!("{project}_default");
+            dead.push(Self {
+                layout: layout.clone(),
+                network: OnceCell::new_with(Some(network)),
+                client: OnceCell::new(),
+                project,
+                lock,
+            });
+        }
+        Ok(dead)
+    }
+
+    /// Takes down what [`Worker::dead`] found. Its containers are removed by the
+    /// supervisor as soon as it looks at them.
+    ///
+    /// # Errors
+    /// As [`Worker::close`].
+    pub(crate) async fn bury(self) -> Result<(), BuildError> {
+        self.client().await?;
+        self.close().await
+    }
+
+    /// The project's name.
+    pub(crate) fn project(&self) -> &str {
+        &self.project
+    }
+
+    /// The network of steps that may reach others, made at its first use.
+    ///
+    /// # Errors
+    /// The engine cannot be started, or has no subnet left.
+    pub(crate) async fn network(&self) -> Result<NetworkMode, BuildError> {
+        let name = self.network.get_or_try_init(|| async {
+            let name = format!("{}_default", self.project);
+            let spec = NetworkSpec {
+                name: name.clone(),
+                driver: "bridge".to_owned(),
+                driver_opts: std::collections::BTreeMap::new(),
+                pools: Vec::new(),
+                internal: false,
+                ipv6: false,
+                ipv4: true,
+                labels: std::collections::BTreeMap::new(),
+            };
+            let request = Request::EnsureNetwork(Box::new(spec));
+            self.client().await?.call(request, &[]).await?;
+            Ok::<_, BuildError>(name)
+        });
+        Ok(NetworkMode::Networks(vec![EndpointSpec {
+            network: name.await?.clone(),
+            ..EndpointSpec::default()
+        }]))
+    }
+
+    /// Runs a step to its end; what it writes goes to `output`.
+    ///
+    /// # Errors
+    /// It could not be started, or the supervisor was lost.
+    pub(crate) async fn run(
+        &self,
+        record: ContainerRecord,
+        output: io::PipeWriter,
+    ) -> Result<Ended, BuildError> {
+        let client = self.client().await?;
+        // Nothing to read: end of file at once.
+        let (input, _) = io::pipe().map_err(BuildError::Pipe)?;
+        let request = Request::Run(Box::new(record));
+        let fds = [input.as_fd(), output.as_fd(), output.as_fd()];
+        let mut held = client.start(request, &fds).await?;
+        drop((input, output));
+        loop {
+            if let ChangeKind::Exited { code, .. } = held.next_change().await?.kind {
+                return Ok(Ended { code, _held: held });
+            }
+        }
+    }
+
+    /// Takes everything down and waits until it is gone.
+    ///
+    /// # Errors
+    /// The engine cannot be talked to any more; the next build finds the rest.
+    pub(crate) async fn close(self) -> Result<(), BuildError> {
+        if let Some(client) = self.client.into_inner() {
+            if let Some(name) = self.network.into_inner() {
+                client.call(Request::RemoveNetwork { name }, &[]).await?;
+            }
+            drop(client);
+            let lost = |source| {
+                BuildError::Engine(ClientError::Lost {
+                    project: self.project.clone(),
+                    source,
+                })
+            };
+            ended(&self.layout, &self.project).await.map_err(lost)?;
+        }
+        drop(self.lock);
+        // What cannot be removed now, the next build removes.
+        sweep_locks(&self.layout, &self.project).ok();
+        Ok(())
+    }
+
+    async fn client(&self) -> Result<&Client, BuildError> {
+        let client = self
+            .client
+            .get_or_try_init(|| Client::ensure(&self.layout, &self.project));
+        Ok(client.await?)
+    }
+}

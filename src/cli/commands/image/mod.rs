@@ -1,0 +1,107 @@
+//! `skiff image …`: the images of this machine, whatever project they are for.
+
+pub mod history;
+pub mod inspect;
+pub mod ls;
+pub mod prune;
+pub mod pull;
+pub mod push;
+pub mod rm;
+pub mod save;
+pub mod tag;
+pub mod verify;
+
+mod containers;
+mod filters;
+
+use clap::{Args, Subcommand};
+
+use crate::causes::with_causes;
+use crate::cli::commands::load;
+use crate::cli::context::Context;
+use crate::cli::error::{CliError, CliResult};
+use crate::image::{Image, ImageError, Store};
+
+/// What Docker shows for a name that an image does not have.
+const NONE: &str = "<none>";
+
+/// Flags of `skiff image`.
+#[derive(Debug, Args)]
+pub struct ImageArgs {
+    #[command(subcommand)]
+    command: ImageCommand,
+}
+
+/// The commands, as `docker image` has them.
+#[derive(Debug, Subcommand)]
+enum ImageCommand {
+    /// Show how an image came to be
+    History(history::HistoryArgs),
+    /// Show all that is known of images
+    Inspect(inspect::InspectArgs),
+    /// Load images from an archive of `docker save` or an OCI archive
+    Load(load::LoadArgs),
+    /// List images
+    #[command(alias = "list")]
+    Ls(ls::LsArgs),
+    /// Remove unused images
+    Prune(prune::PruneArgs),
+    /// Download an image from a registry
+    Pull(pull::PullArgs),
+    /// Upload an image to a registry
+    Push(push::PushArgs),
+    /// Remove images
+    #[command(alias = "remove")]
+    Rm(rm::RmArgs),
+    /// Write images to an archive that Docker and OCI tools read
+    Save(save::SaveArgs),
+    /// Give an image a further name
+    Tag(tag::TagArgs),
+    /// Check what is on disk against the images' digests
+    Verify(verify::VerifyArgs),
+}
+
+impl ImageArgs {
+    /// True where the command changes nothing.
+    pub const fn only_reads(&self) -> bool {
+        matches!(
+            self.command,
+            ImageCommand::History(_) | ImageCommand::Inspect(_) | ImageCommand::Ls(_)
+        )
+    }
+}
+
+/// Runs one of the commands.
+///
+/// # Errors
+/// Its own.
+pub fn run(context: &Context, args: &ImageArgs) -> CliResult {
+    match &args.command {
+        ImageCommand::History(args) => history::run(context, args),
+        ImageCommand::Inspect(args) => inspect::run(context, args),
+        ImageCommand::Load(args) => load::run(context, args),
+        ImageCommand::Ls(args) => ls::run(context, args),
+        ImageCommand::Prune(args) => prune::run(context, args),
+        ImageCommand::Pull(args) => pull::run(context, args),
+        ImageCommand::Push(args) => push::run(context, args),
+        ImageCommand::Rm(args) => rm::run(context, args),
+        ImageCommand::Save(args) => save::run(context, args),
+        ImageCommand::Tag(args) => tag::run(context, args),
+        ImageCommand::Verify(args) => verify::run(context, args),
+    }
+}
+
+/// An error of images with its advice.
+pub(super) fn failed(error: &ImageError) -> CliError {
+    let failed = CliError::new(with_causes(error));
+    match error.hint() {
+        Some(hint) => failed.hint(hint),
+        None => failed,
+    }
+}
+
+/// An image that has to be there.
+fn find(store: &Store, text: &str) -> Result<Image, CliError> {
+    let found = store.find(text).map_err(|error| failed(&error))?;
+    found.ok_or_else(|| failed(&ImageError::NoSuchImage(text.to_owned())))
+}

@@ -1,0 +1,83 @@
+//! `skiff image pull`.
+
+use clap::Args;
+
+use super::failed;
+use crate::cli::context::Context;
+use crate::cli::error::{CliError, CliResult};
+use crate::cli::signals::Interrupts;
+use crate::cli::{registries, runtime};
+use crate::image::{self, Platform, PullRequest, Reference, Store};
+use crate::reconcile::garbage;
+use crate::ui;
+use crate::ui::write_out;
+
+/// Flags of `skiff image pull`.
+#[derive(Debug, Args)]
+pub struct PullArgs {
+    /// For this platform instead of the host's
+    #[arg(long, value_name = "OS/ARCH")]
+    platform: Option<String>,
+    /// Print the image's name only
+    #[arg(short, long)]
+    quiet: bool,
+    /// What to pull
+    #[arg(value_name = "NAME[:TAG|@DIGEST]")]
+    name: String,
+}
+
+/// Pulls one image.
+///
+/// # Errors
+/// The name is none, or the image cannot be had.
+pub fn run(context: &Context, args: &PullArgs) -> CliResult {
+    let reference = Reference::parse(&args.name).map_err(|error| CliError::from_error(&error))?;
+    let platform = args.platform.as_deref().map(Platform::parse).transpose();
+    let platform = platform.map_err(|error| CliError::from_error(&error))?;
+    let store = Store::open(&context.layout);
+    let before = store.find(&reference.to_string());
+    let before = before.map_err(|error| failed(&error))?;
+    let request = request(reference.clone(), platform);
+    let image = std::cell::OnceCell::new();
+    runtime::block_on(async {
+        let mut interrupts = Interrupts::new()?;
+        let sink = if args.quiet {
+            ui::progress::silent()
+        } else {
+            context.sink()
+        };
+        tokio::select! {
+            pulled = image::pull(&store, &request, &*sink) => {
+                image.set(pulled.map_err(|error| failed(&error))?).ok();
+            }
+            _ = interrupts.next() => return Err(CliError::Interrupted),
+        }
+        garbage::collect(&context.layout, &*sink);
+        Ok(())
+    })?;
+    let mut text = String::new();
+    if let Some(image) = image.get().filter(|_| !args.quiet) {
+        if let Some(digest) = &image.digest {
+            text.push_str(&format!("Digest: {digest}\n"));
+        }
+        let same = before.is_some_and(|before| before.id == image.id);
+        let status = if same {
+            "Image is up to date"
+        } else {
+            "Downloaded newer image"
+        };
+        text.push_str(&format!("Status: {status} for {}\n", reference.familiar()));
+    }
+    text.push_str(&format!("{reference}\n"));
+    Ok(write_out(&text)?)
+}
+
+/// A pull with the invoking user's credentials.
+pub(super) fn request(reference: Reference, platform: Option<Platform>) -> PullRequest {
+    PullRequest {
+        label: reference.familiar(),
+        reference,
+        platform,
+        access: registries::access(),
+    }
+}

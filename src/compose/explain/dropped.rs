@@ -1,0 +1,124 @@
+//! What `!reset` and `!override` dropped, at the attribute that is asked for, above
+//! and below it.
+
+use std::collections::HashMap;
+
+use super::{Explainer, Explanation, Origin, Source, Standing, one_line};
+use crate::compose::trace::Dropped;
+use crate::compose::tree::{Node, Value, is_within};
+
+impl Explainer<'_> {
+    pub(super) fn add_dropped(&self, path: &str, out: &mut Vec<Explanation>) {
+        let mut known: HashMap<String, usize> = HashMap::new();
+        for (at, one) in out.iter().enumerate() {
+            known.entry(one.subject.clone()).or_insert(at);
+        }
+        for dropped in &self.trace.dropped {
+            let is_below = is_within(&dropped.path, path);
+            if !is_below && !is_within(path, &dropped.path) {
+                continue;
+            }
+            // What is asked for is a part of what was dropped.
+            if let (false, [only]) = (is_below, out.as_mut_slice()) {
+                let rest = path.get(dropped.path.len()..).unwrap_or_default();
+                let rest = rest.strip_prefix('.').unwrap_or(rest);
+                match &dropped.loser.value {
+                    // Its place in the list said nothing.
+                    Value::Seq(_) => only.sources.extend(self.parts(dropped)),
+                    _ => {
+                        if let Some(part) = dropped.loser.lookup(rest) {
+                            let source = self.source(part, path, Standing::Overridden);
+                            only.sources.push(source);
+                        }
+                    }
+                }
+                continue;
+            }
+            match known.get(&dropped.path).and_then(|at| out.get_mut(*at)) {
+                // `!override` stays with the value that it stands before.
+                Some(known) => known.sources.extend(self.parts(dropped)),
+                None => {
+                    known.insert(dropped.path.clone(), out.len());
+                    out.push(self.tag(dropped));
+                }
+            }
+        }
+    }
+
+    /// The tag as the source of what is there now, over what it dropped.
+    fn tag(&self, dropped: &Dropped) -> Explanation {
+        let now = self.tree.lookup(&dropped.path);
+        let is_override = now.is_some_and(|now| now.mark == dropped.by);
+        let (written, standing) = if is_override {
+            ("!override", Standing::Wins)
+        } else {
+            ("!reset", Standing::Resets)
+        };
+        let position = self.position(dropped.by);
+        let by = Source {
+            standing,
+            origin: position.map_or(Origin::Implied, Origin::File),
+            written: written.to_owned(),
+            chain: self.way(dropped.by, &dropped.path),
+            variables: Vec::new(),
+        };
+        let mut sources = vec![by];
+        sources.extend(self.parts(dropped));
+        Explanation {
+            subject: dropped.path.clone(),
+            value: now.map(|now| one_line(&self.brief(now).to_string())),
+            sources,
+            is_cut: false,
+            uses: Vec::new(),
+        }
+    }
+
+    /// What was dropped: in one where it stands in one place, else each part of it
+    /// where it stands.
+    fn parts(&self, dropped: &Dropped) -> Vec<Source> {
+        let mut parts = Vec::new();
+        self.push_parts(&dropped.loser, &dropped.path, &mut parts);
+        parts
+            .into_iter()
+            .map(|part| self.source(part, &dropped.path, Standing::Overridden))
+            .collect()
+    }
+
+    fn push_parts<'n>(&self, node: &'n Node, path: &str, out: &mut Vec<&'n Node>) {
+        if self.is_in_one_place(node, path) {
+            out.push(node);
+            return;
+        }
+        match &node.value {
+            Value::Map(map) => map
+                .values()
+                .for_each(|child| self.push_parts(child, path, out)),
+            Value::Seq(items) => items
+                .iter()
+                .for_each(|item| self.push_parts(item, path, out)),
+            _ => out.push(node),
+        }
+    }
+
+    /// True where all of a value was written in one file and came here by one way.
+    pub(super) fn is_in_one_place(&self, node: &Node, path: &str) -> bool {
+        let way = self.way(node.mark, path);
+        self.is_of(node, path, node.mark.file, &way)
+    }
+
+    fn is_of(
+        &self,
+        node: &Node,
+        path: &str,
+        file: u16,
+        way: &[crate::compose::diag::Step],
+    ) -> bool {
+        let is_here = node.mark.file == file && self.way(node.mark, path) == way;
+        is_here
+            && match &node.value {
+                Value::Map(map) => map.values().all(|one| self.is_of(one, path, file, way)),
+                Value::Seq(items) => items.iter().all(|one| self.is_of(one, path, file, way)),
+                _ => true,
+            }
+    }
+}

@@ -1,0 +1,70 @@
+//! The project's variables: the environment, then `--env-file` or `.env`.
+
+use std::path::{Path, PathBuf};
+
+use super::Source;
+use crate::compose::diag::Diagnostic;
+use crate::compose::loader::Environment;
+use crate::compose::paths::absolute;
+use crate::compose::tree::Mark;
+
+impl Source<'_, '_> {
+    /// Reads `--env-file`, `COMPOSE_ENV_FILES` or the project folder's `.env`;
+    /// what is set already stays.
+    pub(super) fn env_files(&mut self) -> Option<()> {
+        let cwd = &self.options.cwd;
+        let mut files: Vec<PathBuf> = self
+            .options
+            .env_files
+            .iter()
+            .map(|file| absolute(cwd, file))
+            .collect();
+        if files.is_empty() {
+            let variable = self.options.environment.get("COMPOSE_ENV_FILES");
+            let names = variable.map(String::as_str).unwrap_or_default().split(',');
+            files.extend(
+                names
+                    .filter(|name| !name.is_empty())
+                    .map(|name| absolute(cwd, Path::new(name))),
+            );
+        }
+        if files.is_empty() && !self.is_dotenv_disabled()? {
+            let default = self.project_directory().join(".env");
+            if self.loader.files.exists(&default) && !self.loader.files.is_dir(&default) {
+                files.push(default);
+            }
+        }
+        let mut read = Environment::new();
+        if let Some(trace) = &mut self.loader.report.trace {
+            trace.round += 1;
+        }
+        for file in files {
+            let outside = self.environment.clone();
+            self.loader
+                .read_variables(&file, &mut read, &outside, (Mark::default(), ""))?;
+        }
+        for (name, value) in read {
+            self.environment.entry(name).or_insert(value);
+        }
+        Some(())
+    }
+
+    fn is_dotenv_disabled(&mut self) -> Option<bool> {
+        let Some(text) = self.options.environment.get("COMPOSE_DISABLE_ENV_FILE") else {
+            return Some(false);
+        };
+        match text.as_str() {
+            "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+            "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+            _ => {
+                let message =
+                    format!("`COMPOSE_DISABLE_ENV_FILE` is `{text}`, that is not a boolean");
+                let diagnostic = Diagnostic::error(message)
+                    .expected("`true` or `false`")
+                    .suggest("set it to one of these in the environment, or unset it");
+                self.loader.report.push(diagnostic);
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Which files a project has: those of the command line, of `COMPOSE_FILE`, or
+//! the ones that are found by their names.
+
+use std::path::{Path, PathBuf};
+
+use super::{FileArg, Source};
+use crate::compose::diag::Diagnostic;
+use crate::compose::loader::{Input, cannot_read};
+use crate::compose::paths::absolute;
+
+/// Names that are looked for, in this order.
+const FILE_NAMES: [&str; 4] = [
+    "compose.yaml",
+    "compose.yml",
+    "docker-compose.yml",
+    "docker-compose.yaml",
+];
+
+/// Names of the file that is merged over the one found.
+const OVERRIDE_NAMES: [&str; 4] = [
+    "compose.override.yml",
+    "compose.override.yaml",
+    "docker-compose.override.yml",
+    "docker-compose.override.yaml",
+];
+
+/// What stands for standard input, as the only path that is not absolute.
+const STDIN: &str = "-";
+
+impl Source<'_, '_> {
+    /// Takes the files that are named on the command line.
+    pub(super) fn find_named(&mut self) {
+        let cwd = &self.options.cwd;
+        let files = self.options.files.iter();
+        self.inputs = files.map(|file| input(cwd, file)).collect();
+    }
+
+    pub(super) fn project_directory(&self) -> PathBuf {
+        let cwd = &self.options.cwd;
+        if let Some(folder) = &self.options.project_directory {
+            return absolute(cwd, folder);
+        }
+        self.inputs
+            .iter()
+            .find(|input| input.name != Path::new(STDIN))
+            .and_then(|input| input.name.parent())
+            .map_or_else(|| cwd.clone(), Path::to_owned)
+    }
+
+    pub(super) fn compose_file_variable(&mut self) -> Option<()> {
+        let Some(value) = self.environment.get("COMPOSE_FILE").cloned() else {
+            return Some(());
+        };
+        let separator = self
+            .environment
+            .get("COMPOSE_PATH_SEPARATOR")
+            .filter(|text| !text.is_empty())
+            .cloned()
+            .unwrap_or_else(|| ":".to_owned());
+        for part in value.split(separator.as_str()) {
+            if part == STDIN {
+                let (name, text) = (PathBuf::from(STDIN), None);
+                self.inputs.push(Input { name, text });
+                continue;
+            }
+            let name = absolute(&self.options.cwd, Path::new(part));
+            if !self.loader.files.exists(&name) {
+                let error = std::io::ErrorKind::NotFound.into();
+                let diagnostic = cannot_read(&name, &error).suggest(
+                    "it is named in the variable `COMPOSE_FILE`: correct that, or unset it",
+                );
+                self.loader.report.push(diagnostic);
+                return None;
+            }
+            self.inputs.push(Input { name, text: None });
+        }
+        Some(())
+    }
+
+    /// Looks for a file with one of the usual names, here and above.
+    pub(super) fn discover(&mut self) {
+        let start = match &self.options.project_directory {
+            Some(folder) => absolute(&self.options.cwd, folder),
+            None => self.options.cwd.clone(),
+        };
+        for folder in start.ancestors() {
+            let found = self.present(folder, &FILE_NAMES);
+            let Some(file) = found.first().cloned() else {
+                continue;
+            };
+            self.tell_choice("Compose", &found);
+            let overrides = self.present(folder, &OVERRIDE_NAMES);
+            self.tell_choice("override", &overrides);
+            for name in std::iter::once(file).chain(overrides.into_iter().take(1)) {
+                self.inputs.push(Input { name, text: None });
+            }
+            return;
+        }
+    }
+
+    fn present(&self, folder: &Path, names: &[&str]) -> Vec<PathBuf> {
+        names
+            .iter()
+            .map(|name| folder.join(name))
+            .filter(|path| self.loader.files.exists(path))
+            .collect()
+    }
+
+    fn tell_choice(&mut self, kind: &str, found: &[PathBuf]) {
+        if let [first, others @ ..] = found
+            && !others.is_empty()
+        {
+            let others: Vec<_> = others
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect();
+            let message = format!(
+                "there are several {kind} files; `{}` is used, not `{}`",
+                first.display(),
+                others.join("`, `")
+            );
+            self.loader.report.push(Diagnostic::warning(message));
+        }
+    }
+
+    pub(super) fn nothing_found(&mut self) {
+        let folder = self.options.cwd.display();
+        let diagnostic = Diagnostic::error(format!(
+            "there is no Compose file in `{folder}` or a folder above it"
+        ))
+        .expected(FILE_NAMES.join(", "))
+        .suggest("go to the project's folder, or name the file with `-f`");
+        self.loader.report.push(diagnostic);
+    }
+}
+
+fn input(cwd: &Path, file: &FileArg) -> Input {
+    match file {
+        FileArg::Path(path) => Input {
+            name: absolute(cwd, path),
+            text: None,
+        },
+        FileArg::Stdin(text) => Input {
+            name: PathBuf::from(STDIN),
+            text: Some(text.clone()),
+        },
+    }
+}

@@ -1,0 +1,79 @@
+//! Quotes that are not closed, what stands behind one, escapes.
+
+use super::line::{value_start, value_text};
+use super::{Bracket, Cause, File};
+
+impl File<'_> {
+    pub(super) fn open_quote(&self) -> Cause {
+        let rest = self.rest();
+        let quote = rest.chars().next().unwrap_or('"');
+        let length = rest.chars().count();
+        let cause = Cause::new(self.here(length), "this quote is not closed")
+            .expected(format!("a second `{quote}`"));
+        let closed = value_text(rest).trim_end_matches(quote);
+        cause.suggest(format!("close it: {closed}{quote}"))
+    }
+
+    /// More stands behind a closed quote than can.
+    pub(super) fn behind_a_quote(&self, open: Option<Bracket>) -> Cause {
+        let line = self.text(self.line);
+        let rest = self.rest();
+        let before = line.strip_suffix(rest).unwrap_or_else(|| {
+            let end = line.trim_end().len().saturating_sub(rest.len());
+            line.get(..end).unwrap_or_default()
+        });
+        let quote = before.trim_end().chars().next_back().unwrap_or('"');
+        let length = value_text(rest).chars().count();
+        let is_entry = before.ends_with(' ') && rest.starts_with(['"', '\'']);
+        if open.is_some() && is_entry {
+            let message = "a comma is missing before this";
+            return Cause::new(self.here(length), message).expected("`,` between two entries");
+        }
+        let cause = Cause::new(self.here(length), "the quotes end before this");
+        let whole = format!("{before}{}", value_text(rest));
+        let start = value_start(&whole);
+        let inner = whole.get(start..).unwrap_or_default().trim();
+        let bare = inner.trim_start_matches(quote);
+        if !before.ends_with(' ') && inner.ends_with(quote) {
+            // A quote within the quotes.
+            let bare = bare.strip_suffix(quote).unwrap_or(bare);
+            return cause.suggest(match quote {
+                '\'' => format!(
+                    "double a quote within quotes: '{}'",
+                    bare.replace('\'', "''")
+                ),
+                _ => format!(
+                    "put a backslash before a quote within quotes: \"{}\"",
+                    bare.replace('"', "\\\"")
+                ),
+            });
+        }
+        let all = bare.replacen(quote, "", 1);
+        cause.suggest(format!("put all of it in the quotes: {quote}{all}{quote}"))
+    }
+
+    pub(super) fn escape(&self) -> Option<Cause> {
+        let rest = self.rest();
+        let known = "0abtnvfre \"/\\N_LPxuU";
+        let mut after_backslash = false;
+        let (column, wrong) = rest.chars().enumerate().find_map(|(index, c)| {
+            if after_backslash {
+                after_backslash = false;
+                (!known.contains(c) || "xuU".contains(c)).then_some((index, c))
+            } else {
+                after_backslash = c == '\\';
+                None
+            }
+        })?;
+        let message = format!("`\\{wrong}` means nothing in double quotes");
+        let cause = Cause::new((self.line, self.column + column - 1, 2), message);
+        let inner = value_text(rest).trim_matches('"');
+        Some(if inner.contains('\'') {
+            cause.suggest("double each backslash: `\\\\`")
+        } else {
+            cause.suggest(format!(
+                "use single quotes, in which a backslash is nothing special: '{inner}'"
+            ))
+        })
+    }
+}

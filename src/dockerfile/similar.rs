@@ -1,0 +1,45 @@
+//! Names that look alike.
+
+/// Longer names, in bytes, are not compared: that takes their product.
+const LONGEST: usize = 100;
+
+/// The known name most like a wrong one, small and capital letters alike; none
+/// where it is one of them. Up to two letters may be wrong, as with `BuildKit`.
+pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    if name.len() > LONGEST {
+        return None;
+    }
+    let name = name.to_lowercase();
+    let mut best: Option<(usize, &str)> = None;
+    for candidate in known.filter(|candidate| candidate.len() <= LONGEST) {
+        let distance = strsim::levenshtein(&name, &candidate.to_lowercase());
+        if distance == 0 {
+            return None;
+        }
+        if distance < best.map_or(3, |(least, _)| least) {
+            best = Some((distance, candidate));
+        }
+    }
+    best.map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn up_to_two_letters_may_be_wrong() {
+        let known = ["RUN", "COPY", "WORKDIR", "EXPOSE"];
+        for (name, found) in [
+            ("RNU", Some("RUN")),
+            ("copi", Some("COPY")),
+            ("WORKIDR", Some("WORKDIR")),
+            ("EXPO", Some("EXPOSE")),
+            ("copy", None),
+            ("HELLO", None),
+        ] {
+            assert_eq!(nearest(name, known.into_iter()), found, "{name}");
+        }
+        assert_eq!(nearest(&"x".repeat(1000), known.into_iter()), None);
+    }
+}

@@ -1,0 +1,99 @@
+//! Containers that live no longer than the command that runs them: the steps of
+//! a build. Their command holds a connection; when that is closed, because all is
+//! done or the command was killed, they are removed.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use tokio::net::UnixStream;
+
+use super::actor::Message;
+use super::control::{ask, pipes};
+use super::{Shared, create};
+use crate::state::ContainerId;
+use crate::supervise::frame;
+use crate::supervise::record::ContainerRecord;
+use crate::supervise::wire::{ChangeKind, Failure, Reply};
+
+/// Runs one from its creation to its removal; the outer error is the
+/// connection's.
+pub(super) async fn run(
+    shared: &Arc<Shared>,
+    stream: &UnixStream,
+    record: ContainerRecord,
+    fds: Vec<OwnedFd>,
+) -> io::Result<Result<Reply, Failure>> {
+    let id = record.id.clone();
+    let record = Arc::new(record);
+    let stdio = match pipes(true, fds) {
+        Ok(stdio) => stdio,
+        Err(failure) => return Ok(Err(failure)),
+    };
+    if let Err(failure) = create::create(shared, ContainerRecord::clone(&record)).await {
+        return Ok(Err(failure));
+    }
+    let lived = tokio::select! {
+        lived = live(shared, stream, &record, stdio) => lived,
+        // The client says nothing more but its end.
+        _ = frame::receive(stream) => Ok(Ok(Reply::Ok)),
+    };
+    remove(shared, &id).await;
+    lived
+}
+
+/// From its start until nobody wants anything of it any more.
+async fn live(
+    shared: &Arc<Shared>,
+    stream: &UnixStream,
+    record: &Arc<ContainerRecord>,
+    stdio: Option<[OwnedFd; 3]>,
+) -> io::Result<Result<Reply, Failure>> {
+    let started = ask(shared, &record.id, |answer| Message::Start {
+        stdio,
+        answer,
+    });
+    if let Err(failure) = started.await {
+        return Ok(Err(failure));
+    }
+    let told = |kind| Reply::Event(Shared::change(record, kind));
+    frame::send(stream, &told(ChangeKind::Started), &[]).await?;
+    let mut status = match shared.status(&record.id) {
+        Ok(status) => status,
+        Err(failure) => return Ok(Err(failure)),
+    };
+    let ended = status.wait_for(|status| !status.state.is_alive());
+    let code = ended.await.map_or(None, |status| status.code);
+    let end = ChangeKind::Exited {
+        code,
+        will_restart: false,
+    };
+    frame::send(stream, &told(end), &[]).await?;
+    // What it left behind is the client's until it hangs up.
+    std::future::pending().await
+}
+
+/// Ends those that an earlier supervisor ran: nobody holds them any more.
+pub(super) fn end_orphans(shared: &Arc<Shared>) {
+    let orphans: Vec<ContainerId> = shared
+        .containers()
+        .values()
+        .filter(|handle| handle.record.launch.bound)
+        .map(|handle| handle.record.id.clone())
+        .collect();
+    for id in orphans {
+        let shared = Arc::clone(shared);
+        tokio::spawn(async move { remove(&shared, &id).await });
+    }
+}
+
+async fn remove(shared: &Shared, id: &ContainerId) {
+    let removed = ask(shared, id, |answer| Message::Remove {
+        force: true,
+        volumes: true,
+        answer,
+    });
+    if let Err(error) = removed.await {
+        tracing::warn!(%error, id = id.as_str(), "cannot remove a step of a build");
+    }
+}
