@@ -454,13 +454,11 @@ async fn download(
 async fn next(blob: &mut Blob<'_>, progress: &Progress<'_>) -> Result<Option<Chunk>, ImageError> {
     let received = blob.received();
     let mut next = std::pin::pin!(blob.next());
-    match tokio::time::timeout(PROGRESS_PERIOD, &mut next).await {
-        Ok(chunk) => chunk,
-        Err(_) => {
-            progress.catch_up(received);
-            next.await
-        }
+    if let Ok(chunk) = tokio::time::timeout(PROGRESS_PERIOD, &mut next).await {
+        return chunk;
     }
+    progress.catch_up(received);
+    next.await
 }
 
 struct Pieces(mpsc::Receiver<Chunk>);

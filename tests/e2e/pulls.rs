@@ -328,3 +328,40 @@ fn config_gives_images_their_digests() {
         drop(registry);
     });
 }
+
+/// The machine's files are read by the binary as they are.
+#[test]
+fn mirrors_and_blocked_names_come_from_the_machine_s_files() {
+    isolated(|sandbox| {
+        let _registry = Registry::start(sandbox, 5000);
+        push("mirrored\n");
+        let rules = "[[registry]]\nlocation='far.example'\n\
+            [[registry.mirror]]\nlocation='127.0.0.1:5000'\n\
+            [[registry]]\nprefix='bad.example'\nblocked=true\n";
+        let home = sandbox.home().join(".config/containers");
+        fs::create_dir_all(&home).expect("a folder");
+        fs::write(home.join("registries.conf"), rules).expect("a file");
+        let compose = "services:\n  a: {image: far.example/mark, command: [cat, /etc/mark]}\n  \
+            b: {image: bad.example/mark, profiles: [bad]}\n";
+        let project = sandbox.project("mirrored", compose);
+        project
+            .skiff(["run", "--rm", "-T", "a"])
+            .run()
+            .succeeds()
+            .prints("mirrored\n")
+            .whatever();
+        let blocked = project.skiff(["pull", "b"]).run().fails();
+        blocked
+            .warns("pulling `bad.example/mark:latest` is blocked")
+            .warns("compose.yaml:3:5")
+            .whatever();
+        // The variable takes the place of all of them.
+        let other = sandbox.work().join("other.conf");
+        fs::write(&other, "[[registry").expect("a file");
+        let pull = project
+            .skiff(["pull", "a"])
+            .env("CONTAINERS_REGISTRIES_CONF", &other);
+        pull.run().fails().warns("other.conf`: line 1").whatever();
+        project.down();
+    });
+}

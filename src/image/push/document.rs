@@ -28,7 +28,7 @@ impl Document {
 
 /// The manifest of one image.
 pub(super) fn manifest(config: &Descriptor, layers: &[Descriptor]) -> Document {
-    let layers: Vec<Value> = layers.iter().map(|layer| layer_entry(layer)).collect();
+    let layers: Vec<Value> = layers.iter().map(layer_entry).collect();
     let value = json!({
         "schemaVersion": 2,
         "mediaType": MANIFEST_TYPE,

@@ -94,7 +94,7 @@ impl DaemonSettings {
                 Mirror { plain: true, .. } => Trust::Plain,
                 Mirror { host, .. } => self.trust(host),
             };
-            Endpoint::at(&format!("{}/{}", mirror.host, reference.path()), trust).as_mirror()
+            Endpoint::at(&format!("{}/{}", mirror.host, reference.path()), trust).into_mirror()
         };
         self.mirrors.iter().map(at).collect()
     }

@@ -57,7 +57,7 @@ impl Endpoint {
     }
 
     /// The same as a mirror.
-    pub(super) fn as_mirror(self) -> Self {
+    pub(super) fn into_mirror(self) -> Self {
         Self {
             is_mirror: true,
             ..self

@@ -195,6 +195,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::image::AccessOptions;
 
     /// The time limits are too long for a test; they are told alike.
     #[test]
@@ -205,7 +206,7 @@ mod tests {
             .enable_all()
             .build()
             .unwrap();
-        let client = super::super::http::direct_client(&Default::default(), false).unwrap();
+        let client = super::super::http::direct_client(&AccessOptions::default(), false).unwrap();
         let request = client.get(url).timeout(Duration::from_millis(50));
         let error = runtime.block_on(async { request.send().await.unwrap_err() });
         assert_eq!(Reason::of(&error), silence());

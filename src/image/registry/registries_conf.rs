@@ -214,7 +214,7 @@ pub(super) fn places(rules: &[Rule], reference: &Reference) -> Places {
     });
     let location = if is_wild { "" } else { rule.location.as_str() };
     let mut all: Vec<Endpoint> = mirrors
-        .map(|mirror| at(&mirror.location, mirror.insecure).as_mirror())
+        .map(|mirror| at(&mirror.location, mirror.insecure).into_mirror())
         .collect();
     all.push(at(location, rule.insecure));
     Places::At(all)

@@ -332,21 +332,17 @@ impl Upload<'_> {
         let patience = transport.access().patience();
         let mut moved = (Instant::now(), 0);
         loop {
-            match tokio::time::timeout(LOOK, &mut sent).await {
-                Ok(result) => {
-                    let response = result.map_err(|e| SendError::of(&e))?;
-                    told(total);
-                    return Ok(response);
-                }
-                Err(_) => {
-                    let now = gone.load(Ordering::Relaxed);
-                    if now != moved.1 {
-                        moved = (Instant::now(), now);
-                        told(now);
-                    } else if moved.0.elapsed() > patience {
-                        return Err(SendError::Broken(Reason::from("the upload stands still")));
-                    }
-                }
+            if let Ok(result) = tokio::time::timeout(LOOK, &mut sent).await {
+                let response = result.map_err(|e| SendError::of(&e))?;
+                told(total);
+                return Ok(response);
+            }
+            let now = gone.load(Ordering::Relaxed);
+            if now != moved.1 {
+                moved = (Instant::now(), now);
+                told(now);
+            } else if moved.0.elapsed() > patience {
+                return Err(SendError::Broken(Reason::from("the upload stands still")));
             }
         }
     }
