@@ -4,12 +4,13 @@
 //! The modules form layers, and uses point downwards only:
 //!
 //! ```text
-//! cli -> ui, reconcile -> supervise -> engine, image, net -> state -> event, env, causes
+//! cli -> ui, reconcile -> build, supervise -> engine, image, net -> state -> event, env, causes
 //! ```
 //!
 //! `compose` stands alone: text in, [`compose`] model out, no engine and no
-//! network; `cli` and `reconcile` may read its model. `toolbox` holds the
-//! applets of the built-in image. `ARCHITECTURE.md` tells the story of an `up`
+//! network; `cli`, `reconcile` and `build` may read its model. So does
+//! `dockerfile`, the reader of Dockerfiles. `toolbox` holds the applets of the
+//! built-in image. `ARCHITECTURE.md` tells the story of an `up`
 //! through these layers.
 
 // What unit tests share with those in `tests/` speaks of the library by its name.

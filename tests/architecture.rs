@@ -1,5 +1,5 @@
-//! Uses point downwards only: `cli -> ui, reconcile -> supervise -> engine,
-//! image, net -> state -> event, env, causes`, with `compose` apart. A module that
+//! Uses point downwards only: `cli -> ui, reconcile -> build, supervise -> engine,
+//! image, net -> state -> event, env, causes`, with `compose` and `dockerfile` apart. A module that
 //! reaches up fails here, with the line that does.
 
 #[cfg(test)]
@@ -9,12 +9,13 @@ mod tests {
     use fs_err as fs;
 
     /// What each module may use. Itself is always allowed.
-    const MAY_USE: [(&str, &[&str]); 13] = [
+    const MAY_USE: [(&str, &[&str]); 15] = [
         ("env", &[]),
         ("event", &[]),
         ("causes", &[]),
         ("state", &["env", "event", "causes"]),
         ("compose", &[]),
+        ("dockerfile", &[]),
         ("toolbox", &["env"]),
         ("engine", &["state", "env", "event", "causes"]),
         ("image", &["state", "env", "event", "causes"]),
@@ -25,8 +26,24 @@ mod tests {
             &["engine", "image", "net", "state", "env", "event", "causes"],
         ),
         (
+            "build",
+            &[
+                "engine",
+                "image",
+                "net",
+                "state",
+                "env",
+                "event",
+                "causes",
+                "compose",
+                "dockerfile",
+            ],
+        ),
+        (
             "reconcile",
             &[
+                "build",
+                "dockerfile",
                 "supervise",
                 "engine",
                 "image",
@@ -44,6 +61,8 @@ mod tests {
             &[
                 "ui",
                 "reconcile",
+                "build",
+                "dockerfile",
                 "supervise",
                 "engine",
                 "image",

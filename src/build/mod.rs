@@ -1,4 +1,13 @@
-//! Images from Dockerfiles.
+//! Building images: a Dockerfile becomes a graph of steps, and that an image.
+//!
+//! [`request`] is what is asked, [`drive`] goes from there to an image: it reads
+//! the Dockerfile (the module `dockerfile`), has it planned ([`graph`], pure), has the
+//! bases, and walks the plan ([`solve`]).
 
+pub mod diagnose;
+pub mod drive;
 pub mod graph;
+pub mod ignore;
+mod paths;
+pub mod request;
 pub mod solve;

@@ -88,6 +88,8 @@ pub enum Command {
     Exec(commands::exec::ExecArgs),
     /// Run a one-off command on a service
     Run(commands::run::RunArgs),
+    /// Build the services' images
+    Build(commands::build::BuildArgs),
     /// Pull the services' images
     Pull(commands::pull::PullArgs),
     /// Push the images that services are built to
@@ -144,6 +146,7 @@ impl Command {
             | Self::Push(_)
             | Self::Login(_)
             | Self::Logout(_)
+            | Self::Build(_)
             | Self::Load(_)
             | Self::Save(_)
             | Self::Stop(_)

@@ -131,6 +131,7 @@ fn dispatch(context: &Context, command: Command, arguments: Vec<OsString>) -> Cl
         Command::Logs(args) => commands::logs::run(context, &args),
         Command::Exec(args) => commands::exec::run(context, &args),
         Command::Run(args) => commands::run::run(context, &args),
+        Command::Build(args) => commands::build::run(context, &args),
         Command::Pull(args) => commands::pull::run(context, args),
         Command::Push(args) => commands::push::run(context, args),
         Command::Login(args) => commands::login::login(context, &args),

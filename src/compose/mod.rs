@@ -118,7 +118,7 @@ mod yaml;
 pub use diag::{
     Diagnostic, Diagnostics, Excerpt, Position, Severity, Step, Style, print_list, render_list,
 };
-pub(crate) use diag::{did_you_mean, listed};
+pub(crate) use diag::{crop, did_you_mean, listed};
 pub use explain::{Explanation, Origin, Source, Standing, Use, explain};
 pub use files::{FileSystem, Host, Memory, read_text};
 pub use flags::{mount_flag, parse_env_file, port_flag, split_words};

@@ -4,16 +4,17 @@
 const LONGEST: usize = 100;
 
 /// The known name most like a wrong one, small and capital letters alike; none
-/// where it is one of them. Up to two letters may be wrong, as with `BuildKit`.
+/// where it is one of them to the letter. Up to two letters may be wrong, as with
+/// `BuildKit`.
 pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     if name.len() > LONGEST {
         return None;
     }
-    let name = name.to_lowercase();
+    let lower = name.to_lowercase();
     let mut best: Option<(usize, &str)> = None;
     for candidate in known.filter(|candidate| candidate.len() <= LONGEST) {
-        let distance = strsim::levenshtein(&name, &candidate.to_lowercase());
-        if distance == 0 {
+        let distance = strsim::levenshtein(&lower, &candidate.to_lowercase());
+        if candidate == name {
             return None;
         }
         if distance < best.map_or(3, |(least, _)| least) {
@@ -35,7 +36,8 @@ mod tests {
             ("copi", Some("COPY")),
             ("WORKIDR", Some("WORKDIR")),
             ("EXPO", Some("EXPOSE")),
-            ("copy", None),
+            ("copy", Some("COPY")),
+            ("COPY", None),
             ("HELLO", None),
         ] {
             assert_eq!(nearest(name, known.into_iter()), found, "{name}");

@@ -3,19 +3,21 @@
 //! A phase of its own, before the project is locked: a pull can take minutes,
 //! and a `down` in another terminal need not wait for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
 use crate::compose::{Diagnostic, Project, Service};
+use crate::event::Event;
 use crate::image::toolbox::is_toolbox;
 use crate::image::{
     Image, ImageError, Platform, PullDecision, PullPolicy, PullRequest, Reference, Store,
     ensure_toolbox, pull,
 };
 
+use super::build::BuildChoices;
 use super::session::{ReconcileError, Session};
 use super::translate::ImageFacts;
 use super::translate::project::image_name;
@@ -27,6 +29,22 @@ pub struct Needs {
     pub here: BTreeMap<String, ImageFacts>,
     /// To be pulled: services by image and platform.
     missing: IndexMap<(String, Option<Platform>), Vec<String>>,
+    /// Services whose images are to be built.
+    to_build: BTreeSet<String>,
+    /// Services whose images are built where they cannot be pulled.
+    or_build: BTreeSet<String>,
+}
+
+/// Whether images are built (`--build`, `--no-build`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BuildMode {
+    /// Those that are missing.
+    #[default]
+    Missing,
+    /// All of them.
+    Always,
+    /// None.
+    Never,
 }
 
 impl Needs {
@@ -36,6 +54,11 @@ impl Needs {
             .keys()
             .map(|(image, _)| image.clone())
             .collect()
+    }
+
+    /// Services whose images are to be built.
+    pub fn to_build(&self) -> Vec<String> {
+        self.to_build.iter().cloned().collect()
     }
 
     /// Ids of the images that are here, by service.
@@ -59,6 +82,7 @@ pub fn needs(
     project: &Project,
     services: &[&String],
     pull: Option<PullPolicy>,
+    mode: BuildMode,
 ) -> Result<(Needs, Vec<Diagnostic>), ReconcileError> {
     let mut needs = Needs::default();
     let mut refused = Vec::new();
@@ -74,11 +98,19 @@ pub fn needs(
         }
         let found = local(session, store, &image);
         let local = found.map_err(|source| image_error(name, &image, source))?;
-        match decide(project, name, service, pull, local.as_ref()) {
+        match decide(project, name, service, (pull, mode), local.as_ref()) {
             Ok(Choice::Use) => {
                 let facts = local.map(|found| ImageFacts::new(&image, &found));
                 let facts = facts.map(|facts| ((*name).clone(), facts));
                 needs.here.extend(facts);
+            }
+            Ok(Choice::Build) => {
+                needs.to_build.insert((*name).clone());
+            }
+            Ok(Choice::PullOrBuild(platform)) => {
+                needs.or_build.insert((*name).clone());
+                let services = needs.missing.entry((image, platform)).or_default();
+                services.push((*name).clone());
             }
             Ok(Choice::Pull(platform)) => {
                 let services = needs.missing.entry((image, platform)).or_default();
@@ -90,19 +122,47 @@ pub fn needs(
     Ok((needs, refused))
 }
 
-/// Pulls what is missing, all at a time.
+/// Pulls what is missing, all at a time, then builds.
 ///
 /// # Errors
 /// The first image that cannot be had.
 pub async fn provide(
     session: &Session<'_>,
     store: &Store,
-    needs: Needs,
+    declared: &Project,
+    mut needs: Needs,
 ) -> Result<BTreeMap<String, ImageFacts>, ReconcileError> {
-    let mut here = needs.here;
-    if needs.missing.is_empty() {
-        return Ok(here);
+    let mut here = std::mem::take(&mut needs.here);
+    if !needs.missing.is_empty() {
+        let (pulled, unpulled) = pull_missing(session, store, &needs).await?;
+        here.extend(pulled);
+        needs.to_build.extend(unpulled);
     }
+    if !needs.to_build.is_empty() {
+        let choices = BuildChoices {
+            services: needs.to_build(),
+            ..BuildChoices::default()
+        };
+        let requests = super::build::requests(declared, &choices)?;
+        for (service, image) in super::build::build(session, &requests).await? {
+            let name = declared
+                .services
+                .get(&service)
+                .map(|declared_service| image_name(declared, &service, declared_service));
+            let facts = ImageFacts::new(&name.unwrap_or_default(), &image);
+            here.insert(service, facts);
+        }
+    }
+    Ok(here)
+}
+
+/// The images that were pulled, by service, and the services whose images could
+/// not be and can be built.
+async fn pull_missing(
+    session: &Session<'_>,
+    store: &Store,
+    needs: &Needs,
+) -> Result<(BTreeMap<String, ImageFacts>, Vec<String>), ReconcileError> {
     let pulls = needs
         .missing
         .iter()
@@ -115,8 +175,16 @@ pub async fn provide(
                 access: session.registries.clone(),
                 label: services.first().unwrap_or(image).clone(),
             };
-            let pulled = pull(store, &request, session.sink).await.map_err(fail)?;
-            Ok::<_, ReconcileError>((ImageFacts::new(image, &pulled), services))
+            match pull(store, &request, session.sink).await {
+                Ok(pulled) => Ok((Some(ImageFacts::new(image, &pulled)), services)),
+                Err(error) if services.iter().all(|one| needs.or_build.contains(one)) => {
+                    session.sink.emit(Event::Warning {
+                        message: format!("cannot pull `{image}`, so it is built: {error}"),
+                    });
+                    Ok((None, services))
+                }
+                Err(error) => Err::<_, ReconcileError>(fail(error)),
+            }
         });
     let at_once = session.parallel.unwrap_or(needs.missing.len());
     let pulls = stream::iter(pulls).buffer_unordered(at_once);
@@ -125,14 +193,19 @@ pub async fn provide(
         () = session.cancel.cancelled() => return Err(ReconcileError::Cancelled),
         pulled = pulls.try_collect::<Vec<_>>() => pulled?,
     };
+    let mut here = BTreeMap::new();
+    let mut unpulled = Vec::new();
     for (facts, services) in pulled {
-        here.extend(
-            services
-                .iter()
-                .map(|service| (service.clone(), facts.clone())),
-        );
+        for service in services {
+            match &facts {
+                Some(facts) => {
+                    here.insert(service.clone(), facts.clone());
+                }
+                None => unpulled.push(service.clone()),
+            }
+        }
     }
-    Ok(here)
+    Ok((here, unpulled))
 }
 
 /// The image of this name, if it is here. The built-in one is made where it is
@@ -158,6 +231,8 @@ pub const DEFAULT_PLATFORM: &str = "DOCKER_DEFAULT_PLATFORM";
 
 enum Choice {
     Use,
+    Build,
+    PullOrBuild(Option<Platform>),
     Pull(Option<Platform>),
 }
 
@@ -165,16 +240,10 @@ fn decide(
     project: &Project,
     name: &str,
     service: &Service,
-    pull: Option<PullPolicy>,
+    (pull, mode): (Option<PullPolicy>, BuildMode),
     local: Option<&Image>,
 ) -> Result<Choice, Box<Diagnostic>> {
     let image = image_name(project, name, service);
-    if service.build.is_some() {
-        return match local {
-            Some(_) => Ok(Choice::Use),
-            None => Err(Box::new(unbuilt(project, name, &image))),
-        };
-    }
     let reference = Reference::parse(&image);
     if reference.as_ref().is_ok_and(is_toolbox) {
         return Ok(Choice::Use);
@@ -188,6 +257,28 @@ fn decide(
         }
     };
     let platform = platform_of(project, service);
+    if service.build.is_some() {
+        let policy = pull.unwrap_or(own);
+        let is_named = service.image.is_some();
+        return match (mode, local) {
+            (BuildMode::Always, _) => Ok(Choice::Build),
+            (BuildMode::Never, None) if !is_named || policy == PullPolicy::Never => {
+                Err(Box::new(unbuilt(project, name, &image)))
+            }
+            (BuildMode::Never, None) => Ok(Choice::Pull(platform)),
+            (BuildMode::Missing, _) if own == PullPolicy::Build => Ok(Choice::Build),
+            (_, Some(_)) => match policy.decide(local, Timestamp::now()) {
+                PullDecision::Pull if is_named => Ok(Choice::PullOrBuild(platform)),
+                _ => Ok(Choice::Use),
+            },
+            // The specification: an image that has a name is looked for where images
+            // are before it is built.
+            (BuildMode::Missing, None) if is_named && policy != PullPolicy::Never => {
+                Ok(Choice::PullOrBuild(platform))
+            }
+            (BuildMode::Missing, None) => Ok(Choice::Build),
+        };
+    }
     let path = format!("services.{name}.image");
     match pull.unwrap_or(own).decide(local, Timestamp::now()) {
         PullDecision::UseLocal => Ok(Choice::Use),
@@ -209,15 +300,15 @@ fn decide(
     }
 }
 
-/// The builder is not there yet: an image of that name has to be brought.
+/// `--no-build`, and there is no image.
 fn unbuilt(project: &Project, name: &str, image: &str) -> Diagnostic {
     project
         .diagnostic(
             &format!("services.{name}.build"),
-            format!("skiff cannot build yet, and has no image `{image}`"),
+            format!("there is no image `{image}`, and nothing is to be built"),
         )
         .suggest(format!(
-            "build it elsewhere under that name and load it: `docker save {image} | sudo skiff load`"
+            "build it with `skiff build {name}`, or leave out `--no-build`"
         ))
 }
 

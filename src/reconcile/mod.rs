@@ -11,6 +11,7 @@
 //! [`kill`], [`run_prepare`]) put them together.
 
 pub mod backend;
+pub mod build;
 pub mod cancel;
 pub mod desired;
 pub mod diff;
@@ -35,11 +36,13 @@ mod testing;
 pub mod translate;
 pub mod words;
 
+pub use build::BuildChoices;
 pub use cancel::{Cancel, CancelHandle, cancel_pair};
 pub use flows::{
     ImageChoice, PullChoices, PushChoices, down, images_of, kill, kill_now, pull, push,
     remove_images, restart, run_prepare, start, stop, stop_own, tell_of_groups, up,
 };
+pub use images::BuildMode;
 pub use place::start_failure;
 pub use planner::{DownChoices, Recreate, UpChoices};
 pub use session::{

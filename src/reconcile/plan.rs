@@ -192,6 +192,8 @@ pub struct Plan {
     graph: DiGraph<Step, (), u32>,
     /// Images to be had first, as named.
     pub images: Vec<String>,
+    /// Services whose images are built before.
+    pub builds: Vec<String>,
     /// Containers that stay as they are.
     pub kept: Vec<Kept>,
     /// To be told, no failure: reasons of recreations.
@@ -203,7 +205,7 @@ pub struct Plan {
 impl Plan {
     /// Whether nothing is to be done.
     pub fn is_empty(&self) -> bool {
-        self.graph.node_count() == 0 && self.images.is_empty()
+        self.graph.node_count() == 0 && self.images.is_empty() && self.builds.is_empty()
     }
 
     /// Adds an operation.
@@ -417,6 +419,9 @@ impl fmt::Display for Plan {
         }
         for image in &self.images {
             writeln!(f, "image {image}: pull")?;
+        }
+        for service in &self.builds {
+            writeln!(f, "image of {service}: build")?;
         }
         for kept in &self.kept {
             writeln!(

@@ -12,6 +12,7 @@ use crate::state::{ContainerId, Layout};
 use super::backend::BackendError;
 use super::cancel::Cancel;
 use super::executor::{ExecuteError, OpFailure};
+use super::images::BuildMode;
 use super::plan::{Plan, Target};
 use super::planner::{PlanError, UpChoices};
 
@@ -69,6 +70,8 @@ pub struct UpOptions<'a> {
     pub choices: UpChoices,
     /// `--pull`; absent: as each service says.
     pub pull: Option<PullPolicy>,
+    /// `--build`, `--no-build`
+    pub build: BuildMode,
     /// `--wait-timeout`
     pub wait_timeout: Option<Duration>,
     /// Plan, and do nothing.
@@ -93,6 +96,8 @@ pub struct RunOptions {
     pub choices: UpChoices,
     /// `--pull`
     pub pull: Option<PullPolicy>,
+    /// `--build`
+    pub build: BuildMode,
     /// Changes to the service.
     pub overrides: super::translate::oneoff::Overrides,
 }

@@ -26,9 +26,9 @@ pub const START_FILE: &str = "started";
 /// Name of the folder of its logs.
 pub const LOG_FOLDER: &str = "log";
 
-/// How the names of builds' own projects begin; no Compose project can have one
-/// of these.
-const BUILD_PREFIX: &str = "_build-";
+/// How the names of builds' own projects begin: with a dot in it, so that no Compose
+/// project has such a name.
+const BUILD_PREFIX: &str = "build.";
 
 /// The name of a new build's project.
 pub fn build_project() -> String {

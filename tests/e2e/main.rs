@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod as_docker;
 #[cfg(test)]
+mod build;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod errors;

@@ -1,12 +1,37 @@
 //! From a Dockerfile and options to a plan: which steps there are, what each
 //! needs, and the config of the image that comes out. Pure: nothing is read,
 //! nothing is run.
+//!
+//! The configs of base images have to be known, since `ENV`, `USER`, `WORKDIR`,
+//! `SHELL` and `ONBUILD` of a base have their say: [`plan`] asks for those that it
+//! needs and does not have, and is called again with them.
 
+mod address;
+mod config;
+mod copy;
+mod go;
+mod options;
+mod platforms;
+mod ports;
+mod run;
+mod scope;
+mod stages;
 mod step;
+mod trigger;
+mod values;
+mod walk;
 
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+pub use config::document;
+pub use options::{NamedContext, NoCache, Options};
 pub use step::*;
 
-use crate::image::ConfigFile;
+use crate::dockerfile::{Dockerfile, Problem, Span, Warning};
+use crate::image::{ConfigFile, Platform};
 
 /// What has to be done for a target, and what comes out.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,4 +49,68 @@ pub struct Plan {
     pub has_escaped_args: bool,
     /// Seconds since 1970 that all times of the result are (`SOURCE_DATE_EPOCH`).
     pub epoch: Option<i64>,
+    /// What the checks found, in the order of the file.
+    pub warnings: Vec<Warning>,
+    /// Whether the file asks for warnings to be errors (`# check=error=true`).
+    pub warnings_are_errors: bool,
+    /// Build arguments that nothing declares.
+    pub unused_arguments: Vec<String>,
+}
+
+/// A base whose config has to be known.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BaseRequest {
+    /// An image.
+    Image {
+        /// Normalised: `docker.io/library/busybox:latest`.
+        reference: String,
+        /// For which platform.
+        platform: String,
+    },
+    /// The result of another build.
+    Build {
+        /// Its name, as the named context has it.
+        name: String,
+    },
+}
+
+/// What is known of a base.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BaseImage {
+    /// Its config.
+    pub config: ConfigFile,
+    /// The digest of its manifest or index, where a registry gave one: the source is
+    /// pinned to it.
+    pub digest: Option<String>,
+}
+
+/// What is known of all bases.
+pub type Bases = BTreeMap<BaseRequest, BaseImage>;
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// All is known.
+    Ready(Box<Plan>),
+    /// These have to be known first, each with the place that names it.
+    Needs(Vec<(BaseRequest, Span)>),
+}
+
+/// Plans a build.
+///
+/// # Errors
+/// What is wrong beyond the form of the file: no such target or stage, a circle, a
+/// variable that must be set, a value that is none of its kind.
+pub fn plan(file: &Dockerfile, options: &Options, bases: &Bases) -> Result<Outcome, Vec<Problem>> {
+    let mut stages = stages::Stages::of(file, options).map_err(|problem| vec![problem])?;
+    let needs = stages.settle(bases).map_err(|problem| vec![problem])?;
+    if !needs.is_empty() {
+        return Ok(Outcome::Needs(needs));
+    }
+    walk::plan(stages).map(|plan| Outcome::Ready(Box::new(plan)))
+}
+
+/// The platform that is meant where nobody says any.
+pub(crate) fn host() -> Platform {
+    Platform::host()
 }

@@ -53,6 +53,39 @@ impl Step {
     }
 }
 
+impl Step {
+    /// The same with other numbers for the steps that it needs.
+    pub(super) fn renumbered(mut self, number: &dyn Fn(StepId) -> StepId) -> Self {
+        match &mut self.kind {
+            Kind::Source(_) => {}
+            Kind::Folder(folder) => folder.root = folder.root.map(number),
+            Kind::Copy(copy) => {
+                copy.root = copy.root.map(number);
+                for source in &mut copy.sources {
+                    match source {
+                        CopySource::Files { from, .. } => *from = from.map(number),
+                        CopySource::Inline { .. } => {}
+                        CopySource::Download { from, .. } | CopySource::Tree { from } => {
+                            *from = number(*from);
+                        }
+                    }
+                }
+            }
+            Kind::Run(run) => {
+                run.root = run.root.map(number);
+                for mount in &mut run.mounts {
+                    if let MountKind::Bind { from, .. } | MountKind::Cache { from, .. } =
+                        &mut mount.kind
+                    {
+                        *from = from.map(number);
+                    }
+                }
+            }
+        }
+        self
+    }
+}
+
 /// What a step does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {

@@ -24,15 +24,15 @@ pub enum BuildFailure {
     Other(#[from] BuildError),
 }
 
-impl<'a> Builder<'a> {
+impl Builder<'_> {
     /// Carries a plan out and puts the image into the store, under these names. An
     /// image that is there already, under the same names, is left as it is.
     ///
     /// # Errors
     /// The first step that failed; the others are ended then.
     pub async fn build(
-        &'a self,
-        plan: &'a Plan,
+        &self,
+        plan: &Plan,
         given: Given,
         names: Vec<Reference>,
     ) -> Result<Image, BuildFailure> {

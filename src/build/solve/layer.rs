@@ -66,14 +66,8 @@ impl Scratch {
             .prefix("step-")
             .tempdir_in(&place)
             .map_err(BuildError::files("make a folder in", &place))?;
-        let links = store.links();
-        let layers: Result<Vec<_>, _> = layers
-            .iter()
-            .rev()
-            .map(|layer| store.layer_link(layer).map(|link| links.join(link)))
-            .collect();
         let root = rootfs::open(&RootSpec::Overlay {
-            layers: layers?,
+            layers: store.lower_folders(layers)?,
             upper: folder.path().join("upper"),
             work: folder.path().join("work"),
             volatile: true,

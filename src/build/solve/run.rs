@@ -103,6 +103,7 @@ pub(crate) async fn run(
         }]),
     };
     let targets = job.mounts.targets();
+    let lower = store.lower_folders(&job.layers)?;
     let command = job.args.join(" ");
     let (record, _held) = record(worker.project(), job, network);
     let folder = layout.container(&record.project, &record.id);
@@ -115,7 +116,7 @@ pub(crate) async fn run(
     let (store, usage) = (store.clone(), Arc::clone(usage));
     let upper = folder.join("upper");
     let made = tokio::task::spawn_blocking(move || {
-        stubs::remove(&upper, &targets).map_err(BuildError::files("tidy up", &upper))?;
+        stubs::remove(&upper, &targets, &lower).map_err(BuildError::files("tidy up", &upper))?;
         Made::commit(&store, &usage, &upper, latest)
     });
     let made = made.await.map_err(|error| BuildError::Files {

@@ -109,6 +109,20 @@ impl<'a> Builder<'a> {
         &self.store
     }
 
+    /// Tells of something that is done at once: reading a Dockerfile, say.
+    pub fn note(&self, name: &str, lines: &[String]) {
+        let shown = Shown::begin(self, name);
+        for line in lines {
+            shown.emit(BuildNews::Status { line: line.clone() });
+        }
+        shown.done();
+    }
+
+    /// Tells of anything else.
+    pub fn emit(&self, event: Event) {
+        self.sink.emit(event);
+    }
+
     /// The right to use it.
     pub fn usage(&self) -> &Usage {
         &self.usage
@@ -129,9 +143,9 @@ impl<'a> Builder<'a> {
     }
 
     /// Carries a plan out; what came of each step comes back in their order.
-    pub(super) async fn walk(
-        &'a self,
-        plan: &'a Plan,
+    pub(super) async fn walk<'w>(
+        &'w self,
+        plan: &'w Plan,
         given: Given,
     ) -> Result<Vec<Arc<Outcome>>, Arc<StepError>> {
         let contexts = self.contexts(plan, given.contexts)?;
@@ -144,9 +158,9 @@ impl<'a> Builder<'a> {
             secrets: given.secrets,
             agents: given.agents,
         });
-        let mut pending: Vec<Pending<'a>> = Vec::new();
+        let mut pending: Vec<Pending<'w>> = Vec::new();
         for (index, step) in plan.steps.iter().enumerate() {
-            let inputs: BTreeMap<StepId, Pending<'a>> = step
+            let inputs: BTreeMap<StepId, Pending<'w>> = step
                 .inputs()
                 .into_iter()
                 .filter_map(|id| Some((id, pending.get(id.0)?.clone())))

@@ -88,8 +88,14 @@ impl Worker {
     ///
     /// # Errors
     /// As [`Worker::close`].
-    pub(crate) async fn bury(self) -> Result<(), BuildError> {
-        self.client().await?;
+    pub(crate) async fn bury(mut self) -> Result<(), BuildError> {
+        let name = self.network.take().unwrap_or_default();
+        let request = Request::RemoveNetwork { name };
+        match self.client().await?.call(request, &[]).await {
+            // It may not have come to that.
+            Ok(_) | Err(ClientError::Refused(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
         self.close().await
     }
 
@@ -166,8 +172,12 @@ impl Worker {
             };
             ended(&self.layout, &self.project).await.map_err(lost)?;
         }
-        drop(self.lock);
         // What cannot be removed now, the next build removes.
+        let home = self.layout.project(&self.project);
+        for folder in [home.join("containers"), home] {
+            fs_err::remove_dir(folder).ok();
+        }
+        drop(self.lock);
         sweep_locks(&self.layout, &self.project).ok();
         Ok(())
     }

@@ -1,5 +1,5 @@
 //! Flags of `docker compose` for what skiff cannot do yet: known, so that they
-//! are refused by name, and accepted where what they ask for is so anyway.
+//! are refused by name.
 
 use clap::Args;
 
@@ -7,16 +7,10 @@ use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
 use crate::env;
 
-/// Flags that wait for the builder and for `watch`.
+/// Flags that wait for `watch`.
 #[derive(Debug, Args)]
 pub struct LaterArgs {
-    /// Build images before starting containers (there is no builder yet)
-    #[arg(long, hide = true)]
-    build: bool,
-    /// Do not build (nothing is built)
-    #[arg(long, hide = true, conflicts_with = "build")]
-    no_build: bool,
-    /// Watch the source and rebuild (there is no builder yet)
+    /// Watch the source and rebuild (nothing is watched yet)
     #[arg(short = 'w', long, hide = true)]
     watch: bool,
     /// The shortcuts of an attached `up` (there is no menu)
@@ -37,11 +31,8 @@ impl LaterArgs {
     /// # Errors
     /// One of the flags was given.
     pub fn check(&self, context: &Context) -> CliResult {
-        if self.build {
-            return no_builder("--build");
-        }
         if self.watch {
-            return no_builder("--watch");
+            return Err(CliError::new("--watch: skiff does not watch files yet"));
         }
         match self.menu {
             Some(true) => return Err(CliError::new("--menu: skiff has no menu of shortcuts")),
@@ -54,13 +45,4 @@ impl LaterArgs {
         }
         Ok(())
     }
-}
-
-/// The error of a flag that needs the builder.
-///
-/// # Errors
-/// Always.
-pub fn no_builder(flag: &str) -> CliResult {
-    Err(CliError::new(format!("{flag}: skiff has no builder yet"))
-        .hint("build the image elsewhere and load it: docker save IMAGE | sudo skiff load"))
 }

@@ -1,5 +1,6 @@
 //! One file for each command: the flags, then one `run`.
 
+pub mod build;
 pub mod config;
 pub mod doctor;
 pub mod down;

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::exec::exit;
-use crate::cli::commands::later;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
 use crate::cli::relay::{Input, Outputs, Streams};
@@ -93,8 +92,8 @@ pub struct RunArgs {
     remove_orphans: bool,
     /// Service
     service: String,
-    /// Build the image before (there is no builder yet)
-    #[arg(long, hide = true)]
+    /// Build the image before
+    #[arg(long)]
     build: bool,
     /// Command and arguments instead of the service's
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -107,9 +106,6 @@ pub struct RunArgs {
 /// The file is wrong, a dependency failed, the command cannot be executed, or
 /// its exit code.
 pub fn run(context: &Context, args: &RunArgs) -> CliResult {
-    if args.build {
-        return later::no_builder("--build");
-    }
     let services = [args.service.clone()];
     let project = context.load_with(&LoadOptions {
         // `-v` may name a volume that no service uses.
@@ -127,6 +123,7 @@ pub fn run(context: &Context, args: &RunArgs) -> CliResult {
             ..UpChoices::default()
         },
         pull: parse::pull(&args.pull)?,
+        build: parse::build_mode(args.build, false),
         overrides: overrides(context, &project, args, tty)?,
     };
     runtime::block_on(async {

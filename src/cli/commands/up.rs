@@ -69,6 +69,15 @@ pub struct UpArgs {
     /// Pull without showing progress
     #[arg(long)]
     quiet_pull: bool,
+    /// Build images before starting containers
+    #[arg(long)]
+    build: bool,
+    /// Do not build images, not even missing ones
+    #[arg(long, conflicts_with = "build")]
+    no_build: bool,
+    /// Build without showing progress
+    #[arg(long)]
+    quiet_build: bool,
     /// Seconds to wait for a container to stop
     #[arg(short, long, value_name = "SECONDS", allow_negative_numbers = true)]
     timeout: Option<i64>,
@@ -187,6 +196,7 @@ impl Up<'_> {
         UpOptions {
             choices,
             pull: self.pull,
+            build: parse::build_mode(self.args.build, self.args.no_build),
             wait_timeout: self.args.wait_timeout.map(Duration::from_secs),
             dry_run: self.context.global.dry_run,
             watcher: watcher.map(|reporter| reporter as &dyn reconcile::Watcher),

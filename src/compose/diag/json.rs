@@ -26,6 +26,7 @@ impl Diagnostic {
             "expected": self.expected,
             "suggestion": self.suggestion,
             "chain": self.chain.iter().map(step_json).collect::<Vec<_>>(),
+            "output": self.output,
         })
     }
 }

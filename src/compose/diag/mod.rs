@@ -20,7 +20,7 @@ pub use render::{Style, print_list, render_list};
 pub(crate) use render::{is_invisible, listed, quoted};
 pub(crate) use report::Report;
 pub(crate) use similar::{did_you_mean, similar};
-pub(crate) use sources::{INCLUDED, Sources, lines};
+pub(crate) use sources::{INCLUDED, Sources, crop, lines};
 
 /// A place in a file, for messages: `compose.yaml:3:7`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +90,11 @@ pub struct Diagnostic {
     pub suggestion: Option<String>,
     /// How the loader got there, the nearest first.
     pub chain: Vec<Step>,
+    /// Lines of the file before and behind the one that it is about, with their
+    /// numbers.
+    pub around: Vec<(u32, String)>,
+    /// The last lines that a program wrote whose failure it is.
+    pub output: Vec<String>,
     /// Which line of the loader made it.
     #[cfg(test)]
     pub(crate) site: &'static std::panic::Location<'static>,
@@ -119,6 +124,8 @@ impl Diagnostic {
             expected: None,
             suggestion: None,
             chain: Vec::new(),
+            around: Vec::new(),
+            output: Vec::new(),
             #[cfg(test)]
             site: std::panic::Location::caller(),
         }

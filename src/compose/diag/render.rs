@@ -15,10 +15,7 @@ impl Diagnostic {
     /// Ends without a line end.
     pub fn render(&self, style: &Style) -> String {
         let mut lines = vec![self.headline(style)];
-        let gutter = self
-            .position
-            .as_ref()
-            .map_or(1, |at| at.line.to_string().len());
+        let gutter = self.gutter();
         let Style { dim, reset, .. } = style;
         if let Some(at) = &self.position {
             let at = printable(&at.to_string());
@@ -27,6 +24,11 @@ impl Diagnostic {
         if let (Some(at), Some(excerpt)) = (&self.position, &self.excerpt) {
             self.push_excerpt(&mut lines, at, excerpt, style);
         }
+        let output = self.output.iter().map(|line| {
+            let line = printable(line);
+            format!("{dim}{:gutter$} >{reset} {line}", "")
+        });
+        lines.extend(output);
         let mut remark = |text: &str| {
             for (index, line) in printable(text).lines().enumerate() {
                 let sign = if index == 0 { '=' } else { ' ' };
@@ -47,6 +49,16 @@ impl Diagnostic {
             remark(&format!("{}{place}", step.what));
         }
         lines.join("\n")
+    }
+
+    /// Width of the numbers of lines.
+    fn gutter(&self) -> usize {
+        let numbers = self.around.iter().map(|(number, _)| *number);
+        let own = self.position.as_ref().map(|at| at.line);
+        numbers
+            .chain(own)
+            .max()
+            .map_or(1, |number| number.to_string().len())
     }
 
     fn headline(&self, style: &Style) -> String {
@@ -108,7 +120,7 @@ impl Diagnostic {
             Severity::Error => error,
             Severity::Warning => warning,
         };
-        let gutter = at.line.to_string().len();
+        let gutter = self.gutter();
         // A tab is as wide as the terminal has it, so it is shown as spaces.
         let shown = |text: &str| printable(text).replace('\t', "    ").replace('\n', " ");
         let parts = |from: usize, count: usize| -> String {
@@ -116,18 +128,26 @@ impl Diagnostic {
         };
         let indent = shown(&parts(0, excerpt.start)).width();
         let carets = shown(&parts(excerpt.start, excerpt.length)).width();
+        let numbered = |number: u32, text: &str| {
+            let text = shown(text);
+            format!("{dim}{number:gutter$} |{reset} {text}")
+        };
+        let around = |wanted: fn(&u32, &u32) -> bool| {
+            let lines = self.around.iter();
+            lines
+                .filter(move |(number, _)| wanted(number, &at.line))
+                .map(|(number, text)| numbered(*number, text))
+        };
         lines.push(format!("{dim}{:gutter$} |{reset}", ""));
-        lines.push(format!(
-            "{dim}{} |{reset} {}",
-            at.line,
-            shown(&excerpt.text)
-        ));
+        lines.extend(around(u32::lt));
+        lines.push(numbered(at.line, &excerpt.text));
         lines.push(format!(
             "{dim}{:gutter$} |{reset} {:indent$}{colour}{}{reset}",
             "",
             "",
             "^".repeat(carets.max(1))
         ));
+        lines.extend(around(u32::gt));
     }
 }
 

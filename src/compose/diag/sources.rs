@@ -354,7 +354,7 @@ const BEFORE: usize = EXCERPT_WIDTH / 3;
 
 /// Cuts a long line to the part around `start`. Of a very long one, no more is
 /// copied than is shown.
-fn crop(line: &str, start: usize, length: usize) -> Excerpt {
+pub(crate) fn crop(line: &str, start: usize, length: usize) -> Excerpt {
     let line = line.trim_end();
     let start = line.chars().take(start).count();
     let length = line.chars().skip(start).take(length).count().max(1);

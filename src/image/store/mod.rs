@@ -181,6 +181,24 @@ impl Store {
         &self.slots
     }
 
+    /// Folders of layers for overlayfs, the uppermost first, from diff-ids with the
+    /// lowest first. A layer that is there twice is named once: overlayfs takes no
+    /// folder twice (`ELOOP`), and all that it has is seen where it is uppermost.
+    ///
+    /// # Errors
+    /// A layer is not in the store.
+    pub fn lower_folders(&self, layers: &[Digest]) -> Result<Vec<PathBuf>, ImageError> {
+        let links = self.links();
+        let mut folders: Vec<PathBuf> = Vec::with_capacity(layers.len());
+        for layer in layers.iter().rev() {
+            let folder = links.join(self.layer_link(layer)?);
+            if !folders.contains(&folder) {
+                folders.push(folder);
+            }
+        }
+        Ok(folders)
+    }
+
     /// Pulls under way in this process.
     pub(crate) fn pulls(&self) -> &Pulls {
         &self.pulls

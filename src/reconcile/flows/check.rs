@@ -8,7 +8,7 @@ use crate::compose::{Project, Severity};
 use crate::event::Event;
 use crate::image::{PullPolicy, Store};
 
-use super::super::images::{self, Needs};
+use super::super::images::{self, BuildMode, Needs};
 use super::super::prepare::preview;
 use super::super::refuse;
 use super::super::session::{ReconcileError, Session};
@@ -20,7 +20,7 @@ pub(super) fn check(
     store: &Store,
     declared: &Project,
     services: &[&String],
-    pull: Option<PullPolicy>,
+    (pull, mode): (Option<PullPolicy>, BuildMode),
     scale: &BTreeMap<String, u32>,
 ) -> Result<Needs, ReconcileError> {
     let (warnings, mut errors): (Vec<_>, Vec<_>) = refuse::refusals(declared, services)
@@ -30,7 +30,7 @@ pub(super) fn check(
     errors.extend(refuse::crowded_ports(declared, services, scale));
     errors.extend(refuse::doubled_ports(declared, services));
     errors.extend(refuse::wrong_addresses(declared, services, scale));
-    let (needs, without_image) = images::needs(session, store, declared, services, pull)?;
+    let (needs, without_image) = images::needs(session, store, declared, services, pull, mode)?;
     errors.extend(without_image);
     for warning in warnings {
         session.sink.emit(Event::Warning {

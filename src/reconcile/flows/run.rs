@@ -52,8 +52,15 @@ pub(super) async fn run_prepare_over<B: Backend>(
     let usage = garbage::hold(session, &store).await?;
     // It is one container, however many its service has.
     let scale = BTreeMap::from([(name.to_owned(), 1)]);
-    let needs = check(session, &store, &changed, &services, options.pull, &scale)?;
-    let images = images::provide(session, &store, needs).await?;
+    let needs = check(
+        session,
+        &store,
+        &changed,
+        &services,
+        (options.pull, options.build),
+        &scale,
+    )?;
+    let images = images::provide(session, &store, &changed, needs).await?;
     let ids = images
         .iter()
         .map(|(name, image)| (name.clone(), image.id.clone()))

@@ -63,7 +63,7 @@ pub(super) async fn up_over<B: Backend>(
         &store,
         declared,
         &services,
-        options.pull,
+        (options.pull, options.build),
         &options.choices.scale,
     )?;
     let contents = Contents::read(declared, &Host);
@@ -71,12 +71,13 @@ pub(super) async fn up_over<B: Backend>(
         let desired = project::desired(declared, &needs.ids(), &contents);
         let (_, mut plan) = look_and_plan(backend, session, &desired, options).await?;
         plan.images = needs.to_pull();
+        plan.builds = needs.to_build();
         return Ok(UpOutcome {
             plan,
             containers: Vec::new(),
         });
     }
-    let images = images::provide(session, &store, needs).await?;
+    let images = images::provide(session, &store, declared, needs).await?;
     let ids = images
         .iter()
         .map(|(name, image)| (name.clone(), image.id.clone()))

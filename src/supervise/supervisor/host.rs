@@ -72,18 +72,12 @@ impl Host {
     /// Folders of an image's layers, the topmost first.
     pub(super) fn layers(&self, diff_ids: &[String]) -> Result<Vec<PathBuf>, Failure> {
         let store = Store::open(self.layout());
-        let links = store.links();
-        diff_ids
-            .iter()
-            .rev()
-            .map(|text| {
-                let diff_id = Digest::parse(text).map_err(|error| failure::other(&error))?;
-                let link = store
-                    .layer_link(&diff_id)
-                    .map_err(|error| failure::other(&error))?;
-                Ok(links.join(link))
-            })
-            .collect()
+        let diff_ids: Result<Vec<Digest>, _> =
+            diff_ids.iter().map(|text| Digest::parse(text)).collect();
+        let diff_ids = diff_ids.map_err(|error| failure::other(&error))?;
+        store
+            .lower_folders(&diff_ids)
+            .map_err(|error| failure::other(&error))
     }
 
     /// A container's compiled system call filter.

@@ -1,0 +1,101 @@
+//! What is asked for beside the Dockerfile.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::step::{Network, Sandbox};
+use crate::build::ignore::Ignore;
+use crate::image::{Platform, Reference};
+
+/// Which stages are built anew.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum NoCache {
+    /// None: what is cached is used.
+    #[default]
+    Nothing,
+    /// All of them.
+    All,
+    /// Those with these names.
+    Stages(BTreeSet<String>),
+}
+
+/// What a name in `FROM`, `COPY --from` and `RUN --mount=from` means instead of an
+/// image or a stage (`additional_contexts`, `--build-context`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NamedContext {
+    /// A folder of the machine.
+    Folder,
+    /// An image; `scratch` is an empty one.
+    Image(String),
+    /// A git repository, as the main context can be one.
+    Git(String),
+    /// The result of another build.
+    Build(String),
+}
+
+/// The options of a build.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Options {
+    /// The stage that is wanted; the last one where none is named.
+    pub target: Option<String>,
+    /// Plan for all stages, needed or not (`--check`).
+    pub all_stages: bool,
+    /// Build arguments.
+    pub arguments: BTreeMap<String, String>,
+    /// Named contexts, by the names as they are given.
+    pub contexts: BTreeMap<String, NamedContext>,
+    /// The platform that is built for; where none is named, that of the base.
+    pub platform: Option<Platform>,
+    /// The platform that is built on; where none is named, that of the machine.
+    pub build_platform: Option<Platform>,
+    /// Whether steps are shown with their platform: several are built at once.
+    pub shows_platform: bool,
+    /// Labels of the result, beside those of the file.
+    pub labels: BTreeMap<String, String>,
+    /// What is built anew.
+    pub no_cache: NoCache,
+    /// The network of commands that say nothing about it.
+    pub network: Network,
+    /// What is the same for all commands.
+    pub sandbox: Arc<Sandbox>,
+    /// `.dockerignore` of the build context.
+    pub ignore: Option<Ignore>,
+}
+
+impl Options {
+    /// The named context for a stage or an image.
+    pub(super) fn context(&self, name: &str) -> Option<(&str, &NamedContext)> {
+        if self.contexts.is_empty() || ["scratch", "context"].contains(&name) {
+            return None;
+        }
+        let key = context_key(name);
+        let mut contexts = self.contexts.iter();
+        let found = contexts.find(|(name, _)| context_key(name) == key);
+        found.map(|(name, context)| (name.as_str(), context))
+    }
+
+    pub(super) fn ignores_cache(&self, stage: Option<&str>) -> bool {
+        match &self.no_cache {
+            NoCache::Nothing => false,
+            NoCache::All => true,
+            NoCache::Stages(names) => {
+                stage.is_some_and(|stage| names.iter().any(|name| name.eq_ignore_ascii_case(stage)))
+            }
+        }
+    }
+}
+
+/// Names of contexts are compared as references are: `debian` is `debian:latest`.
+fn context_key(name: &str) -> String {
+    let lower = name.to_lowercase();
+    match Reference::parse(&lower) {
+        Ok(reference) => {
+            let familiar = reference.familiar();
+            familiar
+                .strip_suffix(":latest")
+                .unwrap_or(&familiar)
+                .to_owned()
+        }
+        Err(_) => lower,
+    }
+}

@@ -1,0 +1,303 @@
+//! `RUN`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::config::with_shell;
+use super::scope::is_proxy;
+use super::stages::Todo;
+use super::step::{Access, Device, Kind, Mount, MountKind, Network, Run, Script, Sharing, Step};
+use super::walk::{Current, Walk};
+use crate::build::paths;
+use crate::dockerfile::{self, MountSpec, MountType, Problem, Rules, Span, is_heredoc_marker};
+
+/// Where a script with an interpreter line of its own is.
+const SCRIPTS: &str = "/dev/pipes";
+/// Where secrets are that do not say where.
+const SECRETS: &str = "/run/secrets";
+
+/// Arguments that steer an attestation and are never variables.
+pub(super) fn is_used_anyway(name: &str) -> bool {
+    ["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"].contains(&name)
+}
+
+impl Walk<'_> {
+    pub(super) fn run(
+        &mut self,
+        current: &mut Current,
+        todo: &Todo,
+        run: &dockerfile::Run,
+    ) -> Result<(), Problem> {
+        let instruction = &todo.instruction;
+        let (mounts, secret_variables) = self.mounts(current, todo, run)?;
+        let mut shown = instruction.text.clone();
+        let mut words = run.command.words.clone();
+        let mut script = None;
+        if let ([command], [first, ..]) = (words.as_mut_slice(), run.heredocs.as_slice()) {
+            if is_heredoc_marker(command) {
+                shown.push_str(&format!(" ({})", summary(&first.content)));
+                let content = first.file();
+                if content.starts_with("#!") {
+                    let path = format!("{SCRIPTS}/{}", first.name);
+                    command.clone_from(&path);
+                    script = Some(Script { path, content });
+                } else {
+                    *command = content;
+                }
+            } else {
+                for heredoc in &run.heredocs {
+                    command.push('\n');
+                    command.push_str(&heredoc.content);
+                    command.push_str(&heredoc.name);
+                }
+            }
+        }
+        if run.command.is_shell {
+            words = with_shell(&current.state.config.config, words);
+        }
+        let mut environment = current.state.variables.list().to_vec();
+        let agent = mounts
+            .iter()
+            .find(|mount| matches!(mount.kind, MountKind::Ssh { .. }));
+        if let Some(target) = agent.and_then(|mount| mount.target.clone())
+            && !environment.iter().any(|(name, _)| name == "SSH_AUTH_SOCK")
+        {
+            environment.push(("SSH_AUTH_SOCK".to_owned(), target));
+        }
+        let escape = self.stages.file.escape;
+        let options = self.stages.options;
+        let step = Step {
+            name: self.shown(current, &shown, Rules::shown(escape), &secret_variables),
+            kind: Kind::Run(Run {
+                root: current.state.root,
+                arguments: words.clone(),
+                proxies: proxies(&options.arguments, &environment),
+                environment,
+                user: current.state.config.config.user.clone(),
+                folder: paths::absolute(current.folder()),
+                script,
+                mounts,
+                network: match run.network {
+                    dockerfile::Network::Default => options.network.clone(),
+                    dockerfile::Network::None => Network::None,
+                    dockerfile::Network::Host => Network::Host,
+                },
+                is_privileged: run.is_privileged,
+                devices: run
+                    .devices
+                    .iter()
+                    .map(|(name, is_required)| Device {
+                        name: name.clone(),
+                        is_required: *is_required,
+                    })
+                    .collect(),
+                sandbox: options.sandbox.clone(),
+            }),
+            at: current.place(instruction.at),
+            platform: current.state.platform.clone(),
+            ignores_cache: current.ignores_cache,
+        };
+        let text = format!("RUN {} # buildkit", history(current, &words));
+        current.state.root = Some(self.push(step));
+        current.history(text, true);
+        Ok(())
+    }
+
+    /// The mounts, and the variables that hold secrets.
+    fn mounts(
+        &mut self,
+        current: &mut Current,
+        todo: &Todo,
+        run: &dockerfile::Run,
+    ) -> Result<(Vec<Mount>, BTreeSet<String>), Problem> {
+        let mut mounts = Vec::new();
+        let mut secrets = BTreeSet::new();
+        let mut agents = 0;
+        for (index, flag) in run.mounts.iter().enumerate() {
+            let rules = self.words();
+            let mut missing = BTreeSet::new();
+            let variables = &current.state.variables;
+            let spec = flag.resolve(&mut |value| {
+                let expanded = variables.expand(value, rules).map_err(|e| e.to_string())?;
+                missing.extend(expanded.missing);
+                Ok(expanded.text)
+            })?;
+            self.undefined(current, &todo.instruction, &missing);
+            let origin = todo.origins.get(index).and_then(Option::as_ref);
+            let from = match origin {
+                Some(origin) => self.origin(current, origin, flag.at)?,
+                None if spec.kind == MountType::Bind => Some(self.context(current.place(flag.at))),
+                None => None,
+            };
+            let source = paths::absolute(&spec.source);
+            if let Some(id) = from {
+                self.reads(id, &source);
+            }
+            if let Some(variable) = spec
+                .variable
+                .clone()
+                .filter(|_| spec.kind == MountType::Secret)
+            {
+                secrets.insert(variable);
+            }
+            let target = target(current, &spec, agents, flag.at)?;
+            agents += usize::from(spec.kind == MountType::Ssh);
+            let kind = match spec.kind {
+                MountType::Bind => MountKind::Bind {
+                    from,
+                    source,
+                    is_read_only: spec.is_read_only,
+                },
+                MountType::Cache => MountKind::Cache {
+                    id: cache_id(&spec),
+                    sharing: match spec.sharing {
+                        None | Some(dockerfile::Sharing::Shared) => Sharing::Shared,
+                        Some(dockerfile::Sharing::Private) => Sharing::Private,
+                        Some(dockerfile::Sharing::Locked) => Sharing::Locked,
+                    },
+                    from,
+                    source,
+                    access: access(&spec, 0o755),
+                    is_read_only: spec.is_read_only,
+                },
+                MountType::Tmpfs => MountKind::Tmpfs {
+                    size: Some(spec.size).filter(|size| *size > 0),
+                    is_read_only: spec.is_read_only,
+                },
+                MountType::Secret => MountKind::Secret {
+                    id: secret_id(&spec),
+                    access: access(&spec, 0o400),
+                    variable: spec.variable,
+                    is_required: spec.is_required,
+                },
+                MountType::Ssh => MountKind::Ssh {
+                    access: access(&spec, 0o600),
+                    id: if spec.id.is_empty() {
+                        "default".to_owned()
+                    } else {
+                        spec.id
+                    },
+                    is_required: spec.is_required,
+                },
+            };
+            mounts.push(Mount {
+                kind,
+                target,
+                at: current.place(flag.at),
+            });
+        }
+        Ok((mounts, secrets))
+    }
+}
+
+fn target(
+    current: &Current,
+    spec: &MountSpec,
+    agents: usize,
+    at: Span,
+) -> Result<Option<String>, Problem> {
+    match (spec.kind, spec.target.as_str()) {
+        (MountType::Secret, "") if spec.variable.is_some() => Ok(None),
+        (MountType::Secret, "") => Ok(Some(format!("{SECRETS}/{}", base_name(&secret_id(spec))))),
+        (MountType::Ssh, "") => Ok(Some(format!("/run/buildkit/ssh_agent.{agents}"))),
+        (MountType::Secret | MountType::Ssh, target) => Ok(Some(paths::absolute(target))),
+        (_, target) => match paths::joined(current.folder(), target) {
+            root if root == "/" => {
+                let problem = Problem::new(at, "nothing can be mounted on `/`");
+                Err(problem.help("say where: `target=/folder`"))
+            }
+            target => Ok(Some(target)),
+        },
+    }
+}
+
+/// The name of a cache: that of its target where it has none.
+fn cache_id(spec: &MountSpec) -> String {
+    if !spec.id.is_empty() {
+        spec.id.clone()
+    } else if spec.target.starts_with('/') {
+        paths::absolute(&spec.target)
+    } else {
+        paths::relative(&spec.target)
+    }
+}
+
+fn secret_id(spec: &MountSpec) -> String {
+    [&spec.source, &spec.id]
+        .into_iter()
+        .find(|text| !text.is_empty())
+        .cloned()
+        .unwrap_or_else(|| base_name(&spec.target).to_owned())
+}
+
+fn base_name(path: &str) -> &str {
+    path.trim_end_matches('/')
+        .rsplit('/')
+        .next()
+        .unwrap_or_default()
+}
+
+fn access(spec: &MountSpec, mode: u32) -> Access {
+    Access {
+        uid: spec.uid.unwrap_or(0),
+        gid: spec.gid.unwrap_or(0),
+        mode: spec.mode.unwrap_or(mode),
+    }
+}
+
+/// The first line of a script.
+fn summary(script: &str) -> String {
+    let script = script.trim();
+    match script.split_once('\n') {
+        Some((first, _)) => format!("{}...", first.trim_end_matches('\r')),
+        None => script.to_owned(),
+    }
+}
+
+/// The command with the arguments that it may have used before it.
+fn history(current: &Current, words: &[String]) -> String {
+    let state = &current.state;
+    let mut arguments: Vec<String> = Vec::new();
+    let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+    for (name, value) in &state.declared {
+        let value = state
+            .variables
+            .get(name)
+            .or(value.as_deref())
+            .unwrap_or_default();
+        let text = format!("{name}={value}");
+        match places
+            .get(name.as_str())
+            .and_then(|at| arguments.get_mut(*at))
+        {
+            Some(known) => *known = text,
+            None => {
+                places.insert(name, arguments.len());
+                arguments.push(text);
+            }
+        }
+    }
+    let mut all = Vec::new();
+    if !arguments.is_empty() {
+        all.push(format!("|{}", arguments.len()));
+    }
+    all.extend(arguments);
+    all.extend_from_slice(words);
+    all.join(" ")
+}
+
+/// Proxies of the build arguments, each in both cases, as programs ask for either.
+fn proxies(
+    arguments: &BTreeMap<String, String>,
+    environment: &[(String, String)],
+) -> Vec<(String, String)> {
+    let mut proxies = Vec::new();
+    for (name, value) in arguments.iter().filter(|(name, _)| is_proxy(name)) {
+        for name in [name.to_uppercase(), name.to_lowercase()] {
+            let is_known = |list: &[(String, String)]| list.iter().any(|(known, _)| *known == name);
+            if !is_known(environment) && !is_known(&proxies) {
+                proxies.push((name, value.clone()));
+            }
+        }
+    }
+    proxies
+}

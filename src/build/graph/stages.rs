@@ -1,0 +1,514 @@
+//! The stages of a file: what each is built upon, what it takes from which others,
+//! and which of them the target needs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::options::{NamedContext, Options};
+use super::scope::{Variables, expanded, global, predefined};
+use super::{BaseRequest, Bases, address, host, platforms, trigger};
+use crate::dockerfile::{
+    Dockerfile, Instruction, Kind, Lint, Problem, Rule, Span, Stage, Word, nearest,
+};
+use crate::image::{Platform, Reference};
+
+/// Where files come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// A stage by its number.
+    Stage(usize),
+    /// From outside of the file.
+    Outside(Outside),
+}
+
+/// What is not in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Outside {
+    /// `scratch`.
+    Nothing,
+    /// An image, with its platform; as a named context with its name.
+    Image {
+        reference: Reference,
+        platform: Platform,
+        context: Option<String>,
+    },
+    /// A named context that is a folder.
+    Folder(String),
+    /// A named context that is a repository: its name, its address.
+    Git(String, super::step::Git),
+    /// A named context that is another build.
+    Build(String),
+}
+
+/// An instruction of a stage, and where its files come from.
+#[derive(Debug, Clone)]
+pub(super) struct Todo {
+    pub(super) instruction: Instruction,
+    /// It comes from an `ONBUILD` of the base: what is wrong with it is told here.
+    pub(super) trigger: Option<Span>,
+    /// Of `COPY --from`, or of each mount of a `RUN`.
+    pub(super) origins: Vec<Option<Origin>>,
+}
+
+/// A stage.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) at: Span,
+    pub(super) comments: Vec<String>,
+    /// As its base is written.
+    pub(super) written_base: String,
+    pub(super) base: Origin,
+    /// A named context takes its place.
+    pub(super) is_replaced: bool,
+    pub(super) name: Option<String>,
+    pub(super) shown: String,
+    /// `--platform`.
+    pub(super) platform: Option<Platform>,
+    pub(super) todos: Vec<Todo>,
+    has_triggers: bool,
+}
+
+/// All stages.
+#[derive(Debug)]
+pub(super) struct Stages<'a> {
+    pub(super) file: &'a Dockerfile,
+    pub(super) options: &'a Options,
+    pub(super) nodes: Vec<Node>,
+    /// The stage that is wanted.
+    pub(super) target: usize,
+    /// Whether the target needs it.
+    pub(super) needed: Vec<bool>,
+    /// The global scope.
+    pub(super) global: Variables,
+    /// The names that the global scope's `ARG`s declare.
+    pub(super) declared: Vec<String>,
+    /// The platform that is built for.
+    pub(super) platform: Platform,
+    pub(super) lint: Lint,
+    /// What is known of the bases.
+    pub(super) bases: Bases,
+    by_name: BTreeMap<String, usize>,
+}
+
+impl<'a> Stages<'a> {
+    /// Looks at all stages of a file.
+    ///
+    /// # Errors
+    /// A base or platform that is none, no such target, a source that is none.
+    pub(super) fn of(file: &'a Dockerfile, options: &'a Options) -> Result<Self, Problem> {
+        let build = options.build_platform.clone().unwrap_or_else(host);
+        let platform = options.platform.clone().unwrap_or_else(|| build.clone());
+        let last = file.stages.last().and_then(Stage::key);
+        let target = options
+            .target
+            .clone()
+            .or(last)
+            .unwrap_or_else(|| "default".to_owned());
+        let predefined = predefined(&build, &platform, &target, &options.arguments);
+        let (global, declared) = global(file, predefined.clone(), &options.arguments)?;
+        let mut lint = Lint::new(file.check.clone());
+        lint.file(file);
+        let mut stages = Self {
+            file,
+            options,
+            nodes: Vec::new(),
+            target: 0,
+            needed: Vec::new(),
+            global,
+            declared,
+            platform,
+            lint,
+            bases: Bases::new(),
+            by_name: BTreeMap::new(),
+        };
+        stages.check_defaults(predefined);
+        for (index, stage) in file.stages.iter().enumerate() {
+            let node = stages.node(index, stage)?;
+            if let Some(name) = &node.name {
+                stages.by_name.insert(name.clone(), index);
+            }
+            stages.nodes.push(node);
+        }
+        stages.target = stages.find_target()?;
+        stages.connect()?;
+        Ok(stages)
+    }
+
+    /// A base's name ought to be one without any arguments, too.
+    fn check_defaults(&mut self, predefined: Variables) {
+        let Ok((defaults, _)) = global(self.file, predefined, &BTreeMap::new()) else {
+            return;
+        };
+        for stage in &self.file.stages {
+            let Ok(name) = expanded(&defaults, &stage.base, self.file.escape) else {
+                return;
+            };
+            if Reference::parse(&name.text).is_err() {
+                let message = format!(
+                    "Default value for ARG {} results in empty or invalid base image name",
+                    stage.base.text
+                );
+                let rule = Rule::InvalidDefaultArgInFrom;
+                self.lint.add(rule, stage.base.at, &[], message);
+            }
+        }
+    }
+
+    fn node(&mut self, index: usize, stage: &Stage) -> Result<Node, Problem> {
+        let escape = self.file.escape;
+        let known: Vec<&str> = self
+            .global
+            .names()
+            .chain(self.declared.iter().map(String::as_str))
+            .collect();
+        let base = expanded(&self.global, &stage.base, escape)?;
+        platforms::undeclared(&base.missing, &known, stage, &mut self.lint);
+        if base.text.is_empty() {
+            let message = format!("the name of the base, `{}`, is empty", stage.base.text);
+            let problem = Problem::new(stage.base.at, message);
+            return Err(match base.missing.first() {
+                Some(name) => problem.help(format!(
+                    "declare it before the first `FROM`: `ARG {name}=image`"
+                )),
+                None => problem,
+            });
+        }
+        let platform = match &stage.platform {
+            Some(word) => Some(platforms::of_stage(
+                stage,
+                word,
+                &self.global,
+                &known,
+                escape,
+                &mut self.lint,
+            )?),
+            None => None,
+        };
+        let name = stage.key();
+        let wanted = platform.clone().unwrap_or_else(|| self.platform.clone());
+        let replacement = match &name {
+            Some(name) => self.named(name, &stage.base, &wanted)?,
+            None => None,
+        };
+        let is_replaced = replacement.is_some();
+        let base_word = Word {
+            text: base.text.clone(),
+            at: stage.base.at,
+        };
+        let found = match replacement {
+            Some(outside) => Origin::Outside(outside),
+            None => match self.by_name.get(&base.text) {
+                Some(index) => Origin::Stage(*index),
+                None => Origin::Outside(self.outside(&base_word, &wanted)?),
+            },
+        };
+        let own = stage.instructions.iter().map(|instruction| Todo {
+            instruction: instruction.clone(),
+            trigger: None,
+            origins: Vec::new(),
+        });
+        Ok(Node {
+            at: stage.at,
+            comments: stage.comments.clone(),
+            written_base: base.text,
+            base: found,
+            shown: name.clone().unwrap_or_else(|| format!("stage-{index}")),
+            name,
+            platform,
+            todos: if is_replaced {
+                Vec::new()
+            } else {
+                own.collect()
+            },
+            is_replaced,
+            has_triggers: false,
+        })
+    }
+
+    fn find_target(&self) -> Result<usize, Problem> {
+        let Some(target) = &self.options.target else {
+            return Ok(self.nodes.len().saturating_sub(1));
+        };
+        self.by_name
+            .get(&target.to_lowercase())
+            .copied()
+            .ok_or_else(|| {
+                let names: Vec<&str> = self.by_name.keys().map(String::as_str).collect();
+                let message = format!("there is no stage `{target}`, which is the target");
+                let problem = Problem::new(Span::default(), message);
+                let problem = if names.is_empty() {
+                    problem.expected("a stage with a name: `FROM image AS name`")
+                } else {
+                    problem.expected(format!("one of: {}", names.join(", ")))
+                };
+                problem.did_you_mean(target, &names)
+            })
+    }
+
+    /// A named context by its name.
+    fn named(
+        &self,
+        name: &str,
+        word: &Word,
+        platform: &Platform,
+    ) -> Result<Option<Outside>, Problem> {
+        let Some((name, context)) = self.options.context(name) else {
+            return Ok(None);
+        };
+        let fail = |message: String| Problem::new(word.at, message);
+        Ok(Some(match context {
+            NamedContext::Folder => Outside::Folder(name.to_owned()),
+            NamedContext::Build(build) => Outside::Build(build.clone()),
+            NamedContext::Git(text) => {
+                let git = address::git(text)
+                    .map_err(|message| fail(format!("the context `{name}`: {message}")))?;
+                Outside::Git(name.to_owned(), git)
+            }
+            NamedContext::Image(image) if image == "scratch" => Outside::Nothing,
+            NamedContext::Image(image) => Outside::Image {
+                reference: Reference::parse(image)
+                    .map_err(|error| fail(format!("the context `{name}`: {error}")))?,
+                platform: platform.clone(),
+                context: Some(name.to_owned()),
+            },
+        }))
+    }
+
+    /// What a name means that is no stage.
+    fn outside(&self, word: &Word, platform: &Platform) -> Result<Outside, Problem> {
+        if word.text == "scratch" {
+            return Ok(Outside::Nothing);
+        }
+        if let Some(context) = self.named(&word.text, word, platform)? {
+            return Ok(context);
+        }
+        let reference = Reference::parse(&word.text).map_err(|error| {
+            let message = format!(
+                "`{}` is neither a stage nor an image: {}",
+                word.text, error.reason
+            );
+            let names: Vec<&str> = self.by_name.keys().map(String::as_str).collect();
+            let problem = Problem::new(word.at, message);
+            match nearest(&word.text, names.iter().copied()) {
+                Some(name) => problem.help(format!("did you mean the stage `{name}`?")),
+                None if names.contains(&word.text.to_lowercase().as_str()) => {
+                    problem.help("stages are referred to in small letters")
+                }
+                None => problem,
+            }
+        })?;
+        Ok(Outside::Image {
+            reference,
+            platform: platform.clone(),
+            context: None,
+        })
+    }
+
+    /// Finds where the files of all instructions come from.
+    fn connect(&mut self) -> Result<(), Problem> {
+        let mut others = 0;
+        for index in 0..self.nodes.len() {
+            let Some(node) = self.nodes.get(index) else {
+                continue;
+            };
+            let mut found = Vec::new();
+            for todo in &node.todos {
+                found.push(self.origins(todo)?);
+            }
+            others += found
+                .iter()
+                .flatten()
+                .filter(|origin| !matches!(origin, Some(Origin::Stage(_))))
+                .count();
+            if let Some(node) = self.nodes.get_mut(index) {
+                for (todo, origins) in node.todos.iter_mut().zip(found) {
+                    todo.origins = origins;
+                }
+            }
+        }
+        // A single stage is not named in what is shown, unless others are at work.
+        if let [only] = self.nodes.as_mut_slice()
+            && others == 0
+        {
+            only.shown.clear();
+        }
+        Ok(())
+    }
+
+    fn origins(&self, todo: &Todo) -> Result<Vec<Option<Origin>>, Problem> {
+        let place = |at: Span| todo.trigger.unwrap_or(at);
+        match &todo.instruction.kind {
+            Kind::Copy(copy) => {
+                let Some(from) = &copy.from else {
+                    return Ok(Vec::new());
+                };
+                let from = Word {
+                    text: from.text.clone(),
+                    at: place(from.at),
+                };
+                Ok(vec![Some(self.origin(&from, true)?)])
+            }
+            Kind::Run(run) => run
+                .mounts
+                .iter()
+                .map(|mount| {
+                    let from = mount.from().map(|from| Word {
+                        text: from.to_owned(),
+                        at: place(mount.at),
+                    });
+                    from.map(|from| self.origin(&from, false)).transpose()
+                })
+                .collect(),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// What `--from` names.
+    fn origin(&self, word: &Word, can_be_number: bool) -> Result<Origin, Problem> {
+        if word.text.contains('$') {
+            let message = "`from` cannot have variables";
+            let help = "name a stage: `FROM $IMAGE AS name`, then `from=name`";
+            return Err(Problem::new(word.at, message).help(help));
+        }
+        if can_be_number && let Ok(number) = word.text.parse::<usize>() {
+            return if number < self.nodes.len() {
+                Ok(Origin::Stage(number))
+            } else {
+                let message = format!("there is no stage `{number}`");
+                let last = self.nodes.len().saturating_sub(1);
+                Err(Problem::new(word.at, message).expected(format!("0 to {last}, or a name")))
+            };
+        }
+        if let Some(index) = self.by_name.get(&word.text.to_lowercase()) {
+            return Ok(Origin::Stage(*index));
+        }
+        self.outside(word, &self.platform).map(Origin::Outside)
+    }
+
+    /// Finds out what the target needs, `ONBUILD` of its bases included. The result is
+    /// what has to be known first.
+    pub(super) fn settle(&mut self, bases: &Bases) -> Result<Vec<(BaseRequest, Span)>, Problem> {
+        self.bases.clone_from(bases);
+        loop {
+            self.needed = self.reach();
+            let mut needs: Vec<(BaseRequest, Span)> = Vec::new();
+            for (node, _) in self
+                .nodes
+                .iter()
+                .zip(&self.needed)
+                .filter(|(_, needed)| **needed)
+            {
+                if let Origin::Outside(outside) = &node.base
+                    && let Some(request) = request(outside)
+                    && !bases.contains_key(&request)
+                    && !needs.iter().any(|(known, _)| *known == request)
+                {
+                    needs.push((request, node.at));
+                }
+            }
+            if !needs.is_empty() {
+                return Ok(needs);
+            }
+            if !self.add_triggers()? {
+                return Ok(Vec::new());
+            }
+        }
+    }
+
+    fn reach(&self) -> Vec<bool> {
+        let mut needed = vec![self.options.all_stages; self.nodes.len()];
+        let mut open = vec![self.target];
+        let mut seen = BTreeSet::new();
+        while let Some(index) = open.pop() {
+            if !seen.insert(index) {
+                continue;
+            }
+            if let Some(flag) = needed.get_mut(index) {
+                *flag = true;
+            }
+            let Some(node) = self.nodes.get(index) else {
+                continue;
+            };
+            let origins = node
+                .todos
+                .iter()
+                .flat_map(|todo| todo.origins.iter().flatten());
+            for origin in origins.chain([&node.base]) {
+                if let Origin::Stage(index) = origin {
+                    open.push(*index);
+                }
+            }
+        }
+        needed
+    }
+
+    /// Puts the triggers of bases before the instructions of needed stages; says
+    /// whether these may need further stages.
+    fn add_triggers(&mut self) -> Result<bool, Problem> {
+        let mut has_origins = false;
+        for index in 0..self.nodes.len() {
+            let is_needed = self.needed.get(index) == Some(&true);
+            let Some(node) = self
+                .nodes
+                .get(index)
+                .filter(|node| is_needed && !node.has_triggers)
+            else {
+                continue;
+            };
+            let texts = if node.is_replaced {
+                Vec::new()
+            } else {
+                self.triggers(node)
+            };
+            let at = node.at;
+            let mut todos = Vec::new();
+            for text in texts {
+                let mut todo = trigger::read(&text, at)?;
+                todo.origins = self.origins(&todo)?;
+                has_origins |= todo.origins.iter().any(Option::is_some);
+                todos.push(todo);
+            }
+            if let Some(node) = self.nodes.get_mut(index) {
+                todos.append(&mut node.todos);
+                node.todos = todos;
+                node.has_triggers = true;
+            }
+        }
+        Ok(has_origins)
+    }
+
+    fn triggers(&self, node: &Node) -> Vec<String> {
+        match &node.base {
+            Origin::Outside(outside) => request(outside)
+                .and_then(|request| self.bases.get(&request))
+                .map(|base| base.config.config.on_build.clone())
+                .unwrap_or_default(),
+            Origin::Stage(index) => {
+                let todos = self.nodes.get(*index).map(|base| base.todos.as_slice());
+                todos
+                    .unwrap_or_default()
+                    .iter()
+                    .filter_map(|todo| match &todo.instruction.kind {
+                        Kind::OnBuild(word) => Some(word.text.clone()),
+                        _ => None,
+                    })
+                    .collect()
+            }
+        }
+    }
+}
+
+/// What has to be known of a base.
+pub(super) fn request(outside: &Outside) -> Option<BaseRequest> {
+    match outside {
+        Outside::Nothing | Outside::Folder(_) | Outside::Git(..) => None,
+        Outside::Image {
+            reference,
+            platform,
+            ..
+        } => Some(BaseRequest::Image {
+            reference: reference.to_string(),
+            platform: platform.to_string(),
+        }),
+        Outside::Build(name) => Some(BaseRequest::Build { name: name.clone() }),
+    }
+}

@@ -1,0 +1,479 @@
+//! `.dockerignore`: which files of a context are left out.
+//!
+//! ".dockerignore files" of Docker's manual. Patterns are those of Go's
+//! `filepath.Match`, `**` for any number of folders, and `!` for exceptions; the last
+//! one that matches a path, or a folder above it, decides.
+
+use thiserror::Error;
+
+/// A pattern that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("line {line}: `{pattern}` is no pattern: {reason}")]
+pub struct IgnoreError {
+    /// From 1.
+    pub line: usize,
+    /// As it is written.
+    pub pattern: String,
+    /// What is wrong with it.
+    pub reason: &'static str,
+}
+
+/// The patterns of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Ignore {
+    patterns: Vec<Pattern>,
+}
+
+/// Which patterns match a folder or one above it: what a walk hands on from a folder
+/// to what is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Matched(Vec<bool>);
+
+/// What becomes of an entry of a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// It is left out.
+    pub is_excluded: bool,
+    /// Of a folder: everything in it is left out, too, so nobody has to look.
+    pub is_pruned: bool,
+    /// For the entries of this folder.
+    pub matched: Matched,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Pattern {
+    is_exception: bool,
+    /// Cleaned.
+    text: String,
+    tokens: Vec<Token>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Token {
+    Letter(char),
+    /// `?`
+    One,
+    /// `*`
+    Many,
+    /// `[a-z]`, `[^a-z]`
+    Class {
+        is_negated: bool,
+        ranges: Vec<(char, char)>,
+    },
+    /// `**` at the end: anything.
+    All,
+    /// `**` before something: nothing, or …
+    Deep,
+    /// … anything up to a slash.
+    DeepLoop,
+}
+
+/// Where the patterns of a Dockerfile are, the first that is there: beside it, then
+/// in the context.
+pub fn file_names(dockerfile: &str) -> [String; 2] {
+    [
+        format!("{dockerfile}.dockerignore"),
+        ".dockerignore".to_owned(),
+    ]
+}
+
+impl Ignore {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// The first pattern that is none.
+    pub fn parse(text: &str) -> Result<Self, IgnoreError> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let mut patterns = Vec::new();
+        for (index, line) in text.lines().enumerate() {
+            let written = line.trim();
+            if line.starts_with('#') || written.is_empty() {
+                continue;
+            }
+            let fail = |reason| IgnoreError {
+                line: index + 1,
+                pattern: written.to_owned(),
+                reason,
+            };
+            let (is_exception, pattern) = match written.strip_prefix('!') {
+                Some(rest) => (true, rest.trim()),
+                None => (false, written),
+            };
+            if pattern.is_empty() {
+                return Err(fail("nothing is behind the exclamation mark"));
+            }
+            let text = clean(pattern);
+            patterns.push(Pattern {
+                is_exception,
+                tokens: tokens(&text).map_err(fail)?,
+                text,
+            });
+        }
+        Ok(Self { patterns })
+    }
+
+    /// Whether there are exceptions (`!`).
+    pub fn has_exceptions(&self) -> bool {
+        self.patterns.iter().any(|pattern| pattern.is_exception)
+    }
+
+    /// Whether a pattern leaves out whatever there is.
+    pub fn takes_everything(&self) -> bool {
+        let everything = ["*", "**", "**/*"];
+        self.patterns
+            .iter()
+            .any(|pattern| !pattern.is_exception && everything.contains(&pattern.text.as_str()))
+    }
+
+    /// Whether a path is left out, itself or by a folder above it. Relative to the
+    /// context, clean, with slashes.
+    pub fn excludes(&self, path: &str) -> bool {
+        let mut ends: Vec<usize> = path.match_indices('/').map(|(at, _)| at).collect();
+        ends.push(path.len());
+        let mut matched = self.root();
+        let mut is_excluded = false;
+        for end in ends {
+            let verdict = self.entry(&matched, path.get(..end).unwrap_or_default());
+            is_excluded = verdict.is_excluded;
+            matched = verdict.matched;
+        }
+        is_excluded
+    }
+
+    /// The begin of a walk: nothing matches the context itself.
+    pub fn root(&self) -> Matched {
+        Matched(vec![false; self.patterns.len()])
+    }
+
+    /// Decides about an entry, by its whole path and what is known of its folder.
+    pub fn entry(&self, folder: &Matched, path: &str) -> Verdict {
+        let mut is_excluded = false;
+        let mut matched = Vec::with_capacity(self.patterns.len());
+        for (pattern, parent) in self.patterns.iter().zip(&folder.0) {
+            let matches = *parent || pattern.matches(path);
+            if matches {
+                is_excluded = !pattern.is_exception;
+            }
+            matched.push(matches);
+        }
+        let begin = format!("{path}/");
+        // Further down an exception may have the last word.
+        let may_return =
+            |pattern: &Pattern| pattern.is_exception && pattern.may_match_below(&begin);
+        Verdict {
+            is_excluded,
+            is_pruned: is_excluded && !self.patterns.iter().any(may_return),
+            matched: Matched(matched),
+        }
+    }
+}
+
+impl Pattern {
+    fn matches(&self, path: &str) -> bool {
+        self.states(path).last() == Some(&true)
+    }
+
+    /// Whether a path with this begin can match.
+    fn may_match_below(&self, begin: &str) -> bool {
+        self.states(begin).contains(&true)
+    }
+
+    /// Which places of the pattern a text leads to, all ways at once; the last is
+    /// behind its end.
+    fn states(&self, text: &str) -> Vec<bool> {
+        let mut states = vec![false; self.tokens.len() + 1];
+        if let Some(first) = states.first_mut() {
+            *first = true;
+        }
+        self.skip(&mut states);
+        for c in text.chars() {
+            let mut next = vec![false; states.len()];
+            let mut reach = |state: usize| {
+                if let Some(flag) = next.get_mut(state) {
+                    *flag = true;
+                }
+            };
+            for (state, token) in self.tokens.iter().enumerate() {
+                if states.get(state) != Some(&true) {
+                    continue;
+                }
+                match token {
+                    Token::Letter(letter) if *letter == c => reach(state + 1),
+                    Token::One if c != '/' => reach(state + 1),
+                    Token::Many if c != '/' => reach(state),
+                    Token::All => reach(state),
+                    Token::DeepLoop => {
+                        reach(state);
+                        if c == '/' {
+                            reach(state + 1);
+                        }
+                    }
+                    Token::Class { is_negated, ranges } => {
+                        let is_in = ranges.iter().any(|(from, to)| (*from..=*to).contains(&c));
+                        if is_in != *is_negated {
+                            reach(state + 1);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            states = next;
+            if !states.contains(&true) {
+                break;
+            }
+            self.skip(&mut states);
+        }
+        states
+    }
+
+    /// Adds what can be reached without a letter, which only leads further.
+    fn skip(&self, states: &mut [bool]) {
+        for (state, token) in self.tokens.iter().enumerate() {
+            if states.get(state) != Some(&true) {
+                continue;
+            }
+            let steps: &[usize] = match token {
+                Token::Many | Token::All => &[1],
+                Token::Deep => &[1, 2],
+                _ => &[],
+            };
+            for step in steps {
+                if let Some(flag) = states.get_mut(state + step) {
+                    *flag = true;
+                }
+            }
+        }
+    }
+}
+
+/// As Go's `filepath.Clean`, and without a slash at the start.
+fn clean(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    let is_rooted = path.starts_with('/');
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => {
+                parts.pop();
+            }
+            ".." if is_rooted => {}
+            part => parts.push(part),
+        }
+    }
+    match (parts.is_empty(), is_rooted) {
+        (true, true) => "/".to_owned(),
+        (true, false) => ".".to_owned(),
+        _ => parts.join("/"),
+    }
+}
+
+fn tokens(text: &str) -> Result<Vec<Token>, &'static str> {
+    let mut tokens = Vec::new();
+    let mut letters = text.chars().peekable();
+    // `**name` alone is whatever ends so, in one name or several.
+    if let Some(rest) = text.strip_prefix("**")
+        && !rest.is_empty()
+        && !rest.starts_with('/')
+        && !rest.contains(['*', '?', '[', ']', '\\'])
+    {
+        tokens.push(Token::All);
+        tokens.extend(rest.chars().map(Token::Letter));
+        return Ok(tokens);
+    }
+    while let Some(c) = letters.next() {
+        let token = match c {
+            '*' if letters.next_if_eq(&'*').is_some() => {
+                letters.next_if_eq(&'/');
+                if letters.peek().is_none() {
+                    Token::All
+                } else {
+                    tokens.push(Token::Deep);
+                    Token::DeepLoop
+                }
+            }
+            '*' => Token::Many,
+            '?' => Token::One,
+            '\\' => Token::Letter(letters.next().ok_or("it ends in a backslash")?),
+            '[' => class(&mut letters)?,
+            c => Token::Letter(c),
+        };
+        tokens.push(token);
+    }
+    Ok(tokens)
+}
+
+/// What is behind `[`, as Go's `filepath.Match` reads it.
+fn class(letters: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<Token, &'static str> {
+    const OPEN: &str = "a `[` is not closed";
+    let is_negated = letters.next_if_eq(&'^').is_some();
+    let mut ranges = Vec::new();
+    loop {
+        let letter = |letters: &mut std::iter::Peekable<std::str::Chars<'_>>| match letters
+            .next()
+            .ok_or(OPEN)?
+        {
+            '\\' => letters.next().ok_or(OPEN),
+            '-' | ']' => Err("in `[…]`, `-` and `]` are written with a backslash"),
+            c => Ok(c),
+        };
+        if !ranges.is_empty() && letters.next_if_eq(&']').is_some() {
+            return Ok(Token::Class { is_negated, ranges });
+        }
+        let from = letter(letters)?;
+        let to = if letters.next_if_eq(&'-').is_some() {
+            letter(letters)?
+        } else {
+            from
+        };
+        ranges.push((from, to));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ignore(patterns: &[&str]) -> Ignore {
+        Ignore::parse(&patterns.join("\n")).unwrap()
+    }
+
+    #[test]
+    fn single_patterns() {
+        for (pattern, path, expected) in [
+            ("a", "a", true),
+            ("a", "a/b/c", true),
+            ("a", "b/a", false),
+            ("/a", "a", true),
+            ("a/", "a", true),
+            ("./a//b/../c", "a/c", true),
+            ("  a  ", "a", true),
+            ("*.txt", "x.txt", true),
+            ("*.txt", "d/x.txt", false),
+            ("*/*.txt", "d/x.txt", true),
+            ("*", "a/b", true),
+            ("?.c", "a.c", true),
+            ("?", "/", false),
+            ("**", "a/b", true),
+            ("**/x", "x", true),
+            ("**/x", "a/b/x", true),
+            ("**/x", "a/yx", false),
+            ("**x", "a/yx", true),
+            ("a/**", "a/b/c", true),
+            ("a/**", "a", false),
+            ("a/**/b", "a/b", true),
+            ("a/**/b", "a/x/y/b", true),
+            ("a/**/b", "a/xb", false),
+            ("**/*.go", "a/b.go", true),
+            ("**/*.go", "b.go", true),
+            ("**/[a-c]x", "d/bx", true),
+            ("[^a-c]x", "dx", true),
+            ("[^a-c]x", "bx", false),
+            ("\\*", "*", true),
+            ("\\*", "a", false),
+            ("a.b+c(d)|{e}$", "a.b+c(d)|{e}$", true),
+            ("a.b", "axb", false),
+            ("..", "a", false),
+            ("../a", "a", false),
+            ("é*", "état", true),
+        ] {
+            assert_eq!(
+                ignore(&[pattern]).excludes(path),
+                expected,
+                "{pattern} {path}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_last_match_decides() {
+        for (patterns, path, expected) in [
+            (&["*", "!a"][..], "a", false),
+            (&["*", "!a"], "a/b", false),
+            (&["*", "!a"], "b", true),
+            (&["*", "!a", "a/b"], "a/b/c", true),
+            (&["a", "!a/b"], "a/b", false),
+            (&["a", "!a/b"], "a/c", true),
+            (&["!a", "a"], "a", true),
+            (
+                &["*.md", "!README*.md", "README-secret.md"],
+                "README-secret.md",
+                true,
+            ),
+            (
+                &["*.md", "!README*.md", "README-secret.md"],
+                "README-x.md",
+                false,
+            ),
+            (&["#x", "", "\u{20}", "x"], "x", true),
+            (&["! a"], "a", false),
+        ] {
+            assert_eq!(
+                ignore(patterns).excludes(path),
+                expected,
+                "{patterns:?} {path}"
+            );
+        }
+    }
+
+    #[test]
+    fn folders_are_skipped_where_no_exception_is_inside() {
+        for (patterns, folder, is_excluded, is_pruned) in [
+            (&["node_modules"][..], "node_modules", true, true),
+            (&["node_modules", "!other/x"], "node_modules", true, true),
+            (
+                &["node_modules", "!node_modules/keep/x"],
+                "node_modules",
+                true,
+                false,
+            ),
+            (&["a", "!a/b/c"], "a/x", true, true),
+            (&["a", "!**/keep"], "a/x", true, false),
+            (&["a", "!*/keep"], "a", true, false),
+            (&["a", "!*/keep"], "a/b", true, true),
+            (&["a"], "b", false, false),
+        ] {
+            let ignore = ignore(patterns);
+            let mut matched = ignore.root();
+            if let Some((parent, _)) = folder.split_once('/') {
+                matched = ignore.entry(&matched, parent).matched;
+            }
+            let verdict = ignore.entry(&matched, folder);
+            assert_eq!(
+                (verdict.is_excluded, verdict.is_pruned),
+                (is_excluded, is_pruned),
+                "{patterns:?} {folder}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_pattern_is_refused() {
+        for (text, line) in [
+            ("a\n!", 2),
+            ("[", 1),
+            ("[]a]", 1),
+            ("[a", 1),
+            ("a\\", 1),
+            ("[-a]", 1),
+        ] {
+            assert_eq!(Ignore::parse(text).unwrap_err().line, line, "{text}");
+        }
+    }
+
+    #[test]
+    fn many_stars_cost_no_more_than_their_number() {
+        let pattern = format!("{}b", "*a".repeat(100));
+        let deep = format!("{}b", "**/a/".repeat(50));
+        let path = "a".repeat(500);
+        assert!(!ignore(&[&pattern]).excludes(&path));
+        assert!(!ignore(&[&deep]).excludes(&"a/".repeat(50)));
+    }
+
+    #[test]
+    fn the_file_beside_the_dockerfile_is_first() {
+        assert_eq!(
+            file_names("x/Dockerfile"),
+            ["x/Dockerfile.dockerignore", ".dockerignore"]
+        );
+    }
+}

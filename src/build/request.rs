@@ -1,0 +1,148 @@
+//! What is asked of the builder, whoever asks: a service's `build:`, or
+//! `skiff image build`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::graph::Sandbox;
+use crate::image::{Platform, Reference};
+
+/// One image to be built.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// The service that it is for, shown before the names of its steps; empty where
+    /// it is the only one.
+    pub label: String,
+    /// The folder that COPY copies from.
+    pub context: ContextPlace,
+    /// The Dockerfile.
+    pub dockerfile: DockerfilePlace,
+    /// Further contexts by name.
+    pub contexts: BTreeMap<String, ContextPlace>,
+    /// The stage to build; absent: the last one.
+    pub target: Option<String>,
+    /// Values for `ARG`.
+    pub args: BTreeMap<String, String>,
+    /// Labels of the image.
+    pub labels: BTreeMap<String, String>,
+    /// Its names.
+    pub names: Vec<Reference>,
+    /// Every step is carried out.
+    pub no_cache: bool,
+    /// The steps of these stages are.
+    pub no_cache_stages: Vec<String>,
+    /// Base images are pulled, whether they are here or not.
+    pub pull: bool,
+    /// Network of commands: `default`, `none`, `host`, or a network's name.
+    pub network: Option<String>,
+    /// Commands may ask to be privileged, or (`true` for all) are.
+    pub is_privileged: bool,
+    /// `security.insecure` is granted, so that `RUN --security=insecure` may ask for it.
+    pub may_be_privileged: bool,
+    /// What is the same for all commands.
+    pub sandbox: Sandbox,
+    /// Secrets by id.
+    pub secrets: BTreeMap<String, Vec<u8>>,
+    /// Sockets of SSH agents by id.
+    pub agents: BTreeMap<String, PathBuf>,
+    /// What the image is for; absent: this machine.
+    pub platform: Option<Platform>,
+    /// `SOURCE_DATE_EPOCH`
+    pub epoch: Option<i64>,
+}
+
+/// Where a context's files are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum ContextPlace {
+    /// There are none.
+    #[default]
+    Nothing,
+    /// A folder, absolute.
+    Folder(PathBuf),
+    /// An image.
+    Image(String),
+    /// What another request builds, by its label.
+    Build(String),
+    /// A git repository, `URL#REFERENCE:FOLDER`.
+    Git(String),
+}
+
+impl ContextPlace {
+    /// Reads what the command line or a Compose file gives; relative paths are below
+    /// `base`.
+    pub fn parse(text: &str, base: &std::path::Path) -> Self {
+        if let Some(image) = text.strip_prefix("docker-image://") {
+            return Self::Image(image.to_owned());
+        }
+        if let Some(service) = text.strip_prefix("service:") {
+            return Self::Build(service.to_owned());
+        }
+        if is_git(text) {
+            return Self::Git(text.to_owned());
+        }
+        Self::Folder(base.join(text))
+    }
+}
+
+/// Whether a context is a repository, as Docker tells it.
+fn is_git(text: &str) -> bool {
+    let (address, _) = text.split_once('#').unwrap_or((text, ""));
+    let by_scheme = ["git://", "ssh://", "git@", "github.com/"];
+    by_scheme.iter().any(|scheme| address.starts_with(scheme))
+        || (address.starts_with("http://") || address.starts_with("https://"))
+            && address.ends_with(".git")
+}
+
+/// Where a Dockerfile is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DockerfilePlace {
+    /// A file, relative to the context's folder or absolute.
+    File(PathBuf),
+    /// Its text, and what messages call it.
+    Text {
+        /// `compose.yaml`
+        name: PathBuf,
+        /// The whole of it.
+        text: String,
+    },
+}
+
+impl Default for DockerfilePlace {
+    fn default() -> Self {
+        Self::File("Dockerfile".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contexts_are_told_apart() {
+        let folder = |path: &str| ContextPlace::Folder(path.into());
+        let git = |text: &str| ContextPlace::Git(text.to_owned());
+        for (text, wanted) in [
+            (".", folder("/base/.")),
+            ("sub/dir", folder("/base/sub/dir")),
+            ("/abs", folder("/abs")),
+            (
+                "docker-image://alpine:3",
+                ContextPlace::Image("alpine:3".to_owned()),
+            ),
+            ("service:db", ContextPlace::Build("db".to_owned())),
+            (
+                "https://example.org/a.git#main:sub",
+                git("https://example.org/a.git#main:sub"),
+            ),
+            ("git@example.org:a.git", git("git@example.org:a.git")),
+            ("github.com/a/b", git("github.com/a/b")),
+            ("a.git", folder("/base/a.git")),
+        ] {
+            assert_eq!(
+                ContextPlace::parse(text, "/base".as_ref()),
+                wanted,
+                "{text}"
+            );
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! `skiff build`.
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+
+use crate::build::request::{ContextPlace, DockerfilePlace, Request};
+use crate::cli::context::Context;
+use crate::cli::error::{CliError, CliResult};
+use crate::cli::session::{self, Work};
+use crate::cli::signals::Interrupts;
+use crate::cli::{parse, runtime};
+use crate::image::Reference;
+use crate::reconcile::{self, BuildChoices, cancel_pair};
+use crate::ui::write_out;
+
+/// Flags of `skiff build`.
+#[derive(Debug, Args)]
+pub struct BuildArgs {
+    /// Set a build argument; NAME alone takes the caller's
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    build_arg: Vec<String>,
+    /// Check the Dockerfiles, and build nothing
+    #[arg(long)]
+    check: bool,
+    /// Carry every step out, whatever is cached
+    #[arg(long)]
+    no_cache: bool,
+    /// Print what would be built, as a bake file
+    #[arg(long)]
+    print: bool,
+    /// Pull base images anew
+    #[arg(long)]
+    pull: bool,
+    /// Push the images when they are built
+    #[arg(long)]
+    push: bool,
+    /// Show no progress
+    #[arg(short, long)]
+    quiet: bool,
+    /// An SSH agent: `default`, or ID=SOCKET
+    #[arg(long, value_name = "ID[=SOCKET]")]
+    ssh: Vec<String>,
+    /// What services depend on, too
+    #[arg(long)]
+    with_dependencies: bool,
+    /// Memory limit of commands (has no effect, as with Docker)
+    #[arg(short, long, hide = true)]
+    memory: Option<String>,
+    /// Name of a builder (there is one)
+    #[arg(long, hide = true)]
+    builder: Option<String>,
+    /// Attest where the image comes from
+    #[arg(long, hide = true)]
+    provenance: Option<String>,
+    /// Attest what is in the image
+    #[arg(long, hide = true)]
+    sbom: Option<String>,
+    /// Services to build (default: all)
+    #[arg(value_name = "SERVICE")]
+    services: Vec<String>,
+}
+
+/// Builds the images of a project's services.
+///
+/// # Errors
+/// The file is wrong, a Dockerfile is, or a step failed.
+pub fn run(context: &Context, args: &BuildArgs) -> CliResult {
+    for (flag, value) in [("--provenance", &args.provenance), ("--sbom", &args.sbom)] {
+        if value.as_deref().is_some_and(|value| value != "false") {
+            return Err(CliError::new(format!(
+                "{flag}: skiff makes no attestations"
+            )));
+        }
+    }
+    let project = context.load(&args.services)?;
+    context.check_known(&project, &args.services)?;
+    let choices = BuildChoices {
+        services: args.services.clone(),
+        with_dependencies: args.with_dependencies,
+        args: args
+            .build_arg
+            .iter()
+            .map(|text| parse::variable(text))
+            .collect(),
+        ssh: args.ssh.iter().map(|text| parse::variable(text)).collect(),
+        no_cache: args.no_cache,
+        pull: args.pull,
+        check: args.check,
+    };
+    if args.memory.is_some() {
+        context.ui.warn("--memory has no effect");
+    }
+    let requests = reconcile::build::requests(&project, &choices)
+        .map_err(|error| session::error(context, &error))?;
+    if args.print {
+        let text = serde_json::to_string_pretty(&bake(&requests)).unwrap_or_default();
+        return Ok(write_out(&format!("{text}\n"))?);
+    }
+    if requests.is_empty() {
+        context.ui.warn("no service to build");
+        return Ok(());
+    }
+    if context.global.dry_run {
+        let names = requests
+            .keys()
+            .map(|name| format!("image of {name}: build\n"));
+        return Ok(write_out(&names.collect::<String>())?);
+    }
+    runtime::block_on(async {
+        let mut interrupts = Interrupts::new()?;
+        let (handle, cancel) = cancel_pair();
+        let work = Work::new(context, &project.name, &cancel, args.quiet);
+        let session = work.session();
+        let console = work.console();
+        if args.check {
+            let check = reconcile::build::check(&session, &requests);
+            let found = session::interruptible(&*console, check, &handle, &mut interrupts).await;
+            let found = found.map_err(|error| session::error(context, &error))?;
+            if found.is_empty() {
+                return Ok(());
+            }
+            context.show(&found);
+            return Err(CliError::Exit(1));
+        }
+        let build = reconcile::build::build(&session, &requests);
+        let built = session::interruptible(&*console, build, &handle, &mut interrupts).await;
+        let built = built.map_err(|error| session::error(context, &error))?;
+        if args.quiet {
+            for (_, image) in &built {
+                write_out(&format!("{}\n", image.id))?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// The requests in the form that `docker buildx bake` reads.
+fn bake(requests: &BTreeMap<String, Request>) -> serde_json::Value {
+    let mut targets = serde_json::Map::new();
+    for (name, request) in requests {
+        let mut target = serde_json::Map::new();
+        let mut put = |key: &str, value: serde_json::Value| {
+            let is_empty = match &value {
+                serde_json::Value::Null => true,
+                serde_json::Value::Array(list) => list.is_empty(),
+                serde_json::Value::Object(map) => map.is_empty(),
+                serde_json::Value::Bool(flag) => !flag,
+                serde_json::Value::Number(_) | serde_json::Value::String(_) => false,
+            };
+            if !is_empty {
+                target.insert(key.to_owned(), value);
+            }
+        };
+        put("context", place(&request.context).into());
+        let contexts: BTreeMap<_, _> = request
+            .contexts
+            .iter()
+            .map(|(name, context)| (name, place(context)))
+            .collect();
+        put("contexts", serde_json::json!(contexts));
+        match &request.dockerfile {
+            DockerfilePlace::Text { text, .. } => put("dockerfile-inline", text.clone().into()),
+            DockerfilePlace::File(path) if path != "Dockerfile" => {
+                put("dockerfile", path.to_string_lossy().into());
+            }
+            DockerfilePlace::File(_) => {}
+        }
+        put("args", serde_json::json!(request.args));
+        put("labels", serde_json::json!(request.labels));
+        let names: Vec<String> = request.names.iter().map(Reference::familiar).collect();
+        put("tags", names.into());
+        put("target", request.target.clone().into());
+        put("no-cache", request.no_cache.into());
+        put("no-cache-filter", request.no_cache_stages.clone().into());
+        put("pull", request.pull.into());
+        put("network", request.network.clone().into());
+        put("output", serde_json::json!(["type=docker"]));
+        targets.insert(name.clone(), target.into());
+    }
+    let names: Vec<&String> = requests.keys().collect();
+    serde_json::json!({"group": {"default": {"targets": names}}, "target": targets})
+}
+
+fn place(place: &ContextPlace) -> String {
+    match place {
+        ContextPlace::Nothing => String::new(),
+        ContextPlace::Folder(folder) => {
+            let folder: std::path::PathBuf = folder.components().collect();
+            folder.to_string_lossy().into_owned()
+        }
+        ContextPlace::Image(image) => format!("docker-image://{image}"),
+        ContextPlace::Build(label) => format!("target:{label}"),
+        ContextPlace::Git(url) => url.clone(),
+    }
+}

@@ -1,0 +1,358 @@
+//! `build`: the images of a project's services, one graph for all of them. A
+//! service that starts from what another one builds waits for that.
+
+mod requests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared, join_all};
+
+use crate::build::drive::{self, DriveError};
+use crate::build::graph::BaseRequest;
+use crate::build::request::{ContextPlace, Request};
+use crate::build::solve::Builder;
+use crate::compose::{Diagnostic, Project};
+use crate::event::{Event, Resource, ResourceKind};
+use crate::image::toolbox::is_toolbox;
+use crate::image::{Image, Platform, PullRequest, Reference, Store, ensure_toolbox, pull};
+
+use super::garbage;
+use super::planner::select;
+use super::session::{ReconcileError, Session};
+use super::translate::identity::Contents;
+use super::translate::project;
+
+/// What `build` is told.
+#[derive(Debug, Clone, Default)]
+pub struct BuildChoices {
+    /// Only these services; empty: all that have a `build:`.
+    pub services: Vec<String>,
+    /// And what they depend on.
+    pub with_dependencies: bool,
+    /// `--build-arg`; without a value it is the caller's.
+    pub args: Vec<(String, Option<String>)>,
+    /// `--ssh`: id, and the agent's socket.
+    pub ssh: Vec<(String, Option<String>)>,
+    /// Carry every step out.
+    pub no_cache: bool,
+    /// Pull base images anew.
+    pub pull: bool,
+    /// Only the checks of the Dockerfiles.
+    pub check: bool,
+}
+
+/// What was built, by service, in the order of the file.
+pub type Built = Vec<(String, Image)>;
+
+/// The requests for the services that are asked for, with those that they start
+/// from.
+///
+/// # Errors
+/// An unknown service, or what cannot be built as it is declared.
+pub fn requests(
+    declared: &Project,
+    choices: &BuildChoices,
+) -> Result<BTreeMap<String, Request>, ReconcileError> {
+    let desired = project::desired(declared, &BTreeMap::new(), &Contents::default());
+    let known = declared.services.keys().map(String::as_str);
+    select::check_names(&choices.services, known)?;
+    let mut wanted: BTreeSet<String> = if choices.services.is_empty() {
+        declared.services.keys().cloned().collect()
+    } else if choices.with_dependencies {
+        select::with_dependencies(&choices.services, &select::edges_of_desired(&desired))
+    } else {
+        choices.services.iter().cloned().collect()
+    };
+    let mut requests = BTreeMap::new();
+    let mut refused = Vec::new();
+    while let Some(name) = wanted.pop_first() {
+        let Some(service) = declared.services.get(&name) else {
+            continue;
+        };
+        if service.build.is_none() || requests.contains_key(&name) {
+            continue;
+        }
+        match requests::request(declared, &name, service, choices) {
+            Ok(request) => {
+                for place in request.contexts.values() {
+                    if let ContextPlace::Build(other) = place {
+                        wanted.insert(other.clone());
+                    }
+                }
+                requests.insert(name, request);
+            }
+            Err(diagnostics) => refused.extend(diagnostics),
+        }
+    }
+    if refused.is_empty() {
+        Ok(requests)
+    } else {
+        Err(ReconcileError::Refused {
+            diagnostics: refused,
+        })
+    }
+}
+
+/// Builds images, all that do not wait for each other at the same time. What
+/// failed is told at its place; images that were built stay.
+///
+/// # Errors
+/// Everything that failed, at once.
+pub async fn build(
+    session: &Session<'_>,
+    requests: &BTreeMap<String, Request>,
+) -> Result<Built, ReconcileError> {
+    let builder = start(session)?;
+    let work = all(session, &builder, requests, drive_build);
+    let outcome = tokio::select! {
+        biased;
+        () = session.cancel.cancelled() => Err(ReconcileError::Cancelled),
+        results = work => Ok(results),
+    };
+    finish(session, builder).await?;
+    let mut built = Vec::new();
+    let mut failures = Vec::new();
+    for (label, result) in outcome? {
+        match result {
+            Ok(image) => {
+                session.sink.emit(Event::Done {
+                    resource: resource(requests, &label),
+                    outcome: "Built",
+                });
+                built.push((label, image));
+            }
+            Err(error) => failures.push(error),
+        }
+    }
+    garbage::collect_beside(session).await;
+    if failures.is_empty() {
+        Ok(built)
+    } else {
+        Err(failed(failures))
+    }
+}
+
+/// The warnings of all Dockerfiles.
+///
+/// # Errors
+/// As [`build`].
+pub async fn check(
+    session: &Session<'_>,
+    requests: &BTreeMap<String, Request>,
+) -> Result<Vec<Diagnostic>, ReconcileError> {
+    let builder = start(session)?;
+    let mut found = Vec::new();
+    let mut failures = Vec::new();
+    for request in requests.values() {
+        let needs = |base| provide(session, builder.store(), request, base).boxed();
+        match drive::check(&builder, request, &needs).await {
+            Ok(list) => found.extend(list),
+            Err(error) => failures.push(Arc::new(error)),
+        }
+    }
+    finish(session, builder).await?;
+    if failures.is_empty() {
+        Ok(found)
+    } else {
+        Err(failed(failures))
+    }
+}
+
+fn start<'s>(session: &Session<'s>) -> Result<Builder<'s>, ReconcileError> {
+    let store = Store::open(session.layout);
+    Builder::new(session.layout, store, session.sink)
+        .map_err(|error| failed(vec![Arc::new(error.into())]))
+}
+
+async fn finish(session: &Session<'_>, builder: Builder<'_>) -> Result<(), ReconcileError> {
+    let _ = session;
+    let closed = builder.close().await;
+    closed.map_err(|error| failed(vec![Arc::new(error.into())]))
+}
+
+fn resource(requests: &BTreeMap<String, Request>, label: &str) -> Resource {
+    let request = requests.get(label);
+    let name = request.and_then(|request| request.names.last());
+    Resource {
+        kind: ResourceKind::Image,
+        name: name.map_or_else(|| label.to_owned(), Reference::familiar),
+    }
+}
+
+fn failed(failures: Vec<Arc<DriveError>>) -> ReconcileError {
+    let mut diagnostics = Vec::new();
+    for failure in failures {
+        match &*failure {
+            DriveError::Placed(list) => diagnostics.extend(list.iter().cloned()),
+            // Told where it failed.
+            DriveError::Behind(_) => {}
+            error @ (DriveError::Base { .. } | DriveError::Other(_)) => {
+                diagnostics.push(Diagnostic::error(crate::causes::with_causes(error)));
+            }
+        }
+    }
+    ReconcileError::Placed { diagnostics }
+}
+
+type Result1 = Result<Image, Arc<DriveError>>;
+type Pending<'a> = Shared<BoxFuture<'a, Result1>>;
+
+/// Who waits for whom, and what comes of each.
+struct Board<'a> {
+    pending: Mutex<BTreeMap<String, Pending<'a>>>,
+    waits: Mutex<BTreeMap<String, BTreeSet<String>>>,
+    /// Labels by the names that they build.
+    names: BTreeMap<String, String>,
+}
+
+impl Board<'_> {
+    /// Notes that one waits for another; false where that would be a circle.
+    fn wait(&self, from: &str, to: &str) -> bool {
+        let mut waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = BTreeSet::new();
+        let mut open = vec![to.to_owned()];
+        while let Some(label) = open.pop() {
+            if label == from {
+                return false;
+            }
+            if seen.insert(label.clone()) {
+                open.extend(waits.get(&label).into_iter().flatten().cloned());
+            }
+        }
+        waits
+            .entry(from.to_owned())
+            .or_default()
+            .insert(to.to_owned());
+        true
+    }
+}
+
+type Drive = for<'d> fn(
+    &'d Builder<'d>,
+    &'d Request,
+    drive::Provide<'d>,
+) -> BoxFuture<'d, Result<Image, DriveError>>;
+
+fn drive_build<'d>(
+    builder: &'d Builder<'d>,
+    request: &'d Request,
+    provide: drive::Provide<'d>,
+) -> BoxFuture<'d, Result<Image, DriveError>> {
+    drive::build(builder, request, provide).boxed()
+}
+
+async fn all<'a>(
+    session: &'a Session<'a>,
+    builder: &'a Builder<'a>,
+    requests: &'a BTreeMap<String, Request>,
+    drive: Drive,
+) -> Vec<(String, Result1)> {
+    let names = requests.iter().flat_map(|(label, request)| {
+        let names = request.names.iter();
+        names.map(move |name| (name.to_string(), label.clone()))
+    });
+    let board = Arc::new(Board {
+        pending: Mutex::default(),
+        waits: Mutex::default(),
+        names: names.collect(),
+    });
+    for (label, request) in requests {
+        let board_of = Arc::clone(&board);
+        let label_of = label.clone();
+        let future = async move {
+            let needs = |base: BaseRequest| {
+                let (board, label) = (Arc::clone(&board_of), label_of.clone());
+                async move {
+                    let other = match &base {
+                        BaseRequest::Build { name } => Some(name.clone()),
+                        BaseRequest::Image { reference, .. } => board.names.get(reference).cloned(),
+                    };
+                    match other {
+                        Some(other) if other != label => waited(&board, &label, &other).await,
+                        _ => provide(session, builder.store(), request, base).await,
+                    }
+                }
+                .boxed()
+            };
+            drive(builder, request, &needs).await.map_err(Arc::new)
+        };
+        let mut pending = board.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        pending.insert(label.clone(), future.boxed().shared());
+    }
+    let all: Vec<_> = {
+        let pending = board.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        pending
+            .iter()
+            .map(|(label, future)| (label.clone(), future.clone()))
+            .collect()
+    };
+    let results = join_all(
+        all.into_iter()
+            .map(async |(label, future)| (label, future.await)),
+    );
+    let results = results.await;
+    // Futures hold the board, and the board holds them.
+    board
+        .pending
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clear();
+    results
+}
+
+async fn waited(board: &Board<'_>, label: &str, other: &str) -> Result<Image, DriveError> {
+    if !board.wait(label, other) {
+        let message = format!("`{label}` and `{other}` start from each other's images");
+        return Err(DriveError::Placed(vec![Diagnostic::error(message)]));
+    }
+    let pending = {
+        let all = board.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(other).cloned()
+    };
+    let behind = || DriveError::Behind(other.to_owned());
+    match pending {
+        Some(pending) => pending.await.map_err(|_| behind()),
+        None => Err(behind()),
+    }
+}
+
+/// An image that nobody here builds: it is in the store, or pulled.
+async fn provide(
+    session: &Session<'_>,
+    store: &Store,
+    request: &Request,
+    base: BaseRequest,
+) -> Result<Image, DriveError> {
+    let (name, platform) = match base {
+        BaseRequest::Image {
+            reference,
+            platform,
+        } => (reference, Platform::parse(&platform).ok()),
+        BaseRequest::Build { name } => return Err(DriveError::Behind(name)),
+    };
+    let failed = |source| DriveError::Base {
+        image: name.clone(),
+        source: Box::new(source),
+    };
+    let reference = Reference::parse(&name).map_err(|error| failed(error.into()))?;
+    if is_toolbox(&reference) {
+        return ensure_toolbox(store, session.applets).map_err(failed);
+    }
+    if !request.pull
+        && let Some(image) = store.find(&name).map_err(failed)?
+    {
+        return Ok(image);
+    }
+    let label = reference.familiar();
+    let pull_request = PullRequest {
+        reference,
+        platform,
+        access: session.registries.clone(),
+        label,
+    };
+    pull(store, &pull_request, session.sink)
+        .await
+        .map_err(failed)
+}

@@ -1,0 +1,125 @@
+//! What is told where a build fails, and that nothing is left of it.
+
+use rustix::process::Signal;
+
+use super::{build, carried_out, with_dockerfile};
+use crate::support::{isolated, kill_hard};
+
+#[test]
+fn a_failed_command_is_shown_with_its_last_lines_and_those_of_the_file() {
+    isolated(|sandbox| {
+        let project = with_dockerfile(
+            sandbox,
+            "fails",
+            "FROM test/busybox\nWORKDIR /w\nRUN echo before; echo wrong >&2; exit 7\nCOPY x /\n",
+        );
+        let failed = project.skiff(["build"]).run().ends_with(1);
+        let dockerfile = project.dir.join("Dockerfile");
+        let wanted = format!(
+            "error: process \"/bin/sh -c echo before; echo wrong >&2; exit 7\" did not complete \
+             successfully: exit code: 7\n --> {}:3:1\n  |\n1 | FROM test/busybox\n2 | WORKDIR /w\n3 | RUN echo",
+            dockerfile.display()
+        );
+        assert!(failed.stderr.contains(&wanted), "{failed}");
+        let last: Vec<&str> = failed
+            .stderr
+            .lines()
+            .filter_map(|line| line.trim_start().strip_prefix("> "))
+            .filter_map(|line| line.split_once(' '))
+            .map(|(_, text)| text)
+            .collect();
+        assert_eq!(last, ["before", "wrong"], "{failed}");
+    });
+}
+
+#[test]
+fn a_missing_file_is_told_with_what_is_like_it_and_who_left_it_out() {
+    isolated(|sandbox| {
+        let project = with_dockerfile(
+            sandbox,
+            "missing",
+            "FROM test/busybox\nCOPY pakage.json /\n",
+        );
+        project.write("package.json", "{}");
+        project.write("secret.txt", "");
+        let failed = project.skiff(["build"]).run().fails();
+        assert!(
+            failed.stderr.contains("`/pakage.json` not found"),
+            "{failed}"
+        );
+        assert!(
+            failed.stderr.contains("did you mean `package.json`?"),
+            "{failed}"
+        );
+        assert!(failed.stderr.contains("Dockerfile:2:"), "{failed}");
+        project.write("Dockerfile", "FROM test/busybox\nCOPY secret.txt /\n");
+        project.write(".dockerignore", "*.txt\n");
+        let failed = project.skiff(["build"]).run().fails();
+        assert!(failed.stderr.contains("it is excluded by"), "{failed}");
+        assert!(failed.stderr.contains(".dockerignore"), "{failed}");
+    });
+}
+
+#[test]
+fn what_is_wrong_with_a_dockerfile_is_told_at_its_place() {
+    isolated(|sandbox| {
+        let project = with_dockerfile(sandbox, "wrong", "FROM test/busybox\nRUNN true\nCOPY a\n");
+        let failed = project.skiff(["build"]).run().fails();
+        assert!(failed.stderr.contains("Dockerfile:2:1"), "{failed}");
+        assert!(failed.stderr.contains("did you mean `RUN`?"), "{failed}");
+        assert!(
+            failed.stderr.contains("Dockerfile:3:"),
+            "all at once: {failed}"
+        );
+        project.write("Dockerfile", "FROM no.such.host.invalid/image\n");
+        let failed = project.skiff(["build"]).run().fails();
+        assert!(failed.stderr.contains("Dockerfile:1:"), "{failed}");
+        std::fs::remove_file(project.dir.join("Dockerfile")).unwrap();
+        let failed = project.skiff(["build"]).run().fails();
+        assert!(failed.stderr.contains("Dockerfile"), "{failed}");
+    });
+}
+
+const SLOW: &str = "FROM test/busybox\nRUN echo done > /first\nRUN echo begun; sleep 1000\n";
+
+#[test]
+fn ctrl_c_in_a_step_ends_it_and_keeps_what_was_made() {
+    isolated(|sandbox| {
+        let project = with_dockerfile(sandbox, "stopped", SLOW);
+        let mut running = project.skiff(["build"]).spawn();
+        running.wait_line(" begun");
+        running.signal(Signal::INT);
+        running.finish().ends_with(130).whatever();
+        project.write("Dockerfile", &SLOW.replace("sleep 1000", "true"));
+        assert_eq!(carried_out(&build(&project)), ["RUN echo begun; true"]);
+    });
+}
+
+#[test]
+fn a_killed_build_leaves_nothing_that_runs_and_a_good_cache() {
+    isolated(|sandbox| {
+        let project = with_dockerfile(sandbox, "killed", SLOW);
+        let mut running = project.skiff(["build"]).spawn();
+        running.wait_line(" begun");
+        kill_hard(running.pid());
+        running.finish().whatever();
+        // The next build takes away what is left, too.
+        project.write("Dockerfile", &SLOW.replace("sleep 1000", "true"));
+        assert_eq!(carried_out(&build(&project)), ["RUN echo begun; true"]);
+    });
+}
+
+#[test]
+fn steps_beside_one_that_failed_are_ended() {
+    isolated(|sandbox| {
+        let project = with_dockerfile(
+            sandbox,
+            "beside",
+            "FROM test/busybox AS slow\nRUN sleep 1000\n\
+             FROM test/busybox\nRUN exit 3\nCOPY --from=slow /x /\n",
+        );
+        let failed = project.skiff(["build"]).run().ends_with(1);
+        assert!(failed.stderr.contains(" CANCELED\n"), "{failed}");
+        assert!(failed.stderr.contains("exit code: 3"), "{failed}");
+    });
+}

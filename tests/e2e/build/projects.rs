@@ -1,0 +1,131 @@
+//! Commands that build, and services that start from each other's images.
+
+use super::{carried_out, with_dockerfile};
+use crate::support::isolated;
+
+#[test]
+fn up_builds_what_is_missing_and_build_what_has_changed() {
+    isolated(|sandbox| {
+        let project = with_dockerfile(sandbox, "upb", "FROM test/busybox\nCOPY page /page\n");
+        project.write("page", "one\n");
+        let refused = project.skiff(["up", "-d", "--no-build"]).run().fails();
+        assert!(
+            refused.stderr.contains("nothing is to be built"),
+            "{refused}"
+        );
+        let dry = project.skiff(["--dry-run", "up"]).run().succeeds();
+        assert!(dry.stdout.contains("image of web: build"), "{dry}");
+        project.up();
+        assert_eq!(project.sh("web", "cat /page"), "one\n");
+        project.write("page", "two\n");
+        project.up();
+        assert_eq!(
+            project.sh("web", "cat /page"),
+            "one\n",
+            "it was not asked for"
+        );
+        let built = project.skiff(["up", "-d", "--build"]).run().succeeds();
+        assert_eq!(carried_out(&built), ["COPY page /page"], "{built}");
+        assert_eq!(project.sh("web", "cat /page"), "two\n");
+        project.write("page", "three\n");
+        let ran = project
+            .skiff(["run", "--rm", "--build", "-T", "web", "cat", "/page"])
+            .run()
+            .succeeds();
+        assert!(ran.stdout.ends_with("three\n"), "{ran}");
+        project.down();
+    });
+}
+
+#[test]
+fn services_start_from_each_others_images() {
+    isolated(|sandbox| {
+        let project = with_dockerfile(sandbox, "chain", "FROM test/busybox\n");
+        project.write(
+            "compose.yaml",
+            r#"
+services:
+  app:
+    build: {dockerfile_inline: "FROM chain-base\nRUN cat /base"}
+  base:
+    build: {dockerfile_inline: "FROM test/busybox\nRUN sleep 0.1; echo from base > /base"}
+  other:
+    build:
+      dockerfile_inline: "FROM first\nCOPY --from=files /x /y\nRUN cat /base /y"
+      additional_contexts: {first: "service:base", files: ./files}
+"#,
+        );
+        project.write("files/x", "from files\n");
+        let output = project.skiff(["build", "app", "other"]).run().succeeds();
+        assert_eq!(output.stderr.matches(" from base\n").count(), 2, "{output}");
+        assert!(output.stderr.contains(" from files\n"), "{output}");
+        project.write(
+            "compose.yaml",
+            r#"
+services:
+  a: {build: {dockerfile_inline: "FROM chain-b"}}
+  b: {build: {dockerfile_inline: "FROM chain-a"}}
+"#,
+        );
+        let failed = project.skiff(["build"]).run().fails();
+        assert!(
+            failed.stderr.contains("start from each other's images"),
+            "{failed}"
+        );
+    });
+}
+
+#[test]
+fn targets_tags_checks_and_what_would_be_built() {
+    isolated(|sandbox| {
+        let project = with_dockerfile(
+            sandbox,
+            "more",
+            "FROM test/busybox as dev\nRUN echo dev > /kind\nFROM dev\nRUN echo last > /kind\n",
+        );
+        project.write(
+            "compose.yaml",
+            "services: {web: {image: 'own/name:1', build: {context: ., target: dev, tags: ['own/name:2']}, init: true, command: [sleep, '1000']}}",
+        );
+        let checked = project.skiff(["build", "--check"]).run().ends_with(1);
+        assert!(checked.stderr.contains("FromAsCasing"), "{checked}");
+        let printed = project.skiff(["build", "--print"]).run().succeeds().json();
+        let target = &printed["target"]["web"];
+        assert_eq!(
+            target["tags"],
+            serde_json::json!(["own/name:2", "own/name:1"])
+        );
+        assert_eq!(target["target"], "dev");
+        assert_eq!(target["context"], project.dir.to_str().unwrap());
+        project.skiff(["build"]).run().succeeds().whatever();
+        let names = project
+            .skiff(["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"])
+            .run();
+        let names = names.succeeds().stdout;
+        assert!(
+            names.contains("own/name:1\n") && names.contains("own/name:2\n"),
+            "{names}"
+        );
+        project.up();
+        assert_eq!(project.sh("web", "cat /kind"), "dev\n");
+        project.down();
+    });
+}
+
+#[test]
+fn what_cannot_be_built_is_refused_by_attribute() {
+    isolated(|sandbox| {
+        let project = with_dockerfile(sandbox, "refused", "FROM test/busybox\n");
+        project.write(
+            "compose.yaml",
+            "services:\n  web:\n    build:\n      context: .\n      sbom: true\n      isolation: hyperv\n      platforms: [linux/amd64, linux/arm64]\n",
+        );
+        let failed = project.skiff(["build"]).run().fails();
+        for attribute in ["build.sbom", "build.isolation", "build.platforms"] {
+            assert!(
+                failed.stderr.contains(&format!("services.web.{attribute}")),
+                "{attribute}: {failed}"
+            );
+        }
+    });
+}
