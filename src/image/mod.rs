@@ -18,6 +18,7 @@ mod error;
 mod load;
 pub mod platform;
 pub mod policy;
+mod progress;
 mod pull;
 mod push;
 pub mod reference;

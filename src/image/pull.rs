@@ -7,7 +7,6 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
 use tokio::sync::{OnceCell, mpsc};
@@ -17,6 +16,7 @@ use super::config::ConfigFile;
 use super::digest::Digest;
 use super::error::ImageError;
 use super::platform::Platform;
+use super::progress::{self, Progress};
 use super::reference::Reference;
 use super::registry::manifest::{self, CONFIG_LIMIT, Descriptor, Document, Manifest};
 use super::registry::{Access, Blob, Chunk, Repository, plain};
@@ -26,8 +26,6 @@ use crate::event::{Event, EventSink, Resource, ResourceKind};
 
 /// Pieces of a layer between the network and the decompressing thread.
 const PIECES_AHEAD: usize = 8;
-/// Progress is told no more often than this for a layer.
-const PROGRESS_PERIOD: Duration = Duration::from_millis(100);
 /// Indexes within indexes that are followed.
 const INDEX_DEPTH: usize = 3;
 
@@ -353,7 +351,12 @@ impl Pull<'_> {
             .acquire()
             .await
             .map_err(|_| self.interrupted())?;
-        let progress = Progress::new(self.events, descriptor);
+        let progress = Progress::new(
+            self.events,
+            "Downloading",
+            &descriptor.digest,
+            descriptor.size,
+        );
         let claim = {
             let (usage, diff_id) = (Arc::clone(usage), diff_id.clone());
             self.blocking(move |store| store.claim_layer(&usage, &diff_id))
@@ -446,18 +449,18 @@ async fn download(
         }
         progress.at(blob.received());
     }
-    progress.extracting();
+    progress.turn_to("Extracting", blob.received());
     Ok(Transfer::Complete)
 }
 
 /// The next piece. Where it is long in coming, what has come is told meanwhile.
-async fn next(blob: &mut Blob<'_>, progress: &Progress<'_>) -> Result<Option<Chunk>, ImageError> {
+async fn next(blob: &mut Blob<'_>, shown: &Progress<'_>) -> Result<Option<Chunk>, ImageError> {
     let received = blob.received();
     let mut next = std::pin::pin!(blob.next());
-    if let Ok(chunk) = tokio::time::timeout(PROGRESS_PERIOD, &mut next).await {
+    if let Ok(chunk) = tokio::time::timeout(progress::PERIOD, &mut next).await {
         return chunk;
     }
-    progress.catch_up(received);
+    shown.catch_up(received);
     next.await
 }
 
@@ -468,80 +471,5 @@ impl ChunkSource for Pieces {
 
     fn next_chunk(&mut self) -> std::io::Result<Option<Chunk>> {
         Ok(self.0.blocking_recv())
-    }
-}
-
-/// Tells how far one layer is.
-struct Progress<'a> {
-    events: &'a dyn EventSink,
-    name: String,
-    total: u64,
-    /// When it was told last, and what.
-    told: Mutex<Option<(Instant, u64)>>,
-}
-
-impl<'a> Progress<'a> {
-    fn new(events: &'a dyn EventSink, descriptor: &Descriptor) -> Self {
-        Self {
-            events,
-            name: descriptor.digest.short().to_owned(),
-            total: descriptor.size,
-            told: Mutex::new(None),
-        }
-    }
-
-    fn resource(&self) -> Resource {
-        Resource {
-            kind: ResourceKind::Layer,
-            name: self.name.clone(),
-        }
-    }
-
-    fn at(&self, current: u64) {
-        let now = Instant::now();
-        {
-            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-            let recently = told.is_some_and(|(last, _)| now.duration_since(last) < PROGRESS_PERIOD);
-            if recently && current < self.total {
-                return;
-            }
-            *told = Some((now, current));
-        }
-        self.emit("Downloading", current);
-    }
-
-    /// Tells what was held back.
-    fn catch_up(&self, current: u64) {
-        let last = *self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.is_some_and(|(_, told)| told != current) {
-            self.at(current);
-        }
-    }
-
-    fn extracting(&self) {
-        self.emit("Extracting", self.total);
-    }
-
-    fn emit(&self, action: &'static str, current: u64) {
-        self.events.emit(Event::Progress {
-            resource: self.resource(),
-            action,
-            current,
-            total: Some(self.total),
-        });
-    }
-
-    fn done(&self, outcome: &'static str) {
-        self.events.emit(Event::Done {
-            resource: self.resource(),
-            outcome,
-        });
-    }
-
-    fn failed(&self, error: &ImageError) {
-        self.events.emit(Event::Failed {
-            resource: self.resource(),
-            message: error.to_string(),
-        });
     }
 }

@@ -353,7 +353,7 @@ fn mirrors_and_blocked_names_come_from_the_machine_s_files() {
         let blocked = project.skiff(["pull", "b"]).run().fails();
         blocked
             .warns("pulling `bad.example/mark:latest` is blocked")
-            .warns("compose.yaml:3:5")
+            .warns("compose.yaml:3:14")
             .whatever();
         // The variable takes the place of all of them.
         let other = sandbox.work().join("other.conf");

@@ -1,22 +1,16 @@
 //! One layer on its way to a registry.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::time::{Duration, Instant};
-
 use super::known::Packed;
 use super::produce::{Packing, Piece, Production, Whole};
-use crate::event::{Event, EventSink, Resource, ResourceKind};
 use crate::image::digest::Digest;
 use crate::image::error::ImageError;
+use crate::image::progress::Progress;
 use crate::image::registry::manifest::{Descriptor, LAYER_TYPE};
 use crate::image::registry::{Mounted, Repository, Upload, UploadError};
 use crate::image::store::Store;
 
 /// Uploads of one layer that are begun, where registries lose them.
 const UPLOADS: u32 = 5;
-/// Progress is told no more often than this.
-const PROGRESS_PERIOD: Duration = Duration::from_millis(100);
 
 /// What is needed to push a layer.
 pub(super) struct Layer<'a> {
@@ -27,7 +21,10 @@ pub(super) struct Layer<'a> {
     pub(super) diff_id: &'a Digest,
     /// Its packed forms at registries.
     pub(super) known: &'a [Packed],
+    /// In bytes of its files: how small it packs is known only at the end.
     pub(super) progress: Progress<'a>,
+    /// All of those.
+    pub(super) size: u64,
 }
 
 impl<'a> Layer<'a> {
@@ -154,7 +151,7 @@ impl<'a> Layer<'a> {
         let (bytes, until) =
             piece.map_or_else(Default::default, |piece| (piece.bytes, piece.until));
         let size = whole.size;
-        let told = |sent| self.progress.at(share(until, sent, size));
+        let told = |sent| self.tell(share(until, sent, size));
         self.repository
             .put_blob(&whole.digest, &bytes, &told)
             .await?;
@@ -177,6 +174,11 @@ impl<'a> Layer<'a> {
         Ok(())
     }
 
+    /// An archive is a little longer than its files.
+    fn tell(&self, current: u64) {
+        self.progress.at(current.min(self.size));
+    }
+
     /// Sends a piece that packs the archive from a byte on; gives the byte
     /// that the next one is from.
     async fn send_piece(
@@ -187,7 +189,7 @@ impl<'a> Layer<'a> {
     ) -> Result<u64, UploadError> {
         let size = piece.bytes.len() as u64;
         let packed = piece.until.saturating_sub(from);
-        let told = |sent| self.progress.at(from + share(packed, sent, size));
+        let told = |sent| self.tell(from + share(packed, sent, size));
         upload.append(&piece.bytes, &told).await?;
         Ok(piece.until)
     }
@@ -198,64 +200,4 @@ fn share(all: u64, part: u64, whole: u64) -> u64 {
     let product = u128::from(all) * u128::from(part);
     let share = product.checked_div(u128::from(whole)).unwrap_or_default();
     u64::try_from(share).unwrap_or(all)
-}
-
-/// Tells how far a layer is, in bytes of its files: how small it packs is
-/// known only at the end.
-pub(super) struct Progress<'a> {
-    events: &'a dyn EventSink,
-    name: String,
-    total: u64,
-    told: Mutex<Option<Instant>>,
-}
-
-impl<'a> Progress<'a> {
-    pub(super) fn new(events: &'a dyn EventSink, diff_id: &Digest, total: u64) -> Self {
-        Self {
-            events,
-            name: diff_id.short().to_owned(),
-            total,
-            told: Mutex::new(None),
-        }
-    }
-
-    fn resource(&self) -> Resource {
-        Resource {
-            kind: ResourceKind::Layer,
-            name: self.name.clone(),
-        }
-    }
-
-    fn at(&self, current: u64) {
-        let now = Instant::now();
-        {
-            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-            let recently = told.is_some_and(|last| now.duration_since(last) < PROGRESS_PERIOD);
-            if recently && current < self.total {
-                return;
-            }
-            *told = Some(now);
-        }
-        self.events.emit(Event::Progress {
-            resource: self.resource(),
-            action: "Pushing",
-            // An archive is a little longer than its files.
-            current: current.min(self.total),
-            total: Some(self.total),
-        });
-    }
-
-    fn done(&self, outcome: &'static str) {
-        self.events.emit(Event::Done {
-            resource: self.resource(),
-            outcome,
-        });
-    }
-
-    fn failed(&self, error: &ImageError) {
-        self.events.emit(Event::Failed {
-            resource: self.resource(),
-            message: error.to_string(),
-        });
-    }
 }

@@ -25,6 +25,7 @@ use tokio::task::spawn_blocking;
 use super::config::ConfigFile;
 use super::digest::Digest;
 use super::error::ImageError;
+use super::progress::Progress;
 use super::reference::Reference;
 use super::registry::manifest::{CONFIG_TYPE, Descriptor};
 use super::registry::{Access, Repository};
@@ -222,7 +223,8 @@ impl Push<'_> {
             path: self.reference.path(),
             diff_id,
             known: self.known.layer(diff_id),
-            progress: layer::Progress::new(self.events, diff_id, record.size),
+            progress: Progress::new(self.events, "Pushing", diff_id, record.size),
+            size: record.size,
         };
         layer.push().await
     }
