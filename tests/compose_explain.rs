@@ -157,4 +157,62 @@ mod tests {
         }
         assert_eq!(wrong, Vec::<PathBuf>::new());
     }
+
+    /// Runs `config` in a case's folder: code, standard output, standard error.
+    fn config(case: &str, arguments: &[&str]) -> (i32, String, String) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/golden")
+            .join(case);
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_skiff"))
+            .arg("config")
+            .args(arguments)
+            .current_dir(folder)
+            .env_clear()
+            .output()
+            .unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let code = output.status.code().unwrap();
+        (code, text(output.stdout), text(output.stderr))
+    }
+
+    #[test]
+    fn a_wrong_subject_is_an_error_on_standard_error() {
+        for subject in ["", ".", "$", "services.", "web.ports[9]", "WEB.image"] {
+            let (code, output, errors) = config("explain/odd", &["--explain", subject]);
+            assert_eq!((code, output.as_str()), (1, ""), "{subject}");
+            assert!(errors.starts_with("error: "), "{subject}: {errors}");
+        }
+        let (code, output, _) = config("explain/odd", &["--explain", "include"]);
+        assert_eq!(code, 0);
+        assert!(output.starts_with("include[0]  db.yaml\n"), "{output}");
+    }
+
+    #[test]
+    fn hints_are_printed_as_diagnostics_are() {
+        let (code, output, errors) = config("lint/ports", &["--lint"]);
+        assert_eq!((code, errors.as_str()), (1, ""));
+        assert!(output.contains("\n\nwarning: "), "{output}");
+        let (code, output, _) = config("lint/ports", &["--lint", "--format", "json"]);
+        assert_eq!(code, 1);
+        let lines: Vec<Json> = output
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(lines.len(), 2, "{output}");
+        assert_eq!(lines[1]["path"], "services.web.ports[4]");
+        assert_eq!(lines[1]["chain"][0]["line"], 5);
+        let (code, output, errors) = config("lint/ports", &["--lint", "--format", "nonsense"]);
+        assert_eq!((code, output.as_str()), (1, ""));
+        assert!(errors.contains("unsupported format"), "{errors}");
+    }
+
+    #[test]
+    fn warnings_are_printed_as_errors_are() {
+        let (code, _, errors) = config("warn/mistakes", &["-q"]);
+        assert_eq!(code, 0);
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/warn/mistakes");
+        let expected = fs_err::read_to_string(folder.join("expected.txt")).unwrap();
+        let errors = errors.replace(&format!("{}/", folder.display()), "");
+        assert_eq!(errors, expected);
+    }
 }

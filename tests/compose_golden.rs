@@ -108,7 +108,9 @@ mod tests {
                         "excerpt",
                         "expected",
                         "suggestion",
+                        "note",
                         "chain",
+                        "output",
                     ];
                     assert_eq!(keys(&json), all, "{json}");
                     let severity = json["severity"].as_str().unwrap();
@@ -117,7 +119,7 @@ mod tests {
                         ["message", "path"].iter().all(|key| text(&json[key])),
                         "{json}"
                     );
-                    let texts = ["file", "excerpt", "expected", "suggestion"];
+                    let texts = ["file", "excerpt", "expected", "suggestion", "note"];
                     assert!(texts.iter().all(|key| text_or_null(&json[key])), "{json}");
                     let numbers = ["line", "column", "end"];
                     assert!(

@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn dockerfiles_mean_what_they_mean_to_docker() {
-        if std::env::var("UPDATE_GOLDEN").as_deref() == Ok("docker") {
+        if skiff::env::read_string("UPDATE_GOLDEN").as_deref() == Some("docker") {
             cases(|file, text| {
                 let answered: String = blocks(text).map(|block| asked(&read(block))).collect();
                 fs_err::write(file, answered).unwrap();
@@ -300,7 +300,9 @@ mod tests {
         arguments.extend(case.flags());
         arguments.push(".");
         let (is_built, _, error) = docker(&arguments, folder);
-        assert!(is_built, "{}: {error}", case.head);
+        if !is_built {
+            return format!("failed: {error}\n");
+        }
         // `#7 [2/3] RUN x`, then lines of its output.
         let mut seen = Vec::new();
         let steps = error.lines().filter_map(|line| {

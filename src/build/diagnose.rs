@@ -27,7 +27,7 @@ pub fn warnings(file: &Path, source: &Source, found: &[Warning], are_errors: boo
         if are_errors {
             diagnostic.severity = Severity::Error;
         }
-        diagnostic.path = warning.rule.name().to_owned();
+        warning.rule.name().clone_into(&mut diagnostic.path);
         let url = warning.rule.url();
         diagnostic.suggestion = (!url.is_empty()).then(|| format!("see {url}"));
         placed(diagnostic, file, source, warning.at)

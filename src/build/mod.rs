@@ -11,3 +11,6 @@ pub mod ignore;
 mod paths;
 pub mod request;
 pub mod solve;
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@
 
 use std::sync::LazyLock;
 
-use super::diag::{Report, did_you_mean, quoted};
+use super::diag::{Allowed, Report, did_you_mean, quoted};
 use super::limits::{Budget, MOST_NODES};
 use super::merge::started;
 use super::paths::clean;
@@ -332,7 +332,8 @@ impl Walk<'_> {
                         .expected(
                             "[[IP:]HOST:]CONTAINER[/PROTOCOL] or ranges of ports, \
                              such as `8080:80` or `127.0.0.1:9000-9002:80-82/udp`",
-                        );
+                        )
+                        .allowed(error.allowed);
                     diagnostic.suggestion = error.suggestion;
                     self.report.push(diagnostic);
                 }
@@ -376,7 +377,15 @@ impl Walk<'_> {
     fn ulimit(&mut self, node: &mut Node) {
         if !matches!(node.value, Value::Int(_) | Value::Map(_)) {
             let message = super::model::shown(node, "is not a limit");
-            self.error(node.mark, message, "a whole number, or `soft` and `hard`");
+            let is_number = node
+                .as_str()
+                .is_some_and(|text| text.parse::<i64>().is_ok());
+            let diagnostic = self
+                .report
+                .at(node.mark, self.trail.as_str(), message)
+                .expected("a whole number, or `soft` and `hard`")
+                .allowed(is_number.then_some(Allowed::NumberInQuotes));
+            self.report.push(diagnostic);
             node.value = Value::Int(0);
         }
     }

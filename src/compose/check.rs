@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use super::diag::{Report, quoted};
+use super::diag::{Allowed, Report, quoted};
 use super::tree::{Map, Node};
 
 /// Checks a canonical tree.
@@ -94,6 +94,7 @@ fn sources(path: &str, node: &Node, keys: &[&str], report: &mut Report) {
             let diagnostic = report
                 .at(node.key, path, "it has no source")
                 .expected(format!("one of {all}, or `external: true`"))
+                .allowed(Allowed::NoSource)
                 .suggest("write `file: ./…` below it, with the path of the file");
             report.push(diagnostic);
         }

@@ -5,6 +5,7 @@
 
 use saphyr_parser::{Event, ScalarStyle};
 
+use super::diag::Allowed;
 use super::tree::Mark;
 
 /// The first character that no file may have, whatever it means, and where.
@@ -13,7 +14,7 @@ pub(super) fn control_character(text: &str) -> Option<(usize, char)> {
 }
 
 /// What is wrong with the directives before the first document.
-pub(super) fn directive(text: &str, file: u16) -> Option<(Mark, String)> {
+pub(super) fn directive(text: &str, file: u16) -> Option<(Mark, String, Option<Allowed>)> {
     let is_prologue = |line: &&str| line.is_empty() || line.starts_with(['%', '#', ' ', '\r']);
     let mut prologue = text.split('\n').take_while(is_prologue).zip(1..);
     prologue.find_map(|(text, line)| {
@@ -23,7 +24,8 @@ pub(super) fn directive(text: &str, file: u16) -> Option<(Mark, String)> {
             column: 1,
             length: 0,
         };
-        Some((mark, directive_of(text)?))
+        let (message, allowed) = directive_of(text)?;
+        Some((mark, message, allowed))
     })
 }
 
@@ -37,25 +39,35 @@ fn is_control(c: char) -> bool {
 }
 
 /// What is wrong with a line that may be a directive.
-fn directive_of(line: &str) -> Option<String> {
+fn directive_of(line: &str) -> Option<(String, Option<Allowed>)> {
     let mut words = line.strip_prefix('%')?.split_whitespace();
     match words.next().unwrap_or_default() {
         "YAML" => match words.next().unwrap_or_default() {
             "1.1" => None,
-            version => Some(format!(
-                "`{version}` is no version of YAML that is read, 1.1 is"
+            version => Some((
+                format!("`{version}` is no version of YAML that is read, 1.1 is"),
+                (version == "1.2").then_some(Allowed::YamlVersion),
             )),
         },
         "TAG" => None,
-        name => Some(format!("`%{name}` is no directive of YAML")),
+        name => Some((format!("`%{name}` is no directive of YAML"), None)),
     }
+}
+
+/// What is wrong, and where.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) mark: Mark,
+    pub(super) message: &'static str,
+    pub(super) allowed: Option<Allowed>,
 }
 
 /// Looks at the events of a file in their order.
 #[derive(Debug)]
 pub(super) struct Refused {
     /// Lines and columns of tabs where the indentation is, the last first.
-    tabs: Vec<(u32, u32)>,
+    /// Each with whether anything but a comment follows it.
+    tabs: Vec<(u32, u32, bool)>,
     /// Lines and columns of `\\/`, the last first.
     slashes: Vec<(u32, u32)>,
     /// Of the collections that are open, which are in flow context.
@@ -68,7 +80,9 @@ impl Refused {
         let mut tabs = Vec::new();
         if text.contains('\t') {
             for (line, text) in (1..).zip(text.split('\n')) {
-                tabs.extend(indenting_tab(text).map(|column| (line, column)));
+                let rest = text.trim_start_matches(['\t', ' ', '\r']);
+                let has_content = !rest.is_empty() && !rest.starts_with('#');
+                tabs.extend(indenting_tab(text).map(|column| (line, column, has_content)));
             }
             tabs.reverse();
         }
@@ -88,19 +102,18 @@ impl Refused {
     }
 
     /// What is wrong with an event that reaches from `start` to `end`.
-    pub(super) fn by(
-        &mut self,
-        event: &Event<'_>,
-        start: Mark,
-        end: Mark,
-    ) -> Option<(Mark, &'static str)> {
+    pub(super) fn by(&mut self, event: &Event<'_>, start: Mark, end: Mark) -> Option<Refusal> {
         let in_flow = self.open.last() == Some(&true);
         let tab = self.tab(event, in_flow, start, end);
         match event {
             Event::DocumentStart(explicit) => {
                 self.documents += 1;
                 if self.documents > 1 && !explicit {
-                    return Some((start, "invalid YAML: a further document begins with `---`"));
+                    return Some(Refusal {
+                        mark: start,
+                        message: "invalid YAML: a further document begins with `---`",
+                        allowed: None,
+                    });
                 }
             }
             Event::SequenceStart(..) | Event::MappingStart(..) => {
@@ -114,7 +127,11 @@ impl Refused {
                 if let Some(mark) = self.slash(start, end) {
                     let message = "invalid YAML: `\\/` means nothing in double quotes, \
                         in YAML 1.2 alone it is a slash: write `/`";
-                    return Some((mark, message));
+                    return Some(Refusal {
+                        mark,
+                        message,
+                        allowed: Some(Allowed::EscapedSlash),
+                    });
                 }
             }
             Event::Scalar(text, ScalarStyle::Plain, ..)
@@ -122,7 +139,11 @@ impl Refused {
             {
                 let message = "invalid YAML: in brackets, a value with `?` in it needs quotes, \
                     and one that begins with `:`, `|` or `>`";
-                return Some((start, message));
+                return Some(Refusal {
+                    mark: start,
+                    message,
+                    allowed: (!text.starts_with(['|', '>'])).then_some(Allowed::FlowScalar),
+                });
             }
             _ => {}
         }
@@ -150,15 +171,9 @@ impl Refused {
 
     /// Finds a tab where the indentation is: not within a scalar, nor within a
     /// flow collection.
-    fn tab(
-        &mut self,
-        event: &Event<'_>,
-        in_flow: bool,
-        start: Mark,
-        end: Mark,
-    ) -> Option<(Mark, &'static str)> {
+    fn tab(&mut self, event: &Event<'_>, in_flow: bool, start: Mark, end: Mark) -> Option<Refusal> {
         let mut wrong = None;
-        while let Some((line, column)) = self.tabs.last().copied() {
+        while let Some((line, column, has_content)) = self.tabs.last().copied() {
             let in_scalar = match event {
                 // What begins here is its text, not its `|`.
                 Event::Scalar(_, ScalarStyle::Literal | ScalarStyle::Folded, ..) => {
@@ -178,7 +193,11 @@ impl Refused {
                     column,
                     ..start
                 };
-                wrong = Some((mark, "invalid YAML: a tab cannot be used as indentation"));
+                wrong = Some(Refusal {
+                    mark,
+                    message: "invalid YAML: a tab cannot be used as indentation",
+                    allowed: (!has_content).then_some(Allowed::TabBeforeNothing),
+                });
             }
         }
         wrong

@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use super::diag::{did_you_mean, quoted};
+use super::diag::{Allowed, did_you_mean, quoted};
 
 /// A port of the short syntax, one container port each.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,7 @@ pub(crate) struct ShortPort {
 pub(crate) struct PortError {
     pub(crate) message: String,
     pub(crate) suggestion: Option<String>,
+    pub(crate) allowed: Option<Allowed>,
 }
 
 impl From<String> for PortError {
@@ -28,6 +29,7 @@ impl From<String> for PortError {
         Self {
             message,
             suggestion: None,
+            allowed: None,
         }
     }
 }
@@ -37,6 +39,7 @@ impl PortError {
         Self {
             message,
             suggestion: Some(suggestion),
+            allowed: None,
         }
     }
 }
@@ -67,9 +70,12 @@ pub(crate) fn parse_ports(text: &str) -> Result<Vec<ShortPort>, PortError> {
         host => Some(range(host).map_err(|why| format!("the host port {why}"))?),
     };
     if !PROTOCOLS.contains(&protocol.as_str()) {
+        let suggestion = did_you_mean(&protocol, PROTOCOLS.into_iter());
         return Err(PortError {
             message: format!("{} is not a protocol (tcp, udp, sctp)", quoted(&protocol)),
-            suggestion: did_you_mean(&protocol, PROTOCOLS.into_iter()),
+            // What is misspelt is no other protocol.
+            allowed: suggestion.is_none().then_some(Allowed::Protocol),
+            suggestion,
         });
     }
     let width = target.1 - target.0;
@@ -125,7 +131,11 @@ fn host_address(text: &str) -> Result<Option<String>, PortError> {
         // Without brackets the colons of IPv6 cannot be told from the ports'.
         None if text.contains(':') => {
             let message = format!("the address {} has no brackets around it", quoted(text));
-            return Err(PortError::new(message, format!("write `[{text}]`")));
+            let is_address = text.parse::<IpAddr>().is_ok();
+            return Err(PortError {
+                allowed: is_address.then_some(Allowed::BareIpv6),
+                ..PortError::new(message, format!("write `[{text}]`"))
+            });
         }
         None => text,
     };
@@ -138,6 +148,7 @@ fn host_address(text: &str) -> Result<Option<String>, PortError> {
         Err(_) => Err(PortError {
             message: format!("{} is not an IP address", quoted(bare)),
             suggestion: (bare == "localhost").then(|| "write `127.0.0.1`".to_owned()),
+            allowed: None,
         }),
     }
 }

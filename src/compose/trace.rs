@@ -15,8 +15,8 @@ use super::tree::{Mark, Node, Value, service_of};
 
 /// Most values that one took the place of that are told, and most services that
 /// one came through: nobody reads more, and both grow with each other.
-pub(crate) const MOST_OVERRIDDEN: usize = 50;
-const MOST_STEPS: usize = 20;
+pub(crate) const MOST_OVERRIDDEN: usize = 20;
+const MOST_STEPS: usize = 10;
 
 /// A value that `!reset` or `!override` dropped.
 #[derive(Debug, Clone)]
@@ -289,15 +289,13 @@ impl Trace {
                 here = places.get_key_value(&format!("services.{at}{rest}"));
             }
         }
-        match here {
-            Some((place, losers)) => losers.iter().map(|loser| (place.as_str(), loser)).collect(),
-            None => {
-                let pairs = places.iter().flat_map(|(place, losers)| {
-                    losers.iter().map(move |loser| (place.as_str(), loser))
-                });
-                pairs.take(MOST_OVERRIDDEN + 1).collect()
-            }
+        if let Some((place, losers)) = here {
+            return losers.iter().map(|loser| (place.as_str(), loser)).collect();
         }
+        let pairs = places
+            .iter()
+            .flat_map(|(place, losers)| losers.iter().map(move |loser| (place.as_str(), loser)));
+        pairs.take(MOST_OVERRIDDEN + 1).collect()
     }
 }
 

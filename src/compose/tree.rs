@@ -312,7 +312,7 @@ pub(crate) fn is_within(path: &str, above: &str) -> bool {
 
 /// The name of the service that a path is about: it may have dots, so the longest
 /// that is known is meant.
-pub(crate) fn service_of<'p>(path: &'p str, is_known: impl Fn(&str) -> bool) -> Option<&'p str> {
+pub(crate) fn service_of(path: &str, is_known: impl Fn(&str) -> bool) -> Option<&str> {
     let rest = path.strip_prefix("services.")?;
     let ends = rest.bytes().enumerate().rev();
     let ends = ends

@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use super::canonical::mount_target;
-use super::diag::Report;
+use super::diag::{Allowed, Report};
 use super::tree::{Node, Rules, Trail, Value};
 
 /// What an entry's key is.
@@ -135,7 +135,14 @@ fn name_of(item: &Node, key: Key, report: &mut Report, trail: &Trail) -> Option<
         },
         Key::Mount => match &item.value {
             Value::Str(text) => mount_target(text),
-            Value::Map(_) => target(item, "the mount has no target", "/data", report, trail),
+            Value::Map(_) => {
+                let missing = Missing {
+                    message: "the mount has no target",
+                    example: "/data",
+                    allowed: None,
+                };
+                target(item, &missing, report, trail)
+            }
             _ => None,
         },
         Key::Device => match &item.value {
@@ -146,8 +153,12 @@ fn name_of(item: &Node, key: Key, report: &mut Report, trail: &Trail) -> Option<
             }
             Value::Map(_) => {
                 let source = item.get("source").and_then(Node::as_str);
-                let example = source.unwrap_or("/dev/fuse").to_owned();
-                target(item, "the device has no target", &example, report, trail)
+                let missing = Missing {
+                    message: "the device has no target",
+                    example: source.unwrap_or("/dev/fuse"),
+                    allowed: Some(Allowed::DeviceTarget),
+                };
+                target(item, &missing, report, trail)
             }
             _ => None,
         },
@@ -167,10 +178,16 @@ fn name_of(item: &Node, key: Key, report: &mut Report, trail: &Trail) -> Option<
     }
 }
 
+/// What to say where a target is missing.
+struct Missing<'m> {
+    message: &'m str,
+    example: &'m str,
+    allowed: Option<Allowed>,
+}
+
 fn target(
     item: &Node,
-    message: &str,
-    example: &str,
+    missing: &Missing<'_>,
     report: &mut Report,
     trail: &Trail,
 ) -> Option<String> {
@@ -181,9 +198,13 @@ fn target(
         return None; // where it was taken out, that is what was told
     }
     let diagnostic = report
-        .at(item.mark, trail.as_str(), message)
+        .at(item.mark, trail.as_str(), missing.message)
         .expected("`target:`, a path in the container")
-        .suggest(format!("add `target: {example}`, or whatever the path is"));
+        .allowed(missing.allowed)
+        .suggest(format!(
+            "add `target: {}`, or whatever the path is",
+            missing.example
+        ));
     report.push(diagnostic);
     None
 }

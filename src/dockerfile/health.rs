@@ -82,24 +82,18 @@ fn retries(reader: &Reader<'_>, problems: &mut Vec<Problem>) -> u32 {
     let Some(word) = reader.flag_word("retries", problems) else {
         return 0;
     };
-    match word
-        .text
-        .parse::<i32>()
-        .ok()
-        .and_then(|n| u32::try_from(n).ok())
-    {
-        Some(number) => number,
-        None => {
-            let message = format!("the flag `--retries` cannot be `{}`", word.text);
-            problems.push(Problem::new(word.at, message).expected("a whole number, 0 or more"));
-            0
-        }
+    let number = word.text.parse::<i32>().ok();
+    if let Some(number) = number.and_then(|number| u32::try_from(number).ok()) {
+        return number;
     }
+    let message = format!("`{}` cannot be the value of `--retries`", word.text);
+    problems.push(Problem::new(word.at, message).expected("a whole number, 0 or more"));
+    0
 }
 
 fn period(name: &str, word: &Word) -> Result<Duration, Problem> {
     let fail = |what: &str| {
-        let message = format!("the flag `--{name}` cannot be `{}`", word.text);
+        let message = format!("`{}` cannot be the value of `--{name}`", word.text);
         Problem::new(word.at, message).expected(what)
     };
     let period = go_duration(&word.text).ok_or_else(|| fail("a duration: `30s`, `1m30s`"))?;

@@ -187,8 +187,10 @@ impl<'a> Lines<'a> {
             .split_once('=')
             .map(|(name, value)| (name.trim_end(), value));
         let Some((name, value)) = parts.filter(|(name, value)| {
-            let known = |known: &&str| known.eq_ignore_ascii_case(name);
-            DIRECTIVES.iter().any(|name| known(name)) && !value.trim().is_empty()
+            let is_known = DIRECTIVES
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(name));
+            is_known && !value.trim().is_empty()
         }) else {
             self.has_begun = true;
             return false;

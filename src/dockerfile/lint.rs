@@ -85,9 +85,7 @@ impl Rule {
         let mut page = String::new();
         let letters: Vec<char> = name.chars().collect();
         for (index, c) in letters.iter().enumerate() {
-            let is_next_small = letters
-                .get(index + 1)
-                .is_some_and(|c| c.is_ascii_lowercase());
+            let is_next_small = letters.get(index + 1).is_some_and(char::is_ascii_lowercase);
             if index > 0 && c.is_ascii_uppercase() && is_next_small {
                 page.push('-');
             }
@@ -280,14 +278,22 @@ impl Lint {
     /// Adds a warning, unless its check is switched off for the whole file or by
     /// `comments`, those right before the instruction.
     pub fn add(&mut self, rule: Rule, at: Span, comments: &[String], message: String) {
+        if self.is_full() {
+            return;
+        }
         let own = self.options.with_comments(comments);
         if !own.as_ref().unwrap_or(&self.options).allows(rule) {
             return;
         }
         let warning = Warning { rule, at, message };
-        if !self.warnings.contains(&warning) && self.warnings.len() < MOST_WARNINGS {
+        if !self.warnings.contains(&warning) {
             self.warnings.push(warning);
         }
+    }
+
+    /// Whether no more is collected: to look for it would be for nothing.
+    pub fn is_full(&self) -> bool {
+        self.warnings.len() >= MOST_WARNINGS
     }
 
     /// The checks that a look at the file is enough for.

@@ -177,7 +177,7 @@ impl MountFlag {
                 },
             };
             let wrong = |what: &str| {
-                let message = format!("`{name}` of a mount cannot be `{value}`");
+                let message = format!("`{value}` cannot be the `{name}` of a mount");
                 Problem::new(self.at, message).expected(what.to_owned())
             };
             let only = |kinds: &[MountType]| {
@@ -293,17 +293,12 @@ pub(super) fn comma_separated(text: &str) -> Option<Vec<String>> {
                 Some(behind) => rest = behind,
                 None => return quoted.get(end..)?.is_empty().then_some(fields),
             }
+        } else if let Some((field, behind)) = rest.split_once(',') {
+            fields.push(field.to_owned());
+            rest = behind;
         } else {
-            match rest.split_once(',') {
-                Some((field, behind)) => {
-                    fields.push(field.to_owned());
-                    rest = behind;
-                }
-                None => {
-                    fields.push(rest.to_owned());
-                    return Some(fields);
-                }
-            }
+            fields.push(rest.to_owned());
+            return Some(fields);
         }
     }
 }
@@ -388,24 +383,24 @@ mod tests {
     fn what_is_wrong_is_said() {
         for (text, part) in [
             ("typ=bind", "`typ` is no option"),
-            ("type=binds", "`type` of a mount cannot be `binds`"),
+            ("type=binds", "`binds` cannot be the `type` of a mount"),
             ("from=$X,target=/x", "cannot have variables"),
             ("type=bind,target", "`target` of a mount has no value"),
             ("type=bind,mode=1", "a mount of type `bind` has no `mode`"),
             ("type=bind,sharing=shared", "has no `sharing`"),
-            ("type=cache,sharing=x", "cannot be `x`"),
+            ("type=cache,sharing=x", "`x` cannot be"),
             (
                 "type=cache,required",
                 "a mount of type `cache` has no `required`",
             ),
             ("size=1,type=tmpfs", "a mount of type `bind` has no `size`"),
-            ("type=tmpfs,size=x", "cannot be `x`"),
-            ("type=cache,uid=a", "cannot be `a`"),
+            ("type=tmpfs,size=x", "`x` cannot be"),
+            ("type=cache,uid=a", "`a` cannot be"),
             ("type=secret", "a secret needs its `id`"),
             ("type=secret,id=a,src=b", "not both"),
             ("type=secret,id=a,from=b", "has no `from`"),
             ("type=ssh,src=a", "has no `source`"),
-            ("type=bind,ro=maybe", "cannot be `maybe`"),
+            ("type=bind,ro=maybe", "`maybe` cannot be the `ro`"),
             ("\"type=bind", "not closed"),
         ] {
             let problem = resolved(text).unwrap_err();

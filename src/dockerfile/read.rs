@@ -1,5 +1,6 @@
 //! From lines to instructions: which arguments and flags each has.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::health;
@@ -10,6 +11,7 @@ use super::instruction::{
 use super::lines::{Line, Lines};
 use super::lint::LintOptions;
 use super::mount::{MountFlag, comma_separated, truth};
+use super::similar::nearest;
 use super::span::{Problem, Source, Span, Word};
 use super::words::{self, Flag, json, missing, plain_words, quoted_words};
 
@@ -73,9 +75,8 @@ pub fn parse(bytes: &[u8]) -> Result<Dockerfile, Box<Unreadable>> {
     }
     problems.sort_by_key(|problem| problem.at.start);
     if problems.len() > MOST_PROBLEMS {
-        let more = problems.len() - MOST_PROBLEMS;
         problems.truncate(MOST_PROBLEMS);
-        let message = format!("there are {more} more errors, told when these are mended");
+        let message = "there are more errors, told when these are mended";
         problems.push(Problem::new(Span::default(), message));
     }
     Err(Box::new(Unreadable { source, problems }))
@@ -121,6 +122,9 @@ fn read(source: &Source, broken: &[usize]) -> (Dockerfile, Vec<Problem>) {
     let mut problems = Vec::new();
     let mut has_instructions = false;
     while let Some(line) = lines.next_line() {
+        if problems.len() > MOST_PROBLEMS {
+            break;
+        }
         has_instructions = true;
         problems.extend(not_text(&line, broken));
         file.empty_continuations.extend(line.empty_continuation);
@@ -392,15 +396,21 @@ impl<'a> Reader<'a> {
             if !known.contains(&flag.name.as_str()) {
                 let message = format!("{name} has no flag `--{}`", flag.name);
                 let problem = Problem::new(flag.at, message);
-                problems.push(problem.did_you_mean(&flag.name, known));
+                problems.push(match nearest(&flag.name, known.iter().copied()) {
+                    Some(similar) => problem.help(format!("did you mean `--{similar}`?")),
+                    None => problem,
+                });
                 continue;
             }
             let is_list = matches!(flag.name.as_str(), "mount" | "device" | "exclude");
-            if !is_list && seen.contains(&flag.name.as_str()) {
+            let is_seen = seen.contains(&flag.name.as_str());
+            if !is_list && is_seen {
                 let message = format!("the flag `--{}` is given twice", flag.name);
                 problems.push(Problem::new(flag.at, message));
             }
-            seen.push(&flag.name);
+            if !is_seen {
+                seen.push(&flag.name);
+            }
         }
         problems
     }
@@ -436,7 +446,7 @@ impl<'a> Reader<'a> {
             Some("false") => Some(false),
             Some(_) => {
                 let value = flag.value.as_deref().unwrap_or_default();
-                let message = format!("the flag `--{name}` cannot be `{value}`");
+                let message = format!("`{value}` cannot be the value of `--{name}`");
                 problems.push(Problem::new(flag.at, message).expected("true or false"));
                 None
             }
@@ -577,15 +587,16 @@ impl<'a> Reader<'a> {
             is_link: self.flag_bool("link", problems).unwrap_or_default(),
             ..Files::default()
         };
+        // Of several with one name the last, as with `BuildKit`.
+        let contents = self.heredocs.iter().map(|one| (one.name.as_str(), one));
+        let contents: BTreeMap<&str, &Heredoc> = contents.collect();
         for word in words {
             let marker = heredoc::marker(&word.text).filter(|_| !is_json);
             let Some(marker) = marker else {
                 files.paths.push(word);
                 continue;
             };
-            // The last of several with one name, as with `BuildKit`.
-            let mut found = self.heredocs.iter().rev();
-            let content = found.find(|one| one.name == marker.name).cloned();
+            let content = contents.get(marker.name.as_str()).copied().cloned();
             files.heredocs.push(content.unwrap_or(marker));
         }
         Ok(files)
@@ -727,7 +738,7 @@ fn done<T>(value: T, problems: Vec<Problem>) -> Found<T> {
 }
 
 fn refused(word: &Word, flag: &str, known: &[&str]) -> Problem {
-    let message = format!("the flag `--{flag}` cannot be `{}`", word.text);
+    let message = format!("`{}` cannot be the value of `--{flag}`", word.text);
     Problem::new(word.at, message)
         .expected(known.join(", "))
         .did_you_mean(&word.text, known)

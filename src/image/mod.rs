@@ -31,7 +31,7 @@ mod unpack;
 pub use config::{ConfigFile, Healthcheck, ImageConfig};
 pub use digest::Digest;
 pub use error::ImageError;
-pub use load::{LoadSource, load};
+pub use load::{LoadSource, load, load_for};
 pub use platform::Platform;
 pub use policy::{PullDecision, PullPolicy};
 pub use pull::{PullRequest, pull, resolve};

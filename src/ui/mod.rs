@@ -201,7 +201,9 @@ pub(crate) fn object(severity: &str, message: &str, hints: &[String]) -> serde_j
         "excerpt": null,
         "expected": null,
         "suggestion": advice,
+        "note": null,
         "chain": [],
+        "output": [],
     })
 }
 

@@ -11,6 +11,8 @@ mod archives;
 #[cfg(test)]
 mod certs;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod hub;
 #[cfg(test)]
 mod login;

@@ -24,27 +24,22 @@ pub(super) fn read(text: &str) -> Result<Address, String> {
     match scheme.as_deref() {
         Some("http" | "https") => {
             let path = text.split(['?', '#']).next().unwrap_or_default();
-            if path.ends_with(".git") {
+            // A repository is told by its name alone.
+            if path.strip_suffix(".git").is_some() {
                 return git(text).map(Address::Git);
             }
             let after = path.split_once("://").map_or("", |(_, rest)| rest);
             let file = after.split_once('/').map_or("", |(_, path)| path);
-            let file = file
-                .trim_end_matches('/')
-                .rsplit('/')
-                .next()
-                .unwrap_or_default();
-            let file = if matches!(file, "" | "." | "..") {
-                "__unnamed__".to_owned()
-            } else {
-                percent_decoded(file)
+            let file = file.trim_end_matches('/').rsplit('/').next();
+            let file = match file.unwrap_or_default() {
+                "" | "." | ".." => "__unnamed__".to_owned(),
+                file => percent_decoded(file),
             };
             Ok(Address::Http { file })
         }
         Some("git" | "ssh") => git(text).map(Address::Git),
-        Some(_) => Ok(Address::Path),
         None if is_scp(text) => git(text).map(Address::Git),
-        None => Ok(Address::Path),
+        _ => Ok(Address::Path),
     }
 }
 
@@ -123,15 +118,12 @@ fn percent_decoded(text: &str) -> String {
             .and_then(|two| std::str::from_utf8(two).ok());
         let code =
             code.filter(|code| *first == b'%' && code.bytes().all(|b| b.is_ascii_hexdigit()));
-        match code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = others.get(2..).unwrap_or_default();
-            }
-            None => {
-                bytes.push(*first);
-                rest = others;
-            }
+        if let Some(byte) = code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
+            bytes.push(byte);
+            rest = others.get(2..).unwrap_or_default();
+        } else {
+            bytes.push(*first);
+            rest = others;
         }
     }
     String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::dockerfile;
 use crate::image::config::{History, RootFs};
-use crate::image::{ConfigFile, Healthcheck, ImageConfig, Platform};
+use crate::image::{ConfigFile, Digest, Healthcheck, ImageConfig, Platform};
 
 /// `PATH` of images that set none.
 pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -42,7 +42,7 @@ pub(super) fn entry(text: String, has_layer: bool) -> History {
 }
 
 /// A line for the shell as a command.
-pub(super) fn with_shell(config: &ImageConfig, words: Vec<String>) -> Vec<String> {
+pub(super) fn with_shell(config: &ImageConfig, words: &[String]) -> Vec<String> {
     let mut command = if config.shell.is_empty() {
         vec!["/bin/sh".to_owned(), "-c".to_owned()]
     } else {
@@ -50,20 +50,6 @@ pub(super) fn with_shell(config: &ImageConfig, words: Vec<String>) -> Vec<String
     };
     command.push(words.join(" "));
     command
-}
-
-/// Sets a variable where it is, or at the end.
-pub(super) fn set_variable(env: &mut Vec<String>, name: &str, pair: String) {
-    let is_it = |known: &&mut String| {
-        known
-            .split_once('=')
-            .map_or(known.as_str(), |(name, _)| name)
-            == name
-    };
-    match env.iter_mut().find(is_it) {
-        Some(known) => *known = pair,
-        None => env.push(pair),
-    }
 }
 
 /// Adds to a sorted set.
@@ -108,7 +94,7 @@ pub fn document(file: &ConfigFile, has_escaped_args: bool) -> Value {
     let history: Vec<Value> = file.history.iter().map(history).collect();
     document.insert("history".into(), Value::Array(history));
     document.insert("os".into(), json!(file.os));
-    let layers: Vec<&str> = file.rootfs.diff_ids.iter().map(|id| id.as_str()).collect();
+    let layers: Vec<&str> = file.rootfs.diff_ids.iter().map(Digest::as_str).collect();
     document.insert(
         "rootfs".into(),
         json!({"type": "layers", "diff_ids": layers}),

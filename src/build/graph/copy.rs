@@ -24,17 +24,18 @@ impl Walk<'_> {
             _ => (Some(self.context(current.place(instruction.at))), true),
         };
         for (word, path) in std::mem::take(&mut parts.paths) {
-            match address::read(&path) {
-                Ok(Address::Path) => {}
-                Ok(_) | Err(_) => {
-                    let message = format!("`{path}` is an address, which COPY does not fetch");
-                    return Err(Problem::new(word.at, message).help("use ADD"));
-                }
+            if !matches!(address::read(&path), Ok(Address::Path)) {
+                let message = format!("`{path}` is an address, which COPY does not fetch");
+                return Err(Problem::new(word.at, message).help("use ADD"));
             }
             if is_context {
                 self.ignored(current, instruction, &path, "Copy");
             }
-            let source = self.file(current, from, &word, &path, copy.keeps_parents, false);
+            let how = How {
+                keeps_parents: copy.keeps_parents,
+                unpacks: false,
+            };
+            let source = self.file(current, from, (&word, &path), how);
             parts.sources.push(source);
         }
         let text = if copy.keeps_parents {
@@ -56,7 +57,7 @@ impl Walk<'_> {
         let checksum = match &add.checksum {
             Some(word) => {
                 let checksum = self.expand(current, instruction, word, self.words())?;
-                self.check_checksum(&parts, word)?;
+                check_checksum(&parts, word)?;
                 Some(checksum).filter(|checksum| !checksum.is_empty())
             }
             None => None,
@@ -70,7 +71,11 @@ impl Walk<'_> {
                     let context = Some(self.context(place));
                     self.ignored(current, instruction, &path, "Add");
                     let unpacks = add.unpacks.unwrap_or(true);
-                    self.file(current, context, &word, &path, false, unpacks)
+                    let how = How {
+                        keeps_parents: false,
+                        unpacks,
+                    };
+                    self.file(current, context, (&word, &path), how)
                 }
                 Address::Http { file } => {
                     if let Some(checksum) = &checksum
@@ -110,17 +115,6 @@ impl Walk<'_> {
         }
         self.copied(current, instruction, parts, "ADD");
         Ok(())
-    }
-
-    fn check_checksum(&self, parts: &Parts, word: &Word) -> Result<(), Problem> {
-        match parts.paths.as_slice() {
-            [(_, path)] if !matches!(address::read(path), Ok(Address::Path)) => Ok(()),
-            [_] => {
-                let problem = Problem::new(word.at, "a file of the context has no `--checksum`");
-                Err(problem.expected("an address: `https://…`, or a git repository"))
-            }
-            _ => Err(Problem::new(word.at, "`--checksum` is for a single source")),
-        }
     }
 
     /// What both have in common, expanded.
@@ -197,13 +191,12 @@ impl Walk<'_> {
         &mut self,
         current: &Current,
         from: Root,
-        word: &Word,
-        path: &str,
-        keeps_parents: bool,
-        unpacks: bool,
+        source: (&Word, &str),
+        how: How,
     ) -> CopySource {
+        let (word, path) = source;
         let (path, parents) = match path.split_once("/./") {
-            _ if !keeps_parents => (paths::absolute(path), None),
+            _ if !how.keeps_parents => (paths::absolute(path), None),
             Some((parent, rest)) => (paths::absolute(parent), Some(paths::relative(rest))),
             None => ("/".to_owned(), Some(paths::relative(path))),
         };
@@ -218,7 +211,7 @@ impl Walk<'_> {
             from,
             path,
             parents,
-            unpacks,
+            unpacks: how.unpacks,
             at: current.place(word.at),
         }
     }
@@ -286,6 +279,25 @@ impl Walk<'_> {
         };
         current.state.root = Some(self.push(step));
         current.history(text, true);
+    }
+}
+
+/// How files are copied.
+#[derive(Clone, Copy)]
+struct How {
+    keeps_parents: bool,
+    unpacks: bool,
+}
+
+/// A checksum is for one thing that comes from elsewhere.
+fn check_checksum(parts: &Parts, word: &Word) -> Result<(), Problem> {
+    match parts.paths.as_slice() {
+        [(_, path)] if !matches!(address::read(path), Ok(Address::Path)) => Ok(()),
+        [_] => {
+            let problem = Problem::new(word.at, "a file of the context has no `--checksum`");
+            Err(problem.expected("an address: `https://…`, or a git repository"))
+        }
+        _ => Err(Problem::new(word.at, "`--checksum` is for a single source")),
     }
 }
 

@@ -1,5 +1,7 @@
 //! `FROM --platform`.
 
+use std::collections::BTreeSet;
+
 use super::scope::{Variables, expanded};
 use crate::dockerfile::{Lint, Problem, Rule, Stage, Word, nearest};
 use crate::image::Platform;
@@ -8,11 +10,11 @@ use crate::image::Platform;
 ///
 /// # Errors
 /// An empty one, or what is no platform.
-pub(super) fn of_stage(
+pub(super) fn of_stage<'a>(
     stage: &Stage,
     word: &Word,
     global: &Variables,
-    known: &[&str],
+    known: &dyn Fn() -> Vec<&'a str>,
     escape: char,
     lint: &mut Lint,
 ) -> Result<Platform, Problem> {
@@ -66,11 +68,15 @@ pub(super) fn of_stage(
 
 /// Warns of variables of a `FROM` that nothing before it declares.
 pub(super) fn undeclared<'a>(
-    missing: impl IntoIterator<Item = &'a String>,
-    known: &[&str],
+    missing: &BTreeSet<String>,
+    known: &dyn Fn() -> Vec<&'a str>,
     stage: &Stage,
     lint: &mut Lint,
 ) {
+    if missing.is_empty() || lint.is_full() {
+        return;
+    }
+    let known = known();
     for name in missing {
         if known.contains(&name.as_str()) {
             continue;

@@ -52,9 +52,14 @@ impl Walk<'_> {
             }
         }
         if run.command.is_shell {
-            words = with_shell(&current.state.config.config, words);
+            words = with_shell(&current.state.config.config, &words);
         }
-        let mut environment = current.state.variables.list().to_vec();
+        let size = current.state.variables.size() + current.state.declared.len();
+        self.spend(2 * size + instruction.text.len(), instruction.at)?;
+        let variables = current.state.variables.iter();
+        let mut environment: Vec<(String, String)> = variables
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
         let agent = mounts
             .iter()
             .find(|mount| matches!(mount.kind, MountKind::Ssh { .. }));
@@ -256,31 +261,18 @@ fn summary(script: &str) -> String {
 /// The command with the arguments that it may have used before it.
 fn history(current: &Current, words: &[String]) -> String {
     let state = &current.state;
-    let mut arguments: Vec<String> = Vec::new();
-    let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut all = Vec::new();
+    if !state.declared.is_empty() {
+        all.push(format!("|{}", state.declared.len()));
+    }
     for (name, value) in &state.declared {
         let value = state
             .variables
             .get(name)
             .or(value.as_deref())
             .unwrap_or_default();
-        let text = format!("{name}={value}");
-        match places
-            .get(name.as_str())
-            .and_then(|at| arguments.get_mut(*at))
-        {
-            Some(known) => *known = text,
-            None => {
-                places.insert(name, arguments.len());
-                arguments.push(text);
-            }
-        }
+        all.push(format!("{name}={value}"));
     }
-    let mut all = Vec::new();
-    if !arguments.is_empty() {
-        all.push(format!("|{}", arguments.len()));
-    }
-    all.extend(arguments);
     all.extend_from_slice(words);
     all.join(" ")
 }

@@ -3,43 +3,47 @@
 
 use std::collections::BTreeMap;
 
+use indexmap::IndexMap;
+
 use crate::dockerfile::{Dockerfile, ExpandError, Expanded, Kind, Problem, Rules, Word, expand};
 use crate::image::Platform;
 
 /// Names with values, in the order in which they were first set.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Variables {
-    list: Vec<(String, String)>,
-    places: BTreeMap<String, usize>,
-}
+pub(super) struct Variables(IndexMap<String, String>);
 
 impl Variables {
     pub(super) fn set(&mut self, name: &str, value: &str) {
-        if let Some(entry) = self.places.get(name).and_then(|at| self.list.get_mut(*at)) {
-            value.clone_into(&mut entry.1);
-            return;
-        }
-        self.places.insert(name.to_owned(), self.list.len());
-        self.list.push((name.to_owned(), value.to_owned()));
+        self.0.insert(name.to_owned(), value.to_owned());
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        let entry = self.places.get(name).and_then(|at| self.list.get(*at));
-        entry.map(|(_, value)| value.as_str())
+        self.0.get(name).map(String::as_str)
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.list.iter().map(|(name, _)| name.as_str())
+        self.0.keys().map(String::as_str)
     }
 
-    pub(super) fn list(&self) -> &[(String, String)] {
-        &self.list
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&String, &String)> {
+        self.0.iter()
+    }
+
+    /// How many bytes a copy takes.
+    pub(super) fn size(&self) -> usize {
+        self.0
+            .iter()
+            .map(|(name, value)| name.len() + value.len() + ENTRY)
+            .sum()
     }
 
     pub(super) fn expand(&self, text: &str, rules: Rules) -> Result<Expanded, ExpandError> {
         expand(text, rules, &|name| self.get(name).map(str::to_owned))
     }
 }
+
+/// What an entry takes beside its text.
+pub(super) const ENTRY: usize = 48;
 
 /// The arguments that are there without a declaration in the global scope:
 /// "Automatic platform ARGs in the global scope" of the reference.

@@ -87,7 +87,13 @@ pub(super) struct Stages<'a> {
     /// What is known of the bases.
     pub(super) bases: Bases,
     by_name: BTreeMap<String, usize>,
+    trigger_count: usize,
 }
+
+/// More stages are refused.
+const MOST_STAGES: usize = 2000;
+/// More triggers, in all stages together, are refused.
+const MOST_TRIGGERS: usize = 10_000;
 
 impl<'a> Stages<'a> {
     /// Looks at all stages of a file.
@@ -105,6 +111,10 @@ impl<'a> Stages<'a> {
             .unwrap_or_else(|| "default".to_owned());
         let predefined = predefined(&build, &platform, &target, &options.arguments);
         let (global, declared) = global(file, predefined.clone(), &options.arguments)?;
+        if let Some(stage) = file.stages.get(MOST_STAGES) {
+            let message = format!("a Dockerfile with more than {MOST_STAGES} stages is not built");
+            return Err(Problem::new(stage.at, message));
+        }
         let mut lint = Lint::new(file.check.clone());
         lint.file(file);
         let mut stages = Self {
@@ -119,6 +129,7 @@ impl<'a> Stages<'a> {
             lint,
             bases: Bases::new(),
             by_name: BTreeMap::new(),
+            trigger_count: 0,
         };
         stages.check_defaults(predefined);
         for (index, stage) in file.stages.iter().enumerate() {
@@ -155,11 +166,13 @@ impl<'a> Stages<'a> {
 
     fn node(&mut self, index: usize, stage: &Stage) -> Result<Node, Problem> {
         let escape = self.file.escape;
-        let known: Vec<&str> = self
-            .global
-            .names()
-            .chain(self.declared.iter().map(String::as_str))
-            .collect();
+        let (global, declared) = (&self.global, &self.declared);
+        let known = || -> Vec<&str> {
+            global
+                .names()
+                .chain(declared.iter().map(String::as_str))
+                .collect()
+        };
         let base = expanded(&self.global, &stage.base, escape)?;
         platforms::undeclared(&base.missing, &known, stage, &mut self.lint);
         if base.text.is_empty() {
@@ -460,6 +473,11 @@ impl<'a> Stages<'a> {
                 self.triggers(node)
             };
             let at = node.at;
+            self.trigger_count += texts.len();
+            if self.trigger_count > MOST_TRIGGERS {
+                let message = format!("more than {MOST_TRIGGERS} triggers of bases are not run");
+                return Err(Problem::new(at, message));
+            }
             let mut todos = Vec::new();
             for text in texts {
                 let mut todo = trigger::read(&text, at)?;

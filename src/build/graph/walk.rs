@@ -3,11 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use indexmap::IndexMap;
+
 use super::config;
 use super::go;
 use super::ports;
 use super::run::is_used_anyway;
-use super::scope::Variables;
+use super::scope::{ENTRY, Variables};
 use super::stages::{Node, Origin, Outside, Stages, Todo, request};
 use super::step::{Folder, Kind as StepKind, Root, Source, Step, StepId};
 use super::values::is_signal;
@@ -26,11 +28,39 @@ pub(super) struct State {
     pub(super) config: ConfigFile,
     /// `ENV` and `ARG` together.
     pub(super) variables: Variables,
+    /// `ENV` alone, as the config has it.
+    env: Variables,
     /// The names that `ARG` declares, with their values.
-    pub(super) declared: Vec<(String, Option<String>)>,
+    pub(super) declared: IndexMap<String, Option<String>>,
     pub(super) platform: Platform,
     has_workdir: bool,
     has_escaped_args: bool,
+}
+
+impl State {
+    /// How many bytes a copy takes.
+    fn size(&self) -> usize {
+        let history = self.config.history.iter();
+        let texts = history.map(|entry| entry.created_by.as_ref().map_or(0, String::len) + ENTRY);
+        let declared = self.declared.keys().map(|name| name.len() + ENTRY);
+        let image = &self.config.config;
+        let sets = image
+            .exposed_ports
+            .iter()
+            .chain(&image.volumes)
+            .map(|text| text.len() + ENTRY);
+        let labels = image
+            .labels
+            .iter()
+            .map(|(name, value)| name.len() + value.len() + ENTRY);
+        self.variables.size()
+            + self.env.size()
+            + texts
+                .chain(declared)
+                .chain(sets)
+                .chain(labels)
+                .sum::<usize>()
+    }
 }
 
 /// The stage that is being walked.
@@ -80,7 +110,13 @@ pub(super) struct Walk<'a> {
     paths: BTreeMap<StepId, Option<BTreeSet<String>>>,
     states: Vec<Option<State>>,
     declared: BTreeSet<String>,
+    spent: usize,
 }
+
+/// More problems are not told.
+const MOST_PROBLEMS: usize = 50;
+/// What a plan may take, in bytes.
+const LARGEST: usize = 64 << 20;
 
 /// Plans all stages that are needed.
 pub(super) fn plan(mut stages: Stages<'_>) -> Result<Plan, Vec<Problem>> {
@@ -91,6 +127,7 @@ pub(super) fn plan(mut stages: Stages<'_>) -> Result<Plan, Vec<Problem>> {
         stages,
         steps: Vec::new(),
         sources: BTreeMap::new(),
+        spent: 0,
         paths: BTreeMap::new(),
     };
     let mut problems = Vec::new();
@@ -104,6 +141,7 @@ pub(super) fn plan(mut stages: Stages<'_>) -> Result<Plan, Vec<Problem>> {
     }
     if !problems.is_empty() {
         problems.sort_by_key(|problem| problem.at.start);
+        problems.truncate(MOST_PROBLEMS);
         return Err(problems);
     }
     walk.finish()
@@ -130,6 +168,11 @@ impl Walk<'_> {
         }
         let options = self.stages.options;
         state.config.config.labels.extend(options.labels.clone());
+        let env = state
+            .env
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"));
+        state.config.config.env = env.collect();
         if let Some(platform) = &options.platform {
             state.config.os.clone_from(&platform.os);
             state.config.architecture.clone_from(&platform.architecture);
@@ -167,12 +210,14 @@ impl Walk<'_> {
 
     /// Walks one stage. `None` where its base is missing, which is told elsewhere.
     fn stage(&mut self, index: usize, node: &Node, problems: &mut Vec<Problem>) -> Option<State> {
+        // Of triggers each counts as a step, as with BuildKit.
         let is_step = |todo: &&Todo| {
             use Kind::{Add, Copy, Run, Workdir};
-            matches!(
-                todo.instruction.kind,
-                Add(_) | Copy(_) | Run(_) | Workdir(_)
-            )
+            todo.trigger.is_some()
+                || matches!(
+                    todo.instruction.kind,
+                    Add(_) | Copy(_) | Run(_) | Workdir(_)
+                )
         };
         let has_base =
             matches!(&node.base, Origin::Outside(outside) if *outside != Outside::Nothing);
@@ -182,7 +227,8 @@ impl Walk<'_> {
                 root: None,
                 config: config::empty(&self.stages.platform),
                 variables: Variables::default(),
-                declared: Vec::new(),
+                env: Variables::default(),
+                declared: IndexMap::new(),
                 platform: node
                     .platform
                     .clone()
@@ -203,30 +249,34 @@ impl Walk<'_> {
             single: BTreeMap::new(),
         };
         match &node.base {
-            Origin::Stage(base) => current.state = self.states.get(*base)?.clone()?,
+            Origin::Stage(base) => {
+                let state = self.states.get(*base)?.as_ref()?;
+                let size = state.size();
+                current.state = state.clone();
+                if let Err(problem) = self.spend(size, node.at) {
+                    problems.push(problem);
+                    return None;
+                }
+            }
             Origin::Outside(outside) => self.base(&mut current, node, outside),
         }
         let state = &mut current.state;
         state.config.config.on_build.clear();
-        if !state
-            .config
-            .config
-            .env
-            .iter()
-            .any(|pair| pair.starts_with("PATH="))
-        {
-            state
-                .config
-                .config
-                .env
-                .push(format!("PATH={}", config::PATH));
+        for pair in std::mem::take(&mut state.config.config.env) {
+            let (name, value) = pair.split_once('=').unwrap_or((&pair, ""));
+            state.env.set(name, value);
         }
-        for pair in &state.config.config.env {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if state.env.get("PATH").is_none() {
+            state.env.set("PATH", config::PATH);
+        }
+        for (name, value) in state.env.iter() {
             state.variables.set(name, value);
         }
         let before = problems.len();
         for todo in &node.todos {
+            if self.spent > LARGEST || problems.len() > MOST_PROBLEMS {
+                return None;
+            }
             current.trigger = todo.trigger;
             if let Err(problem) = self.instruction(&mut current, todo) {
                 problems.push(Problem {
@@ -464,7 +514,20 @@ impl Walk<'_> {
             .expand(&word.text, rules)
             .map_err(|error| Problem::new(word.at, error.to_string()))?;
         self.undefined(current, instruction, &expanded.missing);
+        self.spend(expanded.text.len(), word.at)?;
         Ok(expanded.text)
+    }
+
+    /// Counts what the plan takes: a small file can ask for much, with variables that
+    /// double and environments that each command gets.
+    pub(super) fn spend(&mut self, bytes: usize, at: Span) -> Result<(), Problem> {
+        self.spent = self.spent.saturating_add(bytes);
+        if self.spent > LARGEST {
+            let message = "the plan of the build takes more than 64 MiB";
+            let help = "it has very long variables, or very many";
+            return Err(Problem::new(at, message).help(help));
+        }
+        Ok(())
     }
 
     pub(super) fn words(&self) -> Rules {
@@ -478,13 +541,11 @@ impl Walk<'_> {
         instruction: &Instruction,
         missing: &BTreeSet<String>,
     ) {
+        if self.stages.lint.is_full() {
+            return;
+        }
         for name in missing {
-            let is_declared = current
-                .state
-                .declared
-                .iter()
-                .any(|(known, _)| known == name);
-            if is_declared || is_used_anyway(name) {
+            if current.state.declared.contains_key(name) || is_used_anyway(name) {
                 continue;
             }
             let mut message = format!("Usage of undefined variable '${name}'");
@@ -553,6 +614,7 @@ impl Walk<'_> {
                     }
                     volumes.push(volume);
                 }
+                self.spend(current.state.config.config.volumes.len(), instruction.at)?;
                 current.history(format!("VOLUME [{}]", volumes.join(" ")), false);
                 config::add_all(&mut current.state.config.config.volumes, volumes);
                 Ok(())
@@ -622,7 +684,7 @@ impl Walk<'_> {
             );
             self.warn(current, instruction, Rule::JSONArgsRecommended, message);
         }
-        config::with_shell(&current.state.config.config, command.words.clone())
+        config::with_shell(&current.state.config.config, &command.words)
     }
 
     fn arguments(
@@ -653,7 +715,7 @@ impl Walk<'_> {
             {
                 current.state.variables.set(name, value);
             }
-            current.state.declared.push((name.clone(), value));
+            current.state.declared.insert(name.clone(), value);
         }
         current.history(format!("ARG {}", shown.join(" ")), false);
         Ok(())
@@ -693,11 +755,9 @@ impl Walk<'_> {
         let mut shown = String::from("ENV");
         for (name, value) in pairs {
             self.secret(current, instruction, "ENV", &name);
-            let pair = format!("{name}={value}");
-            shown.push(' ');
-            shown.push_str(&pair);
+            shown.push_str(&format!(" {name}={value}"));
             current.state.variables.set(&name, &value);
-            config::set_variable(&mut current.state.config.config.env, &name, pair);
+            current.state.env.set(&name, &value);
         }
         current.history(shown, false);
         Ok(())
@@ -801,9 +861,14 @@ impl Walk<'_> {
                     );
                     self.warn(current, instruction, Rule::ExposeInvalidFormat, message);
                 }
+                self.spend(exposed.ports.len() * ENTRY, word.at)?;
                 all.extend(exposed.ports);
             }
         }
+        self.spend(
+            current.state.config.config.exposed_ports.len(),
+            instruction.at,
+        )?;
         current.history(format!("EXPOSE [{}]", all.join(" ")), false);
         config::add_all(&mut current.state.config.config.exposed_ports, all);
         Ok(())

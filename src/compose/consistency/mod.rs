@@ -9,7 +9,7 @@ mod uses;
 
 use std::collections::{HashMap, HashSet};
 
-use super::diag::{Diagnostic, Report, did_you_mean, listed, similar};
+use super::diag::{Allowed, Diagnostic, Report, did_you_mean, listed, similar};
 use super::model::{Project, Service, WatchAction};
 use super::tree::{Mark, Node};
 
@@ -291,6 +291,7 @@ impl Checker<'_> {
                 let diagnostic = self
                     .at(&path, format!("the action `{action}` needs a `target`"))
                     .expected("`target:`, a path in the container")
+                    .allowed(Allowed::WatchTarget)
                     .suggest("add `target: /src`, or whatever path it is there");
                 self.report.push(diagnostic);
             }
@@ -361,6 +362,7 @@ impl Checker<'_> {
                 let diagnostic = self
                     .at(&path, "it has no source")
                     .expected("`file:`, `environment:`, or `external: true`")
+                    .allowed(Allowed::NoSource)
                     .suggest(format!(
                         "write `file: ./{name}.txt` below it, or whatever file it is"
                     ));

@@ -25,6 +25,7 @@ impl Diagnostic {
             "excerpt": excerpt.map(|excerpt| &excerpt.text),
             "expected": self.expected,
             "suggestion": self.suggestion,
+            "note": self.note,
             "chain": self.chain.iter().map(step_json).collect::<Vec<_>>(),
             "output": self.output,
         })

@@ -3,6 +3,7 @@
 //! from the stages, [`sources`] has the files that it points into, [`provenance`]
 //! the variables in them.
 
+mod allowed;
 mod json;
 mod provenance;
 mod render;
@@ -15,6 +16,7 @@ mod sources;
 use std::fmt;
 use std::path::PathBuf;
 
+pub(crate) use allowed::Allowed;
 pub(crate) use json::{place_json, step_json};
 pub use render::{Style, print_list, render_list};
 pub(crate) use render::{is_invisible, listed, quoted};
@@ -25,7 +27,7 @@ pub(crate) use sources::{INCLUDED, Sources, crop, lines};
 /// A place in a file, for messages: `compose.yaml:3:7`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
-    /// The file as it was named, or `-` for standard input.
+    /// The file, absolute, or `-` for standard input.
     pub file: PathBuf,
     /// Line, from 1.
     pub line: u32,
@@ -88,6 +90,8 @@ pub struct Diagnostic {
     pub expected: Option<String>,
     /// What to do: `did you mean `image`?`.
     pub suggestion: Option<String>,
+    /// What else there is to know, as that the specification allows it.
+    pub note: Option<String>,
     /// How the loader got there, the nearest first.
     pub chain: Vec<Step>,
     /// Lines of the file before and behind the one that it is about, with their
@@ -123,6 +127,7 @@ impl Diagnostic {
             message: message.into(),
             expected: None,
             suggestion: None,
+            note: None,
             chain: Vec::new(),
             around: Vec::new(),
             output: Vec::new(),
@@ -142,6 +147,13 @@ impl Diagnostic {
     #[must_use]
     pub fn suggest(mut self, text: impl Into<String>) -> Self {
         self.suggestion = Some(text.into());
+        self
+    }
+
+    /// Says that the specification allows what is refused here.
+    #[must_use]
+    pub(crate) fn allowed(mut self, allowed: impl Into<Option<Allowed>>) -> Self {
+        self.note = allowed.into().map(Allowed::note).or(self.note);
         self
     }
 

@@ -41,6 +41,9 @@ impl Diagnostic {
         if let Some(suggestion) = &self.suggestion {
             remark(&format!("help: {suggestion}"));
         }
+        if let Some(note) = &self.note {
+            remark(&format!("note: {note}"));
+        }
         for step in &self.chain {
             let place = step
                 .position

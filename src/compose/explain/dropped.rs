@@ -34,13 +34,12 @@ impl Explainer<'_> {
                 }
                 continue;
             }
-            match known.get(&dropped.path).and_then(|at| out.get_mut(*at)) {
-                // `!override` stays with the value that it stands before.
-                Some(known) => known.sources.extend(self.parts(dropped)),
-                None => {
-                    known.insert(dropped.path.clone(), out.len());
-                    out.push(self.tag(dropped));
-                }
+            // `!override` stays with the value that it stands before.
+            if let Some(known) = known.get(&dropped.path).and_then(|at| out.get_mut(*at)) {
+                known.sources.extend(self.parts(dropped));
+            } else {
+                known.insert(dropped.path.clone(), out.len());
+                out.push(self.tag(dropped));
             }
         }
     }

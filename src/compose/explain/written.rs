@@ -68,7 +68,6 @@ fn bracketed(text: &str) -> &str {
                 continue;
             }
             (Some(open), c) if c == open && !is_escaped => quote = None,
-            (Some(_), _) => {}
             (None, '"' | '\'') => quote = Some(c),
             (None, '{' | '[') => depth += 1,
             (None, '}' | ']') => {

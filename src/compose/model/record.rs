@@ -8,7 +8,7 @@
 use indexmap::IndexMap;
 use serde_json::{Map as JsonMap, Value as Json};
 
-use crate::compose::diag::{Diagnostic, Report, quoted};
+use crate::compose::diag::{Allowed, Diagnostic, Report, quoted};
 use crate::compose::order::natural;
 use crate::compose::tree::{Mark, Node, Trail, Value};
 use crate::compose::{emit, scalar, units};
@@ -47,8 +47,9 @@ impl Cx<'_> {
             .as_str()
             .is_some_and(|text| text.parse::<u64>().is_ok())
         {
-            diagnostic =
-                diagnostic.suggest("take the quotes away: docker compose allows none here");
+            diagnostic = diagnostic
+                .suggest("take the quotes away")
+                .allowed(Allowed::NumberInQuotes);
         }
         self.report.push(diagnostic);
         None

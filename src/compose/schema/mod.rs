@@ -17,7 +17,7 @@ mod top;
 use std::collections::HashMap;
 
 use self::shape::{Names, Object, Pattern, Shape, Type};
-use super::diag::{Report, quoted, similar};
+use super::diag::{Allowed, Report, quoted, similar};
 use super::tree::{Map, Node, Trail, Value};
 
 /// Checks a whole tree; false where something was wrong.
@@ -115,6 +115,11 @@ impl Checker<'_> {
             .expected(shape.describe());
         let written = written.unwrap_or_default();
         diagnostic.suggestion = suggest::value(node, &written, shape, self.trail.as_str());
+        if let Value::Time(text) = &node.value
+            && fits(&Node::str(text.as_str(), node.mark), shape)
+        {
+            diagnostic = diagnostic.allowed(Allowed::Date);
+        }
         self.report.push(diagnostic);
         self.sound = false;
         false

@@ -33,8 +33,9 @@ pub(crate) fn documents(text: &str, file: u16, report: &mut Report) -> Option<Ve
         forbidden(text.get(..index).unwrap_or_default(), c, file, report);
         return None;
     }
-    if let Some((mark, message)) = refused::directive(text, file) {
-        report.error(mark, "", message);
+    if let Some((mark, message, allowed)) = refused::directive(text, file) {
+        let diagnostic = report.at(mark, "", message).allowed(allowed);
+        report.push(diagnostic);
         return None;
     }
     let told = report.list.len();
@@ -198,8 +199,12 @@ impl<'r> Reader<'r> {
                 }
             };
             let (start, end) = (self.place(span.start), self.place(span.end));
-            if let Some((mark, message)) = self.refused.by(&event, start, end) {
-                self.report.error(mark, "", message);
+            if let Some(refusal) = self.refused.by(&event, start, end) {
+                let diagnostic = self
+                    .report
+                    .at(refusal.mark, "", refusal.message)
+                    .allowed(refusal.allowed);
+                self.report.push(diagnostic);
                 return Ok(None);
             }
             let mark = self.mark(span);
