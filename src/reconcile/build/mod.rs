@@ -11,7 +11,7 @@ use futures_util::future::{BoxFuture, Shared, join_all};
 
 use crate::build::drive::{self, DriveError};
 use crate::build::graph::BaseRequest;
-use crate::build::request::{ContextPlace, Request};
+use crate::build::request::Request;
 use crate::build::solve::Builder;
 use crate::compose::{Diagnostic, Project};
 use crate::event::{Event, Resource, ResourceKind};

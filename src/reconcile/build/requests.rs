@@ -243,7 +243,7 @@ impl Mapping<'_> {
             );
             return None;
         }
-        let text = service.platform.as_ref().or(platforms.first())?;
+        let text = service.platform.as_ref().or_else(|| platforms.first())?;
         match Platform::parse(text) {
             Ok(platform) => Some(platform),
             Err(error) => {
