@@ -14,8 +14,12 @@ pub const SKIFF_RUN_ROOT: &str = "SKIFF_RUN_ROOT";
 pub const SKIFF_LOG: &str = "SKIFF_LOG";
 /// The user's home; Docker's `config.json` is in `.docker` there.
 pub const HOME: &str = "HOME";
+/// Where programs are looked for, credential helpers among them.
+pub const PATH: &str = "PATH";
 /// Folder of Docker's `config.json`, instead of `$HOME/.docker`.
 pub const DOCKER_CONFIG: &str = "DOCKER_CONFIG";
+/// `registries.conf` to read instead of the machine's and the user's.
+pub const CONTAINERS_REGISTRIES_CONF: &str = "CONTAINERS_REGISTRIES_CONF";
 /// File of trusted certificates, instead of the system's.
 pub const SSL_CERT_FILE: &str = "SSL_CERT_FILE";
 /// Folder of trusted certificates, instead of the system's.

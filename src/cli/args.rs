@@ -92,6 +92,12 @@ pub enum Command {
     Build(commands::build::BuildArgs),
     /// Pull the services' images
     Pull(commands::pull::PullArgs),
+    /// Push the images that services are built to
+    Push(commands::push::PushArgs),
+    /// Log in to a registry
+    Login(commands::login::LoginArgs),
+    /// Log out from a registry
+    Logout(commands::login::LogoutArgs),
     /// Load images from an archive of `docker save` or an OCI archive
     Load(commands::load::LoadArgs),
     /// Write images to an archive that Docker and OCI tools read
@@ -137,6 +143,9 @@ impl Command {
             Self::Exec(_)
             | Self::Run(_)
             | Self::Pull(_)
+            | Self::Push(_)
+            | Self::Login(_)
+            | Self::Logout(_)
             | Self::Build(_)
             | Self::Load(_)
             | Self::Save(_)
@@ -180,6 +189,9 @@ mod tests {
             ("exec a true", false),
             ("run a", false),
             ("pull", false),
+            ("push", false),
+            ("login", false),
+            ("logout a.io", false),
             ("load -i x.tar", false),
             ("save a", false),
             ("image ls", true),

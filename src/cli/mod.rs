@@ -11,6 +11,7 @@ pub mod folder;
 pub mod interactive;
 pub mod parse;
 pub mod ports;
+pub mod registries;
 pub mod relay;
 pub mod root;
 pub mod runtime;
@@ -109,7 +110,11 @@ fn dispatch(context: &Context, command: Command, arguments: Vec<OsString>) -> Cl
     }
     let needs_root = !matches!(
         command,
-        Command::Config(_) | Command::Version(_) | Command::Doctor(_)
+        Command::Config(_)
+            | Command::Version(_)
+            | Command::Doctor(_)
+            | Command::Login(_)
+            | Command::Logout(_)
     );
     if needs_root {
         root::require(arguments, || context.asked_variables())?;
@@ -128,6 +133,9 @@ fn dispatch(context: &Context, command: Command, arguments: Vec<OsString>) -> Cl
         Command::Run(args) => commands::run::run(context, &args),
         Command::Build(args) => commands::build::run(context, &args),
         Command::Pull(args) => commands::pull::run(context, args),
+        Command::Push(args) => commands::push::run(context, args),
+        Command::Login(args) => commands::login::login(context, &args),
+        Command::Logout(args) => commands::login::logout(&args),
         Command::Load(args) => commands::load::run(context, &args),
         Command::Save(args) => commands::image::save::run(context, &args),
         Command::Image(args) => commands::image::run(context, &args),

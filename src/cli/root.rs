@@ -67,6 +67,8 @@ fn is_ours(name: &str) -> bool {
             "NO_PROXY",
             "ALL_PROXY",
             "SSL_CERT_FILE",
+            "SSL_CERT_DIR",
+            "CONTAINERS_REGISTRIES_CONF",
         ]
         .contains(&upper.as_str())
 }

@@ -6,12 +6,12 @@ use std::time::Duration;
 use super::context::Context;
 use super::error::CliError;
 use super::signals::Interrupts;
-use super::sudo;
+use super::{registries, sudo};
 use crate::causes::with_causes;
 use crate::compose::{Project, is_true};
 use crate::env;
 use crate::event::{Event, EventSink};
-use crate::image::{Access, AccessOptions};
+use crate::image::Access;
 use crate::reconcile::{Cancel, CancelHandle, ReconcileError, Session};
 use crate::state::Layout;
 use crate::supervise::client::{self, Silent};
@@ -54,10 +54,7 @@ impl<'a> Work<'a> {
             never: Cancel::never(),
             _watch: watch(&context.layout, project, Arc::clone(&console)),
             console,
-            registries: Access::new(AccessOptions {
-                docker_config: sudo::docker_config(),
-                ..AccessOptions::from_env()
-            }),
+            registries: registries::access(),
             owner: sudo::invoking_user().map(|account| (account.uid, account.gid)),
         }
     }

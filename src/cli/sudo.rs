@@ -6,19 +6,7 @@ use std::path::PathBuf;
 use fs_err as fs;
 
 use crate::env;
-
-/// Who called sudo.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Account {
-    /// Login name.
-    pub name: String,
-    /// User id.
-    pub uid: u32,
-    /// Main group.
-    pub gid: u32,
-    /// Home folder; `None` where nothing tells it.
-    pub home: Option<PathBuf>,
-}
+pub use crate::image::Account;
 
 /// The user who called sudo; `None` where nobody did. Those that `/etc/passwd`
 /// does not list (LDAP, sssd) are known from what sudo says: sudo(8),

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::termios::{self, OptionalActions, Termios, Winsize};
+use rustix::termios::{self, LocalModes, OptionalActions, Termios, Winsize};
 
 /// Puts a terminal into raw mode until it is dropped (termios(3)).
 #[derive(Debug)]
@@ -29,6 +29,36 @@ impl RawMode {
 }
 
 impl Drop for RawMode {
+    fn drop(&mut self) {
+        // A terminal that has gone needs no restoring.
+        termios::tcsetattr(&self.terminal, OptionalActions::Now, &self.before).ok();
+    }
+}
+
+/// Keeps what is typed from appearing until it is dropped (termios(3), `ECHO`).
+#[derive(Debug)]
+pub struct Silence {
+    terminal: OwnedFd,
+    before: Termios,
+}
+
+impl Silence {
+    /// Begins it. Ctrl-C still makes a signal, which must not end the program
+    /// before this is dropped.
+    ///
+    /// # Errors
+    /// It is no terminal.
+    pub fn begin(terminal: impl AsFd) -> io::Result<Self> {
+        let terminal = terminal.as_fd().try_clone_to_owned()?;
+        let before = termios::tcgetattr(&terminal)?;
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        termios::tcsetattr(&terminal, OptionalActions::Flush, &silent)?;
+        Ok(Self { terminal, before })
+    }
+}
+
+impl Drop for Silence {
     fn drop(&mut self) {
         // A terminal that has gone needs no restoring.
         termios::tcsetattr(&self.terminal, OptionalActions::Now, &self.before).ok();

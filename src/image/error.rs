@@ -14,11 +14,11 @@ pub enum ImageError {
     #[error(transparent)]
     Reference(#[from] ReferenceError),
     /// Nothing answers at the registry's address.
-    #[error("cannot reach registry `{registry}` for `{reference}`: {}", reason.text)]
+    #[error("cannot reach registry `{registry}`{}: {}", purpose(reference), reason.text)]
     Unreachable {
         /// Host and port.
         registry: String,
-        /// The image or part of it that was asked for.
+        /// The image or part of it that was asked for; empty for none.
         reference: String,
         /// The cause.
         reason: Reason,
@@ -44,11 +44,11 @@ pub enum ImageError {
         message: Option<String>,
     },
     /// The registry answers something else than what was asked for.
-    #[error("registry `{registry}` answers `{status}` for `{reference}`{}", detail(message.as_ref()))]
+    #[error("registry `{registry}` answers `{status}`{}{}", purpose(reference), detail(message.as_ref()))]
     Registry {
         /// Host and port.
         registry: String,
-        /// The image or part of it.
+        /// The image or part of it; empty for none.
         reference: String,
         /// HTTP status.
         status: String,
@@ -138,6 +138,50 @@ pub enum ImageError {
         /// Why.
         reason: String,
     },
+    /// What is pushed gets its digest from what it is.
+    #[error("cannot push to `{0}`: a name to push to has a tag and no digest")]
+    PushByDigest(String),
+    /// Credentials cannot be kept, or not be taken away.
+    #[error("cannot change the credentials for registry `{registry}` in {keeper}: {reason}")]
+    Keeping {
+        /// Host and port.
+        registry: String,
+        /// The file or the helper.
+        keeper: String,
+        /// Why.
+        reason: String,
+    },
+    /// The text is no registry.
+    #[error(
+        "`{0}` is not a registry: it is HOST or HOST:PORT, with a dot or a port in it, as before the first `/` of an image"
+    )]
+    NoRegistry(String),
+    /// The registry takes neither this user nor this password.
+    #[error("registry `{registry}` refuses to log in `{user}`{}", detail(message.as_ref()))]
+    LoginRefused {
+        /// Host and port.
+        registry: String,
+        /// Who wanted in.
+        user: String,
+        /// What the registry says about it.
+        message: Option<String>,
+    },
+    /// A file about registries is damaged.
+    #[error("cannot use `{}`: {reason}", path.display())]
+    Settings {
+        /// Which file or folder.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// `registries.conf` forbids to pull it.
+    #[error("pulling `{reference}` is blocked: registries.conf says so of `{prefix}`")]
+    Blocked {
+        /// The image.
+        reference: String,
+        /// The `prefix` of the rule.
+        prefix: String,
+    },
     /// An id prefix that several images share.
     #[error("`{text}` means {count} images; give more digits of the id")]
     Ambiguous {
@@ -171,16 +215,24 @@ impl ImageError {
     /// What the user can do, where that is known.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Unreachable { reason, .. } => {
+            Self::Unreachable {
+                reason, reference, ..
+            } => {
                 let remedy = reason
                     .remedy
                     .unwrap_or("check the network and the proxy variables");
+                if reference.is_empty() {
+                    return Some(remedy.to_owned());
+                }
                 Some(format!("{remedy}; or get the image in with `skiff load`"))
             }
             Self::NotFound { .. } => Some("check the spelling of the name and the tag".to_owned()),
             Self::Denied { registry, .. } => Some(format!(
-                "log in to `{registry}` with `docker login`, whose config.json skiff reads; a private image that you may not see is reported like this too"
+                "log in with `skiff login {registry}`; a private image that you may not see is reported like this too"
             )),
+            Self::LoginRefused { .. } => Some(
+                "check user and password; many registries take an access token only".to_owned(),
+            ),
             Self::NoPlatform { available, .. } => available
                 .first()
                 .map(|p| format!("set `platform: {p}` to take that one")),
@@ -203,12 +255,24 @@ impl ImageError {
             | Self::Archive { .. }
             | Self::Output { .. }
             | Self::Credentials { .. }
+            | Self::Keeping { .. }
+            | Self::NoRegistry(_)
+            | Self::PushByDigest(_)
+            | Self::Settings { .. }
+            | Self::Blocked { .. }
             | Self::Ambiguous { .. }
             | Self::NoSuchImage(_)
             | Self::Store { .. }
             | Self::Interrupted { .. } => None,
         }
     }
+}
+
+fn purpose(reference: &str) -> String {
+    if reference.is_empty() {
+        return String::new();
+    }
+    format!(" for `{reference}`")
 }
 
 fn detail(message: Option<&String>) -> String {

@@ -72,6 +72,19 @@ pub fn load(
     source: LoadSource,
     events: &dyn EventSink,
 ) -> Result<Vec<Image>, ImageError> {
+    load_for(store, source, None, events)
+}
+
+/// The same for a platform, instead of the host's and of what is there alone.
+///
+/// # Errors
+/// As [`load`]; an image that is not there for this platform.
+pub fn load_for(
+    store: &Store,
+    source: LoadSource,
+    platform: Option<&Platform>,
+    events: &dyn EventSink,
+) -> Result<Vec<Image>, ImageError> {
     let name = source.name();
     let fail = |reason: String| ImageError::Archive {
         what: name.clone(),
@@ -79,7 +92,7 @@ pub fn load(
     };
     let usage = store.use_shared()?;
     let file = open(store, source)?;
-    let contents = Contents::read(&file, &name)?;
+    let contents = Contents::read(&file, &name, platform)?;
     let wanted = if contents.has("manifest.json") {
         contents.docker_images()?
     } else if contents.has("index.json") {
@@ -169,6 +182,7 @@ fn load_layers(
     wanted: &Wanted,
 ) -> Result<(), ImageError> {
     let config = ConfigFile::parse(&wanted.config).map_err(|e| contents.bad(&e.to_string()))?;
+    contents.check_platform(&config, wanted.names.first())?;
     let diff_ids = &config.rootfs.diff_ids;
     if diff_ids.len() != wanted.layers.len() {
         return Err(contents.bad(&format!(
@@ -185,8 +199,14 @@ fn load_layers(
     let work = || -> Result<(), ImageError> {
         while let Some((diff_id, piece)) = next() {
             if let LayerClaim::Missing(pending) = store.claim_layer(usage, diff_id)? {
-                let unpacked = pending.unpack(contents.open(*piece))?;
-                pending.commit(&unpacked)?;
+                match pending.unpack(contents.open(*piece)) {
+                    Ok(unpacked) => pending.commit(&unpacked)?,
+                    Err(error) => {
+                        // The first error counts, and the room may be needed.
+                        pending.abandon().ok();
+                        return Err(error);
+                    }
+                }
             }
         }
         Ok(())
@@ -247,16 +267,23 @@ struct Contents<'a> {
     links: HashMap<Vec<u8>, Vec<u8>>,
     /// Its end is marked as such.
     complete: bool,
+    /// What is asked for.
+    platform: Option<&'a Platform>,
 }
 
 impl<'a> Contents<'a> {
-    fn read(file: &'a std::fs::File, name: &'a str) -> Result<Self, ImageError> {
+    fn read(
+        file: &'a std::fs::File,
+        name: &'a str,
+        platform: Option<&'a Platform>,
+    ) -> Result<Self, ImageError> {
         let mut contents = Self {
             file,
             name,
             files: HashMap::new(),
             links: HashMap::new(),
             complete: false,
+            platform,
         };
         contents.list().map_err(|e| contents.bad(&e.to_string()))?;
         Ok(contents)
@@ -294,6 +321,27 @@ impl<'a> Contents<'a> {
         }
         self.complete = archive.is_complete();
         Ok(())
+    }
+
+    /// An image's name, or the archive's.
+    fn called(&self, name: Option<&Reference>) -> String {
+        name.map_or_else(|| self.name.to_owned(), Reference::familiar)
+    }
+
+    fn check_platform(
+        &self,
+        config: &ConfigFile,
+        name: Option<&Reference>,
+    ) -> Result<(), ImageError> {
+        let found = config.platform();
+        match self.platform {
+            Some(wanted) if wanted.fitness(&found).is_none() => Err(ImageError::NoPlatform {
+                reference: self.called(name),
+                wanted: wanted.to_string(),
+                available: vec![found.to_string()],
+            }),
+            _ => Ok(()),
+        }
     }
 
     fn is_empty(&self) -> bool {
@@ -442,15 +490,16 @@ impl<'a> Contents<'a> {
             let chosen = match entries.as_slice() {
                 // What is alone is wanted, whatever it is for.
                 [only] => only.descriptor.clone(),
-                several => manifest::choose(several, &Platform::host())
-                    .cloned()
-                    .map_err(|available| ImageError::NoPlatform {
-                        reference: name
-                            .as_ref()
-                            .map_or_else(|| self.name.to_owned(), Reference::familiar),
-                        wanted: Platform::host().to_string(),
-                        available,
-                    })?,
+                several => {
+                    let wanted = self.platform.cloned().unwrap_or_else(Platform::host);
+                    manifest::choose(several, &wanted)
+                        .cloned()
+                        .map_err(|available| ImageError::NoPlatform {
+                            reference: self.called(name.as_ref()),
+                            wanted: wanted.to_string(),
+                            available,
+                        })?
+                }
             };
             let text = self.blob(&chosen.digest, MANIFEST_LIMIT)?;
             let document = Document::parse(&text).map_err(|e| self.bad(&e))?;

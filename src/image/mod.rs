@@ -18,7 +18,9 @@ mod error;
 mod load;
 pub mod platform;
 pub mod policy;
+mod progress;
 mod pull;
+mod push;
 pub mod reference;
 mod registry;
 mod save;
@@ -29,12 +31,16 @@ mod unpack;
 pub use config::{ConfigFile, Healthcheck, ImageConfig};
 pub use digest::Digest;
 pub use error::ImageError;
-pub use load::{LoadSource, load};
+pub use load::{LoadSource, load, load_for};
 pub use platform::Platform;
 pub use policy::{PullDecision, PullPolicy};
-pub use pull::{PullRequest, pull};
+pub use pull::{PullRequest, pull, resolve};
+pub use push::{PushRequest, Pushed, push};
 pub use reference::Reference;
-pub use registry::{Access, AccessOptions, Reason};
+pub use registry::{
+    Access, AccessOptions, Account, Keeper, Reason, Server, SettingsFiles, login, login_again,
+    logout,
+};
 pub use save::save;
 pub use store::{Collected, Image, InUse, LayerCommit, Removed, Store, Usage};
 pub use toolbox::ensure_toolbox;

@@ -67,12 +67,16 @@ impl Platform {
     }
 
     /// Brings the several spellings of one platform to one.
+    ///
+    /// Images say it of themselves, so nothing of it can steer a terminal.
     pub(crate) fn normalised(os: &str, architecture: &str, variant: Option<&str>) -> Self {
-        let os = os.to_ascii_lowercase();
-        let architecture = architecture.to_ascii_lowercase();
-        let variant = variant
-            .map(str::to_ascii_lowercase)
-            .filter(|v| !v.is_empty());
+        let word = |text: &str| -> String {
+            let shown = text.chars().filter(|c| !c.is_control());
+            shown.collect::<String>().to_ascii_lowercase()
+        };
+        let os = word(os);
+        let architecture = word(architecture);
+        let variant = variant.map(word).filter(|v| !v.is_empty());
         let (architecture, variant) = match (architecture.as_str(), variant.as_deref()) {
             ("x86_64" | "x86-64" | "amd64", None | Some("v1")) => ("amd64", None),
             ("x86_64" | "x86-64" | "amd64", other) => ("amd64", other),

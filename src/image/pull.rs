@@ -7,7 +7,6 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
 use tokio::sync::{OnceCell, mpsc};
@@ -17,17 +16,16 @@ use super::config::ConfigFile;
 use super::digest::Digest;
 use super::error::ImageError;
 use super::platform::Platform;
+use super::progress::{self, Progress};
 use super::reference::Reference;
 use super::registry::manifest::{self, CONFIG_LIMIT, Descriptor, Document, Manifest};
-use super::registry::{Access, Blob, Chunk, Repository};
+use super::registry::{Access, Blob, Chunk, Repository, plain};
 use super::store::{Image, LayerClaim, NewImage, PendingLayer, Store, Usage};
 use super::unpack::{ChunkReader, ChunkSource, Unpacked};
 use crate::event::{Event, EventSink, Resource, ResourceKind};
 
 /// Pieces of a layer between the network and the decompressing thread.
 const PIECES_AHEAD: usize = 8;
-/// Progress is told no more often than this for a layer.
-const PROGRESS_PERIOD: Duration = Duration::from_millis(100);
 /// Indexes within indexes that are followed.
 const INDEX_DEPTH: usize = 3;
 
@@ -105,6 +103,45 @@ pub async fn pull(
     result
 }
 
+/// The digest of what a reference means now, from its mirrors or its registry.
+/// A reference with a digest means that.
+///
+/// # Errors
+/// See [`ImageError`].
+pub async fn resolve(
+    access: &Access,
+    reference: &Reference,
+    events: &dyn EventSink,
+) -> Result<Digest, ImageError> {
+    if let Some(digest) = reference.digest() {
+        return Ok(digest.clone());
+    }
+    let places = access.places(reference)?;
+    let mut rest = places.as_slice();
+    while let [place, others @ ..] = rest {
+        rest = others;
+        let repository = Repository::new(access, place, reference, events);
+        match repository.digest(reference.manifest_selector()).await {
+            Err(error) if !others.is_empty() && is_of_the_place(&error) => {
+                tell_of_mirror(&error, events);
+            }
+            result => return result,
+        }
+    }
+    Err(ImageError::Interrupted {
+        what: format!("`{}`", reference.familiar()),
+    })
+}
+
+/// Says why a mirror is passed over; that it lacks an image is nothing to tell.
+fn tell_of_mirror(error: &ImageError, events: &dyn EventSink) {
+    if !matches!(error, ImageError::NotFound { .. }) {
+        events.emit(Event::Warning {
+            message: format!("{error}; going on without this mirror"),
+        });
+    }
+}
+
 struct Pull<'a> {
     store: &'a Store,
     request: &'a PullRequest,
@@ -125,17 +162,38 @@ struct Documents {
 impl Pull<'_> {
     async fn run(&self) -> Result<Image, ImageError> {
         let reference = &self.request.reference;
-        let repository = Repository::new(&self.request.access, reference, self.events);
+        let places = self.request.access.places(reference)?;
         let usage = Arc::new(self.blocking(Store::use_shared).await?);
-        let documents = self.documents(&repository).await?;
-        let config = self.config(&repository, &documents.manifest).await?;
+        let mut rest = places.as_slice();
+        while let [place, others @ ..] = rest {
+            rest = others;
+            let repository = Repository::new(&self.request.access, place, reference, self.events);
+            match self.run_at(&repository, &usage).await {
+                Err(error) if !others.is_empty() && is_of_the_place(&error) => {
+                    tell_of_mirror(&error, self.events);
+                }
+                result => return result,
+            }
+        }
+        Err(self.interrupted())
+    }
+
+    /// Pulls from one place; layers that came from another before are there.
+    async fn run_at(
+        &self,
+        repository: &Repository<'_>,
+        usage: &Arc<Usage>,
+    ) -> Result<Image, ImageError> {
+        let reference = &self.request.reference;
+        let documents = self.documents(repository).await?;
+        let config = self.config(repository, &documents.manifest).await?;
         let file =
             ConfigFile::parse(&config).map_err(|e| self.malformed("config", &e.to_string()))?;
         self.check_platform(&file)?;
         let layers = self.pair_layers(&documents.manifest, &file)?;
         let work = layers
             .iter()
-            .map(|(diff_id, layer)| self.layer(&repository, &usage, diff_id, layer));
+            .map(|(diff_id, layer)| self.layer(repository, usage, diff_id, layer));
         try_join_all(work).await?;
         let by_digest = format!("{}@{}", reference.name(), documents.target);
         let tagged = reference.tag().filter(|_| reference.digest().is_none());
@@ -150,6 +208,7 @@ impl Pull<'_> {
                 .collect(),
             repo_digests: vec![Reference::parse(&by_digest)?],
         };
+        let usage = Arc::clone(usage);
         self.blocking(move |store| store.add_image(&usage, new))
             .await
     }
@@ -174,7 +233,7 @@ impl Pull<'_> {
     fn malformed(&self, document: &str, reason: &str) -> ImageError {
         ImageError::Malformed {
             what: format!("the {document} of `{}`", self.request.reference.familiar()),
-            reason: reason.to_owned(),
+            reason: plain(reason),
         }
     }
 
@@ -292,7 +351,12 @@ impl Pull<'_> {
             .acquire()
             .await
             .map_err(|_| self.interrupted())?;
-        let progress = Progress::new(self.events, descriptor);
+        let progress = Progress::new(
+            self.events,
+            "Downloading",
+            &descriptor.digest,
+            descriptor.size,
+        );
         let claim = {
             let (usage, diff_id) = (Arc::clone(usage), diff_id.clone());
             self.blocking(move |store| store.claim_layer(&usage, &diff_id))
@@ -339,6 +403,21 @@ impl Pull<'_> {
     }
 }
 
+/// Whether an error is about what one place has, so that another may do better.
+fn is_of_the_place(error: &ImageError) -> bool {
+    matches!(
+        error,
+        ImageError::Unreachable { .. }
+            | ImageError::NotFound { .. }
+            | ImageError::Denied { .. }
+            | ImageError::Registry { .. }
+            | ImageError::Malformed { .. }
+            | ImageError::WrongDigest { .. }
+            | ImageError::WrongSize { .. }
+            | ImageError::NoPlatform { .. }
+    )
+}
+
 fn finish(pending: PendingLayer, result: Result<Unpacked, ImageError>) -> Result<(), ImageError> {
     match result {
         Ok(unpacked) => pending.commit(&unpacked),
@@ -364,14 +443,25 @@ async fn download(
     progress: &Progress<'_>,
 ) -> Result<Transfer, ImageError> {
     let mut blob = Blob::new(repository, descriptor);
-    while let Some(chunk) = blob.next().await? {
+    while let Some(chunk) = next(&mut blob, progress).await? {
         if sender.send(chunk).await.is_err() {
             return Ok(Transfer::Refused);
         }
         progress.at(blob.received());
     }
-    progress.extracting();
+    progress.turn_to("Extracting", blob.received());
     Ok(Transfer::Complete)
+}
+
+/// The next piece. Where it is long in coming, what has come is told meanwhile.
+async fn next(blob: &mut Blob<'_>, shown: &Progress<'_>) -> Result<Option<Chunk>, ImageError> {
+    let received = blob.received();
+    let mut next = std::pin::pin!(blob.next());
+    if let Ok(chunk) = tokio::time::timeout(progress::PERIOD, &mut next).await {
+        return chunk;
+    }
+    shown.catch_up(received);
+    next.await
 }
 
 struct Pieces(mpsc::Receiver<Chunk>);
@@ -381,71 +471,5 @@ impl ChunkSource for Pieces {
 
     fn next_chunk(&mut self) -> std::io::Result<Option<Chunk>> {
         Ok(self.0.blocking_recv())
-    }
-}
-
-/// Tells how far one layer is.
-struct Progress<'a> {
-    events: &'a dyn EventSink,
-    name: String,
-    total: u64,
-    told: Mutex<Option<Instant>>,
-}
-
-impl<'a> Progress<'a> {
-    fn new(events: &'a dyn EventSink, descriptor: &Descriptor) -> Self {
-        Self {
-            events,
-            name: descriptor.digest.short().to_owned(),
-            total: descriptor.size,
-            told: Mutex::new(None),
-        }
-    }
-
-    fn resource(&self) -> Resource {
-        Resource {
-            kind: ResourceKind::Layer,
-            name: self.name.clone(),
-        }
-    }
-
-    fn at(&self, current: u64) {
-        let now = Instant::now();
-        {
-            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-            let recently = told.is_some_and(|last| now.duration_since(last) < PROGRESS_PERIOD);
-            if recently && current < self.total {
-                return;
-            }
-            *told = Some(now);
-        }
-        self.emit("Downloading", current);
-    }
-
-    fn extracting(&self) {
-        self.emit("Extracting", self.total);
-    }
-
-    fn emit(&self, action: &'static str, current: u64) {
-        self.events.emit(Event::Progress {
-            resource: self.resource(),
-            action,
-            current,
-            total: Some(self.total),
-        });
-    }
-
-    fn done(&self, outcome: &'static str) {
-        self.events.emit(Event::Done {
-            resource: self.resource(),
-            outcome,
-        });
-    }
-
-    fn failed(&self, error: &ImageError) {
-        self.events.emit(Event::Failed {
-            resource: self.resource(),
-            message: error.to_string(),
-        });
     }
 }

@@ -12,8 +12,6 @@ use super::digest::{Digest, DigestError, is_lower_hex};
 
 /// The registry that a reference without a host means.
 pub const DEFAULT_DOMAIN: &str = "docker.io";
-/// Where the default registry's API really answers.
-const DEFAULT_API_HOST: &str = "registry-1.docker.io";
 /// An older name of the default registry.
 const LEGACY_DOMAIN: &str = "index.docker.io";
 /// The namespace of the default registry's official images.
@@ -109,15 +107,6 @@ impl Reference {
     /// The digest, where one is given.
     pub fn digest(&self) -> Option<&Digest> {
         self.digest.as_ref()
-    }
-
-    /// Host and port that the registry's API is asked at.
-    pub fn api_host(&self) -> &str {
-        if self.domain == DEFAULT_DOMAIN {
-            DEFAULT_API_HOST
-        } else {
-            &self.domain
-        }
     }
 
     /// What a manifest is asked for by: the digest, else the tag.
@@ -479,14 +468,6 @@ mod tests {
                 "{text}"
             );
         }
-    }
-
-    #[test]
-    fn docker_hub_is_asked_at_its_api_host() {
-        let reference = Reference::parse("nginx").unwrap();
-        assert_eq!(reference.api_host(), "registry-1.docker.io");
-        assert_eq!(reference.path(), "library/nginx");
-        assert_eq!(Reference::parse("quay.io/a").unwrap().api_host(), "quay.io");
     }
 
     proptest! {

@@ -46,7 +46,7 @@ pub fn save(
             return Err(ImageError::NoPlatform {
                 reference: names
                     .first()
-                    .map_or(image.id.short().to_owned(), Reference::familiar),
+                    .map_or_else(|| image.id.short().to_owned(), Reference::familiar),
                 wanted: wanted.to_string(),
                 available: vec![image.platform.to_string()],
             });

@@ -39,8 +39,8 @@ pub mod words;
 pub use build::BuildChoices;
 pub use cancel::{Cancel, CancelHandle, cancel_pair};
 pub use flows::{
-    ImageChoice, PullChoices, down, images_of, kill, kill_now, pull, remove_images, restart,
-    run_prepare, start, stop, stop_own, tell_of_groups, up,
+    ImageChoice, PullChoices, PushChoices, down, images_of, kill, kill_now, pull, push,
+    remove_images, restart, run_prepare, start, stop, stop_own, tell_of_groups, up,
 };
 pub use images::BuildMode;
 pub use place::start_failure;

@@ -145,6 +145,17 @@ pub enum ReconcileError {
         #[source]
         source: Box<ImageError>,
     },
+    /// An image could not be pushed.
+    #[error("cannot push the image `{image}` of service `{service}`")]
+    Push {
+        /// The service.
+        service: String,
+        /// As named.
+        image: String,
+        /// Why.
+        #[source]
+        source: Box<ImageError>,
+    },
     /// A port cannot be published, found out before anything was started.
     #[error("cannot publish a port of service `{service}`")]
     Port {
@@ -191,7 +202,7 @@ impl ReconcileError {
     pub fn hints(&self) -> Vec<String> {
         let own = match self {
             Self::Backend(error) => error.hint(),
-            Self::Image { source, .. } => source.hint(),
+            Self::Image { source, .. } | Self::Push { source, .. } => source.hint(),
             Self::Port { source, .. } => source.hint().map(str::to_owned),
             Self::Refused { .. }
             | Self::Placed { .. }
@@ -217,6 +228,7 @@ impl ReconcileError {
             | Self::Plan(_)
             | Self::Port { .. }
             | Self::Image { .. }
+            | Self::Push { .. }
             | Self::State { .. }
             | Self::Backend(_)
             | Self::Cancelled => &[],

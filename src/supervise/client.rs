@@ -344,6 +344,7 @@ fn is_repeatable(request: &Request) -> bool {
         | Request::Stop { .. }
         | Request::Pause { .. }
         | Request::Unpause { .. }
+        | Request::Settle
         | Request::Wait { .. }
         | Request::Resize { .. } => true,
         // Streams are given away once, a second restart would be one too many,

@@ -63,6 +63,8 @@ pub enum Request {
     /// are the events of its start and of its end; when the connection is
     /// closed it is removed, and killed where it still runs.
     Run(Box<ContainerRecord>),
+    /// Answered when no container of [`Request::Run`] is left, and nothing of them.
+    Settle,
     /// Starts a created or ended container; done when its program was executed.
     /// Answer: [`Reply::Done`].
     Start {

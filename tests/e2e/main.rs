@@ -41,6 +41,8 @@ mod killed;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod login;
+#[cfg(test)]
 mod logs;
 #[cfg(test)]
 mod names;
@@ -50,6 +52,10 @@ mod networks;
 mod places;
 #[cfg(test)]
 mod ports;
+#[cfg(test)]
+mod pulls;
+#[cfg(test)]
+mod pushes;
 #[cfg(test)]
 mod quickstart;
 #[cfg(test)]

@@ -134,7 +134,7 @@ fn a_token_is_had_with_the_credentials_of_docker_s_config() {
             error.to_string().contains("incorrect username or password"),
             "{error}"
         );
-        assert!(error.hint().unwrap().contains("docker login"));
+        assert!(error.hint().unwrap().contains("skiff login 127.0.0.1:5000"));
     });
 }
 

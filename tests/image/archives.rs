@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt as _;
 use fs_err as fs;
 use serde_json::{Value, json};
 use skiff::event::Silent;
-use skiff::image::{Digest, Image, ImageError, LoadSource, load};
+use skiff::image::{Digest, Image, ImageError, LoadSource, Platform, load, load_for};
 
 use crate::support::events::Recorder;
 use crate::support::image::{Layer, OCI_INDEX, OCI_MANIFEST, Packing, TestImage, descriptor};
@@ -272,6 +272,20 @@ fn an_oci_archive_for_several_platforms_gives_the_host_s() {
         .blob(&index)
         .json("index.json", &json!({"manifests": [top]}))
         .finish();
+    isolated(|world| {
+        let load = |platform: &str| {
+            let platform = Platform::parse(platform).unwrap();
+            load_for(&world.store, stream(flat.clone()), Some(&platform), &Silent)
+        };
+        assert_eq!(load("linux/arm64").unwrap()[0].id, arm.id());
+        let error = load("linux/s390x").unwrap_err();
+        assert!(matches!(error, ImageError::NoPlatform { .. }), "{error}");
+        // What is there alone is taken only where it is what was asked for.
+        let single = stream(modern(&app()));
+        let s390x = Platform::parse("linux/s390x").unwrap();
+        let error = load_for(&world.store, single, Some(&s390x), &Silent).unwrap_err();
+        assert!(matches!(error, ImageError::NoPlatform { .. }), "{error}");
+    });
     for bytes in [flat, nested] {
         isolated(|world| {
             let images = load_bytes(world, bytes.clone()).unwrap();

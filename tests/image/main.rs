@@ -9,11 +9,21 @@ mod access;
 #[cfg(test)]
 mod archives;
 #[cfg(test)]
+mod certs;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod hub;
+#[cfg(test)]
+mod login;
 #[cfg(test)]
 mod measure;
 #[cfg(test)]
+mod mirrors;
+#[cfg(test)]
 mod peer;
+#[cfg(test)]
+mod push;
 #[cfg(test)]
 mod real;
 #[cfg(test)]
@@ -22,5 +32,7 @@ mod save;
 mod scripted;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod troubles;
 #[cfg(test)]
 mod unreachable;

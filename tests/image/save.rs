@@ -24,7 +24,7 @@ fn pulled(world: &World) -> Image {
     let registry = Registry::start(world, ADDRESS);
     let base = Layer::packed(&[("etc/a", b"a"), ("etc/b", b"b")], Packing::Gzip);
     let top = Layer::packed(
-        &[("etc/.wh.a", b""), ("deep/er/c", &[7; 100_000])],
+        &[("etc/.wh.a", b""), ("deep/er/c", &vec![7; 100_000])],
         Packing::Zstd,
     );
     TestImage::new(vec![base, top]).push(registry.address, "team/app", "1");

@@ -351,6 +351,55 @@ fn one_layer_wanted_by_two_processes_is_downloaded_once() {
     });
 }
 
+/// Three images that have layers in common, in each order, asked for by three
+/// processes at a time and twice by each.
+#[test]
+fn overlapping_images_fetch_each_layer_once() {
+    isolated(|world| {
+        let layer = |number: u64| Layer::new(&[("data", &noise(2 * number, 300_000))]);
+        let served = [[1, 2, 3], [2, 1, 4], [3, 2, 1]];
+        let served = served.map(|seeds| TestImage::new(seeds.map(layer).into()));
+        let blobs: Vec<Digest> = [1, 2, 3, 4]
+            .map(|seed| Digest::of(&layer(seed).blob))
+            .into();
+        let server = Server::start(ADDRESS, move |request| {
+            let named = ["/v2/a/", "/v2/b/", "/v2/c/"];
+            let which = named
+                .iter()
+                .position(|part| request.target.starts_with(part));
+            answer(&served[which.unwrap_or(0)], request)
+        });
+        let stores: Vec<_> = (0..3).map(|_| world.another_store()).collect();
+        let wanted =
+            ["a", "b", "c"].map(|name| request(&server.reference(name), AccessOptions::default()));
+        let pulls = stores
+            .iter()
+            .zip(&wanted)
+            .flat_map(|one| [one, one])
+            .map(|(store, wanted)| pull(store, wanted, &Silent));
+        world
+            .run(futures_util::future::try_join_all(pulls))
+            .unwrap();
+        for blob in &blobs {
+            assert_eq!(server.count(blob.as_str()), 1, "{blob}");
+        }
+        // What came meanwhile is right, whoever unpacked it.
+        let verified = world.store.verify(&[]).unwrap();
+        assert_eq!(verified.len(), 3);
+        assert!(
+            verified.iter().all(|image| image.problems.is_empty()),
+            "{verified:?}"
+        );
+        // One more that shares all but one layer fetches just that one.
+        let more = TestImage::new(vec![layer(4), layer(5), layer(1)]);
+        let new = Digest::of(&layer(5).blob);
+        let second = Server::start("127.0.0.1:5001", move |request| answer(&more, request));
+        world.pull(&second.reference("d")).unwrap();
+        assert_eq!(second.count("/blobs/"), 2, "the layer and the config");
+        assert_eq!(second.count(new.as_str()), 1);
+    });
+}
+
 #[test]
 fn a_failed_pull_leaves_the_earlier_image_as_it_was() {
     isolated(|world| {

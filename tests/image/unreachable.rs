@@ -140,8 +140,9 @@ fn plain_http_where_tls_is_wanted() {
         assert_eq!(
             pull_here(world, AccessOptions::default()),
             "cannot reach registry `registry.test` for `registry.test/app:latest`: it does not speak \
-             TLS\ncheck the port; plain http is spoken with registries on this machine only; or get \
-             the image in with `skiff load`"
+             TLS\ncheck the port; plain http is spoken with registries on this machine and with those \
+             that registries.conf or daemon.json list as insecure; or get the image in with \
+             `skiff load`"
         );
     });
 }
@@ -166,8 +167,8 @@ fn certificate_of_an_unknown_authority() {
             with_certificates(world, &own, &other),
             "cannot reach registry `registry.test` for `registry.test/app:latest`: its certificate is \
              signed by no authority that this machine trusts\n\
-             install the authority's certificate on this machine, or name its file in \
-             SSL_CERT_FILE; or get the image in with `skiff load`"
+             put the authority's certificate at /etc/containers/certs.d/HOST:PORT/ca.crt, install it \
+             on this machine, or name its file in SSL_CERT_FILE; or get the image in with `skiff load`"
         );
     });
 }

@@ -113,7 +113,12 @@ fn content(one: &Selected, item: &Item, hashes: &Hashes) -> io::Result<Hash> {
 
 /// Opens an item, whatever was put in its place meanwhile.
 fn open(one: &Selected, item: &Item, flags: OFlags) -> io::Result<OwnedFd> {
-    let flags = flags | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    // Of a device or a pipe nothing is waited for; with `O_PATH` nothing is opened.
+    let flags = if flags.contains(OFlags::PATH) {
+        flags | OFlags::CLOEXEC
+    } else {
+        flags | OFlags::NONBLOCK | OFlags::CLOEXEC
+    };
     if item.path.as_os_str().is_empty() {
         let path = helpers::descriptor_path(one.found.as_fd());
         return Ok(openat(CWD, path, flags, Mode::empty())?);

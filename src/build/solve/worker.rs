@@ -90,6 +90,7 @@ impl Worker {
     /// As [`Worker::close`].
     pub(crate) async fn bury(mut self) -> Result<(), BuildError> {
         let name = self.network.take().unwrap_or_default();
+        self.client().await?.call(Request::Settle, &[]).await?;
         let request = Request::RemoveNetwork { name };
         match self.client().await?.call(request, &[]).await {
             // It may not have come to that.
@@ -160,6 +161,7 @@ impl Worker {
     /// The engine cannot be talked to any more; the next build finds the rest.
     pub(crate) async fn close(self) -> Result<(), BuildError> {
         if let Some(client) = self.client.into_inner() {
+            client.call(Request::Settle, &[]).await?;
             if let Some(name) = self.network.into_inner() {
                 client.call(Request::RemoveNetwork { name }, &[]).await?;
             }

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 
-use crate::build::request::{ContextPlace, DockerfilePlace, Request};
+use crate::build::request::{ContextPlace, DockerfilePlace};
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
 use crate::cli::session::{self, Work};
 use crate::cli::signals::Interrupts;
 use crate::cli::{parse, runtime};
 use crate::image::Reference;
+use crate::reconcile::build::Requests;
 use crate::reconcile::{self, BuildChoices, cancel_pair};
 use crate::ui::write_out;
 
@@ -103,8 +104,8 @@ pub fn run(context: &Context, args: &BuildArgs) -> CliResult {
     }
     if context.global.dry_run {
         let names = requests
-            .keys()
-            .map(|name| format!("image of {name}: build\n"));
+            .wanted()
+            .map(|(name, _)| format!("image of {name}: build\n"));
         return Ok(write_out(&names.collect::<String>())?);
     }
     runtime::block_on(async {
@@ -136,9 +137,9 @@ pub fn run(context: &Context, args: &BuildArgs) -> CliResult {
 }
 
 /// The requests in the form that `docker buildx bake` reads.
-fn bake(requests: &BTreeMap<String, Request>) -> serde_json::Value {
+fn bake(requests: &Requests) -> serde_json::Value {
     let mut targets = serde_json::Map::new();
-    for (name, request) in requests {
+    for (name, request) in requests.wanted() {
         let mut target = serde_json::Map::new();
         let mut put = |key: &str, value: serde_json::Value| {
             let is_empty = match &value {
@@ -178,7 +179,7 @@ fn bake(requests: &BTreeMap<String, Request>) -> serde_json::Value {
         put("output", serde_json::json!(["type=docker"]));
         targets.insert(name.clone(), target.into());
     }
-    let names: Vec<&String> = requests.keys().collect();
+    let names: Vec<&String> = requests.wanted().map(|(name, _)| name).collect();
     serde_json::json!({"group": {"default": {"targets": names}}, "target": targets})
 }
 

@@ -1,5 +1,7 @@
 //! `skiff config`.
 
+mod digests;
+
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::Path;
@@ -74,11 +76,11 @@ pub struct ConfigArgs {
     /// Accepted; an `env_file` is read all the same, as by Compose 2.40
     #[arg(long)]
     no_env_resolution: bool,
-    /// Give images their digests (there is no registry to ask yet)
-    #[arg(long, hide = true)]
+    /// Give images the digests that registries have for them now
+    #[arg(long)]
     resolve_image_digests: bool,
-    /// Print the images alone, with their digests (there is no registry to ask yet)
-    #[arg(long, hide = true)]
+    /// Print the images alone with their digests, to be merged over the files
+    #[arg(long)]
     lock_image_digests: bool,
     /// Tell where a value comes from: an attribute's path (`services.web.ports`) or a variable
     #[arg(long, value_name = "PATH|VARIABLE")]
@@ -250,18 +252,15 @@ impl Config<'_> {
 
     fn model(&self) -> CliResult {
         let args = self.args;
-        let digests = [
-            (args.lock_image_digests, "--lock-image-digests"),
-            (args.resolve_image_digests, "--resolve-image-digests"),
-        ];
-        if let Some((_, flag)) = digests.into_iter().find(|(given, _)| *given) {
-            return Err(CliError::new(format!(
-                "{flag}: skiff does not ask registries for digests yet"
-            )));
-        }
         let form = self.form();
         let text = if args.no_interpolate {
-            let model = self.raw()?;
+            let mut model = self.raw()?;
+            if self.wants_digests() {
+                model.pin_images(digests::pin(self.context))?;
+            }
+            if args.lock_image_digests {
+                model.keep_images_only();
+            }
             match form {
                 Ok(_) if args.quiet => return Ok(()),
                 form => model.text(form?),
@@ -270,12 +269,22 @@ impl Config<'_> {
             let mut project = self.project()?;
             // There is nothing more to say about its files, which may be large.
             project.forget_places();
+            if self.wants_digests() {
+                project.pin_images(digests::pin(self.context))?;
+            }
+            if args.lock_image_digests {
+                project = project.images_only();
+            }
             match form {
                 Ok(_) if args.quiet => return Ok(()),
                 form => project.text(form?),
             }
         };
         self.put(&text)
+    }
+
+    fn wants_digests(&self) -> bool {
+        self.args.resolve_image_digests || self.args.lock_image_digests
     }
 
     /// Prints the warnings of the load and the hints.

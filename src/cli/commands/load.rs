@@ -8,7 +8,7 @@ use clap::Args;
 use crate::cli::commands::image::failed;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
-use crate::image::{self, LoadSource, Reference, Store};
+use crate::image::{self, LoadSource, Platform, Reference, Store};
 use crate::reconcile::garbage;
 use crate::ui::write_out;
 
@@ -18,6 +18,9 @@ pub struct LoadArgs {
     /// Archive to read (default: standard input)
     #[arg(short, long, value_name = "FILE")]
     input: Option<PathBuf>,
+    /// Load the image for this platform, where it is there for several
+    #[arg(long, value_name = "OS/ARCH")]
+    platform: Option<String>,
     /// Show no progress
     #[arg(short, long)]
     quiet: bool,
@@ -37,13 +40,16 @@ pub fn run(context: &Context, args: &LoadArgs) -> CliResult {
         }
         None => LoadSource::Stream("standard input".to_owned(), Box::new(std::io::stdin())),
     };
+    let platform = args.platform.as_deref().map(Platform::parse).transpose();
+    let platform = platform.map_err(|error| CliError::from_error(&error))?;
     let store = Store::open(&context.layout);
     let sink = if args.quiet {
         crate::ui::progress::silent()
     } else {
         context.sink()
     };
-    let images = image::load(&store, source, &*sink).map_err(|error| failed(&error))?;
+    let images = image::load_for(&store, source, platform.as_ref(), &*sink)
+        .map_err(|error| failed(&error))?;
     garbage::collect(&context.layout, &*sink);
     drop(sink);
     let mut text = String::new();

@@ -1,18 +1,30 @@
 //! How registries are reached and who we are there: one value for a command.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
-use super::http;
+use super::account::Account;
+use super::certs::{self, Certificates};
+use super::docker_config::Place;
+use super::endpoint::Endpoint;
+use super::http::{self, Specials};
+use super::settings::{Settings, SettingsFiles};
 use crate::env;
+use crate::image::error::ImageError;
+use crate::image::reference::Reference;
 
-/// What [`Access`] is made of.
+/// What [`Access`] is made of. By default nothing of the machine is read.
 #[derive(Debug, Clone, Default)]
 pub struct AccessOptions {
     /// Folder of Docker's `config.json` (of the user that called sudo, say).
     pub docker_config: Option<PathBuf>,
-    /// Hosts, `name` or `name:port`, that are spoken to in plain HTTP beside
-    /// those that are this machine.
+    /// Who its files belong to and its credential helpers run as; `None`: who
+    /// we are.
+    pub account: Option<Account>,
+    /// Hosts, `name` or `name:port`, that any certificate, and plain HTTP, is
+    /// taken from.
     pub insecure: Vec<String>,
     /// Proxy for plain HTTP.
     pub http_proxy: Option<String>,
@@ -24,26 +36,37 @@ pub struct AccessOptions {
     pub certificate_file: Option<PathBuf>,
     /// Folder of trusted certificates instead of the system's.
     pub certificate_folder: Option<PathBuf>,
+    /// The machine's settings of registries.
+    pub files: SettingsFiles,
+    /// How long a transfer may stand still before it is begun anew where it
+    /// stopped (default: a minute).
+    pub patience: Option<Duration>,
 }
 
 impl AccessOptions {
     /// From the environment: `DOCKER_CONFIG`, else `HOME/.docker`;
     /// `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` in either case,
-    /// the upper one first as in Go programs; `SSL_CERT_FILE`, `SSL_CERT_DIR`.
+    /// the upper one first as in Go programs; `SSL_CERT_FILE`, `SSL_CERT_DIR`;
+    /// `CONTAINERS_REGISTRIES_CONF` and the machine's files.
     pub fn from_env() -> Self {
+        let home = env::read_path(env::HOME);
+        let docker_config = env::read_path(env::DOCKER_CONFIG)
+            .or_else(|| home.as_ref().map(|home| home.join(".docker")));
         let either = |upper: &str| {
             env::read_string(upper).or_else(|| env::read_string(&upper.to_ascii_lowercase()))
         };
         let all = either(env::ALL_PROXY);
         Self {
-            docker_config: env::read_path(env::DOCKER_CONFIG)
-                .or_else(|| env::read_path(env::HOME).map(|home| home.join(".docker"))),
+            docker_config,
+            account: None,
             insecure: Vec::new(),
             http_proxy: either(env::HTTP_PROXY).or_else(|| all.clone()),
             https_proxy: either(env::HTTPS_PROXY).or(all),
             no_proxy: either(env::NO_PROXY),
             certificate_file: env::read_path(env::SSL_CERT_FILE),
             certificate_folder: env::read_path(env::SSL_CERT_DIR),
+            files: SettingsFiles::of_machine(home.as_deref()),
+            patience: None,
         }
     }
 }
@@ -58,8 +81,23 @@ pub struct Access {
 #[derive(Debug)]
 struct Inner {
     options: AccessOptions,
-    direct: OnceLock<reqwest::Client>,
-    secure: OnceLock<reqwest::Client>,
+    settings: OnceLock<Settings>,
+    clients: Mutex<HashMap<ClientKind, reqwest::Client>>,
+}
+
+/// What makes clients differ.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum ClientKind {
+    /// Plain HTTP to this machine, without proxies.
+    Direct { uploads: bool },
+    /// With the certificates of a folder.
+    Secure {
+        folder: Option<PathBuf>,
+        /// To the registry itself, and not to where it sends us.
+        own: bool,
+        any: bool,
+        uploads: bool,
+    },
 }
 
 impl Access {
@@ -68,8 +106,8 @@ impl Access {
         Self {
             inner: Arc::new(Inner {
                 options,
-                direct: OnceLock::new(),
-                secure: OnceLock::new(),
+                settings: OnceLock::new(),
+                clients: Mutex::default(),
             }),
         }
     }
@@ -80,41 +118,105 @@ impl Access {
     }
 
     /// The file with credentials, if it is known where that would be.
-    pub(super) fn docker_config(&self) -> Option<PathBuf> {
-        self.inner
-            .options
-            .docker_config
-            .as_ref()
-            .map(|folder| folder.join("config.json"))
+    pub(super) fn docker_config(&self) -> Option<Place> {
+        let options = &self.inner.options;
+        let folder = options.docker_config.as_ref()?;
+        Some(Place::new(folder, options.account.clone()))
     }
 
-    /// Whether plain HTTP may be spoken to a host.
-    pub(super) fn allows_plain(&self, host: &str) -> bool {
-        http::is_loopback(host)
-            || self
-                .inner
-                .options
-                .insecure
-                .iter()
-                .any(|listed| listed == host)
+    /// The places to pull an image from, in order: mirrors, then its registry.
+    ///
+    /// # Errors
+    /// Pulling it is forbidden, or a file of settings is damaged.
+    pub(crate) fn places(&self, reference: &Reference) -> Result<Vec<Endpoint>, ImageError> {
+        self.settings()?.places(reference)
     }
 
-    /// The client for a URL: a plain one without proxies for plain HTTP to this
-    /// machine, else the one with certificates and proxies.
-    pub(super) fn client(&self, url: &reqwest::Url) -> Result<&reqwest::Client, String> {
-        let direct =
-            url.scheme() == "http" && http::is_loopback(url.host_str().unwrap_or_default());
-        let (cell, build): (_, &dyn Fn() -> Result<reqwest::Client, String>) = if direct {
-            (&self.inner.direct, &http::direct_client)
-        } else {
-            (&self.inner.secure, &|| {
-                http::secure_client(&self.inner.options)
-            })
-        };
-        if let Some(client) = cell.get() {
-            return Ok(client);
+    /// The registry that a reference names, to push to.
+    ///
+    /// # Errors
+    /// A file of settings is damaged.
+    pub(crate) fn own_place(&self, reference: &Reference) -> Result<Endpoint, ImageError> {
+        Ok(self.settings()?.own(reference))
+    }
+
+    fn settings(&self) -> Result<&Settings, ImageError> {
+        if let Some(settings) = self.inner.settings.get() {
+            return Ok(settings);
         }
-        let client = build()?;
-        Ok(cell.get_or_init(|| client))
+        let options = &self.inner.options;
+        let settings = Settings::read(&options.files, &options.insecure)?;
+        Ok(self.inner.settings.get_or_init(|| settings))
+    }
+
+    /// How long a transfer may stand still.
+    pub(super) fn patience(&self) -> Duration {
+        http::patience(&self.inner.options)
+    }
+
+    /// The client for an address that a registry, `endpoint`, is at or sends
+    /// us to. Its authorities count for where it sends us, too, as for Docker;
+    /// our own certificate is shown to nobody else, and being insecure is for
+    /// the registry's host alone.
+    pub(super) fn client(
+        &self,
+        endpoint: &Endpoint,
+        url: &reqwest::Url,
+        uploads: bool,
+    ) -> Result<reqwest::Client, String> {
+        let kind = self.kind(endpoint, url, uploads);
+        let lock = || {
+            self.inner
+                .clients
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        if let Some(client) = lock().get(&kind) {
+            return Ok(client.clone());
+        }
+        let client = self.make(&kind)?;
+        Ok(lock().entry(kind).or_insert(client).clone())
+    }
+
+    fn kind(&self, endpoint: &Endpoint, url: &reqwest::Url, uploads: bool) -> ClientKind {
+        let host = url.host_str().unwrap_or_default();
+        if url.scheme() == "http" && http::is_loopback(host) {
+            return ClientKind::Direct { uploads };
+        }
+        let own = endpoint.host_name() == host;
+        let folders = &self.inner.options.files.certs_folders;
+        ClientKind::Secure {
+            folder: certs::folder_of(folders, &endpoint.certificate_names()),
+            own,
+            any: own && endpoint.takes_any_certificate(),
+            uploads,
+        }
+    }
+
+    fn make(&self, kind: &ClientKind) -> Result<reqwest::Client, String> {
+        let options = &self.inner.options;
+        match kind {
+            ClientKind::Direct { uploads } => http::direct_client(options, *uploads),
+            ClientKind::Secure {
+                folder,
+                own,
+                any,
+                uploads,
+            } => {
+                let mut certificates = match folder {
+                    Some(folder) => certs::read(folder)?,
+                    None => Certificates::default(),
+                };
+                if !own {
+                    certificates.client = None;
+                }
+                let specials = Specials {
+                    certificates,
+                    any: *any,
+                    uploads: *uploads,
+                };
+                http::secure_client(options, specials)
+            }
+        }
     }
 }

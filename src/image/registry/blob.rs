@@ -5,7 +5,8 @@ use reqwest::header::CONTENT_RANGE;
 
 use super::manifest::Descriptor;
 use super::reason::Reason;
-use super::repository::{ATTEMPTS, Repository, back_off};
+use super::repository::Repository;
+use super::retry::{ATTEMPTS, back_off};
 use crate::image::digest::Hasher;
 use crate::image::error::ImageError;
 
@@ -173,7 +174,10 @@ impl<'a> Blob<'a> {
                 reason.text
             );
             let remedy = reason.remedy;
-            return Err(self.repository.unreachable(Reason { text, remedy }));
+            return Err(self
+                .repository
+                .transport
+                .unreachable(Reason { text, remedy }));
         }
         tokio::time::sleep(back_off(self.breaks)).await;
         Ok(())

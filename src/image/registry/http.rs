@@ -13,6 +13,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::access::AccessOptions;
+use super::certs::{AnyCertificate, Certificates};
 use super::reason::innermost;
 
 /// A host that does not answer for so long is unreachable.
@@ -78,11 +79,24 @@ fn add_proxies(
         } else {
             format!("http://{url}")
         };
-        let proxy = make(&full).map_err(|e| format!("the proxy `{url}`: {}", innermost(&e)))?;
+        let proxy = make(&full)
+            .map_err(|e| format!("the proxy `{}`: {}", without_password(url), innermost(&e)))?;
         let except = format!("{},{HERE}", options.no_proxy.as_deref().unwrap_or_default());
         builder = builder.proxy(proxy.no_proxy(NoProxy::from_string(&except)));
     }
     Ok(builder)
+}
+
+/// An address as it may be shown.
+fn without_password(url: &str) -> String {
+    match url.rsplit_once('@') {
+        Some((before, host)) => {
+            let scheme = before.split_once("://").map(|(scheme, _)| scheme);
+            let scheme = scheme.map(|scheme| format!("{scheme}://"));
+            format!("{}…@{host}", scheme.unwrap_or_default())
+        }
+        None => url.to_owned(),
+    }
 }
 
 /// Trusted certificates: those that the options name, else the system's.
@@ -120,35 +134,74 @@ fn load_certificates(options: &AccessOptions) -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
+/// What is special about a client.
+#[derive(Debug, Default)]
+pub(super) struct Specials {
+    /// The registry's own certificates.
+    pub(super) certificates: Certificates,
+    /// Whether any certificate of the registry will do.
+    pub(super) any: bool,
+    /// Whether requests may take as long as they like to be sent.
+    pub(super) uploads: bool,
+}
+
 /// For plain HTTP to this machine: no certificates, no proxies.
-pub(super) fn direct_client() -> Result<Client, String> {
-    finish(base(RootCertStore::empty())?)
+pub(super) fn direct_client(options: &AccessOptions, uploads: bool) -> Result<Client, String> {
+    let tls = config(RootCertStore::empty(), Specials::default())?;
+    finish(base(tls, options, uploads))
 }
 
 /// For everything else.
-pub(super) fn secure_client(options: &AccessOptions) -> Result<Client, String> {
-    finish(add_proxies(base(load_certificates(options)?)?, options)?)
+pub(super) fn secure_client(options: &AccessOptions, specials: Specials) -> Result<Client, String> {
+    let uploads = specials.uploads;
+    let tls = config(load_certificates(options)?, specials)?;
+    finish(add_proxies(base(tls, options, uploads), options)?)
 }
 
-fn base(roots: RootCertStore) -> Result<ClientBuilder, String> {
+fn config(mut roots: RootCertStore, specials: Specials) -> Result<ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut tls = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(|e| e.to_string())?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .map_err(|e| e.to_string())?;
+    roots.add_parsable_certificates(specials.certificates.roots);
+    let builder = if specials.any {
+        let verifier = Arc::new(AnyCertificate(provider));
+        builder
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+    } else {
+        builder.with_root_certificates(roots)
+    };
+    let mut tls = match specials.certificates.client {
+        Some(client) => builder
+            .with_client_auth_cert(client.chain, client.key)
+            .map_err(|e| format!("the client's certificate: {e}"))?,
+        None => builder.with_no_client_auth(),
+    };
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(with_hosts(Client::builder())
+    Ok(tls)
+}
+
+fn base(tls: ClientConfig, options: &AccessOptions, uploads: bool) -> ClientBuilder {
+    let builder = with_hosts(Client::builder())
         .tls_backend_preconfigured(tls)
         .user_agent(concat!("skiff/", env!("CARGO_PKG_VERSION")))
-        // Redirects are followed by `Repository`, which knows what may be
-        // sent where; proxies come from `add_proxies`.
+        // Redirects are followed by `transport`, which knows what may be sent
+        // where; proxies come from `add_proxies`.
         .redirect(redirect::Policy::none())
         .no_proxy()
         .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(READ_TIMEOUT)
         .http2_initial_stream_window_size(STREAM_WINDOW)
-        .http2_initial_connection_window_size(CONNECTION_WINDOW))
+        .http2_initial_connection_window_size(CONNECTION_WINDOW);
+    if uploads {
+        return builder;
+    }
+    builder.read_timeout(patience(options))
+}
+
+/// How long a transfer may stand still.
+pub(super) fn patience(options: &AccessOptions) -> Duration {
+    options.patience.unwrap_or(READ_TIMEOUT)
 }
 
 /// Takes the names of `/etc/hosts` over. hickory reads that file too, but asks
@@ -215,6 +268,17 @@ mod tests {
             "",
         ] {
             assert!(!is_loopback(no), "{no}");
+        }
+    }
+
+    #[test]
+    fn passwords_of_proxies_are_not_shown() {
+        for (url, shown) in [
+            ("http://u:p@proxy:3128", "http://…@proxy:3128"),
+            ("u:p@proxy", "…@proxy"),
+            ("http://proxy", "http://proxy"),
+        ] {
+            assert_eq!(without_password(url), shown);
         }
     }
 

@@ -1,8 +1,9 @@
 //! Manifests and indexes: OCI image specification, and Docker's schema 2,
 //! which has the same fields under other media types.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
+use super::answer::plain;
 use crate::image::digest::Digest;
 use crate::image::platform::Platform;
 
@@ -13,6 +14,15 @@ pub(crate) const CONFIG_LIMIT: usize = 8 * 1024 * 1024;
 /// Most layers: overlayfs takes no more than 500 lower folders.
 const LAYER_LIMIT: usize = 500;
 
+/// Media type of an image's manifest.
+pub(crate) const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
+/// Of an index.
+pub(crate) const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
+/// Of a config.
+pub(crate) const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
+/// Of a layer; how it is packed is added.
+pub(crate) const LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar";
+
 /// What we ask for, in one `Accept` header.
 pub(crate) const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, \
 application/vnd.oci.image.manifest.v1+json, \
@@ -20,12 +30,34 @@ application/vnd.docker.distribution.manifest.list.v2+json, \
 application/vnd.docker.distribution.manifest.v2+json";
 
 /// Where content is found and what it must be.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Descriptor {
     #[serde(rename = "mediaType", default)]
     pub(crate) media_type: String,
     pub(crate) digest: Digest,
     pub(crate) size: u64,
+    /// Where else it may be had; for layers that registries may not give out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    urls: Option<Vec<String>>,
+}
+
+impl Descriptor {
+    pub(crate) fn new(media_type: &str, digest: Digest, size: u64) -> Self {
+        Self {
+            media_type: media_type.to_owned(),
+            digest,
+            size,
+            urls: None,
+        }
+    }
+
+    /// Whether its owner keeps it back from registries (OCI image
+    /// specification, "Non-Distributable Layers"; Docker's foreign layers).
+    fn is_foreign(&self) -> bool {
+        self.media_type.contains("nondistributable")
+            || self.media_type.contains(".foreign.")
+            || self.urls.as_ref().is_some_and(|urls| !urls.is_empty())
+    }
 }
 
 /// One image of an index.
@@ -75,6 +107,8 @@ pub(crate) enum Document {
 struct Raw {
     #[serde(rename = "schemaVersion")]
     version: Option<u32>,
+    #[serde(rename = "artifactType")]
+    artifact: Option<String>,
     config: Option<Descriptor>,
     layers: Option<Vec<Descriptor>>,
     manifests: Option<Vec<IndexEntry>>,
@@ -94,6 +128,7 @@ impl Document {
                     .to_owned(),
             ),
             Raw {
+                artifact,
                 config: Some(config),
                 layers: Some(layers),
                 manifests: None,
@@ -105,7 +140,7 @@ impl Document {
                         layers.len()
                     ));
                 }
-                check_media_types(&config, &layers)?;
+                check_media_types(artifact.as_deref(), &config, &layers)?;
                 Ok(Self::Manifest(Manifest { config, layers }))
             }
             Raw {
@@ -119,7 +154,15 @@ impl Document {
     }
 }
 
-fn check_media_types(config: &Descriptor, layers: &[Descriptor]) -> Result<(), String> {
+fn no_image(kind: &str) -> String {
+    format!("it is no container image but holds `{}`", plain(kind))
+}
+
+fn check_media_types(
+    artifact: Option<&str>,
+    config: &Descriptor,
+    layers: &[Descriptor],
+) -> Result<(), String> {
     let known_config = matches!(
         config.media_type.as_str(),
         "" | "application/vnd.oci.image.config.v1+json"
@@ -129,9 +172,13 @@ fn check_media_types(config: &Descriptor, layers: &[Descriptor]) -> Result<(), S
             | "text/plain; charset=utf-8"
     );
     if !known_config {
+        return Err(no_image(artifact.unwrap_or(&config.media_type)));
+    }
+    if let Some(layer) = layers.iter().find(|layer| layer.is_foreign()) {
         return Err(format!(
-            "it is no container image but holds `{}`",
-            config.media_type
+            "layer {} is a foreign one (`{}`), which registries do not give out, and skiff does not fetch from elsewhere",
+            layer.digest.short(),
+            plain(&layer.media_type)
         ));
     }
     let unreadable = layers.iter().find(|layer| {
@@ -141,7 +188,7 @@ fn check_media_types(config: &Descriptor, layers: &[Descriptor]) -> Result<(), S
         Some(layer) => Err(format!(
             "layer {} is `{}`, which cannot be unpacked",
             layer.digest.short(),
-            layer.media_type
+            plain(&layer.media_type)
         )),
         None => Ok(()),
     }
@@ -232,6 +279,31 @@ mod tests {
             r#"{{"mediaType":"application/vnd.cncf.helm.config.v1+json","digest":"{}","size":1}}"#,
             hex('a')
         );
+        let artifact = format!(
+            r#"{{"schemaVersion":2,"artifactType":"application/vnd.sbom","config":{{"mediaType":"application/vnd.oci.empty.v1+json","digest":"{}","size":2}},"layers":[]}}"#,
+            hex('a')
+        );
+        let layered = |layer: &str| {
+            format!(
+                r#"{{"config":{{"digest":"{0}","size":1}},"layers":[{{"digest":"{0}","size":1,{layer}}}]}}"#,
+                hex('a')
+            )
+        };
+        let docker = layered(
+            r#""mediaType":"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip","urls":["https://m/x"]"#,
+        );
+        let oci = layered(
+            r#""mediaType":"application/vnd.oci.image.layer.nondistributable.v1.tar+gzip""#,
+        );
+        let elsewhere = layered(
+            r#""mediaType":"application/vnd.oci.image.layer.v1.tar","urls":["https://m/x"]"#,
+        );
+        let drawing = layered(r#""mediaType":"a\u001b[31mb""#);
+        let nested = format!(
+            r#"{{"config":{}{}}}"#,
+            "[".repeat(100_000),
+            "]".repeat(100_000)
+        );
         let helm = format!(r#"{{"schemaVersion":2,"config":{config},"layers":[]}}"#);
         let both = format!(r#"{{"schemaVersion":2,"config":{config},"layers":[],"manifests":[]}}"#);
         for (text, part) in [
@@ -240,6 +312,15 @@ mod tests {
             (r#"{"schemaVersion":1,"fsLayers":[]}"#, "schema 1"),
             (helm.as_str(), "helm"),
             (both.as_str(), "neither"),
+            (artifact.as_str(), "holds `application/vnd.sbom`"),
+            (
+                docker.as_str(),
+                "aaaaaaaaaaaa is a foreign one (`application/vnd.docker",
+            ),
+            (oci.as_str(), "is a foreign one"),
+            (elsewhere.as_str(), "is a foreign one"),
+            (drawing.as_str(), "`a[31mb`"),
+            (nested.as_str(), ""),
             (
                 r#"{"config":{"digest":"sha256:../x","size":1},"layers":[]}"#,
                 "sha256:../x",

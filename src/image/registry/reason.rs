@@ -49,6 +49,36 @@ impl Reason {
         }
         innermost(error).into()
     }
+
+    /// Whether a failed request may do better the next time: its connection
+    /// broke or stood still. Where nothing answers at all, nobody waits for it.
+    pub(super) fn is_passing(error: &reqwest::Error) -> bool {
+        if error.is_builder() {
+            return false;
+        }
+        !error.is_connect() || is_reset(error)
+    }
+}
+
+/// Whether a connection was closed by the other side, at any depth.
+fn is_reset(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(one) = cause {
+        let kind = one.downcast_ref::<io::Error>().map(io::Error::kind);
+        if matches!(
+            kind,
+            Some(
+                io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::ConnectionAborted
+                    | io::ErrorKind::BrokenPipe
+                    | io::ErrorKind::UnexpectedEof
+            )
+        ) {
+            return true;
+        }
+        cause = one.source();
+    }
+    false
 }
 
 /// The last cause of an error, which is the one that tells something.
@@ -125,7 +155,7 @@ fn of_tls(error: &rustls::Error) -> Option<Reason> {
         rustls::Error::InvalidCertificate(error) => of_certificate(error)?,
         rustls::Error::InvalidMessage(_) => (
             "it does not speak TLS",
-            "check the port; plain http is spoken with registries on this machine only",
+            "check the port; plain http is spoken with registries on this machine and with those that registries.conf or daemon.json list as insecure",
         ),
         rustls::Error::AlertReceived(_) => (
             "it breaks off the TLS handshake",
@@ -141,7 +171,7 @@ fn of_certificate(error: &CertificateError) -> Option<(&'static str, &'static st
         // The second: an authority of the same name, with another key.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => (
             "its certificate is signed by no authority that this machine trusts",
-            "install the authority's certificate on this machine, or name its file in SSL_CERT_FILE",
+            "put the authority's certificate at /etc/containers/certs.d/HOST:PORT/ca.crt, install it on this machine, or name its file in SSL_CERT_FILE",
         ),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => (
             "its certificate is for another name",
@@ -165,6 +195,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::image::AccessOptions;
 
     /// The time limits are too long for a test; they are told alike.
     #[test]
@@ -175,7 +206,7 @@ mod tests {
             .enable_all()
             .build()
             .unwrap();
-        let client = super::super::http::direct_client().unwrap();
+        let client = super::super::http::direct_client(&AccessOptions::default(), false).unwrap();
         let request = client.get(url).timeout(Duration::from_millis(50));
         let error = runtime.block_on(async { request.send().await.unwrap_err() });
         assert_eq!(Reason::of(&error), silence());

@@ -27,7 +27,7 @@ impl Store {
     /// has no layer, and its entry in the image's history is an `empty_layer`.
     ///
     /// No time of a file is after `latest` (seconds since 1970, as
-    /// SOURCE_DATE_EPOCH gives them). The layer is good in this boot at once,
+    /// `SOURCE_DATE_EPOCH` gives them). The layer is good in this boot at once,
     /// and beyond it when an image that has it was added. Blocks.
     ///
     /// # Errors

@@ -95,3 +95,27 @@ fn one_folder_is_kept_of_several_that_are_the_same() {
     let homes = fs::read_dir(scene.store.layer_home(&layers[0].diff_id).parent().unwrap());
     assert_eq!(homes.unwrap().count(), 1);
 }
+
+#[test]
+fn what_a_crash_leaves_of_a_commit_is_garbage() {
+    let scene = Scene::new();
+    let usage = scene.store.use_shared().unwrap();
+    let upper = filled(&scene, "upper");
+    // Killed after the folder was taken, and before the layer was there.
+    let digest = Digest::of(b"a layer");
+    let LayerClaim::Missing(pending) = scene.store.claim_layer(&usage, &digest).unwrap() else {
+        panic!("there is no such layer");
+    };
+    let recipe = tempfile::NamedTempFile::new_in(scene.store.scratch()).unwrap();
+    let (_, lost) = tempfile::NamedTempFile::new_in(scene.store.scratch())
+        .unwrap()
+        .keep()
+        .unwrap();
+    pending.adopt(&upper, recipe).unwrap();
+    drop(pending);
+    assert!(!scene.store.has_layer(&digest).unwrap());
+    assert!(lost.exists());
+    drop(usage);
+    scene.collect(crate::image::InUse::default()).unwrap();
+    assert_eq!(fs::read_dir(scene.store.scratch()).unwrap().count(), 0);
+}

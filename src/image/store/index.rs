@@ -296,6 +296,33 @@ impl Store {
         })
     }
 
+    /// Enters a further name by digest for an image, and the documents that it
+    /// has under that name at a registry.
+    pub(crate) fn add_repo_digest(
+        &self,
+        id: &Digest,
+        name: &Reference,
+        documents: &[Vec<u8>],
+    ) -> Result<(), ImageError> {
+        for document in documents {
+            self.write_blob(document)?;
+        }
+        self.change_index(|index| {
+            let found = index.images.iter_mut().find(|entry| entry.id == *id);
+            // Removed meanwhile, it needs no name.
+            let Some(entry) = found else { return Ok(()) };
+            let name = name.to_string();
+            if !entry.repo_digests.contains(&name) {
+                entry.repo_digests.push(name);
+                entry.repo_digests.sort();
+            }
+            if entry.manifest.is_none() {
+                entry.manifest = documents.first().map(|text| Digest::of(text));
+            }
+            Ok(())
+        })
+    }
+
     /// Makes an image visible: its layers reach the disk, then its documents
     /// and its entry are written. All its layers must be in the store.
     pub(crate) fn add_image(

@@ -1,7 +1,9 @@
 //! Layers: claimed under a lock, filled in `tmp/`, moved into place whole.
 
+use std::fs::Permissions;
 use std::io::{BufRead, Write};
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
@@ -143,6 +145,9 @@ impl Store {
         self.discard(&staging)?;
         let diff = staging.join("diff");
         fs::create_dir_all(&diff).store("make", &diff)?;
+        // Whatever the umask, for layers that say nothing of their root.
+        fs::set_permissions(&diff, Permissions::from_mode(0o755))
+            .store("set the mode of", &diff)?;
         Ok(LayerClaim::Missing(PendingLayer {
             store: self.clone(),
             diff_id: diff_id.clone(),

@@ -73,10 +73,10 @@ fn each_change_of_a_layer_is_told() {
     type Change = fn(&Path);
     let changes: &[(&str, Change)] = &[
         ("`d/f` has another length", |d| {
-            fs::write(d.join("d/f"), "longer than it was").unwrap()
+            fs::write(d.join("d/f"), "longer than it was").unwrap();
         }),
         ("`d/f` has mode 0600 instead of 0644", |d| {
-            mode(&d.join("d/f"), 0o600)
+            mode(&d.join("d/f"), 0o600);
         }),
         ("`d` belongs to 9:4 instead of 3:4", |d| {
             std::os::unix::fs::chown(d.join("d"), Some(9), None).unwrap();
@@ -101,16 +101,16 @@ fn each_change_of_a_layer_is_told() {
             rustix::fs::lremovexattr(d.join("again"), "trusted.overlay.opaque").unwrap();
         }),
         ("`d/gone` is not marked as removed", |d| {
-            fs::remove_file(d.join("d/gone")).unwrap()
+            fs::remove_file(d.join("d/gone")).unwrap();
         }),
         ("`implied/by/more` is not of this layer", |d| {
             fs::write(d.join("implied/by/more"), "").unwrap();
         }),
         ("`d/null` is missing", |d| {
-            fs::remove_file(d.join("d/null")).unwrap()
+            fs::remove_file(d.join("d/null")).unwrap();
         }),
         ("`ping` has another time", |d| {
-            fs::write(d.join("ping"), "y").unwrap()
+            fs::write(d.join("ping"), "y").unwrap();
         }),
     ];
     for (expected, change) in changes {

@@ -147,7 +147,7 @@ impl Wanted {
         };
         let stat = rustix::fs::fstat(&file)?;
         if entry.kind == Kind::HardLink {
-            return self.of_link(root, &stat, &entry.link);
+            return of_link(root, &stat, &entry.link);
         }
         let kind = kind(&stat);
         if kind != Some(entry.kind) {
@@ -186,13 +186,6 @@ impl Wanted {
             return Ok(Some("has another time".to_owned()));
         }
         self.of_attributes(&file, path, entry)
-    }
-
-    fn of_link(&self, root: &OwnedFd, stat: &Stat, target: &[u8]) -> io::Result<Option<String>> {
-        let target = clean(target).map_err(io::Error::other)?;
-        let first = open(root, &target)?.map(rustix::fs::fstat).transpose()?;
-        let same = first.is_some_and(|first| first.st_ino == stat.st_ino);
-        Ok((!same).then(|| format!("is no longer the same file as `{}`", printable(&target))))
     }
 
     fn of_attributes(
@@ -262,6 +255,13 @@ impl Wanted {
         }
         Ok(None)
     }
+}
+
+fn of_link(root: &OwnedFd, stat: &Stat, target: &[u8]) -> io::Result<Option<String>> {
+    let target = clean(target).map_err(io::Error::other)?;
+    let first = open(root, &target)?.map(rustix::fs::fstat).transpose()?;
+    let same = first.is_some_and(|first| first.st_ino == stat.st_ino);
+    Ok((!same).then(|| format!("is no longer the same file as `{}`", printable(&target))))
 }
 
 /// The folders that a path leads through.

@@ -25,6 +25,7 @@
 mod compare;
 mod extract;
 pub(crate) mod header;
+mod holes;
 mod input;
 mod names;
 mod number;
@@ -130,6 +131,8 @@ fn unpack_tar(tar: impl BufRead, root: &Path, recipe: impl Write) -> Result<Unpa
     })
 }
 
+#[cfg(test)]
+mod hostile_tests;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

@@ -5,27 +5,29 @@
 //! archive itself is written when somebody asks for it. It is what Docker
 //! writes of the same folder (moby's `archive.TarWithOptions` with overlay
 //! whiteouts): names in order, every folder stated, the root left out, owners
-//! by number, whole seconds. Two things are otherwise: Docker keeps the attribute
+//! by number, whole seconds. Three things are otherwise: Docker keeps the attribute
 //! `security.capability` only, here all are kept that are no label of this host;
-//! and Docker gives a whiteout that overlayfs has linked to another (one inode
-//! for many of them) the other's name as a link target that means nothing.
+//! Docker gives a whiteout that overlayfs has linked to another (one inode for
+//! many of them) the other's name as a link target that means nothing; and it
+//! writes out holes of any size (see [`super::holes`]).
 //!
 //! **The folder is made equal to its archive** while it is read, for it becomes
 //! the layer: times lose their fractions, sockets and overlayfs's own attributes
 //! go. So a layer built here and the same one pulled are the same.
 
 use std::collections::HashMap;
-use std::io::{self, Read as _, Write};
+use std::io::{self, Read as _, Seek as _, Write};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid};
 
 use super::header::{END, Header, Record, encode, padding, xattr_record};
+use super::holes;
 use super::names::{OPAQUE, WHITEOUT, printable};
 use super::place::{OPAQUE_XATTR, set_times};
 use super::recipe::Recipe;
-use super::tar::Frame as _;
+use super::tar::{Frame as _, Segment};
 use super::xattrs::xattrs;
 use crate::image::digest::{Digest, Hasher};
 
@@ -232,29 +234,69 @@ impl<W: Write> Packer<W> {
         self.settle_time(seen)
     }
 
-    fn file(&mut self, seen: &Seen<'_>, records: Vec<Record>) -> Result<(), PackError> {
+    fn file(&mut self, seen: &Seen<'_>, mut records: Vec<Record>) -> Result<(), PackError> {
         let path = seen.path;
         let size = u64::try_from(seen.stat.st_size).unwrap_or_default();
-        self.frame(&encode(&Header {
-            size,
-            records,
-            ..header_of(seen, b'0', path)
-        }))?;
-        self.recipe
-            .piece(path, 0, size)
-            .map_err(PackError::Recipe)?;
-        if size > 0 {
-            self.hash_content(path, size).map_err(fail("read", path))?;
+        if size == 0 {
+            return self.header(seen, b'0', path, b"", records);
         }
-        self.size += size;
-        self.frame(&padding(size))
+        let blocks = u64::try_from(seen.stat.st_blocks).unwrap_or_default();
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.root, path, flags, Mode::empty());
+        let file = std::fs::File::from(file.map_err(fail("open", path))?);
+        let holes =
+            holes::segments(&file, size, blocks).map_err(fail("find the holes of", path))?;
+        let Some(segments) = holes else {
+            self.frame(&encode(&Header {
+                size,
+                records,
+                ..header_of(seen, b'0', path)
+            }))?;
+            return self.content(
+                path,
+                &file,
+                &[Segment {
+                    offset: 0,
+                    length: size,
+                }],
+            );
+        };
+        let map = holes::map(&segments);
+        let content: u64 = segments.iter().map(|segment| segment.length).sum();
+        records.extend(holes::records(path, size));
+        let stand_in = holes::stand_in(path);
+        self.frame(&encode(&Header {
+            size: content + map.len() as u64,
+            records,
+            ..header_of(seen, b'0', &stand_in)
+        }))?;
+        self.frame(&map)?;
+        self.content(path, &file, &segments)
     }
 
-    fn hash_content(&mut self, path: &[u8], size: u64) -> io::Result<()> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&self.root, path, flags, Mode::empty())?;
-        let mut content = std::fs::File::from(file).take(size);
-        let mut left = size;
+    fn content(
+        &mut self,
+        path: &[u8],
+        file: &std::fs::File,
+        segments: &[Segment],
+    ) -> Result<(), PackError> {
+        let mut all = 0;
+        for Segment { offset, length } in segments.iter().copied() {
+            self.recipe
+                .piece(path, offset, length)
+                .map_err(PackError::Recipe)?;
+            self.hash(file, offset, length)
+                .map_err(fail("read", path))?;
+            all += length;
+        }
+        self.size += all;
+        self.frame(&padding(all))
+    }
+
+    fn hash(&mut self, mut file: &std::fs::File, offset: u64, length: u64) -> io::Result<()> {
+        file.seek(io::SeekFrom::Start(offset))?;
+        let mut content = file.take(length);
+        let mut left = length;
         while left > 0 {
             let count = content.read(&mut self.buffer)?;
             if count == 0 {

@@ -172,7 +172,7 @@ fn listing(archive: &[u8]) -> Vec<String> {
 fn a_folder_of_every_kind_comes_out_the_same() {
     let scene = Scene::new();
     scene.file("a.b", b"dot", 0o644);
-    scene.file("a/c", &[7; 300_000], 0o4711);
+    scene.file("a/c", &vec![7; 300_000], 0o4711);
     fs::hard_link(scene.path("a/c"), scene.path("a/linked")).unwrap();
     fs::hard_link(scene.path("a/c"), scene.path("z")).unwrap();
     symlink("../nowhere", scene.path("a/s")).unwrap();
@@ -222,6 +222,46 @@ fn a_folder_of_every_kind_comes_out_the_same() {
     assert_eq!((of("z").mtime(), of("z").mtime_nsec()), (1_600_000_000, 0));
     assert_eq!(xattrs(&scene.path("a")).unwrap(), []);
     assert!(fs::symlink_metadata(scene.path("sock")).is_err());
+}
+
+#[test]
+fn large_holes_are_not_read_and_stay_holes() {
+    let scene = Scene::new();
+    scene.file("logs/last", b"head", 0o664);
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .open(scene.path("logs/last"))
+        .unwrap();
+    file.set_len(1 << 40).unwrap();
+    let (file, _) = file.into_parts();
+    std::os::unix::fs::FileExt::write_all_at(&file, b"tail", 1 << 39).unwrap();
+    drop(file);
+    scene.xattr("logs/last", "user.note", b"holes");
+    // A smaller one is written out, as Docker does it.
+    let small = fs::File::create(scene.path("small")).unwrap();
+    small.set_len(1 << 20).unwrap();
+    let (packed, recipe) = scene.pack(None).unwrap().unwrap();
+    let mut archive = Vec::new();
+    write_archive(&scene.path(""), Cursor::new(recipe), &mut archive).unwrap();
+    assert_eq!(Digest::of(&archive), packed.diff_id);
+    assert!(archive.len() < 2 << 20, "{}", archive.len());
+    let again = scene.folder.path().join("again");
+    fs::create_dir(&again).unwrap();
+    let unpacked = unpack(Cursor::new(&archive), &again, Vec::new()).unwrap();
+    assert_eq!(unpacked.size, packed.size);
+    for root in [&again, &scene.path("")] {
+        let path = root.join("logs/last");
+        let metadata = fs::metadata(&path).unwrap();
+        assert_eq!((metadata.len(), metadata.mode() & 0o7777), (1 << 40, 0o664));
+        assert!(metadata.blocks() < 100);
+        let (file, _) = fs::File::open(&path).unwrap().into_parts();
+        for (at, expected) in [(0, b"head"), (1 << 39, b"tail")] {
+            let mut content = [0; 4];
+            std::os::unix::fs::FileExt::read_exact_at(&file, &mut content, at).unwrap();
+            assert_eq!(&content, expected);
+        }
+        assert_eq!(xattrs(&path).unwrap()[0].1, b"holes");
+    }
 }
 
 #[test]

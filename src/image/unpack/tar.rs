@@ -186,7 +186,8 @@ impl<R: BufRead, F: Frame> Archive<R, F> {
 
     fn begin_content(&mut self, size: u64) {
         self.content = size;
-        self.padding = size.next_multiple_of(BLOCK as u64).saturating_sub(size);
+        // Not by the next multiple: there may be none.
+        self.padding = (BLOCK as u64 - size % BLOCK as u64) % BLOCK as u64;
     }
 
     fn skip_content(&mut self) -> io::Result<()> {

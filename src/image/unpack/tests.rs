@@ -9,33 +9,33 @@ use fs_err as fs;
 use super::*;
 use crate::image::unpack::testing::Tar;
 
-struct Out {
+pub(super) struct Out {
     folder: tempfile::TempDir,
-    result: Result<Unpacked, UnpackError>,
+    pub(super) result: Result<Unpacked, UnpackError>,
     recipe: Vec<u8>,
 }
 
 impl Out {
-    fn path(&self, path: &str) -> PathBuf {
+    pub(super) fn path(&self, path: &str) -> PathBuf {
         self.folder.path().join("layer").join(path)
     }
 
-    fn text(&self, path: &str) -> String {
+    pub(super) fn text(&self, path: &str) -> String {
         fs::read_to_string(self.path(path)).unwrap()
     }
 
-    fn mode(&self, path: &str) -> u32 {
+    pub(super) fn mode(&self, path: &str) -> u32 {
         fs::symlink_metadata(self.path(path)).unwrap().mode() & 0o7777
     }
 
-    fn xattr(&self, path: &str, name: &str) -> Option<Vec<u8>> {
+    pub(super) fn xattr(&self, path: &str, name: &str) -> Option<Vec<u8>> {
         let mut value = vec![0; 256];
         let length = rustix::fs::lgetxattr(self.path(path), name, &mut value).ok()?;
         value.truncate(length);
         Some(value)
     }
 
-    fn is_whiteout(&self, path: &str) -> bool {
+    pub(super) fn is_whiteout(&self, path: &str) -> bool {
         fs::symlink_metadata(self.path(path))
             .is_ok_and(|m| m.file_type().is_char_device() && m.rdev() == 0)
     }
@@ -44,7 +44,7 @@ impl Out {
         fs::symlink_metadata(self.path(path)).is_ok()
     }
 
-    fn implied(&self) -> Vec<String> {
+    pub(super) fn implied(&self) -> Vec<String> {
         let unpacked = self.result.as_ref().unwrap();
         let text = |path: &Vec<u8>| String::from_utf8(path.clone()).unwrap();
         unpacked.implied.iter().map(text).collect()
@@ -52,7 +52,7 @@ impl Out {
 }
 
 /// Unpacks into `layer`, beside a folder `outside` that must stay as it is.
-fn unpack_bytes(bytes: &[u8]) -> Out {
+pub(super) fn unpack_bytes(bytes: &[u8]) -> Out {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("layer");
     fs::create_dir(&root).unwrap();
@@ -79,7 +79,7 @@ fn unpack_bytes(bytes: &[u8]) -> Out {
     }
 }
 
-fn unpacked(tar: Tar) -> Out {
+pub(super) fn unpacked(tar: Tar) -> Out {
     let bytes = tar.finish();
     let out = unpack_bytes(&bytes);
     let unpacked = out.result.as_ref().unwrap();

@@ -46,44 +46,58 @@ pub struct BuildChoices {
 /// What was built, by service, in the order of the file.
 pub type Built = Vec<(String, Image)>;
 
-/// The requests for the services that are asked for, with those that they start
-/// from.
+/// What can be built, by service.
+#[derive(Debug, Clone, Default)]
+pub struct Requests {
+    /// Everything that the project can build.
+    all: BTreeMap<String, Request>,
+    /// What was asked for; the others are built where these need them.
+    wanted: BTreeSet<String>,
+}
+
+impl Requests {
+    /// Whether nothing was asked for.
+    pub fn is_empty(&self) -> bool {
+        self.wanted.is_empty()
+    }
+
+    /// What was asked for, in the order of names.
+    pub fn wanted(&self) -> impl Iterator<Item = (&String, &Request)> {
+        self.all
+            .iter()
+            .filter(|(name, _)| self.wanted.contains(*name))
+    }
+}
+
+/// The requests for the services that are asked for, and for those that these may
+/// start from.
 ///
 /// # Errors
 /// An unknown service, or what cannot be built as it is declared.
-pub fn requests(
-    declared: &Project,
-    choices: &BuildChoices,
-) -> Result<BTreeMap<String, Request>, ReconcileError> {
+pub fn requests(declared: &Project, choices: &BuildChoices) -> Result<Requests, ReconcileError> {
     let desired = project::desired(declared, &BTreeMap::new(), &Contents::default());
     let known = declared.services.keys().map(String::as_str);
     select::check_names(&choices.services, known)?;
-    let mut wanted: BTreeSet<String> = if choices.services.is_empty() {
+    let asked: BTreeSet<String> = if choices.services.is_empty() {
         declared.services.keys().cloned().collect()
     } else if choices.with_dependencies {
         select::with_dependencies(&choices.services, &select::edges_of_desired(&desired))
     } else {
         choices.services.iter().cloned().collect()
     };
-    let mut requests = BTreeMap::new();
+    let mut requests = Requests::default();
     let mut refused = Vec::new();
-    while let Some(name) = wanted.pop_first() {
-        let Some(service) = declared.services.get(&name) else {
-            continue;
-        };
-        if service.build.is_none() || requests.contains_key(&name) {
-            continue;
-        }
-        match requests::request(declared, &name, service, choices) {
+    let services = declared.services.iter().chain(&declared.disabled_services);
+    for (name, service) in services.filter(|(_, service)| service.build.is_some()) {
+        let is_wanted = asked.contains(name);
+        match requests::request(declared, name, service, choices) {
             Ok(request) => {
-                for place in request.contexts.values() {
-                    if let ContextPlace::Build(other) = place {
-                        wanted.insert(other.clone());
-                    }
-                }
-                requests.insert(name, request);
+                requests.all.insert(name.clone(), request);
+                requests.wanted.extend(is_wanted.then(|| name.clone()));
             }
-            Err(diagnostics) => refused.extend(diagnostics),
+            Err(diagnostics) if is_wanted => refused.extend(diagnostics),
+            // Told where somebody needs it.
+            Err(_) => {}
         }
     }
     if refused.is_empty() {
@@ -100,10 +114,7 @@ pub fn requests(
 ///
 /// # Errors
 /// Everything that failed, at once.
-pub async fn build(
-    session: &Session<'_>,
-    requests: &BTreeMap<String, Request>,
-) -> Result<Built, ReconcileError> {
+pub async fn build(session: &Session<'_>, requests: &Requests) -> Result<Built, ReconcileError> {
     let builder = start(session)?;
     let work = all(session, &builder, requests, drive_build);
     let outcome = tokio::select! {
@@ -140,12 +151,12 @@ pub async fn build(
 /// As [`build`].
 pub async fn check(
     session: &Session<'_>,
-    requests: &BTreeMap<String, Request>,
+    requests: &Requests,
 ) -> Result<Vec<Diagnostic>, ReconcileError> {
     let builder = start(session)?;
     let mut found = Vec::new();
     let mut failures = Vec::new();
-    for request in requests.values() {
+    for (_, request) in requests.wanted() {
         let needs = |base| provide(session, builder.store(), request, base).boxed();
         match drive::check(&builder, request, &needs).await {
             Ok(list) => found.extend(list),
@@ -172,8 +183,8 @@ async fn finish(session: &Session<'_>, builder: Builder<'_>) -> Result<(), Recon
     closed.map_err(|error| failed(vec![Arc::new(error.into())]))
 }
 
-fn resource(requests: &BTreeMap<String, Request>, label: &str) -> Resource {
-    let request = requests.get(label);
+fn resource(requests: &Requests, label: &str) -> Resource {
+    let request = requests.all.get(label);
     let name = request.and_then(|request| request.names.last());
     Resource {
         kind: ResourceKind::Image,
@@ -229,6 +240,24 @@ impl Board<'_> {
     }
 }
 
+/// Futures hold the board, and the board holds them: whoever waited for them lets
+/// both go, also where nobody waits any more.
+struct LetGo<'b, 'a>(&'b Board<'a>);
+
+impl Drop for LetGo<'_, '_> {
+    fn drop(&mut self) {
+        let pending = std::mem::take(
+            &mut *self
+                .0
+                .pending
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        // Without the lock: what is dropped may drop others.
+        drop(pending);
+    }
+}
+
 type Drive = for<'d> fn(
     &'d Builder<'d>,
     &'d Request,
@@ -246,10 +275,10 @@ fn drive_build<'d>(
 async fn all<'a>(
     session: &'a Session<'a>,
     builder: &'a Builder<'a>,
-    requests: &'a BTreeMap<String, Request>,
+    requests: &'a Requests,
     drive: Drive,
 ) -> Vec<(String, Result1)> {
-    let names = requests.iter().flat_map(|(label, request)| {
+    let names = requests.all.iter().flat_map(|(label, request)| {
         let names = request.names.iter();
         names.map(move |name| (name.to_string(), label.clone()))
     });
@@ -258,7 +287,8 @@ async fn all<'a>(
         waits: Mutex::default(),
         names: names.collect(),
     });
-    for (label, request) in requests {
+    let _let_go = LetGo(&board);
+    for (label, request) in &requests.all {
         let board_of = Arc::clone(&board);
         let label_of = label.clone();
         let future = async move {
@@ -269,10 +299,17 @@ async fn all<'a>(
                         BaseRequest::Build { name } => Some(name.clone()),
                         BaseRequest::Image { reference, .. } => board.names.get(reference).cloned(),
                     };
-                    match other {
-                        Some(other) if other != label => waited(&board, &label, &other).await,
-                        _ => provide(session, builder.store(), request, base).await,
+                    let Some(other) = other.filter(|other| *other != label) else {
+                        return provide(session, builder.store(), request, base).await;
+                    };
+                    // What nobody asked for is built where there is none.
+                    if let BaseRequest::Image { reference, .. } = &base
+                        && !requests.wanted.contains(&other)
+                        && let Ok(Some(image)) = builder.store().find(reference)
+                    {
+                        return Ok(image);
                     }
+                    waited(&board, &label, &other).await
                 }
                 .boxed()
             };
@@ -285,21 +322,15 @@ async fn all<'a>(
         let pending = board.pending.lock().unwrap_or_else(PoisonError::into_inner);
         pending
             .iter()
+            .filter(|(label, _)| requests.wanted.contains(*label))
             .map(|(label, future)| (label.clone(), future.clone()))
             .collect()
     };
-    let results = join_all(
+    join_all(
         all.into_iter()
             .map(async |(label, future)| (label, future.await)),
-    );
-    let results = results.await;
-    // Futures hold the board, and the board holds them.
-    board
-        .pending
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .clear();
-    results
+    )
+    .await
 }
 
 async fn waited(board: &Board<'_>, label: &str, other: &str) -> Result<Image, DriveError> {

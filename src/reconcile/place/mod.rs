@@ -99,7 +99,9 @@ fn with_hints(diagnostic: Diagnostic, hints: impl IntoIterator<Item = String>) -
 
 fn path_of(project: &Project, error: &ReconcileError) -> Option<String> {
     match error {
-        ReconcileError::Image { service, .. } => Some(format!("services.{service}.image")),
+        ReconcileError::Image { service, .. } | ReconcileError::Push { service, .. } => {
+            Some(format!("services.{service}.image"))
+        }
         ReconcileError::Port { service, source } => {
             let (PortError::Taken { address, .. }
             | PortError::NoAddress { address }

@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use tokio::net::UnixStream;
+use tokio::sync::broadcast::error::RecvError;
 
 use super::actor::Message;
 use super::control::{ask, pipes};
@@ -71,6 +72,21 @@ async fn live(
     frame::send(stream, &told(end), &[]).await?;
     // What it left behind is the client's until it hangs up.
     std::future::pending().await
+}
+
+/// Waits until none is left.
+pub(super) async fn settle(shared: &Shared) {
+    // Before the look, so that no removal after it is missed.
+    let mut changes = shared.changes.subscribe();
+    while shared
+        .containers()
+        .values()
+        .any(|handle| handle.record.launch.bound)
+    {
+        if let Err(RecvError::Closed) = changes.recv().await {
+            return;
+        }
+    }
 }
 
 /// Ends those that an earlier supervisor ran: nobody holds them any more.

@@ -126,6 +126,10 @@ async fn dispatch(
         Request::RemoveNetwork { name } => create::remove_network(shared, name).await,
         Request::Create(record) => create::create(shared, *record).await,
         Request::Run(record) => return bound::run(shared, stream, *record, fds).await,
+        Request::Settle => {
+            bound::settle(shared).await;
+            Ok(Reply::Ok)
+        }
         Request::Start { id, stdio } => start(shared, &id, stdio, fds).await,
         Request::Stop { id, timeout } => {
             ask(shared, &id, |answer| Message::Stop { timeout, answer }).await

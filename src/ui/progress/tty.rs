@@ -17,7 +17,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Console;
 use crate::event::{BuildNews, Event, EventSink, Resource, ResourceKind};
-use crate::ui::{Stream, Ui, color};
+use crate::ui::{Stream, Ui, color, printable};
 
 /// Time between two pictures of a spinner.
 const TICK: Duration = Duration::from_millis(80);
@@ -207,10 +207,10 @@ impl EventSink for Tty {
                 self.finish(&resource, &mark, &text);
             }
             Event::Build { step, news } => self.build(step, news),
-            Event::Note { message } => self.above(&message),
+            Event::Note { message } => self.above(&printable(&message)),
             Event::Warning { message } => {
                 let heading = color::paint(self.ui.color_err, color::WARNING, "warning");
-                self.above(&format!("{heading}: {message}"));
+                self.above(&format!("{heading}: {}", printable(&message)));
             }
         }
     }

@@ -6,6 +6,7 @@ pub(crate) mod image;
 pub(crate) mod registry;
 pub(crate) mod server;
 pub(crate) mod tls;
+pub(crate) mod tree;
 pub(crate) mod world;
 
 /// The path of a program, or a failure that says how to get it.

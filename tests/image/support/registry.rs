@@ -9,6 +9,11 @@ use fs_err as fs;
 
 use super::world::World;
 
+/// An htpasswd file with user `me` and password `secret` (bcrypt, the one kind
+/// that the registry takes).
+pub(crate) const HTPASSWD: &str =
+    "me:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n";
+
 /// A running registry; ends with this value.
 pub(crate) struct Registry {
     child: Child,

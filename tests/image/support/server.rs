@@ -44,6 +44,11 @@ pub(crate) struct Response {
     body: Vec<u8>,
     /// The stated length, where it is another than the body's.
     length: Option<usize>,
+    /// Whether the connection just ends.
+    is_nothing: bool,
+    /// Whether the connection stays open, with nothing more, until the client
+    /// has enough of it.
+    stands_still: bool,
 }
 
 impl Response {
@@ -53,6 +58,16 @@ impl Response {
             headers: Vec::new(),
             body: body.to_vec(),
             length: None,
+            is_nothing: false,
+            stands_still: false,
+        }
+    }
+
+    /// No answer: the connection ends.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            is_nothing: true,
+            ..Self::new(200, b"")
         }
     }
 
@@ -66,6 +81,14 @@ impl Response {
         self.length = Some(self.body.len());
         self.body.truncate(count);
         self
+    }
+
+    /// Says nothing more after so many bytes, until the client goes.
+    pub(crate) fn stalled_at(self, count: usize) -> Self {
+        Self {
+            stands_still: true,
+            ..self.broken_at(count)
+        }
     }
 
     /// A part of a blob, from the asked byte on.
@@ -154,6 +177,9 @@ fn serve(mut stream: impl Read + Write, handler: &Handler, log: &Mutex<Vec<Reque
     };
     log.lock().unwrap().push(request.clone());
     let response = handler(&request);
+    if response.is_nothing {
+        return;
+    }
     let length = response.length.unwrap_or(response.body.len());
     let mut head = format!(
         "HTTP/1.1 {} X\r\nConnection: close\r\nContent-Length: {length}\r\n",
@@ -167,6 +193,9 @@ fn serve(mut stream: impl Read + Write, handler: &Handler, log: &Mutex<Vec<Reque
     stream.write_all(head.as_bytes()).ok();
     stream.write_all(&response.body).ok();
     stream.flush().ok();
+    if response.stands_still {
+        stream.read(&mut [0]).ok();
+    }
 }
 
 fn read_request(stream: &mut impl Read) -> Option<Request> {
@@ -243,10 +272,11 @@ pub(crate) fn not_found() -> Response {
 pub(crate) fn tunnel(address: &str, to: &str) -> Arc<Mutex<Vec<String>>> {
     let listener = TcpListener::bind(address).unwrap();
     let seen = Arc::new(Mutex::new(Vec::new()));
-    let (lines, to) = (Arc::clone(&seen), to.to_owned());
+    let lines = Arc::clone(&seen);
+    let to: SocketAddr = to.parse().unwrap();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            let (mut client, lines, to) = (stream.unwrap(), Arc::clone(&lines), to.clone());
+            let (mut client, lines, to) = (stream.unwrap(), Arc::clone(&lines), to);
             std::thread::spawn(move || {
                 let mut reader = BufReader::new(client.try_clone().unwrap());
                 let mut line = String::new();
@@ -256,18 +286,28 @@ pub(crate) fn tunnel(address: &str, to: &str) -> Arc<Mutex<Vec<String>>> {
                     line.clear();
                     reader.read_line(&mut line).unwrap();
                 }
-                let mut server = TcpStream::connect(to).unwrap();
                 client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
-                let mut back = server.try_clone().unwrap();
-                let mut out = client.try_clone().unwrap();
-                std::thread::spawn(move || {
-                    std::io::copy(&mut back, &mut out).ok();
-                    out.shutdown(std::net::Shutdown::Write).ok();
-                });
-                std::io::copy(&mut reader, &mut server).ok();
-                server.shutdown(std::net::Shutdown::Write).ok();
+                copy_both(client, reader, to);
             });
         }
     });
     seen
+}
+
+/// Leads a connection to another address, both ways, on threads of its own.
+pub(crate) fn relay(client: TcpStream, to: SocketAddr) {
+    let reader = client.try_clone().unwrap();
+    std::thread::spawn(move || copy_both(client, reader, to));
+}
+
+fn copy_both(client: TcpStream, mut reader: impl Read, to: SocketAddr) {
+    let mut server = TcpStream::connect(to).unwrap();
+    let mut back = server.try_clone().unwrap();
+    let mut out = client;
+    std::thread::spawn(move || {
+        std::io::copy(&mut back, &mut out).ok();
+        out.shutdown(std::net::Shutdown::Write).ok();
+    });
+    std::io::copy(&mut reader, &mut server).ok();
+    server.shutdown(std::net::Shutdown::Write).ok();
 }

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
-use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, ServerConfig};
 
 use super::world::World;
 
@@ -74,13 +76,27 @@ impl Certificate {
 
     /// For a server of ours.
     pub(crate) fn server_config(&self) -> Arc<ServerConfig> {
+        self.server_config_for(WebPkiClientVerifier::no_client_auth())
+    }
+
+    /// For a server that wants a certificate signed by the client's authority.
+    pub(crate) fn server_config_asking(&self, client: &Certificate) -> Arc<ServerConfig> {
+        let mut roots = RootCertStore::empty();
+        let authority = CertificateDer::from_pem_file(&client.authority).unwrap();
+        roots.add(authority).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        self.server_config_for(verifier.build().unwrap())
+    }
+
+    fn server_config_for(&self, verifier: Arc<dyn ClientCertVerifier>) -> Arc<ServerConfig> {
         let chain = vec![CertificateDer::from_pem_file(&self.chain).unwrap()];
         let key = PrivateKeyDer::from_pem_file(&self.key).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_no_client_auth()
+            .with_client_cert_verifier(verifier)
             .with_single_cert(chain, key)
             .unwrap();
         Arc::new(config)

@@ -74,6 +74,11 @@ impl World {
         open(self.folder.path())
     }
 
+    /// A store with nothing in it.
+    pub(crate) fn fresh_store(&self) -> Store {
+        open(&tempfile::tempdir_in(self.folder.path()).unwrap().keep())
+    }
+
     /// Gives a file of the machine other content, in this namespace.
     pub(crate) fn replace(&self, path: &str, content: &str) {
         let name = path.replace('/', "_");

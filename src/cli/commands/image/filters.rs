@@ -60,8 +60,8 @@ impl Filters {
             "reference" => self.add_reference(value)?,
             "label" => self.labels.push(label(value)),
             "label!" => self.without.push(label(value)),
-            "before" => self.before = earliest(self.before, created(&find(store, value)?)),
-            "until" => self.before = earliest(self.before, when::parse(value, now)?),
+            "before" => self.must_be_before(created(&find(store, value)?)),
+            "until" => self.must_be_before(when::parse(value, now)?),
             "since" => self.since = self.since.max(Some(created(&find(store, value)?))),
             _ => {
                 let wanted = match value {
@@ -90,6 +90,10 @@ impl Filters {
             .map_err(|error| CliError::new(format!("`{pattern}` is no pattern: {error}")))?;
         self.references.push(glob.compile_matcher());
         Ok(())
+    }
+
+    fn must_be_before(&mut self, time: Timestamp) {
+        self.before = Some(self.before.map_or(time, |before| before.min(time)));
     }
 
     /// What `dangling` was given as.
@@ -135,10 +139,6 @@ pub(super) fn created(image: &Image) -> Timestamp {
     let time = image.created.as_deref();
     time.and_then(|text| text.parse().ok())
         .unwrap_or(Timestamp::UNIX_EPOCH)
-}
-
-fn earliest(one: Option<Timestamp>, other: Timestamp) -> Option<Timestamp> {
-    Some(one.map_or(other, |one| one.min(other)))
 }
 
 fn label(text: &str) -> (String, Option<String>) {

@@ -90,7 +90,10 @@ fn inspect(store: &Store, image: &Image) -> Result<Inspected, CliError> {
     let raw = image.raw_config.as_bytes();
     let parsed = ConfigFile::parse(raw).map_err(|error| CliError::from_error(&error))?;
     let raw: Value = serde_json::from_slice(raw).map_err(|error| CliError::from_error(&error))?;
-    let text = |field: &str| raw[field].as_str().unwrap_or_default().to_owned();
+    let text = |field: &str| {
+        let value = raw.get(field).and_then(Value::as_str);
+        value.unwrap_or_default().to_owned()
+    };
     let familiar = |names: &[Reference]| names.iter().map(Reference::familiar).collect();
     let last = parsed.history.last();
     Ok(Inspected {
@@ -111,7 +114,7 @@ fn inspect(store: &Store, image: &Image) -> Result<Inspected, CliError> {
         graph_driver: json!({"Data": folders(store, image), "Name": "overlay2"}),
         root_fs: json!({"Type": "layers", "Layers": parsed.rootfs.diff_ids}),
         metadata: json!({"LastTagTime": image.pulled.to_string()}),
-        config: config(&raw["config"]),
+        config: config(raw.get("config")),
     })
 }
 
@@ -136,12 +139,12 @@ fn folders(store: &Store, image: &Image) -> Value {
 }
 
 /// The config's own part, with the fields that Docker always shows.
-fn config(raw: &Value) -> Value {
+fn config(raw: Option<&Value>) -> Value {
     let mut config = json!({
         "Cmd": null, "Entrypoint": null, "Env": null, "Labels": null, "OnBuild": null,
         "User": "", "Volumes": null, "WorkingDir": "",
     });
-    if let (Some(config), Some(raw)) = (config.as_object_mut(), raw.as_object()) {
+    if let (Some(config), Some(raw)) = (config.as_object_mut(), raw.and_then(Value::as_object)) {
         config.extend(raw.clone());
     }
     config

@@ -5,6 +5,7 @@ pub mod inspect;
 pub mod ls;
 pub mod prune;
 pub mod pull;
+pub mod push;
 pub mod rm;
 pub mod save;
 pub mod tag;
@@ -47,6 +48,8 @@ enum ImageCommand {
     Prune(prune::PruneArgs),
     /// Download an image from a registry
     Pull(pull::PullArgs),
+    /// Upload an image to a registry
+    Push(push::PushArgs),
     /// Remove images
     #[command(alias = "remove")]
     Rm(rm::RmArgs),
@@ -80,6 +83,7 @@ pub fn run(context: &Context, args: &ImageArgs) -> CliResult {
         ImageCommand::Ls(args) => ls::run(context, args),
         ImageCommand::Prune(args) => prune::run(context, args),
         ImageCommand::Pull(args) => pull::run(context, args),
+        ImageCommand::Push(args) => push::run(context, args),
         ImageCommand::Rm(args) => rm::run(context, args),
         ImageCommand::Save(args) => save::run(context, args),
         ImageCommand::Tag(args) => tag::run(context, args),

@@ -6,8 +6,8 @@ use super::failed;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
 use crate::cli::signals::Interrupts;
-use crate::cli::{runtime, sudo};
-use crate::image::{self, Access, AccessOptions, Platform, PullRequest, Reference, Store};
+use crate::cli::{registries, runtime};
+use crate::image::{self, Platform, PullRequest, Reference, Store};
 use crate::reconcile::garbage;
 use crate::ui;
 use crate::ui::write_out;
@@ -78,9 +78,6 @@ pub(super) fn request(reference: Reference, platform: Option<Platform>) -> PullR
         label: reference.familiar(),
         reference,
         platform,
-        access: Access::new(AccessOptions {
-            docker_config: sudo::docker_config(),
-            ..AccessOptions::from_env()
-        }),
+        access: registries::access(),
     }
 }
