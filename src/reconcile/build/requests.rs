@@ -271,6 +271,9 @@ impl Mapping<'_> {
         if asked(&build.sbom) {
             self.refuse("sbom", "skiff makes no software bill of materials");
         }
+        if !build.cache_to.is_empty() {
+            self.refuse("cache_to", "skiff keeps caches on this machine only");
+        }
         if let Some(isolation) = build.isolation.as_deref()
             && !matches!(isolation, "" | "default")
         {
