@@ -105,6 +105,7 @@ pub fn needs(
                 needs.here.extend(facts);
             }
             Ok(Choice::Build) => {
+                refused.extend(super::build::refusals(project, name, service));
                 needs.to_build.insert((*name).clone());
             }
             Ok(Choice::PullOrBuild(platform)) => {
