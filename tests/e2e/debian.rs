@@ -153,7 +153,8 @@ pub(crate) fn built(
     let up = workshop.skiff(&["up", "-d", "--build", "--wait"]);
     talk(&up.run_within(LIMIT).succeeds());
     let new = home.join("new.tar");
-    let save = [&["save", "-o", &new.to_string_lossy()], images].concat();
+    let path = new.to_string_lossy();
+    let save = [&["save", "-o", &*path], images].concat();
     workshop
         .skiff(&save)
         .run_within(LIMIT)
