@@ -33,6 +33,8 @@ pub struct Needs {
     to_build: BTreeSet<String>,
     /// Services whose images are built where they cannot be pulled.
     or_build: BTreeSet<String>,
+    /// Services without a `build:` whose image another one builds: that one.
+    built_by: BTreeMap<String, String>,
 }
 
 /// Whether images are built (`--build`, `--no-build`).
@@ -86,36 +88,57 @@ pub fn needs(
 ) -> Result<(Needs, Vec<Diagnostic>), ReconcileError> {
     let mut needs = Needs::default();
     let mut refused = Vec::new();
-    for name in services {
-        let Some(service) = project.services.get(*name) else {
-            continue;
-        };
+    let known = services
+        .iter()
+        .filter_map(|name| project.services.get_key_value(*name));
+    // Those that build first: others may use what they build.
+    let (building, others): (Vec<_>, Vec<_>) =
+        known.partition(|(_, service)| service.build.is_some());
+    let mut builders = BTreeMap::new();
+    for (name, service) in building.into_iter().chain(others) {
         let image = image_name(project, name, service);
-        if let Err(error) = Reference::parse(&image) {
-            let path = format!("services.{name}.image");
-            refused.push(project.diagnostic(&path, error.to_string()));
-            continue;
+        let reference = match Reference::parse(&image) {
+            Ok(reference) => reference.to_string(),
+            Err(error) => {
+                let path = format!("services.{name}.image");
+                refused.push(project.diagnostic(&path, error.to_string()));
+                continue;
+            }
+        };
+        let mut is_of_another = false;
+        if service.build.is_some() {
+            builders.entry(reference).or_insert(name);
+        } else if let Some(builder) = builders.get(&reference) {
+            if needs.to_build.contains(*builder) {
+                needs.built_by.insert(name.clone(), (*builder).clone());
+                continue;
+            }
+            is_of_another = needs.or_build.contains(*builder);
+            if is_of_another {
+                needs.built_by.insert(name.clone(), (*builder).clone());
+            }
         }
         let found = local(session, store, &image);
         let local = found.map_err(|source| image_error(name, &image, source))?;
         match decide(project, name, service, (pull, mode), local.as_ref()) {
             Ok(Choice::Use) => {
                 let facts = local.map(|found| ImageFacts::new(&image, &found));
-                let facts = facts.map(|facts| ((*name).clone(), facts));
+                let facts = facts.map(|facts| (name.clone(), facts));
                 needs.here.extend(facts);
             }
             Ok(Choice::Build) => {
                 refused.extend(super::build::refusals(project, name, service));
-                needs.to_build.insert((*name).clone());
+                needs.to_build.insert(name.clone());
             }
             Ok(Choice::PullOrBuild(platform)) => {
-                needs.or_build.insert((*name).clone());
+                needs.or_build.insert(name.clone());
                 let services = needs.missing.entry((image, platform)).or_default();
-                services.push((*name).clone());
+                services.push(name.clone());
             }
             Ok(Choice::Pull(platform)) => {
+                needs.or_build.extend(is_of_another.then(|| name.clone()));
                 let services = needs.missing.entry((image, platform)).or_default();
-                services.push((*name).clone());
+                services.push(name.clone());
             }
             Err(diagnostic) => refused.push(*diagnostic),
         }
@@ -137,7 +160,9 @@ pub async fn provide(
     if !needs.missing.is_empty() {
         let (pulled, unpulled) = pull_missing(session, store, &needs).await?;
         here.extend(pulled);
-        needs.to_build.extend(unpulled);
+        let unpulled = unpulled.into_iter();
+        let builds = unpulled.filter(|service| !needs.built_by.contains_key(service));
+        needs.to_build.extend(builds);
     }
     if !needs.to_build.is_empty() {
         let choices = BuildChoices {
@@ -152,6 +177,13 @@ pub async fn provide(
                 .map(|declared_service| image_name(declared, &service, declared_service));
             let facts = ImageFacts::new(&name.unwrap_or_default(), &image);
             here.insert(service, facts);
+        }
+    }
+    for (service, builder) in &needs.built_by {
+        if !here.contains_key(service)
+            && let Some(facts) = here.get(builder).cloned()
+        {
+            here.insert(service.clone(), facts);
         }
     }
     Ok(here)

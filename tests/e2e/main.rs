@@ -11,6 +11,8 @@ mod build;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod debian;
+#[cfg(test)]
 mod errors;
 #[cfg(test)]
 mod exec;
@@ -48,6 +50,8 @@ mod logs;
 mod names;
 #[cfg(test)]
 mod networks;
+#[cfg(test)]
+mod ordinary;
 #[cfg(test)]
 mod places;
 #[cfg(test)]

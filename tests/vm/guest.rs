@@ -189,7 +189,7 @@ impl Guest {
         guest.stripped(Path::new(env!("CARGO_BIN_EXE_skiff")));
         guest.stripped(&test_binary());
         let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
-        guest.tree(&examples, &[".images", ".registry"]);
+        guest.tree(&examples, &[]);
         self
     }
 
@@ -220,18 +220,17 @@ impl Guest {
         }
     }
 
-    /// Adds the registry's store with the shop's images, which the shop's own
-    /// test makes.
+    /// Adds the shop's images, which the shop's own test builds.
     pub(crate) fn shop_images(&mut self) {
         let store = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shop");
         if !store.join("complete").exists() {
             let prepare = Command::new(test_binary())
-                .args(["--exact", "shop::the_images_can_be_made", "--nocapture"])
+                .args(["--exact", "shop::the_images_can_be_built", "--nocapture"])
                 .status()
                 .expect("the end-to-end tests");
             assert!(prepare.success(), "the shop's images: {prepare}");
         }
-        self.tree(&store, &["packages"]);
+        self.tree(&store, &["data", "lock"]);
     }
 
     /// Runs end-to-end tests by name; returns what the guest printed.

@@ -115,7 +115,12 @@ impl Report {
             }
             match &diagnostic.position {
                 None => *known == diagnostic,
-                Some(_) if known.path == diagnostic.path => file(known) == file(&diagnostic),
+                // Of warnings none follows from another: two variables of one value.
+                Some(_)
+                    if diagnostic.severity == Severity::Error && known.path == diagnostic.path =>
+                {
+                    file(known) == file(&diagnostic)
+                }
                 Some(at) => {
                     known.position.as_ref() == Some(at) && known.message == diagnostic.message
                 }

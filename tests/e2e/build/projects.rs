@@ -38,6 +38,32 @@ fn up_builds_what_is_missing_and_build_what_has_changed() {
 }
 
 #[test]
+fn a_service_without_build_uses_what_another_one_builds() {
+    isolated(|sandbox| {
+        let project = with_dockerfile(sandbox, "both", "FROM test/busybox\nCOPY page /page\n");
+        project.write(
+            "compose.yaml",
+            r"
+services:
+  migrate: {image: own/app, command: [sleep, '1000'], init: true}
+  web: {image: own/app, build: ., command: [sleep, '1000'], init: true}
+",
+        );
+        project.write("page", "one\n");
+        let up = project.up();
+        assert!(up.stderr.contains("so it is built"), "{up}");
+        assert_eq!(project.sh("migrate", "cat /page"), "one\n");
+        project.write("page", "two\n");
+        let built = project.skiff(["up", "-d", "--build"]).run().succeeds();
+        assert_eq!(carried_out(&built), ["COPY page /page"], "{built}");
+        assert_eq!(project.sh("migrate", "cat /page"), "two\n");
+        let again = project.skiff(["up", "-d", "--build"]).run().succeeds();
+        assert!(!again.stderr.contains("Recreate"), "{again}");
+        project.down();
+    });
+}
+
+#[test]
 fn services_start_from_each_others_images() {
     isolated(|sandbox| {
         let project = with_dockerfile(sandbox, "chain", "FROM test/busybox\n");

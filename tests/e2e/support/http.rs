@@ -98,6 +98,12 @@ fn unchunk(mut raw: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
+/// A port of this machine's that nobody has.
+pub(crate) fn free_port() -> u16 {
+    let address = raw_listener("127.0.0.1:0").local_addr();
+    address.expect("an address").port()
+}
+
 /// A listener on a port of the test's own choice, for a port that is taken.
 pub(crate) fn raw_listener(address: &str) -> TcpListener {
     TcpListener::bind(address).unwrap_or_else(|error| panic!("cannot listen on {address}: {error}"))

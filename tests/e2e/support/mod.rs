@@ -21,13 +21,13 @@ mod wait;
 
 pub(crate) use fixtures::{DEAF, SLEEPER, deaf};
 pub(crate) use helpers::{helpers, kill_hard, send};
-pub(crate) use http::{http_get, http_request, raw_listener};
+pub(crate) use http::{free_port, http_get, http_request, raw_listener};
 pub(crate) use image::Image;
 pub(crate) use isolate::{isolated, isolated_after};
 pub(crate) use proc::{processes, status_field};
 pub(crate) use process::{Invocation, Output};
 pub(crate) use pty::Terminal;
 pub(crate) use registry::Registry;
-pub(crate) use sandbox::{PATH, Project, Sandbox, program};
+pub(crate) use sandbox::{PATH, Project, Sandbox, files_below, program};
 pub(crate) use tls::{Answer, Request, make_certificates, serve_https, serve_proxy};
 pub(crate) use wait::{DEADLINE, wait_exit};

@@ -12,6 +12,7 @@ use super::process::{Invocation, Output};
 /// Debian's package for each program that the tests call.
 const PACKAGES: &[(&str, &str)] = &[
     ("busybox", "busybox-static"),
+    ("debootstrap", "debootstrap"),
     ("docker-registry", "docker-registry"),
     ("ip", "iproute2"),
     ("iptables", "iptables"),
@@ -158,6 +159,13 @@ pub(super) fn walk(folder: &Path) -> Vec<PathBuf> {
         }
     }
     found.sort();
+    found
+}
+
+/// The files among them.
+pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = walk(folder);
+    found.retain(|path| path.is_file());
     found
 }
 
