@@ -1,5 +1,5 @@
-//! Uses point downwards only: `cli -> ui, reconcile -> build, supervise -> engine,
-//! image, net -> state -> event, env, causes`, with `compose` and `dockerfile` apart. A module that
+//! Uses point downwards only: `cli -> ui, reconcile -> build -> supervise ->
+//! engine, image, net -> state -> event, env, causes`, with `compose` and `dockerfile` apart. A module that
 //! reaches up fails here, with the line that does.
 
 #[cfg(test)]
@@ -28,6 +28,7 @@ mod tests {
         (
             "build",
             &[
+                "supervise",
                 "engine",
                 "image",
                 "net",

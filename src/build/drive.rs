@@ -456,7 +456,7 @@ fn failed(read: &Read, plan: &Plan, error: &StepError) -> Diagnostic {
 /// Lines of the file that are shown before and behind a step that failed.
 const AROUND: u32 = 2;
 
-/// What BuildKit tells at the end.
+/// What `BuildKit` tells at the end.
 fn exported(builder: &Builder<'_>, request: &Request, image: &Image) {
     let title = if request.label.is_empty() {
         "exporting to image".to_owned()

@@ -87,10 +87,10 @@ impl ContextPlace {
 /// Whether a context is a repository, as Docker tells it.
 fn is_git(text: &str) -> bool {
     let (address, _) = text.split_once('#').unwrap_or((text, ""));
-    let by_scheme = ["git://", "ssh://", "git@", "github.com/"];
-    by_scheme.iter().any(|scheme| address.starts_with(scheme))
-        || (address.starts_with("http://") || address.starts_with("https://"))
-            && address.ends_with(".git")
+    let begins = |schemes: &[&str]| schemes.iter().any(|scheme| address.starts_with(scheme));
+    begins(&["git://", "ssh://", "git@", "github.com/"])
+        // As a server has it, in small letters.
+        || begins(&["http://", "https://"]) && address.rsplit('.').next() == Some("git")
 }
 
 /// Where a Dockerfile is.

@@ -132,6 +132,7 @@ impl Command {
         match self {
             Self::Image(args) => args.only_reads(),
             Self::Up(_)
+            | Self::Build(_)
             | Self::Down(_)
             | Self::Ps(_)
             | Self::Logs(_)
@@ -146,7 +147,6 @@ impl Command {
             | Self::Push(_)
             | Self::Login(_)
             | Self::Logout(_)
-            | Self::Build(_)
             | Self::Load(_)
             | Self::Save(_)
             | Self::Stop(_)
@@ -189,6 +189,7 @@ mod tests {
             ("exec a true", false),
             ("run a", false),
             ("pull", false),
+            ("build", true),
             ("push", false),
             ("login", false),
             ("logout a.io", false),

@@ -93,6 +93,18 @@ struct Merger<'a> {
     trail: Trail,
 }
 
+/// Attributes that may be a mapping as well as a list.
+const EITHER_FORM: [&str; 8] = [
+    "annotations",
+    "args",
+    "depends_on",
+    "environment",
+    "extra_hosts",
+    "labels",
+    "networks",
+    "sysctls",
+];
+
 impl Merger<'_> {
     fn node(&mut self, base: Node, over: Node, rules: Option<&Rules<Rule>>) -> Node {
         if let Some(rule) = rules.and_then(Rules::rule) {
@@ -139,7 +151,7 @@ impl Merger<'_> {
             None => "as a list below it, each entry behind a `- `",
         };
         let mut text = format!("write this {form}, as in the earlier place");
-        if let Some(key) = key.filter(|key| !key.is_empty()) {
+        if let Some(key) = key.filter(|key| EITHER_FORM.contains(key)) {
             text.push_str(&format!(
                 "; where both forms are allowed, `{key}: !override` replaces the earlier value"
             ));

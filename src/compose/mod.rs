@@ -127,6 +127,7 @@ pub use model::*;
 pub use raw::{RawModel, Variable};
 pub use sockets::{Doubled, doubled_sockets};
 pub use source::{FileArg, LoadOptions, Loaded, Readers, Skip, check_name, is_true};
+pub(crate) use units::parse_bytes;
 pub use units::{Bytes, FileMode, Period, PeriodOrZero};
 
 /// Loads a project.

@@ -100,9 +100,12 @@ impl Loader<'_> {
                     .report
                     .at(mark, path, message)
                     .expected("a file of lines NAME=VALUE");
-                diagnostic.suggestion = Some(if path.contains(".env_file") {
+                diagnostic.suggestion = Some(if error.kind() == std::io::ErrorKind::IsADirectory {
+                    let name = file.file_name().unwrap_or_default().to_string_lossy();
+                    format!("name a file in it, such as `{name}/.env`")
+                } else if path.contains(".env_file") {
                     "make the file or correct its path; where it may be missing, write \
-                     `path:` with its name and `required: false` below that"
+                     `- path: NAME` in the list and `required: false` below `path`"
                         .to_owned()
                 } else if mark.is_known() {
                     "make the file, or correct its path".to_owned()

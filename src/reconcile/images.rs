@@ -127,6 +127,7 @@ pub fn needs(
                 needs.here.extend(facts);
             }
             Ok(Choice::Build) => {
+                refused.extend(super::build::refusals(project, name, service));
                 needs.to_build.insert(name.clone());
             }
             Ok(Choice::PullOrBuild(platform)) => {
@@ -169,7 +170,7 @@ pub async fn provide(
             ..BuildChoices::default()
         };
         let requests = super::build::requests(declared, &choices)?;
-        for (service, image) in super::build::build(session, &requests).await? {
+        for (service, image) in Box::pin(super::build::build(session, &requests)).await? {
             let name = declared
                 .services
                 .get(&service)
@@ -238,6 +239,14 @@ async fn pull_missing(
         }
     }
     Ok((here, unpulled))
+}
+
+/// Ids of images, by service.
+pub(super) fn ids(images: &BTreeMap<String, ImageFacts>) -> BTreeMap<String, String> {
+    images
+        .iter()
+        .map(|(service, image)| (service.clone(), image.id.clone()))
+        .collect()
 }
 
 /// The image of this name, if it is here. The built-in one is made where it is

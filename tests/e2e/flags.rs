@@ -3,21 +3,12 @@
 use crate::support::{Image, SLEEPER, isolated};
 
 #[test]
-fn what_waits_for_the_builder_is_refused_by_name() {
+fn what_is_not_watched_yet_is_refused_by_name() {
     isolated(|sandbox| {
         sandbox.load_busybox();
         let project = sandbox.project("later", "services:\n  a: {image: test/busybox}\n");
-        for args in [
-            ["up", "-d", "--build"].as_slice(),
-            &["up", "--watch"],
-            &["run", "--build", "a", "true"],
-        ] {
-            let refused = project.skiff(args).run().ends_with(1);
-            refused
-                .warns("no builder yet")
-                .warns("skiff load")
-                .whatever();
-        }
+        let refused = project.skiff(["up", "--watch"]).run().ends_with(1);
+        refused.warns("does not watch files yet").whatever();
         let up = project.skiff(["--verbose", "up", "-d", "--no-build"]).run();
         up.succeeds().whatever();
         project

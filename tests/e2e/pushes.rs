@@ -14,6 +14,10 @@ services:
 ";
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one story, from the build to the pull"
+)]
 fn services_images_are_pushed_and_pulled_back() {
     isolated(|sandbox| {
         let registry = Registry::start(sandbox, 5000);

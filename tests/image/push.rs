@@ -330,10 +330,7 @@ fn bad_line(address: &str, to: SocketAddr, troubles: Vec<Trouble>) -> Arc<Atomic
                 });
                 let mut buffer = [0; 16 * 1024];
                 let mut gone = 0;
-                loop {
-                    let Ok(read) = client.read(&mut buffer) else {
-                        break;
-                    };
+                while let Ok(read) = client.read(&mut buffer) {
                     if read == 0 {
                         break;
                     }

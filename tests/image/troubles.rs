@@ -171,10 +171,11 @@ fn a_token_that_is_taken_back_in_the_middle_is_renewed() {
                 return Response::new(401, b"").header("WWW-Authenticate", &challenge);
             }
             let response = answer(&served, request);
-            match is_layer(&served, &request.target) {
-                // Also where a transfer goes on.
-                true if request.range_start().is_none() => response.broken_at(10_000),
-                _ => response,
+            // Also where a transfer goes on.
+            if is_layer(&served, &request.target) && request.range_start().is_none() {
+                response.broken_at(10_000)
+            } else {
+                response
             }
         });
         world.pull(&server.reference("app")).unwrap();

@@ -106,13 +106,16 @@ pub enum Outcome {
 /// What is wrong beyond the form of the file: no such target or stage, a circle, a
 /// variable that must be set, a value that is none of its kind.
 pub fn plan(file: &Dockerfile, options: &Options, bases: &Bases) -> Result<Outcome, Vec<Problem>> {
-    let mut stages = stages::Stages::of(file, options).map_err(|problem| vec![problem])?;
+    let mut stages = stages::Stages::of(file, options)?;
     let needs = stages.settle(bases).map_err(|problem| vec![problem])?;
     if !needs.is_empty() {
         return Ok(Outcome::Needs(needs));
     }
     walk::plan(stages).map(|plan| Outcome::Ready(Box::new(plan)))
 }
+
+/// More problems are not told.
+const MOST_PROBLEMS: usize = 50;
 
 /// The platform that is meant where nobody says any.
 pub(crate) fn host() -> Platform {

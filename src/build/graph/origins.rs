@@ -1,5 +1,6 @@
 //! What the names in `FROM`, `COPY --from` and `RUN --mount=from` mean.
 
+use super::MOST_PROBLEMS;
 use super::address;
 use super::options::NamedContext;
 use super::stages::{Origin, Outside, Stages, Todo};
@@ -67,7 +68,7 @@ impl Stages<'_> {
     }
 
     /// Finds where the files of all instructions come from.
-    pub(super) fn connect(&mut self) -> Result<(), Problem> {
+    pub(super) fn connect(&mut self, problems: &mut Vec<Problem>) {
         let mut others = 0;
         for index in 0..self.nodes.len() {
             let Some(node) = self.nodes.get(index) else {
@@ -75,7 +76,14 @@ impl Stages<'_> {
             };
             let mut found = Vec::new();
             for todo in &node.todos {
-                found.push(self.origins(todo)?);
+                let origins = self.origins(todo).unwrap_or_else(|problem| {
+                    problems.push(problem);
+                    Vec::new()
+                });
+                found.push(origins);
+                if problems.len() > MOST_PROBLEMS {
+                    return;
+                }
             }
             others += found
                 .iter()
@@ -94,7 +102,6 @@ impl Stages<'_> {
         {
             only.shown.clear();
         }
-        Ok(())
     }
 
     pub(super) fn origins(&self, todo: &Todo) -> Result<Vec<Option<Origin>>, Problem> {

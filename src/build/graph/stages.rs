@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::options::Options;
 use super::scope::{Variables, expanded, global, predefined};
-use super::{BaseRequest, Bases, host, platforms, trigger};
+use super::{BaseRequest, Bases, MOST_PROBLEMS, host, platforms, trigger};
 use crate::dockerfile::{Dockerfile, Instruction, Kind, Lint, Problem, Rule, Span, Stage, Word};
 use crate::image::{Platform, Reference};
 
@@ -88,6 +88,35 @@ pub(super) struct Stages<'a> {
     trigger_count: usize,
 }
 
+/// The instructions of a stage, yet to be connected.
+fn todos(stage: &Stage) -> Vec<Todo> {
+    let own = stage.instructions.iter().map(|instruction| Todo {
+        instruction: instruction.clone(),
+        trigger: None,
+        origins: Vec::new(),
+    });
+    own.collect()
+}
+
+impl Node {
+    /// Stands for a stage that something is wrong with, so that those after it are
+    /// looked at, too.
+    fn broken(stage: &Stage) -> Self {
+        Self {
+            at: stage.at,
+            comments: Vec::new(),
+            written_base: String::new(),
+            base: Origin::Outside(Outside::Nothing),
+            is_replaced: false,
+            name: stage.key(),
+            shown: String::new(),
+            platform: None,
+            todos: todos(stage),
+            has_triggers: false,
+        }
+    }
+}
+
 /// More stages are refused.
 const MOST_STAGES: usize = 2000;
 /// More triggers, in all stages together, are refused.
@@ -98,7 +127,7 @@ impl<'a> Stages<'a> {
     ///
     /// # Errors
     /// A base or platform that is none, no such target, a source that is none.
-    pub(super) fn of(file: &'a Dockerfile, options: &'a Options) -> Result<Self, Problem> {
+    pub(super) fn of(file: &'a Dockerfile, options: &'a Options) -> Result<Self, Vec<Problem>> {
         let build = options.build_platform.clone().unwrap_or_else(host);
         let platform = options.platform.clone().unwrap_or_else(|| build.clone());
         let last = file.stages.last().and_then(Stage::key);
@@ -108,10 +137,11 @@ impl<'a> Stages<'a> {
             .or(last)
             .unwrap_or_else(|| "default".to_owned());
         let predefined = predefined(&build, &platform, &target, &options.arguments);
-        let (global, declared) = global(file, predefined.clone(), &options.arguments)?;
+        let (global, declared) = global(file, predefined.clone(), &options.arguments)
+            .map_err(|problem| vec![problem])?;
         if let Some(stage) = file.stages.get(MOST_STAGES) {
             let message = format!("a Dockerfile with more than {MOST_STAGES} stages is not built");
-            return Err(Problem::new(stage.at, message));
+            return Err(vec![Problem::new(stage.at, message)]);
         }
         let mut lint = Lint::new(file.check.clone());
         lint.file(file);
@@ -130,16 +160,28 @@ impl<'a> Stages<'a> {
             trigger_count: 0,
         };
         stages.check_defaults(predefined);
+        let mut problems = Vec::new();
         for (index, stage) in file.stages.iter().enumerate() {
-            let node = stages.node(index, stage)?;
+            let node = stages.node(index, stage).unwrap_or_else(|problem| {
+                problems.push(problem);
+                Node::broken(stage)
+            });
             if let Some(name) = &node.name {
                 stages.by_name.insert(name.clone(), index);
             }
             stages.nodes.push(node);
         }
-        stages.target = stages.find_target()?;
-        stages.connect()?;
-        Ok(stages)
+        match stages.find_target() {
+            Ok(target) => stages.target = target,
+            Err(problem) => problems.push(problem),
+        }
+        stages.connect(&mut problems);
+        if problems.is_empty() {
+            return Ok(stages);
+        }
+        problems.sort_by_key(|problem| problem.at.start);
+        problems.truncate(MOST_PROBLEMS);
+        Err(problems)
     }
 
     /// A base's name ought to be one without any arguments, too.
@@ -212,11 +254,6 @@ impl<'a> Stages<'a> {
                 None => Origin::Outside(self.outside(&base_word, &wanted)?),
             },
         };
-        let own = stage.instructions.iter().map(|instruction| Todo {
-            instruction: instruction.clone(),
-            trigger: None,
-            origins: Vec::new(),
-        });
         Ok(Node {
             at: stage.at,
             comments: stage.comments.clone(),
@@ -228,7 +265,7 @@ impl<'a> Stages<'a> {
             todos: if is_replaced {
                 Vec::new()
             } else {
-                own.collect()
+                todos(stage)
             },
             is_replaced,
             has_triggers: false,

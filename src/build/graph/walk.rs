@@ -9,7 +9,7 @@ use super::config;
 use super::scope::{ENTRY, Variables};
 use super::stages::{Node, Origin, Outside, Stages, Todo, request};
 use super::step::{Kind as StepKind, Root, Source, Step, StepId};
-use super::{BaseImage, Plan};
+use super::{BaseImage, MOST_PROBLEMS, Plan};
 use crate::dockerfile::{Kind, Problem, Rule, Span};
 use crate::image::{ConfigFile, Platform};
 
@@ -105,8 +105,6 @@ pub(super) struct Walk<'a> {
     pub(super) spent: usize,
 }
 
-/// More problems are not told.
-const MOST_PROBLEMS: usize = 50;
 /// What a plan may take, in bytes.
 pub(super) const LARGEST: usize = 64 << 20;
 

@@ -168,7 +168,7 @@ fn place(
 ) -> Result<(OwnedFd, CString), CopyError> {
     let mut path = to.to_owned();
     for _ in 0..LINK_LIMIT {
-        let above = path.parent().unwrap_or(Path::new("/")).to_owned();
+        let above = path.parent().unwrap_or_else(|| Path::new("/")).to_owned();
         let name = path.file_name().unwrap_or_default().as_bytes();
         let name = CString::new(name).map_err(|_| kernel(to, Errno::INVAL))?;
         make_folders(root, &above, owner)?;
@@ -204,7 +204,7 @@ fn folder(root: &Root, to: &Path, one: &Selected, looks: &Looks) -> Result<(), C
         target,
     }];
     for item in one.items.iter().skip(1) {
-        let above = item.path.parent().unwrap_or(Path::new(""));
+        let above = item.path.parent().unwrap_or_else(|| Path::new(""));
         while let Some(level) = open.pop_if(|level| level.path != above) {
             level
                 .close()

@@ -72,15 +72,12 @@ const DOWNLOADED: u32 = 0o600;
 
 impl SourceFiles {
     /// Of a COPY or ADD; `from` are the files and the key of the step that it names.
-    ///
-    /// # Errors
-    /// It asks for what cannot be done.
     pub(super) fn new(
         source: &CopySource,
         from: Option<(&Files, Hash)>,
         excludes: &[String],
         store: &Store,
-    ) -> Result<Self, BuildError> {
+    ) -> Self {
         let empty = Files::Layers(Vec::new());
         let (files, key) = from.map_or((&empty, None), |(files, key)| (files, Some(key)));
         let unpacks = matches!(
@@ -89,13 +86,13 @@ impl SourceFiles {
         );
         let (path, parents, mode) = match source {
             CopySource::Inline { name, content } => {
-                return Ok(Self {
+                return Self {
                     what: What::Inline {
                         name: name.clone(),
                         content: content.clone(),
                     },
                     known: Some(Hash::default()),
-                });
+                };
             }
             CopySource::Files { path, parents, .. } => (path.clone(), parents.clone(), None),
             CopySource::Download { file, .. } => (format!("/{file}"), None, Some(DOWNLOADED)),
@@ -110,10 +107,10 @@ impl SourceFiles {
             mode,
             store: store.clone(),
         };
-        Ok(Self {
+        Self {
             known: part.known(key),
             what: What::Part(part),
-        })
+        }
     }
 
     /// Of a mount.
@@ -142,8 +139,7 @@ impl SourceFiles {
     pub(super) fn content(&self) -> Result<Hash, BuildError> {
         match &self.what {
             What::Inline { .. } => Ok(Hash::default()),
-            What::Part(part) => part.with(|root, hashes, selected| {
-                let _ = root;
+            What::Part(part) => part.with(|_, hashes, selected| {
                 let keeps_owner = matches!(part.files, Files::Layers(_));
                 digest(selected, hashes, keeps_owner)
                     .map_err(BuildError::files("read", part.path.clone()))
@@ -176,7 +172,7 @@ impl SourceFiles {
                     Some(_) => {
                         for one in selected {
                             let below = part.below(one);
-                            let above = below.parent().unwrap_or(Path::new(""));
+                            let above = below.parent().unwrap_or_else(|| Path::new(""));
                             let to = to.join(above).join("");
                             copy::put(root, &to, true, std::slice::from_ref(one), looks)?;
                         }
@@ -373,7 +369,7 @@ fn unpacked(
 
 /// Names beside a missing one that are like it.
 fn nearest(root: &Root, path: &Path) -> Vec<String> {
-    let above = path.parent().unwrap_or(Path::new(""));
+    let above = path.parent().unwrap_or_else(|| Path::new(""));
     let folder = if above.as_os_str().is_empty() {
         Path::new(".")
     } else {

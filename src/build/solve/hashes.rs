@@ -198,7 +198,7 @@ mod tests {
         let status = rustix::fs::stat(path).unwrap();
         let open = || {
             was_read = true;
-            Ok(std::fs::File::open(path)?)
+            std::fs::File::open(path)
         };
         let hash = hashes.of(&status, open).unwrap();
         (hash, was_read)
@@ -215,7 +215,7 @@ mod tests {
     fn a_file_is_read_again_only_where_it_was_written_to() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        std::fs::write(&path, "one").unwrap();
+        fs::write(&path, "one").unwrap();
         age(&path);
         let store = folder.path().join("hashes/x");
         let first = Hashes::open(store.clone());
@@ -226,7 +226,7 @@ mod tests {
         // As if some time had passed.
         let mut bytes = MAGIC.to_vec();
         first.save().unwrap();
-        let saved = std::fs::read(&store).unwrap();
+        let saved = fs::read(&store).unwrap();
         assert_eq!(saved, bytes, "too fresh to be trusted");
         let status = rustix::fs::stat(&path).unwrap();
         for number in [status.st_dev, status.st_ino] {
@@ -237,7 +237,7 @@ mod tests {
             bytes.extend(number.to_le_bytes());
         }
         bytes.extend(hash);
-        std::fs::write(&store, &bytes).unwrap();
+        fs::write(&store, &bytes).unwrap();
         assert_eq!(ask(&Hashes::open(store.clone()), &path), (hash, false));
         // The same size, and a time of change that was put back.
         std::fs::OpenOptions::new()
@@ -248,7 +248,7 @@ mod tests {
             .unwrap();
         age(&path);
         assert!(ask(&Hashes::open(store.clone()), &path).1);
-        std::fs::write(&store, &bytes[..bytes.len() - 1]).unwrap();
+        fs::write(&store, &bytes[..bytes.len() - 1]).unwrap();
         assert!(ask(&Hashes::open(store), &path).1, "a torn file is none");
     }
 }

@@ -18,7 +18,7 @@ use crate::build::graph::{self, Access, Mount, MountKind, Run, Sharing, StepId};
 use crate::engine::inroot::Root;
 use crate::engine::oci_default;
 use crate::engine::spec::InlineFile;
-use crate::image::{Digest, Store};
+use crate::image::Store;
 use crate::state::lock::Lock;
 use crate::supervise::launch::TreeUse;
 
@@ -29,7 +29,6 @@ const AGENT_VARIABLE: &str = "SSH_AUTH_SOCK";
 pub(super) struct Place<'a> {
     pub(super) store: &'a Store,
     pub(super) cache: &'a Cache,
-    pub(super) layers: &'a [Digest],
     pub(super) secrets: &'a BTreeMap<String, Vec<u8>>,
     pub(super) agents: &'a BTreeMap<String, PathBuf>,
 }
@@ -43,19 +42,16 @@ pub(super) struct Prepared {
 }
 
 /// The files that each of a command's mounts shows, where it shows any.
-///
-/// # Errors
-/// None at present; a source may be one that cannot be had.
 pub(super) fn sources(
     run: &Run,
     inputs: &BTreeMap<StepId, std::sync::Arc<Outcome>>,
     store: &Store,
-) -> Result<Vec<Option<SourceFiles>>, BuildError> {
+) -> Vec<Option<SourceFiles>> {
     let one = |mount: &Mount| match &mount.kind {
         MountKind::Bind { from, source, .. } => Some(files(*from, source, inputs, store)),
         _ => None,
     };
-    Ok(run.mounts.iter().map(one).collect())
+    run.mounts.iter().map(one).collect()
 }
 
 fn files(
@@ -88,12 +84,24 @@ pub(super) async fn prepare(
             gid: "0".to_owned(),
         });
     }
-    for device in run.devices.iter().filter(|device| device.is_required) {
+    if let Some(device) = run.devices.iter().find(|device| device.is_required) {
         return Err(BuildError::Unsupported {
             what: format!("the device `{}`", device.name),
         });
     }
-    for (number, mount) in run.mounts.iter().enumerate() {
+    for mount in &run.mounts {
+        prepared.add(mount, inputs, place).await?;
+    }
+    Ok(prepared)
+}
+
+impl Prepared {
+    async fn add(
+        &mut self,
+        mount: &Mount,
+        inputs: &BTreeMap<StepId, std::sync::Arc<Outcome>>,
+        place: &Place<'_>,
+    ) -> Result<(), BuildError> {
         let target = mount.target.clone().unwrap_or_default();
         match &mount.kind {
             MountKind::Bind {
@@ -102,7 +110,7 @@ pub(super) async fn prepare(
                 is_read_only,
             } => {
                 let shown = files(*from, source, inputs, place.store);
-                bind(&mut prepared, &shown, target, *is_read_only).await?;
+                bind(self, &shown, target, *is_read_only).await?;
             }
             MountKind::Cache {
                 id,
@@ -114,16 +122,16 @@ pub(super) async fn prepare(
             } => {
                 let first = from.map(|id| files(Some(id), source, inputs, place.store));
                 let (folder, lock) = cache(place.cache, id, *sharing, first, *access).await?;
-                prepared.mounts.held.extend(lock);
+                self.mounts.held.extend(lock);
                 let mode = if *is_read_only { "ro" } else { "rw" };
-                prepared.mounts.oci.push(host(&folder, &target, mode));
+                self.mounts.oci.push(host(&folder, &target, mode));
             }
             MountKind::Tmpfs { size, is_read_only } => {
                 let mut options = vec!["nosuid".to_owned(), "nodev".to_owned()];
                 options.extend(size.map(|size| format!("size={size}")));
                 options.extend(is_read_only.then(|| "ro".to_owned()));
                 let mount = oci_default::mount(&target, "tmpfs", "tmpfs", options);
-                prepared.mounts.oci.push(mount);
+                self.mounts.oci.push(mount);
             }
             MountKind::Secret {
                 id,
@@ -132,17 +140,15 @@ pub(super) async fn prepare(
                 access,
             } => match place.secrets.get(id) {
                 Some(content) => {
-                    if mount.target.is_some() {
-                        prepared
-                            .mounts
-                            .files
-                            .push(file(target, content.clone(), *access));
-                    }
-                    prepared.env.extend(
-                        variable
-                            .as_ref()
-                            .map(|name| format!("{name}={}", String::from_utf8_lossy(content))),
-                    );
+                    let shown = mount
+                        .target
+                        .as_ref()
+                        .map(|target| file(target.clone(), content.clone(), *access));
+                    self.mounts.files.extend(shown);
+                    let text = String::from_utf8_lossy(content);
+                    let variable = variable.as_ref();
+                    self.env
+                        .extend(variable.map(|name| format!("{name}={text}")));
                 }
                 None if *is_required => return Err(no("the secret", id)),
                 None => {}
@@ -154,23 +160,19 @@ pub(super) async fn prepare(
             } => match place.agents.get(id) {
                 Some(agent) => {
                     let (socket, relay) = super::agent::relay(agent, *access)?;
-                    prepared.mounts.oci.push(host(&socket, &target, "rw"));
-                    prepared.mounts.relays.push(relay);
-                    if number == 0
-                        || !prepared
-                            .env
-                            .iter()
-                            .any(|one| one.starts_with(AGENT_VARIABLE))
-                    {
-                        prepared.env.push(format!("{AGENT_VARIABLE}={target}"));
+                    self.mounts.oci.push(host(&socket, &target, "rw"));
+                    self.mounts.relays.push(relay);
+                    // The first one is the one that programs ask.
+                    if !self.env.iter().any(|one| one.starts_with(AGENT_VARIABLE)) {
+                        self.env.push(format!("{AGENT_VARIABLE}={target}"));
                     }
                 }
                 None if *is_required => return Err(no("the SSH agent", id)),
                 None => {}
             },
         }
+        Ok(())
     }
-    Ok(prepared)
 }
 
 fn no(what: &'static str, id: &str) -> BuildError {
@@ -316,7 +318,7 @@ fn make_cache(home: &Path, first: Option<&SourceFiles>, access: Access) -> Resul
     if home.is_dir() {
         return Ok(());
     }
-    let above = home.parent().unwrap_or(Path::new("/"));
+    let above = home.parent().unwrap_or_else(|| Path::new("/"));
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)

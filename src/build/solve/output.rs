@@ -82,14 +82,12 @@ impl Lines {
     fn take(&mut self, bytes: &[u8]) -> Vec<String> {
         let mut complete = Vec::new();
         for byte in bytes {
-            match byte {
-                b'\n' => complete.push(self.flush()),
-                _ => {
-                    self.0.push(*byte);
-                    if self.0.len() >= LONGEST_LINE {
-                        complete.push(self.flush());
-                    }
-                }
+            let is_end = *byte == b'\n';
+            if !is_end {
+                self.0.push(*byte);
+            }
+            if is_end || self.0.len() >= LONGEST_LINE {
+                complete.push(self.flush());
             }
         }
         complete

@@ -215,7 +215,7 @@ impl<'a> Builder<'a> {
 /// A step's error, before it is known which step it is.
 #[derive(Debug)]
 pub(super) struct Failed {
-    pub(super) error: BuildError,
+    pub(super) error: Box<BuildError>,
     pub(super) output: Vec<output::OutputLine>,
 }
 
@@ -223,7 +223,7 @@ impl Failed {
     fn at(self, step: StepId) -> StepError {
         StepError {
             step,
-            error: self.error,
+            error: *self.error,
             output: self.output,
         }
     }
@@ -232,7 +232,7 @@ impl Failed {
 impl<E: Into<BuildError>> From<E> for Failed {
     fn from(error: E) -> Self {
         Self {
-            error: error.into(),
+            error: Box::new(error.into()),
             output: Vec::new(),
         }
     }
@@ -307,7 +307,7 @@ impl Drop for Shown<'_> {
     }
 }
 
-impl<'a> Work<'a> {
+impl Work<'_> {
     async fn step(&self, step: &Step, inputs: &Inputs) -> Result<Outcome, Failed> {
         match &step.kind {
             Kind::Source(source) => self.source(step, source),
@@ -348,19 +348,15 @@ impl<'a> Work<'a> {
             }),
             Source::Http { .. } | Source::Git(_) => None,
         };
-        match found {
-            Some(outcome) => {
-                shown.done();
-                Ok(outcome)
-            }
-            None => {
-                let error = BuildError::NoSource {
-                    what: step.name.clone(),
-                };
-                shown.failed(&error);
-                Err(error.into())
-            }
+        if let Some(outcome) = found {
+            shown.done();
+            return Ok(outcome);
         }
+        let error = BuildError::NoSource {
+            what: step.name.clone(),
+        };
+        shown.failed(&error);
+        Err(error.into())
     }
 
     async fn copy(
@@ -371,7 +367,7 @@ impl<'a> Work<'a> {
     ) -> Result<Outcome, Failed> {
         let root = root_of(inputs, wanted.root);
         let root_key = root.map(|root| &root.key);
-        let sources = self.sources(wanted, inputs).await?;
+        let sources = self.sources(wanted, inputs);
         // By what the sources are known by, where all are: nothing has to be read.
         let known: Option<Vec<Hash>> = sources.iter().map(|source| source.known).collect();
         let quick = known.map(|known| key::copy(wanted, root_key, &known));
@@ -401,20 +397,15 @@ impl<'a> Work<'a> {
                 .await
             });
             match copied.await {
-                Err(Failed {
-                    error: BuildError::Changed,
-                    ..
-                }) if left > 0 => left -= 1,
+                Err(failed) if left > 0 && matches!(*failed.error, BuildError::Changed) => {
+                    left -= 1;
+                }
                 other => return other,
             }
         }
     }
 
-    async fn sources(
-        &self,
-        wanted: &graph::Copy,
-        inputs: &Inputs,
-    ) -> Result<Vec<files::SourceFiles>, Failed> {
+    fn sources(&self, wanted: &graph::Copy, inputs: &Inputs) -> Vec<files::SourceFiles> {
         let mut sources = Vec::new();
         for source in &wanted.sources {
             let from = match source {
@@ -427,9 +418,9 @@ impl<'a> Work<'a> {
                 from.map(|outcome| (&outcome.files, outcome.key)),
                 &wanted.excludes,
                 &self.builder.store,
-            )?);
+            ));
         }
-        Ok(sources)
+        sources
     }
 
     async fn run(
@@ -439,7 +430,7 @@ impl<'a> Work<'a> {
         inputs: &Inputs,
     ) -> Result<Outcome, Failed> {
         let root = root_of(inputs, wanted.root);
-        let seen = mounts::sources(wanted, inputs, &self.builder.store)?;
+        let seen = mounts::sources(wanted, inputs, &self.builder.store);
         let root_key = root.map(|root| &root.key);
         let known: Option<Vec<Option<Hash>>> = seen
             .iter()
@@ -485,7 +476,6 @@ impl<'a> Work<'a> {
             &mounts::Place {
                 store: &builder.store,
                 cache: &builder.cache,
-                layers: &below(root),
                 secrets: &self.secrets,
                 agents: &self.agents,
             },
@@ -514,7 +504,10 @@ impl<'a> Work<'a> {
         let running = run::run(&builder.worker, place, job, writer, self.plan.epoch);
         let relayed = output::relay(reader, builder.sink, shown.number, shown.began);
         let (made, output) = tokio::join!(running, relayed);
-        made.map_err(|error| Failed { error, output })
+        made.map_err(|error| Failed {
+            error: Box::new(error),
+            output,
+        })
     }
 
     /// Writes to a root, and makes a layer of what was written.
@@ -676,7 +669,7 @@ fn put(
     let many = sources.len() > 1;
     for source in sources {
         let looks = Looks {
-            owner: owner.or(source.owner()),
+            owner: owner.or_else(|| source.owner()),
             mode: mode.clone(),
             drops_set_id: source.is_users(),
         };

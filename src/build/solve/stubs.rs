@@ -46,7 +46,10 @@ pub(crate) fn remove(upper: &Path, targets: &[PathBuf], lower: &[PathBuf]) -> io
         let mut here = inside(upper, &target);
         // Folders above it may have been made, or copied up, for it alone.
         while here != upper {
-            let inner = here.strip_prefix(upper).unwrap_or(Path::new("")).to_owned();
+            let inner = here
+                .strip_prefix(upper)
+                .unwrap_or_else(|_| Path::new(""))
+                .to_owned();
             if !remove_stub(&here)? && !remove_copy(&here, &inner, lower)? {
                 break;
             }

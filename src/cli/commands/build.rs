@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
+use super::build_prune;
 use crate::build::request::{ContextPlace, DockerfilePlace};
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
@@ -17,7 +18,14 @@ use crate::ui::write_out;
 
 /// Flags of `skiff build`.
 #[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_precedence_over_arg = true
+)]
 pub struct BuildArgs {
+    /// What is no build.
+    #[command(subcommand)]
+    command: Option<BuildCommand>,
     /// Set a build argument; NAME alone takes the caller's
     #[arg(long, value_name = "NAME[=VALUE]")]
     build_arg: Vec<String>,
@@ -62,11 +70,21 @@ pub struct BuildArgs {
     services: Vec<String>,
 }
 
+/// What else there is.
+#[derive(Debug, Subcommand)]
+enum BuildCommand {
+    /// Remove what builds keep and nobody needs
+    Prune(build_prune::PruneArgs),
+}
+
 /// Builds the images of a project's services.
 ///
 /// # Errors
 /// The file is wrong, a Dockerfile is, or a step failed.
 pub fn run(context: &Context, args: &BuildArgs) -> CliResult {
+    if let Some(BuildCommand::Prune(args)) = &args.command {
+        return build_prune::run(context, args);
+    }
     for (flag, value) in [("--provenance", &args.provenance), ("--sbom", &args.sbom)] {
         if value.as_deref().is_some_and(|value| value != "false") {
             return Err(CliError::new(format!(

@@ -1,6 +1,7 @@
 //! One file for each command: the flags, then one `run`.
 
 pub mod build;
+pub mod build_prune;
 pub mod config;
 pub mod doctor;
 pub mod down;

@@ -208,7 +208,11 @@ impl<'t> File<'t> {
         }
         if says("recursion limit") {
             let cause = Cause::new(self.here(1), "the brackets are nested too deep");
-            return Some(cause.expected("less than 256 levels"));
+            return Some(
+                cause.expected(
+                    "at most 256 levels in the file, the keys above the brackets included",
+                ),
+            );
         }
         if says("flow") || says("invalid indentation") {
             return open.map(|bracket| self.open_bracket(bracket));
@@ -250,6 +254,27 @@ impl<'t> File<'t> {
         ))
     }
 
+    /// How far a line is indented that begins what the line above has opened: more than
+    /// that, less than what it opens itself.
+    fn indent_between(&self, line: usize) -> Option<usize> {
+        let (_, above) = self.above(line)?;
+        if !content(above).ends_with(':') {
+            return None;
+        }
+        let outer = indent(above);
+        let opens = content(self.text(line)).ends_with(':');
+        let below = (line + 1..=self.lines.len())
+            .map(|line| self.text(line))
+            .find(|text| {
+                !content(text).is_empty() && !text.trim_start_matches(' ').starts_with('\t')
+            });
+        match below.map(indent) {
+            Some(inner) if opens && inner > outer + 1 => Some(outer + (inner - outer) / 2),
+            Some(inner) if !opens && inner > outer => Some(inner),
+            _ => Some(outer + 2),
+        }
+    }
+
     fn tab(&self) -> Option<Cause> {
         let is_indented_with_tab = |line: &usize| {
             let text = self.text(*line);
@@ -269,12 +294,13 @@ impl<'t> File<'t> {
         let tabs = indent.chars().filter(|c| *c == '\t').count();
         let place = (line, before + 1, tabs);
         let cause = Cause::new(place, "this line is indented with a tab").path_of(0);
-        let beside = "replace each tab by spaces, as many as stand before the lines beside it";
-        Some(
-            cause
-                .expected("spaces: YAML allows nothing else")
-                .suggest(beside),
-        )
+        let cause = cause.expected("spaces: YAML allows nothing else");
+        Some(cause.suggest(match self.indent_between(line) {
+            Some(width) => format!("write {width} spaces in the place of what is before the text"),
+            None => {
+                "replace each tab by spaces, as many as stand before the lines beside it".to_owned()
+            }
+        }))
     }
 
     fn unknown_anchor(&self) -> Cause {
@@ -340,7 +366,7 @@ impl<'t> File<'t> {
                     .expected(format!(
                         "`{closing}` before the `{found}`, or no `{bracket}`"
                     ))
-                    .suggest("close it, or remove it; text with a bracket in it needs quotes")
+                    .suggest("remove it, or close it; text with a bracket in it needs quotes")
             }
             Some(_) if self.line == line => {
                 Cause::new(self.here(0), "a comma is missing before this").expected(format!(

@@ -1,6 +1,6 @@
 //! Quotes that are not closed, what stands behind one, escapes.
 
-use super::line::{value_start, value_text};
+use super::line::{in_quotes, key_of, value_start, value_text};
 use super::{Bracket, Cause, File};
 
 impl File<'_> {
@@ -37,6 +37,12 @@ impl File<'_> {
         if !before.ends_with(' ') && inner.ends_with(quote) {
             // A quote within the quotes.
             let bare = bare.strip_suffix(quote).unwrap_or(bare);
+            // A command line is taken apart as a shell does it, quotes included.
+            if let Some(key @ ("command" | "entrypoint")) = key_of(line) {
+                let words: Vec<String> = bare.split_whitespace().map(in_quotes).collect();
+                let list = words.join(", ");
+                return cause.suggest(format!("write its words as a list: {key}: [{list}]"));
+            }
             return cause.suggest(match quote {
                 '\'' => format!(
                     "double a quote within quotes: '{}'",

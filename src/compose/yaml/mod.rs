@@ -295,7 +295,10 @@ impl<'r> Reader<'r> {
                     .report
                     .at(mark, path.as_str(), message)
                     .expected("a value of the type that its tag says")
-                    .suggest("remove the tag, the word that begins with `!!`");
+                    .suggest(
+                        "write such a value; where text is meant and allowed, remove the tag, the \
+                         word that begins with `!!`",
+                    );
                 self.report.push(diagnostic);
                 self.failed = true;
                 Value::Null
@@ -367,7 +370,7 @@ impl<'r> Reader<'r> {
         let diagnostic = self
             .report
             .at(mark, "", message)
-            .expected(format!("less than {MOST_DEPTH} levels, aliases included"));
+            .expected(format!("at most {MOST_DEPTH} levels, aliases included"));
         self.report.push(diagnostic);
     }
 

@@ -34,6 +34,14 @@ impl Store {
             })
     }
 
+    /// The store alone: nobody pulls or builds meanwhile; `None` where somebody does.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn try_use_alone(&self) -> Result<Option<Usage>, ImageError> {
+        self.try_use_exclusive()
+    }
+
     /// The right to collect garbage, if nobody is adding.
     pub(super) fn try_use_exclusive(&self) -> Result<Option<Usage>, ImageError> {
         self.usage(FlockOperation::NonBlockingLockExclusive)

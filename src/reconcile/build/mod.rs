@@ -11,9 +11,9 @@ use futures_util::future::{BoxFuture, Shared, join_all};
 
 use crate::build::drive::{self, DriveError};
 use crate::build::graph::BaseRequest;
-use crate::build::request::{ContextPlace, Request};
+use crate::build::request::Request;
 use crate::build::solve::Builder;
-use crate::compose::{Diagnostic, Project};
+use crate::compose::{Diagnostic, Project, Service};
 use crate::event::{Event, Resource, ResourceKind};
 use crate::image::toolbox::is_toolbox;
 use crate::image::{Image, Platform, PullRequest, Reference, Store, ensure_toolbox, pull};
@@ -107,6 +107,12 @@ pub fn requests(declared: &Project, choices: &BuildChoices) -> Result<Requests, 
             diagnostics: refused,
         })
     }
+}
+
+/// What of a service's `build:` cannot be done, by attribute.
+pub(super) fn refusals(declared: &Project, name: &str, service: &Service) -> Vec<Diagnostic> {
+    let request = requests::request(declared, name, service, &BuildChoices::default());
+    request.err().unwrap_or_default()
 }
 
 /// Builds images, all that do not wait for each other at the same time. What

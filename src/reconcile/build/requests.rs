@@ -243,7 +243,7 @@ impl Mapping<'_> {
             );
             return None;
         }
-        let text = service.platform.as_ref().or(platforms.first())?;
+        let text = service.platform.as_ref().or_else(|| platforms.first())?;
         match Platform::parse(text) {
             Ok(platform) => Some(platform),
             Err(error) => {
@@ -270,6 +270,9 @@ impl Mapping<'_> {
         }
         if asked(&build.sbom) {
             self.refuse("sbom", "skiff makes no software bill of materials");
+        }
+        if !build.cache_to.is_empty() {
+            self.refuse("cache_to", "skiff keeps caches on this machine only");
         }
         if let Some(isolation) = build.isolation.as_deref()
             && !matches!(isolation, "" | "default")

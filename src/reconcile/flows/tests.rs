@@ -438,7 +438,7 @@ async fn everything_against_a_project_is_told_at_once_and_nothing_is_done() {
     let machine = Machine::new();
     let services = "
   a: {image: img, gpus: all, volumes: ['/var/run/docker.sock:/s']}
-  b: {build: .}
+  b: {build: {context: ., sbom: true}}
   c: {image: img, network_mode: 'service:a', cap_add: [NOPE]}
 ";
     let error = machine.up(services).await.err().unwrap();
@@ -452,10 +452,10 @@ async fn everything_against_a_project_is_told_at_once_and_nothing_is_done() {
             "services.a.gpus",
             "services.a.volumes[0]",
             "services.c.cap_add",
-            "services.b.build",
+            "services.b.build.sbom",
         ]
     );
-    assert!(diagnostics[3].message.contains("no image `p-b`"));
+    assert!(diagnostics[3].message.contains("software bill"));
     assert!(diagnostics.iter().all(|one| one.position.is_some()));
     assert_eq!(machine.calls(), Vec::<String>::new());
     assert!(!machine.engine.layout.project("p").exists());

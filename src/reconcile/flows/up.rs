@@ -78,10 +78,7 @@ pub(super) async fn up_over<B: Backend>(
         });
     }
     let images = images::provide(session, &store, declared, needs).await?;
-    let ids = images
-        .iter()
-        .map(|(name, image)| (name.clone(), image.id.clone()))
-        .collect();
+    let ids = images::ids(&images);
 
     let lock = locking::lock(session).await?;
     let desired = project::desired(declared, &ids, &contents);

@@ -106,7 +106,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         path: "services.*.build",
         standing: Standing::Partly,
-        note: "there is no builder yet: an image of that name that is here already (`skiff load`) is used",
+        note: "from folders and from Dockerfiles in the file; repositories (git) and addresses (`ADD https://`) as sources, attestations, several platforms at a time, `cache_to` and devices are refused, `cache_from` has no effect",
         check: Some(fine),
     },
     works("services.*.cap_add", ""),

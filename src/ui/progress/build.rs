@@ -1,4 +1,4 @@
-//! A build in lines, as BuildKit prints them: `#5 [web 2/5] RUN npm ci`.
+//! A build in lines, as `BuildKit` prints them: `#5 [web 2/5] RUN npm ci`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

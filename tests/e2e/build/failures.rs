@@ -74,7 +74,7 @@ fn what_is_wrong_with_a_dockerfile_is_told_at_its_place() {
         project.write("Dockerfile", "FROM no.such.host.invalid/image\n");
         let failed = project.skiff(["build"]).run().fails();
         assert!(failed.stderr.contains("Dockerfile:1:"), "{failed}");
-        std::fs::remove_file(project.dir.join("Dockerfile")).unwrap();
+        fs_err::remove_file(project.dir.join("Dockerfile")).unwrap();
         let failed = project.skiff(["build"]).run().fails();
         assert!(failed.stderr.contains("Dockerfile"), "{failed}");
     });

@@ -3,6 +3,8 @@
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixListener;
 
+use fs_err as fs;
+
 use super::{build, with_dockerfile};
 use crate::support::isolated;
 
@@ -12,7 +14,7 @@ fn folders_of_contexts_and_stages_are_seen_and_not_changed() {
         let project = with_dockerfile(
             sandbox,
             "binds",
-            r#"
+            r"
 FROM test/busybox AS stage
 RUN mkdir -p /data/in && echo stage > /data/in/file
 FROM test/busybox
@@ -23,7 +25,7 @@ RUN --mount=from=stage,source=/data,target=/data,rw rm /data/in/file && ls /data
 RUN --mount=from=stage,source=/data,target=/data cat /data/in/file
 RUN ls /ctx /one /data 2>&1 | sort
 RUN --mount=type=tmpfs,target=/fast,size=1m grep ' /fast ' /proc/mounts
-"#,
+",
         );
         project.write("file", "context\n");
         let output = build(&project);
@@ -40,7 +42,7 @@ RUN --mount=type=tmpfs,target=/fast,size=1m grep ' /fast ' /proc/mounts
         assert_eq!(count("ls: /ctx: No such file or directory"), 1, "{output}");
         assert!(output.stderr.contains("tmpfs /fast tmpfs"), "{output}");
         assert_eq!(
-            std::fs::read_to_string(project.dir.join("file")).unwrap(),
+            fs::read_to_string(project.dir.join("file")).unwrap(),
             "context\n"
         );
     });
@@ -80,13 +82,13 @@ fn secrets_are_seen_by_their_command_alone() {
         let project = with_dockerfile(
             sandbox,
             "secret",
-            r#"
+            r"
 FROM test/busybox
 RUN --mount=type=secret,id=token stat -c '%a %u' /run/secrets/token && cat /run/secrets/token | rev
 RUN --mount=type=secret,id=token,env=TOKEN,target=/x,mode=0444,uid=3 echo $TOKEN | rev && stat -c '%a %u' /x
 RUN --mount=type=secret,id=nothing ls /run/secrets 2>&1; true
 RUN find / -xdev -name token; env | grep -c TOKEN; true
-"#,
+",
         );
         project.write("token.txt", "abc-secret-xyz");
         project.write(
@@ -115,7 +117,7 @@ RUN find / -xdev -name token; env | grep -c TOKEN; true
             .run()
             .succeeds()
             .whatever();
-        let bytes = std::fs::read(&saved).unwrap();
+        let bytes = fs::read(&saved).unwrap();
         assert!(!bytes.windows(10).any(|window| window == b"abc-secret"));
         project.write(
             "Dockerfile",

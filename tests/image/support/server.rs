@@ -194,7 +194,9 @@ fn serve(mut stream: impl Read + Write, handler: &Handler, log: &Mutex<Vec<Reque
     stream.write_all(&response.body).ok();
     stream.flush().ok();
     if response.stands_still {
-        stream.read(&mut [0]).ok();
+        // Until the client has enough of it.
+        let mut nothing = [0];
+        while stream.read(&mut nothing).is_ok_and(|length| length > 0) {}
     }
 }
 
