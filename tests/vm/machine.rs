@@ -23,7 +23,7 @@ pub(crate) fn boot(kernel: &Path, initrd: &[u8], end: &str, limit: Duration) -> 
             "-smp",
             "2",
             "-m",
-            "3G",
+            "6G",
             "-no-reboot",
         ])
         .args([

@@ -43,7 +43,7 @@ fn a_service_without_build_uses_what_another_one_builds() {
         let project = with_dockerfile(sandbox, "both", "FROM test/busybox\nCOPY page /page\n");
         project.write(
             "compose.yaml",
-            r"
+            "
 services:
   migrate: {image: own/app, command: [sleep, '1000'], init: true}
   web: {image: own/app, build: ., command: [sleep, '1000'], init: true}
