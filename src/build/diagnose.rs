@@ -74,45 +74,6 @@ fn placed(mut diagnostic: Diagnostic, file: &Path, source: &Source, at: Span) ->
     diagnostic
 }
 
-/// How many lines are shown around the instruction that failed.
-const AROUND: u32 = 4;
-/// The longest line that is shown, in characters.
-const WIDTH: usize = 160;
-
-/// The lines of an instruction and those around it, as `BuildKit` shows where a build
-/// failed: `>>>` before each line that is meant.
-pub fn frame(file: &str, source: &Source, at: Span) -> String {
-    let (first, last) = source.lines(at);
-    // Of a long instruction its begin and its end.
-    let spare = AROUND.saturating_sub(last - first) / 2 + 1;
-    let begin = first.saturating_sub(spare).max(1);
-    let end = last.saturating_add(spare).min(source.line_count());
-    let rule = "-".repeat(20);
-    let mut text = format!("{file}:{first}\n{rule}\n");
-    for number in begin..=end {
-        let sign = if (first..=last).contains(&number) {
-            ">>>"
-        } else {
-            "   "
-        };
-        let line = source.line(number).unwrap_or_default();
-        let shown: String = line
-            .chars()
-            .take(WIDTH)
-            .map(|c| {
-                if c.is_control() && c != '\t' {
-                    '\u{fffd}'
-                } else {
-                    c
-                }
-            })
-            .collect();
-        text.push_str(&format!("{number:4} | {sign} {shown}\n"));
-    }
-    text.push_str(&rule);
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,24 +92,5 @@ error: `COPYY` is no instruction
   | ^^^^^
   = help: did you mean `COPY`?";
         assert_eq!(shown, expected);
-    }
-
-    #[test]
-    fn a_frame_shows_what_is_around() {
-        let text = "FROM a\n\nRUN x \\\n  y\nRUN \u{1b}[31mz\n";
-        let source = Source::new(text.to_owned());
-        let expected = "\
-Dockerfile:3
---------------------
-   1 |     FROM a
-   2 |     
-   3 | >>> RUN x \\
-   4 | >>>   y
-   5 |     RUN \u{fffd}[31mz
---------------------";
-        assert_eq!(
-            frame("Dockerfile", &source, Span { start: 8, end: 19 }),
-            expected
-        );
     }
 }

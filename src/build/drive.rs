@@ -10,9 +10,9 @@ use super::graph::{
     self, BaseImage, BaseRequest, Bases, Kind, NamedContext, Network, NoCache, Options, Outcome,
     Plan, Source,
 };
-use super::ignore::Ignore;
+use super::ignore::{Ignore, file_names};
 use super::request::{ContextPlace, DockerfilePlace, Request};
-use super::solve::{BuildError, BuildFailure, Builder, ContextFolder, Given, StepError, Verdict};
+use super::solve::{BuildError, BuildFailure, Builder, ContextFolder, Given, StepError};
 use crate::compose::Diagnostic;
 use crate::dockerfile::{self, Dockerfile, Problem};
 use crate::event::Event;
@@ -153,7 +153,7 @@ fn read(builder: &Builder<'_>, request: &Request) -> Result<Read, DriveError> {
         DriveError::Placed(diagnose::problems(&path, &unreadable.source, problems).list)
     })?;
     let ignore = match &folder {
-        Some(folder) => ignore(folder, &request.dockerfile)?,
+        Some(folder) => ignore(folder, request.dockerfile.file())?,
         None => None,
     };
     Ok(Read {
@@ -173,17 +173,15 @@ fn read_file(path: &Path) -> Result<Vec<u8>, BuildError> {
 /// `DOCKERFILE.dockerignore` beside it, else `.dockerignore` of the context.
 fn ignore(
     folder: &Path,
-    dockerfile: &DockerfilePlace,
+    dockerfile: Option<&Path>,
 ) -> Result<Option<(PathBuf, Ignore)>, DriveError> {
-    let own = match dockerfile {
-        DockerfilePlace::File(file) => {
-            let mut name = folder.join(file).into_os_string();
-            name.push(".dockerignore");
-            Some(PathBuf::from(name))
-        }
-        DockerfilePlace::Text { .. } => None,
-    };
-    for path in own.into_iter().chain([folder.join(".dockerignore")]) {
+    let [own, common] = file_names(
+        &dockerfile
+            .unwrap_or_else(|| Path::new(""))
+            .to_string_lossy(),
+    );
+    for name in dockerfile.map(|_| own).into_iter().chain([common]) {
+        let path = folder.join(name);
         match fs_err::read_to_string(&path) {
             Ok(text) => {
                 let ignore = Ignore::parse(&text).map_err(|problem| {
@@ -355,11 +353,7 @@ fn given(
             Some(name) => match request.contexts.get(name) {
                 Some(ContextPlace::Folder(folder)) => {
                     let folder = clean(folder);
-                    let nothing = DockerfilePlace::Text {
-                        name: PathBuf::new(),
-                        text: String::new(),
-                    };
-                    let ignore = ignore(&folder, &nothing)?;
+                    let ignore = ignore(&folder, None)?;
                     Some((folder, ignore))
                 }
                 _ => None,
@@ -376,22 +370,8 @@ fn context(folder: PathBuf, ignore: Option<(PathBuf, Ignore)>) -> ContextFolder 
     let (file, ignore) = ignore.unzip();
     ContextFolder {
         folder,
-        ignore: ignore.map(|ignore| {
-            let decide: super::solve::Ignore =
-                Box::new(move |path, is_folder| verdict(&ignore, path, is_folder));
-            decide
-        }),
+        ignore,
         ignore_file: file,
-    }
-}
-
-fn verdict(ignore: &Ignore, path: &Path, is_folder: bool) -> Verdict {
-    if !ignore.excludes(&path.to_string_lossy()) {
-        Verdict::Take
-    } else if is_folder && ignore.has_exceptions() {
-        Verdict::Pass
-    } else {
-        Verdict::Leave
     }
 }
 

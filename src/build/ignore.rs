@@ -84,14 +84,27 @@ impl Ignore {
     /// The first pattern that is none.
     pub fn parse(text: &str) -> Result<Self, IgnoreError> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let lines = (1..).zip(text.lines());
+        Self::read(lines.filter(|(_, line)| !line.starts_with('#')))
+    }
+
+    /// Takes patterns as they are given elsewhere (`--exclude`); none is a remark.
+    ///
+    /// # Errors
+    /// The first that is no pattern, by its number.
+    pub fn of(patterns: &[String]) -> Result<Self, IgnoreError> {
+        Self::read((1..).zip(patterns.iter().map(String::as_str)))
+    }
+
+    fn read<'p>(lines: impl Iterator<Item = (usize, &'p str)>) -> Result<Self, IgnoreError> {
         let mut patterns = Vec::new();
-        for (index, line) in text.lines().enumerate() {
-            let written = line.trim();
-            if line.starts_with('#') || written.is_empty() {
+        for (line, text) in lines {
+            let written = text.trim();
+            if written.is_empty() {
                 continue;
             }
             let fail = |reason| IgnoreError {
-                line: index + 1,
+                line,
                 pattern: written.to_owned(),
                 reason,
             };
@@ -128,16 +141,22 @@ impl Ignore {
     /// Whether a path is left out, itself or by a folder above it. Relative to the
     /// context, clean, with slashes.
     pub fn excludes(&self, path: &str) -> bool {
+        self.decide(path).is_excluded
+    }
+
+    /// What becomes of a path, by itself and by the folders above it. Relative to the
+    /// context, clean, with slashes.
+    pub fn decide(&self, path: &str) -> Verdict {
         let mut ends: Vec<usize> = path.match_indices('/').map(|(at, _)| at).collect();
         ends.push(path.len());
-        let mut matched = self.root();
-        let mut is_excluded = false;
-        for end in ends {
-            let verdict = self.entry(&matched, path.get(..end).unwrap_or_default());
-            is_excluded = verdict.is_excluded;
-            matched = verdict.matched;
-        }
-        is_excluded
+        let start = Verdict {
+            is_excluded: false,
+            is_pruned: false,
+            matched: self.root(),
+        };
+        ends.into_iter().fold(start, |above, end| {
+            self.entry(&above.matched, path.get(..end).unwrap_or_default())
+        })
     }
 
     /// The begin of a walk: nothing matches the context itself.

@@ -107,6 +107,16 @@ pub enum DockerfilePlace {
     },
 }
 
+impl DockerfilePlace {
+    /// The file, where it is one.
+    pub fn file(&self) -> Option<&std::path::Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Text { .. } => None,
+        }
+    }
+}
+
 impl Default for DockerfilePlace {
     fn default() -> Self {
         Self::File("Dockerfile".into())

@@ -41,7 +41,15 @@ impl Root {
     /// # Errors
     /// What openat(2) says.
     pub(crate) fn own() -> rustix::io::Result<Self> {
-        open_folder(rustix::fs::CWD, OsStr::new("/")).map(Self::new)
+        Self::at(Path::new("/"))
+    }
+
+    /// A folder of the machine.
+    ///
+    /// # Errors
+    /// What openat(2) says.
+    pub(crate) fn at(path: &Path) -> rustix::io::Result<Self> {
+        open_folder(rustix::fs::CWD, path.as_os_str()).map(Self::new)
     }
 
     /// The root's folder.

@@ -13,6 +13,7 @@
 pub mod backend;
 pub mod build;
 pub mod cancel;
+mod chosen;
 pub mod desired;
 pub mod diff;
 pub mod embedded;

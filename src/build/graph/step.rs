@@ -34,6 +34,16 @@ pub struct Step {
 }
 
 impl Step {
+    /// The files that it starts from; of what comes from elsewhere, none.
+    pub fn root(&self) -> Root {
+        match &self.kind {
+            Kind::Source(_) => None,
+            Kind::Folder(folder) => folder.root,
+            Kind::Copy(copy) => copy.root,
+            Kind::Run(run) => run.root,
+        }
+    }
+
     /// The steps whose results it needs, each once.
     pub fn inputs(&self) -> BTreeSet<StepId> {
         let mut inputs = BTreeSet::new();

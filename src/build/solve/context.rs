@@ -2,18 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
-
 use super::error::BuildError;
+use super::files;
 use super::hashes::{Hashes, place};
 use super::scan::Verdict;
+use crate::build::ignore::Ignore;
 use crate::engine::inroot::Root;
 
-/// Decides what of a context takes part; a path is relative to the folder.
-pub type Ignore = Box<dyn Fn(&Path, bool) -> Verdict + Send + Sync>;
-
 /// A context as it is given.
-#[expect(missing_debug_implementations, reason = "holds a function")]
+#[derive(Debug)]
 pub struct ContextFolder {
     /// The folder.
     pub folder: PathBuf,
@@ -44,12 +41,9 @@ impl Context {
     /// # Errors
     /// There is no such folder.
     pub(crate) fn open(given: ContextFolder, hashes: &Path) -> Result<Self, BuildError> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let folder = rustix::fs::open(&given.folder, flags, Mode::empty())
-            .map_err(|errno| BuildError::files("open", &given.folder)(errno.into()))?;
         Ok(Self {
             hashes: Hashes::open(place(hashes, &given.folder)),
-            root: Root::new(folder),
+            root: files::open(&given.folder)?,
             given,
         })
     }
@@ -83,7 +77,7 @@ impl Context {
     pub(crate) fn verdict(&self, path: &Path, is_folder: bool) -> Verdict {
         match &self.given.ignore {
             None => Verdict::Take,
-            Some(ignore) => ignore(path, is_folder),
+            Some(ignore) => Verdict::of(ignore, path, is_folder),
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::{FileType, OFlags};
+
 use super::archive;
 use super::context::Context;
 use super::copy::{self, Looks};
@@ -13,10 +15,10 @@ use super::key::Key;
 use super::layer::Scratch;
 use super::scan::{Selected, Verdict, has_wildcard, select};
 use crate::build::graph::CopySource;
+use crate::build::ignore::Ignore;
 use crate::engine::inroot::Root;
 use crate::engine::tree;
 use crate::image::{Digest, Store};
-use rustix::fs::{FileType, Mode, OFlags};
 
 /// The files of a step.
 #[derive(Debug, Clone)]
@@ -59,7 +61,7 @@ struct Part {
     /// Absolute, maybe a pattern.
     path: String,
     parents: Option<String>,
-    excludes: Vec<String>,
+    excludes: Arc<Ignore>,
     /// Archives are unpacked.
     unpacks: bool,
     /// A download: the mode of its file.
@@ -75,7 +77,7 @@ impl SourceFiles {
     pub(super) fn new(
         source: &CopySource,
         from: Option<(&Files, Hash)>,
-        excludes: &[String],
+        excludes: &Arc<Ignore>,
         store: &Store,
     ) -> Self {
         let empty = Files::Layers(Vec::new());
@@ -102,7 +104,7 @@ impl SourceFiles {
             files: files.clone(),
             path,
             parents,
-            excludes: excludes.to_vec(),
+            excludes: Arc::clone(excludes),
             unpacks,
             mode,
             store: store.clone(),
@@ -121,7 +123,7 @@ impl SourceFiles {
             files: files.clone(),
             path: path.to_owned(),
             parents: None,
-            excludes: Vec::new(),
+            excludes: Arc::default(),
             unpacks: false,
             mode: None,
             store: store.clone(),
@@ -284,17 +286,13 @@ impl Part {
 
     /// `--exclude` on top of what the context takes out.
     fn excluded(&self, path: &Path, is_folder: bool, verdict: Verdict) -> Verdict {
-        if self.excludes.is_empty() || verdict == Verdict::Leave {
-            return verdict;
-        }
         let base = Path::new(self.path.trim_start_matches('/'));
         let inner = path.strip_prefix(base).unwrap_or(path);
-        let _ = is_folder;
-        let excluded = self
-            .excludes
-            .iter()
-            .any(|pattern| super::exclude::matches(pattern, inner));
-        if excluded { Verdict::Leave } else { verdict }
+        // No pattern is about the source itself.
+        if inner.as_os_str().is_empty() {
+            return verdict;
+        }
+        verdict.and(Verdict::of(&self.excludes, inner, is_folder))
     }
 
     /// `--parents`: the path that is kept.
@@ -349,9 +347,8 @@ fn unpacked(
     };
     let folder = tempfile::tempdir().map_err(BuildError::files("make a folder in", "/tmp"))?;
     archive::unpack(file, folder.path())?;
-    let opened = rustix::fs::open(folder.path(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
-        .map_err(|errno| BuildError::files("open", folder.path())(errno.into()))?;
-    let mut content = select(&Root::new(opened), ".", &|_, _| Verdict::Take).map_err(failed)?;
+    let from = open(folder.path())?;
+    let mut content = select(&from, ".", &|_, _| Verdict::Take).map_err(failed)?;
     for one in &mut content {
         // In an archive that is no layer these mean nothing; in a layer they would
         // hide what is below.
@@ -367,6 +364,11 @@ fn unpacked(
     Ok(copy::put(root, to, many, &content, &looks)?)
 }
 
+/// A folder of the machine as a root.
+pub(super) fn open(path: &Path) -> Result<Root, BuildError> {
+    Root::at(path).map_err(|errno| BuildError::files("open", path)(errno.into()))
+}
+
 /// Names beside a missing one that are like it.
 fn nearest(root: &Root, path: &Path) -> Vec<String> {
     let above = path.parent().unwrap_or_else(|| Path::new(""));
@@ -379,7 +381,7 @@ fn nearest(root: &Root, path: &Path) -> Vec<String> {
         return Vec::new();
     };
     let there = root
-        .open_file(&folder.to_string_lossy(), rustix::fs::OFlags::RDONLY)
+        .open_file(&folder.to_string_lossy(), OFlags::RDONLY)
         .and_then(|folder| tree::names(&folder))
         .unwrap_or_default();
     let mut scored: Vec<(f64, String)> = there
@@ -410,10 +412,7 @@ fn inline(
     fs_err::write(&path, content).map_err(BuildError::files("write", &path))?;
     let mode = std::os::unix::fs::PermissionsExt::from_mode(INLINE);
     fs_err::set_permissions(&path, mode).map_err(BuildError::files("change", &path))?;
-    let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
-    let opened = rustix::fs::open(folder.path(), flags, rustix::fs::Mode::empty())
-        .map_err(|errno| BuildError::files("open", folder.path())(errno.into()))?;
-    let from = Root::new(opened);
+    let from = open(folder.path())?;
     let selected =
         select(&from, name, &|_, _| Verdict::Take).map_err(BuildError::files("read", &path))?;
     copy::put(root, to, many, &selected, looks)?;

@@ -10,12 +10,11 @@ use sha2::{Digest as _, Sha256};
 use super::cache::Cache;
 use super::copy::Looks;
 use super::error::BuildError;
-use super::files::SourceFiles;
+use super::files::{SourceFiles, open};
 use super::hashes::{Hash, hex};
 use super::run::Mounts;
 use super::solver::Outcome;
 use crate::build::graph::{self, Access, Mount, MountKind, Run, Sharing, StepId};
-use crate::engine::inroot::Root;
 use crate::engine::oci_default;
 use crate::engine::spec::InlineFile;
 use crate::image::Store;
@@ -255,13 +254,6 @@ fn copied(shown: &SourceFiles) -> Result<(tempfile::TempDir, PathBuf), BuildErro
     shown.put(&root, Path::new("/shown"), false, &looks)?;
     let path = folder.path().join("shown");
     Ok((folder, path))
-}
-
-fn open(path: &Path) -> Result<Root, BuildError> {
-    let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
-    rustix::fs::open(path, flags, rustix::fs::Mode::empty())
-        .map(Root::new)
-        .map_err(|errno| BuildError::files("open", path)(errno.into()))
 }
 
 /// The folder of a cache, and what holds it for one command.

@@ -10,19 +10,41 @@ use globset::{GlobBuilder, GlobMatcher};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, openat, statat};
 use rustix::io::Errno;
 
+use crate::build::ignore::Ignore;
 use crate::engine::inroot::Root;
 use crate::engine::sys::helpers;
 use crate::engine::tree::names;
 
 /// What a pattern says about a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// It is copied.
     Take,
     /// It is not, but something in it may be.
     Pass,
     /// Neither it nor anything in it.
     Leave,
+}
+
+impl Verdict {
+    /// What patterns say about a path, relative to where they count from.
+    pub(crate) fn of(ignore: &Ignore, path: &Path, is_folder: bool) -> Self {
+        let found = ignore.decide(&path.to_string_lossy());
+        match (found.is_excluded, is_folder && !found.is_pruned) {
+            (false, _) => Self::Take,
+            (true, true) => Self::Pass,
+            (true, false) => Self::Leave,
+        }
+    }
+
+    /// What two sets of patterns say together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Leave, _) | (_, Self::Leave) => Self::Leave,
+            (Self::Pass, _) | (_, Self::Pass) => Self::Pass,
+            (Self::Take, Self::Take) => Self::Take,
+        }
+    }
 }
 
 /// Decides about a path, relative to where the patterns count from.

@@ -3,9 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared, try_join_all};
@@ -15,16 +14,17 @@ use super::cache::{Cache, Entry};
 use super::context::{Context, ContextFolder};
 use super::copy::{self, Looks};
 use super::error::{BuildError, StepError};
-use super::files;
-use super::files::Files;
+use super::files::{self, Files};
 use super::hashes::{Hash, unhex};
 use super::layer::{Made, Scratch};
 use super::mode::ModeChange;
 use super::output;
 use super::run::{self, Job};
+use super::shown::Shown;
 use super::worker::Worker;
 use super::{key, mounts, owner};
 use crate::build::graph::{self, CopySource, Kind, Plan, Source, Step, StepId};
+use crate::build::ignore::Ignore;
 use crate::event::{BuildNews, Event, EventSink};
 use crate::image::{Digest, Image, Store, Usage};
 use crate::state::Layout;
@@ -39,7 +39,7 @@ pub struct Builder<'a> {
     pub(super) worker: Worker,
     pub(super) sink: &'a dyn EventSink,
     /// The number of the step that was shown last.
-    shown: AtomicU32,
+    pub(super) shown: AtomicU32,
     /// What is being made, by key: the same step of two builds is carried out
     /// once.
     turns: Mutex<BTreeMap<Hash, Arc<tokio::sync::Mutex<()>>>>,
@@ -49,8 +49,7 @@ pub struct Builder<'a> {
 const CHANGES: u32 = 5;
 
 /// What one build is given beside its plan.
-#[derive(Default)]
-#[expect(missing_debug_implementations, reason = "holds functions")]
+#[derive(Debug, Default)]
 pub struct Given {
     /// Contexts by name; the build's own has none.
     pub contexts: BTreeMap<Option<String>, ContextFolder>,
@@ -123,11 +122,6 @@ impl<'a> Builder<'a> {
         self.sink.emit(event);
     }
 
-    /// The right to use it.
-    pub fn usage(&self) -> &Usage {
-        &self.usage
-    }
-
     /// Takes down what ran the steps, and what builds that were killed left.
     ///
     /// # Errors
@@ -146,17 +140,14 @@ impl<'a> Builder<'a> {
     pub(super) async fn walk<'w>(
         &'w self,
         plan: &'w Plan,
-        given: Given,
+        mut given: Given,
     ) -> Result<Vec<Arc<Outcome>>, Arc<StepError>> {
-        let contexts = self.contexts(plan, given.contexts)?;
+        let contexts = self.contexts(plan, std::mem::take(&mut given.contexts))?;
         let work = Arc::new(Work {
             builder: self,
             plan,
             contexts,
-            images: given.images,
-            builds: given.builds,
-            secrets: given.secrets,
-            agents: given.agents,
+            given,
         });
         let mut pending: Vec<Pending<'w>> = Vec::new();
         for (index, step) in plan.steps.iter().enumerate() {
@@ -245,66 +236,8 @@ struct Work<'a> {
     builder: &'a Builder<'a>,
     plan: &'a Plan,
     contexts: BTreeMap<Option<String>, Arc<Context>>,
-    images: BTreeMap<String, Image>,
-    builds: BTreeMap<String, Image>,
-    secrets: BTreeMap<String, Vec<u8>>,
-    agents: BTreeMap<String, std::path::PathBuf>,
-}
-
-/// A step as it is shown. One that is dropped before its end was cancelled.
-pub(super) struct Shown<'a> {
-    sink: &'a dyn EventSink,
-    pub(super) number: u32,
-    pub(super) began: Instant,
-    ended: bool,
-}
-
-impl<'a> Shown<'a> {
-    fn begin(builder: &Builder<'a>, name: &str) -> Self {
-        let shown = Self {
-            sink: builder.sink,
-            number: builder.shown.fetch_add(1, Ordering::Relaxed) + 1,
-            began: Instant::now(),
-            ended: false,
-        };
-        shown.emit(BuildNews::Named {
-            name: name.to_owned(),
-        });
-        shown
-    }
-
-    fn emit(&self, news: BuildNews) {
-        self.sink.emit(Event::Build {
-            step: self.number,
-            news,
-        });
-    }
-
-    fn done(mut self) {
-        self.ended = true;
-        let elapsed = self.began.elapsed();
-        self.emit(BuildNews::Done { elapsed });
-    }
-
-    fn cached(mut self) {
-        self.ended = true;
-        self.emit(BuildNews::Cached);
-    }
-
-    fn failed(mut self, error: &BuildError) {
-        self.ended = true;
-        self.emit(BuildNews::Failed {
-            message: error.to_string(),
-        });
-    }
-}
-
-impl Drop for Shown<'_> {
-    fn drop(&mut self) {
-        if !self.ended {
-            self.emit(BuildNews::Canceled);
-        }
-    }
+    /// All but the contexts.
+    given: Given,
 }
 
 impl Work<'_> {
@@ -337,8 +270,8 @@ impl Work<'_> {
     fn source(&self, step: &Step, source: &Source) -> Result<Outcome, Failed> {
         let shown = Shown::begin(self.builder, &step.name);
         let found = match source {
-            Source::Image { reference } => self.images.get(reference).map(image),
-            Source::Build { name } => self.builds.get(name).map(image),
+            Source::Image { reference } => self.given.images.get(reference).map(image),
+            Source::Build { name } => self.given.builds.get(name).map(image),
             Source::Context { name, .. } => self.contexts.get(name).map(|context| Outcome {
                 // What is copied of it says what it is.
                 key: Hash::default(),
@@ -367,7 +300,7 @@ impl Work<'_> {
     ) -> Result<Outcome, Failed> {
         let root = root_of(inputs, wanted.root);
         let root_key = root.map(|root| &root.key);
-        let sources = self.sources(wanted, inputs);
+        let sources = self.sources(wanted, inputs)?;
         // By what the sources are known by, where all are: nothing has to be read.
         let known: Option<Vec<Hash>> = sources.iter().map(|source| source.known).collect();
         let quick = known.map(|known| key::copy(wanted, root_key, &known));
@@ -405,7 +338,15 @@ impl Work<'_> {
         }
     }
 
-    fn sources(&self, wanted: &graph::Copy, inputs: &Inputs) -> Vec<files::SourceFiles> {
+    fn sources(
+        &self,
+        wanted: &graph::Copy,
+        inputs: &Inputs,
+    ) -> Result<Vec<files::SourceFiles>, BuildError> {
+        let excludes = Ignore::of(&wanted.excludes).map_err(|error| BuildError::Unsupported {
+            what: format!("`--exclude={}` ({})", error.pattern, error.reason),
+        })?;
+        let excludes = Arc::new(excludes);
         let mut sources = Vec::new();
         for source in &wanted.sources {
             let from = match source {
@@ -416,11 +357,11 @@ impl Work<'_> {
             sources.push(files::SourceFiles::new(
                 source,
                 from.map(|outcome| (&outcome.files, outcome.key)),
-                &wanted.excludes,
+                &excludes,
                 &self.builder.store,
             ));
         }
-        sources
+        Ok(sources)
     }
 
     async fn run(
@@ -476,8 +417,8 @@ impl Work<'_> {
             &mounts::Place {
                 store: &builder.store,
                 cache: &builder.cache,
-                secrets: &self.secrets,
-                agents: &self.agents,
+                secrets: &self.given.secrets,
+                agents: &self.given.agents,
             },
         )
         .await?;

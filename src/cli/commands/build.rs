@@ -105,7 +105,6 @@ pub fn run(context: &Context, args: &BuildArgs) -> CliResult {
         ssh: args.ssh.iter().map(|text| parse::variable(text)).collect(),
         no_cache: args.no_cache,
         pull: args.pull,
-        check: args.check,
     };
     if args.memory.is_some() {
         context.ui.warn("--memory has no effect");

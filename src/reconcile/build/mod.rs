@@ -18,11 +18,9 @@ use crate::event::{Event, Resource, ResourceKind};
 use crate::image::toolbox::is_toolbox;
 use crate::image::{Image, Platform, PullRequest, Reference, Store, ensure_toolbox, pull};
 
+use super::chosen;
 use super::garbage;
-use super::planner::select;
 use super::session::{ReconcileError, Session};
-use super::translate::identity::Contents;
-use super::translate::project;
 
 /// What `build` is told.
 #[derive(Debug, Clone, Default)]
@@ -39,8 +37,6 @@ pub struct BuildChoices {
     pub no_cache: bool,
     /// Pull base images anew.
     pub pull: bool,
-    /// Only the checks of the Dockerfiles.
-    pub check: bool,
 }
 
 /// What was built, by service, in the order of the file.
@@ -75,16 +71,7 @@ impl Requests {
 /// # Errors
 /// An unknown service, or what cannot be built as it is declared.
 pub fn requests(declared: &Project, choices: &BuildChoices) -> Result<Requests, ReconcileError> {
-    let desired = project::desired(declared, &BTreeMap::new(), &Contents::default());
-    let known = declared.services.keys().map(String::as_str);
-    select::check_names(&choices.services, known)?;
-    let asked: BTreeSet<String> = if choices.services.is_empty() {
-        declared.services.keys().cloned().collect()
-    } else if choices.with_dependencies {
-        select::with_dependencies(&choices.services, &select::edges_of_desired(&desired))
-    } else {
-        choices.services.iter().cloned().collect()
-    };
+    let asked = chosen::services(declared, &choices.services, choices.with_dependencies)?;
     let mut requests = Requests::default();
     let mut refused = Vec::new();
     let services = declared.services.iter().chain(&declared.disabled_services);
@@ -122,13 +109,13 @@ pub(super) fn refusals(declared: &Project, name: &str, service: &Service) -> Vec
 /// Everything that failed, at once.
 pub async fn build(session: &Session<'_>, requests: &Requests) -> Result<Built, ReconcileError> {
     let builder = start(session)?;
-    let work = all(session, &builder, requests, drive_build);
+    let work = all(session, &builder, requests);
     let outcome = tokio::select! {
         biased;
         () = session.cancel.cancelled() => Err(ReconcileError::Cancelled),
         results = work => Ok(results),
     };
-    finish(session, builder).await?;
+    finish(builder).await?;
     let mut built = Vec::new();
     let mut failures = Vec::new();
     for (label, result) in outcome? {
@@ -169,7 +156,7 @@ pub async fn check(
             Err(error) => failures.push(Arc::new(error)),
         }
     }
-    finish(session, builder).await?;
+    finish(builder).await?;
     if failures.is_empty() {
         Ok(found)
     } else {
@@ -183,8 +170,7 @@ fn start<'s>(session: &Session<'s>) -> Result<Builder<'s>, ReconcileError> {
         .map_err(|error| failed(vec![Arc::new(error.into())]))
 }
 
-async fn finish(session: &Session<'_>, builder: Builder<'_>) -> Result<(), ReconcileError> {
-    let _ = session;
+async fn finish(builder: Builder<'_>) -> Result<(), ReconcileError> {
     let closed = builder.close().await;
     closed.map_err(|error| failed(vec![Arc::new(error.into())]))
 }
@@ -213,8 +199,8 @@ fn failed(failures: Vec<Arc<DriveError>>) -> ReconcileError {
     ReconcileError::Placed { diagnostics }
 }
 
-type Result1 = Result<Image, Arc<DriveError>>;
-type Pending<'a> = Shared<BoxFuture<'a, Result1>>;
+type Outcome = Result<Image, Arc<DriveError>>;
+type Pending<'a> = Shared<BoxFuture<'a, Outcome>>;
 
 /// Who waits for whom, and what comes of each.
 struct Board<'a> {
@@ -264,26 +250,11 @@ impl Drop for LetGo<'_, '_> {
     }
 }
 
-type Drive = for<'d> fn(
-    &'d Builder<'d>,
-    &'d Request,
-    drive::Provide<'d>,
-) -> BoxFuture<'d, Result<Image, DriveError>>;
-
-fn drive_build<'d>(
-    builder: &'d Builder<'d>,
-    request: &'d Request,
-    provide: drive::Provide<'d>,
-) -> BoxFuture<'d, Result<Image, DriveError>> {
-    drive::build(builder, request, provide).boxed()
-}
-
 async fn all<'a>(
     session: &'a Session<'a>,
     builder: &'a Builder<'a>,
     requests: &'a Requests,
-    drive: Drive,
-) -> Vec<(String, Result1)> {
+) -> Vec<(String, Outcome)> {
     let names = requests.all.iter().flat_map(|(label, request)| {
         let names = request.names.iter();
         names.map(move |name| (name.to_string(), label.clone()))
@@ -319,7 +290,9 @@ async fn all<'a>(
                 }
                 .boxed()
             };
-            drive(builder, request, &needs).await.map_err(Arc::new)
+            drive::build(builder, request, &needs)
+                .await
+                .map_err(Arc::new)
         };
         let mut pending = board.pending.lock().unwrap_or_else(PoisonError::into_inner);
         pending.insert(label.clone(), future.boxed().shared());

@@ -1,7 +1,5 @@
 //! `pull`.
 
-use std::collections::BTreeMap;
-
 use futures_util::stream::{self, StreamExt};
 use jiff::Timestamp;
 
@@ -13,13 +11,11 @@ use crate::image::{
     pull as pull_image,
 };
 
+use super::super::chosen;
 use super::super::garbage;
 use super::super::images::platform_of;
 use super::super::place::placed;
-use super::super::planner::select;
 use super::super::session::{ReconcileError, Session};
-use super::super::translate::identity::Contents;
-use super::super::translate::project;
 
 /// What `pull` is told.
 #[derive(Debug, Clone, Default)]
@@ -58,18 +54,7 @@ async fn pull_all(
     declared: &Project,
     choices: &PullChoices,
 ) -> Result<(), ReconcileError> {
-    let desired = project::desired(declared, &BTreeMap::new(), &Contents::default());
-    select::check_names(
-        &choices.services,
-        declared.services.keys().map(String::as_str),
-    )?;
-    let wanted = if choices.services.is_empty() {
-        declared.services.keys().cloned().collect()
-    } else if choices.include_deps {
-        select::with_dependencies(&choices.services, &select::edges_of_desired(&desired))
-    } else {
-        choices.services.iter().cloned().collect()
-    };
+    let wanted = chosen::services(declared, &choices.services, choices.include_deps)?;
     let store = Store::open(session.layout);
     let mut pulls: Vec<Pull> = Vec::new();
     for (name, service) in declared

@@ -1,18 +1,14 @@
 //! `push`.
 
-use std::collections::BTreeMap;
-
 use futures_util::stream::{self, StreamExt};
 
 use crate::compose::{Project, Service};
 use crate::event::{Event, Resource, ResourceKind};
 use crate::image::{ImageError, PushRequest, Reference, Store, push as push_image};
 
+use super::super::chosen;
 use super::super::place::placed;
-use super::super::planner::select;
 use super::super::session::{ReconcileError, Session};
-use super::super::translate::identity::Contents;
-use super::super::translate::project;
 
 /// What `push` is told.
 #[derive(Debug, Clone, Default)]
@@ -46,19 +42,10 @@ async fn push_all(
     declared: &Project,
     choices: &PushChoices,
 ) -> Result<(), ReconcileError> {
-    let known = declared.services.keys().map(String::as_str);
-    select::check_names(&choices.services, known)?;
-    let wanted = if choices.services.is_empty() {
-        declared.services.keys().cloned().collect()
-    } else if choices.include_deps {
-        let desired = project::desired(declared, &BTreeMap::new(), &Contents::default());
-        select::with_dependencies(&choices.services, &select::edges_of_desired(&desired))
-    } else {
-        choices.services.iter().cloned().collect()
-    };
-    let chosen = |(name, _): &(&String, &Service)| wanted.contains(*name);
+    let wanted = chosen::services(declared, &choices.services, choices.include_deps)?;
+    let is_wanted = |(name, _): &(&String, &Service)| wanted.contains(*name);
     let mut pushes = Vec::new();
-    for (service, of) in declared.services.iter().filter(chosen) {
+    for (service, of) in declared.services.iter().filter(is_wanted) {
         let images = images_of(of);
         if images.is_empty() {
             session.sink.emit(Event::Done {
