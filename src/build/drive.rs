@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, try_join_all};
 
 use super::diagnose;
 use super::graph::{
@@ -16,7 +16,7 @@ use super::solve::{BuildError, BuildFailure, Builder, ContextFolder, Given, KeyA
 use crate::compose::Diagnostic;
 use crate::dockerfile::{self, Dockerfile, Problem};
 use crate::event::Event;
-use crate::image::{ConfigFile, Image, ImageError};
+use crate::image::{ConfigFile, Image, ImageError, Platform, Reference};
 
 /// Why a request gave no image.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +52,8 @@ fn first(diagnostics: &[Diagnostic]) -> String {
 /// here, or one that is pulled.
 pub type Provide<'p> = &'p (dyn Fn(BaseRequest) -> BoxFuture<'p, Result<Image, DriveError>> + Sync);
 
-/// Builds one image.
+/// Builds one image, for each platform that is asked for. What comes back is that for
+/// the first one, which the names mean.
 ///
 /// # Errors
 /// [`DriveError`].
@@ -62,21 +63,61 @@ pub async fn build(
     provide: Provide<'_>,
 ) -> Result<Image, DriveError> {
     let read = read(builder, request)?;
-    let (plan, images) = planned(builder, request, &read, provide).await?;
-    tell_warnings(builder, &read, &plan);
+    let one = |platform, names| {
+        let read = &read;
+        async move {
+            let target = Target {
+                platform,
+                is_one_of_many: request.platforms.len() > 1,
+            };
+            for_platform(builder, request, read, target, provide, names).await
+        }
+    };
+    let image = if let [_, _, ..] = request.platforms.as_slice() {
+        let all = request.platforms.iter();
+        let all = all.map(|platform| one(Some(platform), Vec::new()));
+        let mut images = try_join_all(all).await?;
+        let first = images.remove(0);
+        let variants = images.into_iter().map(|image| image.id).collect();
+        builder
+            .name(&first, request.names.clone(), variants)
+            .await?
+    } else {
+        one(request.platforms.first(), request.names.clone()).await?
+    };
+    exported(builder, request, &image);
+    Ok(image)
+}
+
+/// What a plan is for.
+#[derive(Clone, Copy)]
+struct Target<'a> {
+    platform: Option<&'a Platform>,
+    /// Steps are shown with their platform.
+    is_one_of_many: bool,
+}
+
+async fn for_platform(
+    builder: &Builder<'_>,
+    request: &Request,
+    read: &Read,
+    target: Target<'_>,
+    provide: Provide<'_>,
+    names: Vec<Reference>,
+) -> Result<Image, DriveError> {
+    let (plan, images) = planned(builder, request, read, target, provide).await?;
+    tell_warnings(builder, read, &plan);
     if plan.warnings_are_errors && !plan.warnings.is_empty() {
         return Err(DriveError::Placed(read.warnings(&plan)));
     }
-    let mut given = given(request, &read, &plan, images)?;
+    let mut given = given(request, read, &plan, images)?;
     let (agents, _kept) = agents(request, &plan).await?;
     given.agents = agents;
-    let built = builder.build(&plan, given, request.names.clone()).await;
-    let image = built.map_err(|failure| match failure {
-        BuildFailure::Step(error) => DriveError::Placed(vec![failed(&read, &plan, &error)]),
+    let built = builder.build(&plan, given, names).await;
+    built.map_err(|failure| match failure {
+        BuildFailure::Step(error) => DriveError::Placed(vec![failed(read, &plan, &error)]),
         BuildFailure::Other(error) => DriveError::Other(error),
-    })?;
-    exported(builder, request, &image);
-    Ok(image)
+    })
 }
 
 /// The checks of a request's Dockerfile, without building anything: every warning,
@@ -90,7 +131,11 @@ pub async fn check(
     provide: Provide<'_>,
 ) -> Result<Vec<Diagnostic>, DriveError> {
     let read = read(builder, request)?;
-    let (plan, _) = planned(builder, request, &read, provide).await?;
+    let target = Target {
+        platform: request.platforms.first(),
+        is_one_of_many: false,
+    };
+    let (plan, _) = planned(builder, request, &read, target, provide).await?;
     Ok(read.warnings(&plan))
 }
 
@@ -209,7 +254,7 @@ fn internal(request: &Request) -> String {
     }
 }
 
-fn options(request: &Request, read: &Read) -> Options {
+fn options(request: &Request, read: &Read, target: Target<'_>) -> Options {
     let mut arguments = request.args.clone();
     if let Some(epoch) = request.epoch {
         arguments
@@ -229,7 +274,8 @@ fn options(request: &Request, read: &Read) -> Options {
         target: request.target.clone(),
         arguments,
         contexts: contexts.collect(),
-        platform: request.platform.clone(),
+        platform: target.platform.cloned(),
+        shows_platform: target.is_one_of_many,
         labels: request.labels.clone(),
         no_cache: if request.no_cache {
             NoCache::All
@@ -256,9 +302,10 @@ async fn planned(
     builder: &Builder<'_>,
     request: &Request,
     read: &Read,
+    target: Target<'_>,
     provide: Provide<'_>,
 ) -> Result<(Plan, BTreeMap<BaseRequest, Image>), DriveError> {
-    let options = options(request, read);
+    let options = options(request, read, target);
     let mut bases = Bases::new();
     let mut images = BTreeMap::new();
     loop {
@@ -291,6 +338,10 @@ async fn planned(
                     return Err(read.problems(&[problem]));
                 }
                 Err(error) => return Err(error),
+            };
+            let image = match target.platform {
+                Some(platform) => builder.variant(image, platform)?,
+                None => image,
             };
             let config = ConfigFile::parse(image.raw_config.as_bytes()).map_err(|error| {
                 BuildError::Unsupported {
@@ -428,16 +479,8 @@ fn failed(read: &Read, plan: &Plan, error: &StepError) -> Diagnostic {
     let step = plan.steps.get(error.step.0);
     let at = step.map(|step| step.at).unwrap_or_default();
     let mut problem = Problem::new(at, crate::causes::with_causes(&error.error));
-    if let BuildError::Missing {
-        nearest, ignored, ..
-    } = &error.error
-    {
-        let names: Vec<String> = nearest.iter().map(|name| format!("`{name}`")).collect();
-        if !names.is_empty() {
-            problem = problem.help(format!("did you mean {}?", names.join(" or ")));
-        } else if ignored.is_some() {
-            problem = problem.help("take its pattern out of that file, or add `!` and its name");
-        }
+    if let Some(hint) = error.error.hint() {
+        problem = problem.help(hint);
     }
     let source = &read.file.source;
     let list = diagnose::problems(&read.path, source, &[problem]).list;

@@ -7,6 +7,7 @@ mod failures;
 mod files;
 mod grants;
 mod mounts;
+mod platforms;
 mod projects;
 
 use crate::support::{Output, Project, Sandbox};
