@@ -1,20 +1,18 @@
 //! One request from its Dockerfile to an image: read, plan, have its bases, walk.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use futures_util::future::BoxFuture;
 
+use super::contexts::{Read, digest_of, given, read};
 use super::diagnose;
 use super::graph::{
-    self, BaseImage, BaseRequest, Bases, Kind, NamedContext, Network, NoCache, Options, Outcome,
-    Plan, Source,
+    self, BaseImage, BaseRequest, Bases, NamedContext, Network, NoCache, Options, Outcome, Plan,
 };
-use super::ignore::{Ignore, file_names};
-use super::request::{ContextPlace, DockerfilePlace, Request};
-use super::solve::{BuildError, BuildFailure, Builder, ContextFolder, Given, StepError};
+use super::request::{ContextPlace, Request};
+use super::solve::{BuildError, BuildFailure, Builder, StepError};
 use crate::compose::Diagnostic;
-use crate::dockerfile::{self, Dockerfile, Problem};
+use crate::dockerfile::Problem;
 use crate::event::Event;
 use crate::image::{ConfigFile, Image, ImageError};
 
@@ -61,7 +59,7 @@ pub async fn build(
     request: &Request,
     provide: Provide<'_>,
 ) -> Result<Image, DriveError> {
-    let read = read(builder, request)?;
+    let read = read(builder, request).await?;
     let (plan, images) = planned(builder, request, &read, provide).await?;
     tell_warnings(builder, &read, &plan);
     if plan.warnings_are_errors && !plan.warnings.is_empty() {
@@ -87,119 +85,12 @@ pub async fn check(
     request: &Request,
     provide: Provide<'_>,
 ) -> Result<Vec<Diagnostic>, DriveError> {
-    let read = read(builder, request)?;
+    let read = read(builder, request).await?;
     let (plan, _) = planned(builder, request, &read, provide).await?;
     Ok(read.warnings(&plan))
 }
 
-/// A Dockerfile that was read, and the folder that belongs to it.
-struct Read {
-    /// As messages call it.
-    path: PathBuf,
-    file: Dockerfile,
-    folder: Option<PathBuf>,
-    ignore: Option<(PathBuf, Ignore)>,
-}
-
-impl Read {
-    fn warnings(&self, plan: &Plan) -> Vec<Diagnostic> {
-        let source = &self.file.source;
-        diagnose::warnings(&self.path, source, &plan.warnings, plan.warnings_are_errors).list
-    }
-
-    fn problems(&self, problems: &[Problem]) -> DriveError {
-        DriveError::Placed(diagnose::problems(&self.path, &self.file.source, problems).list)
-    }
-}
-
-fn read(builder: &Builder<'_>, request: &Request) -> Result<Read, DriveError> {
-    let folder = match &request.context {
-        ContextPlace::Folder(folder) => Some(clean(folder)),
-        ContextPlace::Nothing => None,
-        other => {
-            return Err(BuildError::Unsupported {
-                what: format!("a context that is no folder ({other:?})"),
-            }
-            .into());
-        }
-    };
-    if let Some(folder) = folder.as_ref().filter(|folder| !folder.is_dir()) {
-        let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
-        return Err(BuildError::files("read the context", folder)(missing).into());
-    }
-    let (path, bytes) = match &request.dockerfile {
-        DockerfilePlace::Text { name, text } => (name.clone(), text.clone().into_bytes()),
-        DockerfilePlace::File(file) => {
-            let path = match &folder {
-                Some(folder) => clean(&folder.join(file)),
-                None => file.clone(),
-            };
-            let text = read_file(&path)?;
-            (path, text)
-        }
-    };
-    let name = path.file_name().unwrap_or(path.as_os_str());
-    let title = format!(
-        "{}load build definition from {}",
-        internal(request),
-        name.to_string_lossy()
-    );
-    builder.note(
-        &title,
-        &[format!("transferring dockerfile: {}B", bytes.len())],
-    );
-    let file = dockerfile::parse(&bytes).map_err(|unreadable| {
-        let problems = &unreadable.problems;
-        DriveError::Placed(diagnose::problems(&path, &unreadable.source, problems).list)
-    })?;
-    let ignore = match &folder {
-        Some(folder) => ignore(folder, request.dockerfile.file())?,
-        None => None,
-    };
-    Ok(Read {
-        path,
-        file,
-        folder,
-        ignore,
-    })
-}
-
-/// What a device or a pipe gives is no Dockerfile.
-fn read_file(path: &Path) -> Result<Vec<u8>, BuildError> {
-    let text = crate::compose::FileSystem::read(&crate::compose::Host, path);
-    text.map_err(BuildError::files("read", path))
-}
-
-/// `DOCKERFILE.dockerignore` beside it, else `.dockerignore` of the context.
-fn ignore(
-    folder: &Path,
-    dockerfile: Option<&Path>,
-) -> Result<Option<(PathBuf, Ignore)>, DriveError> {
-    let [own, common] = file_names(
-        &dockerfile
-            .unwrap_or_else(|| Path::new(""))
-            .to_string_lossy(),
-    );
-    for name in dockerfile.map(|_| own).into_iter().chain([common]) {
-        let path = folder.join(name);
-        match fs_err::read_to_string(&path) {
-            Ok(text) => {
-                let ignore = Ignore::parse(&text).map_err(|problem| {
-                    DriveError::Placed(vec![Diagnostic::error(format!(
-                        "{}: {problem}",
-                        path.display()
-                    ))])
-                })?;
-                return Ok(Some((path, ignore)));
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(BuildError::files("read", path)(error).into()),
-        }
-    }
-    Ok(None)
-}
-
-fn internal(request: &Request) -> String {
+pub(super) fn internal(request: &Request) -> String {
     if request.label.is_empty() {
         "[internal] ".to_owned()
     } else {
@@ -220,6 +111,8 @@ fn options(request: &Request, read: &Read) -> Options {
             ContextPlace::Image(image) => NamedContext::Image(image.clone()),
             ContextPlace::Build(label) => NamedContext::Build(label.clone()),
             ContextPlace::Git(url) => NamedContext::Git(url.clone()),
+            ContextPlace::Archive(url) => NamedContext::Archive(url.clone()),
+            ContextPlace::Layout(layout) => NamedContext::Layout(layout.to_string()),
         };
         (name.clone(), context)
     });
@@ -227,6 +120,7 @@ fn options(request: &Request, read: &Read) -> Options {
         target: request.target.clone(),
         arguments,
         contexts: contexts.collect(),
+        context: read.remote.as_ref().map(|(source, _)| source.clone()),
         platform: request.platform.clone(),
         labels: request.labels.clone(),
         no_cache: if request.no_cache {
@@ -294,13 +188,11 @@ async fn planned(
                     what: format!("the config of `{base:?}` ({error})"),
                 }
             })?;
-            bases.insert(
-                base.clone(),
-                BaseImage {
-                    config,
-                    digest: None,
-                },
-            );
+            let digest = match &base {
+                BaseRequest::Image { reference, .. } => digest_of(reference, &image),
+                BaseRequest::Build { .. } | BaseRequest::Layout { .. } => None,
+            };
+            bases.insert(base.clone(), BaseImage { config, digest });
             images.insert(base, image);
         }
     }
@@ -322,62 +214,6 @@ fn name_steps(request: &Request, plan: &mut Plan) {
             step.name = format!("[{} {rest}", request.label);
         }
     }
-}
-
-fn given(
-    request: &Request,
-    read: &Read,
-    plan: &Plan,
-    images: BTreeMap<BaseRequest, Image>,
-) -> Result<Given, DriveError> {
-    let mut given = Given {
-        secrets: request.secrets.clone(),
-        agents: request.agents.clone(),
-        ..Given::default()
-    };
-    for (base, image) in images {
-        match base {
-            BaseRequest::Image { reference, .. } => given.images.insert(reference, image),
-            BaseRequest::Build { name } => given.builds.insert(name, image),
-        };
-    }
-    for step in &plan.steps {
-        let Kind::Source(Source::Context { name, .. }) = &step.kind else {
-            continue;
-        };
-        let folder = match name {
-            None => read
-                .folder
-                .clone()
-                .map(|folder| (folder, read.ignore.clone())),
-            Some(name) => match request.contexts.get(name) {
-                Some(ContextPlace::Folder(folder)) => {
-                    let folder = clean(folder);
-                    let ignore = ignore(&folder, None)?;
-                    Some((folder, ignore))
-                }
-                _ => None,
-            },
-        };
-        if let Some((folder, ignore)) = folder {
-            given.contexts.insert(name.clone(), context(folder, ignore));
-        }
-    }
-    Ok(given)
-}
-
-fn context(folder: PathBuf, ignore: Option<(PathBuf, Ignore)>) -> ContextFolder {
-    let (file, ignore) = ignore.unzip();
-    ContextFolder {
-        folder,
-        ignore,
-        ignore_file: file,
-    }
-}
-
-/// Without `.` and `..`, by the text alone.
-fn clean(path: &Path) -> PathBuf {
-    path.components().collect()
 }
 
 fn tell_warnings(builder: &Builder<'_>, read: &Read, plan: &Plan) {
@@ -403,16 +239,8 @@ fn failed(read: &Read, plan: &Plan, error: &StepError) -> Diagnostic {
     let step = plan.steps.get(error.step.0);
     let at = step.map(|step| step.at).unwrap_or_default();
     let mut problem = Problem::new(at, crate::causes::with_causes(&error.error));
-    if let BuildError::Missing {
-        nearest, ignored, ..
-    } = &error.error
-    {
-        let names: Vec<String> = nearest.iter().map(|name| format!("`{name}`")).collect();
-        if !names.is_empty() {
-            problem = problem.help(format!("did you mean {}?", names.join(" or ")));
-        } else if ignored.is_some() {
-            problem = problem.help("take its pattern out of that file, or add `!` and its name");
-        }
+    if let Some(hint) = error.error.hint() {
+        problem = problem.help(hint);
     }
     let source = &read.file.source;
     let list = diagnose::problems(&read.path, source, &[problem]).list;

@@ -30,6 +30,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+pub(super) use address::{archive, git};
 pub use config::document;
 pub use options::{NamedContext, NoCache, Options};
 pub use step::*;
@@ -75,6 +76,13 @@ pub enum BaseRequest {
     Build {
         /// Its name, as the named context has it.
         name: String,
+    },
+    /// An image in a folder.
+    Layout {
+        /// `oci-layout://PATH`, as the named context has it.
+        layout: String,
+        /// For which platform.
+        platform: String,
     },
 }
 

@@ -130,6 +130,11 @@ pub enum Source {
         /// Its name, as the named context has it.
         name: String,
     },
+    /// An image in a folder of the machine.
+    Layout {
+        /// `oci-layout://PATH`, as the named context has it.
+        layout: String,
+    },
     /// A file from a web server, alone in a root.
     Http {
         /// `http://` or `https://`.
@@ -138,6 +143,8 @@ pub enum Source {
         file: String,
         /// `sha256:…`, which it must have.
         checksum: Option<String>,
+        /// It is an archive, and what is in it is meant.
+        is_tree: bool,
     },
     /// The work tree of a git repository.
     Git(Git),

@@ -4,8 +4,10 @@
 mod cache;
 mod failures;
 mod files;
+mod git;
 mod mounts;
 mod projects;
+mod remote;
 
 use crate::support::{Output, Project, Sandbox};
 
