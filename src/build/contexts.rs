@@ -1,7 +1,7 @@
 //! The contexts of a request: where a Dockerfile is read from, and what its steps
 //! take files from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::diagnose;
@@ -135,9 +135,14 @@ async fn remote(
             });
         }
     };
+    let ids = match &source {
+        Source::Git(git) => git.agent().into_iter().collect(),
+        _ => BTreeSet::new(),
+    };
+    let (agents, _kept) = drive::agents(request, ids).await?;
     let keys = Keys {
         secrets: &request.secrets,
-        agents: &request.agents,
+        agents: &agents,
     };
     let name = format!("{}{what}", drive::internal(request));
     let files = builder.load(&name, &source, keys).await?;
@@ -202,7 +207,6 @@ pub(super) fn given(
 ) -> Result<Given, DriveError> {
     let mut given = Given {
         secrets: request.secrets.clone(),
-        agents: request.agents.clone(),
         ..Given::default()
     };
     for (base, image) in images {

@@ -1,6 +1,7 @@
 //! One request from its Dockerfile to an image: read, plan, have its bases, walk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use futures_util::future::BoxFuture;
 
@@ -9,8 +10,8 @@ use super::diagnose;
 use super::graph::{
     self, BaseImage, BaseRequest, Bases, NamedContext, Network, NoCache, Options, Outcome, Plan,
 };
-use super::request::{ContextPlace, Request};
-use super::solve::{BuildError, BuildFailure, Builder, StepError};
+use super::request::{ContextPlace, Request, SshSource};
+use super::solve::{BuildError, BuildFailure, Builder, KeyAgent, StepError};
 use crate::compose::Diagnostic;
 use crate::dockerfile::Problem;
 use crate::event::Event;
@@ -65,7 +66,9 @@ pub async fn build(
     if plan.warnings_are_errors && !plan.warnings.is_empty() {
         return Err(DriveError::Placed(read.warnings(&plan)));
     }
-    let given = given(request, &read, &plan, images)?;
+    let mut given = given(request, &read, &plan, images)?;
+    let (agents, _kept) = agents(request, plan.agents()).await?;
+    given.agents = agents;
     let built = builder.build(&plan, given, request.names.clone()).await;
     let image = built.map_err(|failure| match failure {
         BuildFailure::Step(error) => DriveError::Placed(vec![failed(&read, &plan, &error)]),
@@ -136,6 +139,7 @@ fn options(request: &Request, read: &Read) -> Options {
             Some("host") => Network::Host,
             Some(name) => Network::Named(name.to_owned()),
         },
+        grants: request.grants,
         sandbox: std::sync::Arc::new(request.sandbox.clone()),
         ignore: read.ignore.as_ref().map(|(_, ignore)| ignore.clone()),
         ..Options::default()
@@ -214,6 +218,29 @@ fn name_steps(request: &Request, plan: &mut Plan) {
             step.name = format!("[{} {rest}", request.label);
         }
     }
+}
+
+/// The agents with these ids, and those of them that were started.
+pub(super) async fn agents(
+    request: &Request,
+    ids: BTreeSet<&str>,
+) -> Result<(BTreeMap<String, PathBuf>, Vec<KeyAgent>), BuildError> {
+    let mut sockets = BTreeMap::new();
+    let mut started = Vec::new();
+    for id in ids {
+        match request.ssh.get(id) {
+            None => {}
+            Some(SshSource::Agent(socket)) => {
+                sockets.insert(id.to_owned(), socket.clone());
+            }
+            Some(SshSource::Keys(keys)) => {
+                let agent = KeyAgent::start(keys).await?;
+                sockets.insert(id.to_owned(), agent.socket().to_owned());
+                started.push(agent);
+            }
+        }
+    }
+    Ok((sockets, started))
 }
 
 fn tell_warnings(builder: &Builder<'_>, read: &Read, plan: &Plan) {

@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use super::git::GitError;
 use crate::env;
-use crate::image::Access;
+use crate::image::{Access, Account};
 
 /// Longest part of what git says that is told.
 const TOLD_LINES: usize = 5;
@@ -36,8 +36,10 @@ const SETTINGS: [(&str, &str); 10] = [
 /// How git reaches remote repositories, and as whom.
 #[derive(Debug)]
 pub(in crate::build) struct GitAccess<'a> {
-    /// Proxies, certificates, and the user.
+    /// Proxies and certificates.
     pub(in crate::build) access: &'a Access,
+    /// Whom git runs as; absent: who we are.
+    pub(in crate::build) account: Option<&'a Account>,
     /// Socket of the SSH agent.
     pub(in crate::build) agent: Option<&'a Path>,
     /// `Authorization` for a server of https: its address, and the header's value.
@@ -92,7 +94,7 @@ impl GitAccess<'_> {
             .env("PATH", &path)
             .stdin(Stdio::null())
             .kill_on_drop(true);
-        if let Some(account) = self.access.account() {
+        if let Some(account) = self.account {
             account.become_in(&mut command, &path.to_string_lossy());
         }
         command.envs(self.environment(transports));

@@ -28,11 +28,11 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) use address::{archive, git};
 pub use config::document;
-pub use options::{NamedContext, NoCache, Options};
+pub use options::{Grants, Insecure, NamedContext, NoCache, Options};
 pub use step::*;
 
 use crate::dockerfile::{Dockerfile, Problem, Span, Warning};
@@ -60,6 +60,26 @@ pub struct Plan {
     pub warnings_are_errors: bool,
     /// Build arguments that nothing declares.
     pub unused_arguments: Vec<String>,
+}
+
+impl Plan {
+    /// Ids of the SSH agents that steps ask.
+    pub fn agents(&self) -> BTreeSet<&str> {
+        let runs = self.steps.iter().filter_map(|step| match &step.kind {
+            Kind::Run(run) => Some(run),
+            _ => None,
+        });
+        let mounts = runs.flat_map(|run| &run.mounts);
+        let mounted = mounts.filter_map(|mount| match &mount.kind {
+            MountKind::Ssh { id, .. } => Some(id.as_str()),
+            _ => None,
+        });
+        let fetching = self.steps.iter().filter_map(|step| match &step.kind {
+            Kind::Source(Source::Git(git)) => git.agent(),
+            _ => None,
+        });
+        mounted.chain(fetching).collect()
+    }
 }
 
 /// A base whose config has to be known.

@@ -167,6 +167,17 @@ pub struct Git {
     pub has_submodules: bool,
 }
 
+impl Git {
+    /// The id of the SSH agent that it is fetched with, where it is by SSH.
+    pub fn agent(&self) -> Option<&'static str> {
+        let is_ssh = match self.remote.split_once("://") {
+            Some((scheme, _)) => scheme.eq_ignore_ascii_case("ssh"),
+            None => true,
+        };
+        is_ssh.then_some("default")
+    }
+}
+
 /// A folder that is made with those above it, unless it is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Folder {
@@ -333,6 +344,8 @@ pub struct Sandbox {
     pub shm_size: Option<u64>,
     /// Name, soft and hard limit.
     pub ulimits: Vec<(String, i64, i64)>,
+    /// Memory of a command in bytes.
+    pub memory: Option<i64>,
 }
 
 /// Something that a command sees beside its root.

@@ -1,7 +1,7 @@
 //! A commit of a git repository as a layer. What is kept of a repository spares the next
 //! commit of it to be transferred whole.
 
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
@@ -24,6 +24,7 @@ use crate::build::fetch::git::{self, GitAccess, GitError, REPOSITORY, Resolved};
 use crate::build::graph::Git;
 use crate::engine::inroot::Root;
 use crate::event::BuildNews;
+use crate::image::Account;
 
 /// Modes in a work tree: whoever checks it out, what git knows of them is whether a file
 /// is a program.
@@ -46,10 +47,14 @@ impl Builder<'_> {
         {
             return Ok(Got::cached(entry));
         }
-        let folder = self.users_folder()?;
+        let agent = wanted.agent().and_then(|id| keys.agents.get(id));
+        let agent = agent.map(PathBuf::as_path);
+        let account = self.user(agent);
+        let folder = self.users_folder(account)?;
         let access = GitAccess {
             access: &self.access,
-            agent: keys.agents.get("default").map(PathBuf::as_path),
+            account,
+            agent,
             authorization: authorization(wanted, keys),
             folder: folder.path(),
         };
@@ -69,10 +74,7 @@ impl Builder<'_> {
         }
         let kept = place(&self.cache.sources().join("git"), Path::new(&wanted.remote));
         let repository = folder.path().join(REPOSITORY);
-        let owner = self
-            .access
-            .account()
-            .map(|account| (account.uid, account.gid));
+        let owner = account.map(|account| (account.uid, account.gid));
         {
             let (kept, repository) = (kept.clone(), repository.clone());
             self.blocking(move |_, _| {
@@ -110,9 +112,18 @@ impl Builder<'_> {
         self.got(&own, name, made.await?)
     }
 
-    /// The same for a program of the user's, who cannot enter our roots.
-    fn users_folder(&self) -> Result<TempDir, BuildError> {
-        let Some(account) = self.access.account() else {
+    /// Whom git runs as: the user who called sudo, unless the agent that it asks listens
+    /// to its own user alone and that is somebody else (ssh-agent(1)).
+    fn user(&self, agent: Option<&Path>) -> Option<&Account> {
+        let account = self.access.account()?;
+        let is_theirs = agent
+            .is_none_or(|agent| fs::metadata(agent).is_ok_and(|found| found.uid() == account.uid));
+        is_theirs.then_some(account)
+    }
+
+    /// A folder for a program of the user's, who cannot enter our roots.
+    fn users_folder(&self, account: Option<&Account>) -> Result<TempDir, BuildError> {
+        let Some(account) = account else {
             return self.folder();
         };
         let place = std::env::temp_dir();

@@ -2,9 +2,11 @@
 //! again, what is told where it fails, and what is left.
 
 mod cache;
+mod commands;
 mod failures;
 mod files;
 mod git;
+mod grants;
 mod mounts;
 mod projects;
 mod remote;
