@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use super::copy::CopyError;
 use super::output::OutputLine;
+use crate::build::fetch::git::GitError;
 use crate::build::graph::StepId;
 use crate::engine::spec::InitError;
-use crate::image::{ImageError, Platform};
+use crate::image::{Digest, FetchError, ImageError, Platform};
 use crate::supervise::client::ClientError;
 use crate::supervise::wire::Failure;
 
@@ -85,6 +86,42 @@ pub enum BuildError {
         /// What is there under similar names.
         nearest: Vec<String>,
     },
+    /// A file of a web server could not be had.
+    #[error("cannot get `{url}`")]
+    Fetch {
+        /// Its address.
+        url: String,
+        /// Why.
+        #[source]
+        source: FetchError,
+    },
+    /// A file of a web server is another one than it has to be.
+    #[error("`{url}` has the checksum {found}, where {expected} was expected")]
+    Checksum {
+        /// Its address.
+        url: String,
+        /// As given.
+        expected: String,
+        /// As computed.
+        found: Digest,
+    },
+    /// Something that is no context.
+    #[error("`{what}` is no context: {reason}")]
+    NoContext {
+        /// As given.
+        what: String,
+        /// Why.
+        reason: String,
+    },
+    /// A context that is neither a folder nor an archive.
+    #[error("`{url}` is no archive (tar, also with gzip, bzip2, xz or zstd), so it is no context")]
+    NoArchive {
+        /// Its address.
+        url: String,
+    },
+    /// A repository could not be had.
+    #[error(transparent)]
+    Git(#[from] GitError),
     /// A file changed between being looked at and being copied.
     #[error("files of the context change while they are copied")]
     Changed,
@@ -160,16 +197,24 @@ impl BuildError {
         }
     }
 
-    /// What to do about it, where that is known.
+    /// What the user can do, where that is known.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Missing { nearest, .. } if !nearest.is_empty() => {
-                let names: Vec<String> = nearest.iter().map(|name| format!("`{name}`")).collect();
-                Some(format!("did you mean {}?", names.join(" or ")))
+            Self::Git(error) => error.hint(),
+            Self::Fetch { source, .. } => source.hint(),
+            Self::Checksum { found, .. } => {
+                Some(format!("if the change is meant: `--checksum={found}`"))
             }
-            Self::Missing { ignored, .. } => ignored
-                .as_ref()
-                .map(|_| "take its pattern out of that file, or add `!` and its name".to_owned()),
+            Self::Missing {
+                nearest, ignored, ..
+            } => {
+                let names: Vec<String> = nearest.iter().map(|name| format!("`{name}`")).collect();
+                if !names.is_empty() {
+                    return Some(format!("did you mean {}?", names.join(" or ")));
+                }
+                let help = "take its pattern out of that file, or add `!` and its name";
+                ignored.as_ref().map(|_| help.to_owned())
+            }
             Self::Engine(error) => error.failure().and_then(Failure::hint),
             Self::Foreign { hint, .. } => hint.clone(),
             Self::Image(error) => error.hint(),

@@ -153,6 +153,7 @@ fn base_layers(
     {
         Some(Kind::Source(Source::Image { reference })) => given.images.get(reference),
         Some(Kind::Source(Source::Build { name })) => given.builds.get(name),
+        Some(Kind::Source(Source::Layout { layout })) => given.layouts.get(layout),
         _ => None,
     };
     let Some(image) = image else {

@@ -179,8 +179,13 @@ pub async fn check(
 
 fn start<'s>(session: &Session<'s>) -> Result<Builder<'s>, ReconcileError> {
     let store = Store::open(session.layout);
-    Builder::new(session.layout, store, session.sink)
-        .map_err(|error| failed(vec![Arc::new(error.into())]))
+    Builder::new(
+        session.layout,
+        store,
+        session.sink,
+        session.registries.clone(),
+    )
+    .map_err(|error| failed(vec![Arc::new(error.into())]))
 }
 
 async fn finish(builder: Builder<'_>) -> Result<(), ReconcileError> {
@@ -288,6 +293,7 @@ async fn all<'a>(
                     let other = match &base {
                         BaseRequest::Build { name } => Some(name.clone()),
                         BaseRequest::Image { reference, .. } => board.names.get(reference).cloned(),
+                        BaseRequest::Layout { .. } => None,
                     };
                     let Some(other) = other.filter(|other| *other != label) else {
                         return provide(session, builder.store(), request, base).await;
@@ -354,6 +360,9 @@ async fn provide(
             platform,
         } => (reference, Platform::parse(&platform).ok()),
         BaseRequest::Build { name } => return Err(DriveError::Behind(name)),
+        BaseRequest::Layout { layout, .. } => {
+            return Err(DriveError::Behind(layout));
+        }
     };
     let failed = |source| DriveError::Base {
         image: name.clone(),

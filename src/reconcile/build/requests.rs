@@ -58,6 +58,10 @@ impl Mapping<'_> {
         Request {
             label: name.to_owned(),
             context: ContextPlace::parse(context, base),
+            context_at: Some(
+                self.project
+                    .diagnostic(&format!("{}.context", self.path), format!("`{context}`")),
+            ),
             dockerfile: self.dockerfile(),
             contexts: build
                 .additional_contexts

@@ -5,10 +5,12 @@ mod cache;
 mod commands;
 mod failures;
 mod files;
+mod git;
 mod grants;
 mod mounts;
 mod platforms;
 mod projects;
+mod remote;
 
 use crate::support::{Output, Project, Sandbox};
 

@@ -176,6 +176,7 @@ fn request(args: &BuildArgs) -> Result<Request, CliError> {
     let mut platforms: Vec<Platform> = platforms.collect::<Result<_, _>>()?;
     first(&mut platforms, &Platform::host());
     Ok(Request {
+        context_at: None,
         label: String::new(),
         dockerfile: dockerfile(args, &place, &base)?,
         context: place,
