@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, try_join_all};
 
 use super::contexts::{Read, digest_of, given, of_layout, read};
 use super::diagnose;
@@ -15,7 +15,7 @@ use super::solve::{BuildError, BuildFailure, Builder, KeyAgent, StepError};
 use crate::compose::Diagnostic;
 use crate::dockerfile::Problem;
 use crate::event::Event;
-use crate::image::{ConfigFile, Image, ImageError};
+use crate::image::{ConfigFile, Image, ImageError, Platform, Reference};
 
 /// Why a request gave no image.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +51,8 @@ fn first(diagnostics: &[Diagnostic]) -> String {
 /// here, or one that is pulled.
 pub type Provide<'p> = &'p (dyn Fn(BaseRequest) -> BoxFuture<'p, Result<Image, DriveError>> + Sync);
 
-/// Builds one image.
+/// Builds one image, for each platform that is asked for. What comes back is that for
+/// the first one, which the names mean.
 ///
 /// # Errors
 /// [`DriveError`].
@@ -61,21 +62,61 @@ pub async fn build(
     provide: Provide<'_>,
 ) -> Result<Image, DriveError> {
     let read = read(builder, request).await?;
-    let (plan, images) = planned(builder, request, &read, provide).await?;
-    tell_warnings(builder, &read, &plan);
+    let one = |platform, names| {
+        let read = &read;
+        async move {
+            let target = Target {
+                platform,
+                is_one_of_many: request.platforms.len() > 1,
+            };
+            for_platform(builder, request, read, target, provide, names).await
+        }
+    };
+    let image = if let [_, _, ..] = request.platforms.as_slice() {
+        let all = request.platforms.iter();
+        let all = all.map(|platform| one(Some(platform), Vec::new()));
+        let mut images = try_join_all(all).await?;
+        let first = images.remove(0);
+        let variants = images.into_iter().map(|image| image.id).collect();
+        builder
+            .name(&first, request.names.clone(), variants)
+            .await?
+    } else {
+        one(request.platforms.first(), request.names.clone()).await?
+    };
+    exported(builder, request, &image);
+    Ok(image)
+}
+
+/// What a plan is for.
+#[derive(Clone, Copy)]
+struct Target<'a> {
+    platform: Option<&'a Platform>,
+    /// Steps are shown with their platform.
+    is_one_of_many: bool,
+}
+
+async fn for_platform(
+    builder: &Builder<'_>,
+    request: &Request,
+    read: &Read,
+    target: Target<'_>,
+    provide: Provide<'_>,
+    names: Vec<Reference>,
+) -> Result<Image, DriveError> {
+    let (plan, images) = planned(builder, request, read, target, provide).await?;
+    tell_warnings(builder, read, &plan);
     if plan.warnings_are_errors && !plan.warnings.is_empty() {
         return Err(DriveError::Placed(read.warnings(&plan)));
     }
-    let mut given = given(request, &read, &plan, images)?;
+    let mut given = given(request, read, &plan, images)?;
     let (agents, _kept) = agents(request, plan.agents()).await?;
     given.agents = agents;
-    let built = builder.build(&plan, given, request.names.clone()).await;
-    let image = built.map_err(|failure| match failure {
-        BuildFailure::Step(error) => DriveError::Placed(vec![failed(&read, &plan, &error)]),
+    let built = builder.build(&plan, given, names).await;
+    built.map_err(|failure| match failure {
+        BuildFailure::Step(error) => DriveError::Placed(vec![failed(read, &plan, &error)]),
         BuildFailure::Other(error) => DriveError::Other(error),
-    })?;
-    exported(builder, request, &image);
-    Ok(image)
+    })
 }
 
 /// The checks of a request's Dockerfile, without building anything: every warning,
@@ -89,7 +130,11 @@ pub async fn check(
     provide: Provide<'_>,
 ) -> Result<Vec<Diagnostic>, DriveError> {
     let read = read(builder, request).await?;
-    let (plan, _) = planned(builder, request, &read, provide).await?;
+    let target = Target {
+        platform: request.platforms.first(),
+        is_one_of_many: false,
+    };
+    let (plan, _) = planned(builder, request, &read, target, provide).await?;
     Ok(read.warnings(&plan))
 }
 
@@ -101,7 +146,7 @@ pub(super) fn internal(request: &Request) -> String {
     }
 }
 
-fn options(request: &Request, read: &Read) -> Options {
+fn options(request: &Request, read: &Read, target: Target<'_>) -> Options {
     let mut arguments = request.args.clone();
     if let Some(epoch) = request.epoch {
         arguments
@@ -124,7 +169,8 @@ fn options(request: &Request, read: &Read) -> Options {
         arguments,
         contexts: contexts.collect(),
         context: read.remote.as_ref().map(|(source, _)| source.clone()),
-        platform: request.platform.clone(),
+        platform: target.platform.cloned(),
+        shows_platform: target.is_one_of_many,
         labels: request.labels.clone(),
         no_cache: if request.no_cache {
             NoCache::All
@@ -151,9 +197,10 @@ async fn planned(
     builder: &Builder<'_>,
     request: &Request,
     read: &Read,
+    target: Target<'_>,
     provide: Provide<'_>,
 ) -> Result<(Plan, BTreeMap<BaseRequest, Image>), DriveError> {
-    let options = options(request, read);
+    let options = options(request, read, target);
     let mut bases = Bases::new();
     let mut images = BTreeMap::new();
     loop {
@@ -192,6 +239,10 @@ async fn planned(
                     return Err(read.problems(&[problem]));
                 }
                 Err(error) => return Err(error),
+            };
+            let image = match target.platform {
+                Some(platform) => builder.variant(image, platform)?,
+                None => image,
             };
             let config = ConfigFile::parse(image.raw_config.as_bytes()).map_err(|error| {
                 BuildError::Unsupported {

@@ -46,8 +46,9 @@ pub struct Request {
     pub secrets: BTreeMap<String, Vec<u8>>,
     /// SSH agents and keys by id.
     pub ssh: BTreeMap<String, SshSource>,
-    /// What the image is for; absent: this machine.
-    pub platform: Option<Platform>,
+    /// What the image is for; none: this machine. Of several the first is what its
+    /// names mean here, and all of them where they are pushed to.
+    pub platforms: Vec<Platform>,
     /// `SOURCE_DATE_EPOCH`
     pub epoch: Option<i64>,
 }

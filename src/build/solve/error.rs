@@ -8,8 +8,9 @@ use super::output::OutputLine;
 use crate::build::fetch::git::GitError;
 use crate::build::graph::StepId;
 use crate::engine::spec::InitError;
-use crate::image::{Digest, FetchError, ImageError};
+use crate::image::{Digest, FetchError, ImageError, Platform};
 use crate::supervise::client::ClientError;
+use crate::supervise::wire::Failure;
 
 /// A step that failed.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +40,14 @@ pub enum BuildError {
     /// A root could not be mounted, or has no such user.
     #[error(transparent)]
     Root(#[from] InitError),
+    /// The kernel cannot execute the step's programs.
+    #[error("this machine cannot run programs for {platform}")]
+    Foreign {
+        /// What the step is for.
+        platform: Platform,
+        /// What to do.
+        hint: Option<String>,
+    },
     /// Files could not be copied.
     #[error(transparent)]
     Copy(#[from] CopyError),
@@ -172,6 +181,22 @@ fn shown(keys: &[PathBuf]) -> String {
 }
 
 impl BuildError {
+    /// What it means that a step for this platform failed so.
+    pub(super) fn on(self, platform: &Platform) -> Self {
+        match &self {
+            Self::Engine(error) if *platform != Platform::host() => match error.failure() {
+                Some(failure @ Failure::Init { error, .. }) if error.errno == libc::ENOEXEC => {
+                    Self::Foreign {
+                        platform: platform.clone(),
+                        hint: failure.hint(),
+                    }
+                }
+                _ => self,
+            },
+            _ => self,
+        }
+    }
+
     /// What the user can do, where that is known.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -190,6 +215,9 @@ impl BuildError {
                 let help = "take its pattern out of that file, or add `!` and its name";
                 ignored.as_ref().map(|_| help.to_owned())
             }
+            Self::Engine(error) => error.failure().and_then(Failure::hint),
+            Self::Foreign { hint, .. } => hint.clone(),
+            Self::Image(error) => error.hint(),
             _ => None,
         }
     }

@@ -27,7 +27,7 @@ use super::{key, mounts, owner};
 use crate::build::graph::{self, CopySource, Kind, Plan, Source, Step, StepId};
 use crate::build::ignore::Ignore;
 use crate::event::{BuildNews, Event, EventSink};
-use crate::image::{Access, Digest, Image, Store, Usage};
+use crate::image::{Access, Digest, Image, Platform, Store, Usage};
 use crate::state::Layout;
 
 /// What all builds of a command share.
@@ -238,6 +238,13 @@ pub(super) struct Failed {
 }
 
 impl Failed {
+    fn on(self, platform: &Platform) -> Self {
+        Self {
+            error: Box::new(self.error.on(platform)),
+            output: self.output,
+        }
+    }
+
     fn at(self, step: StepId) -> StepError {
         StepError {
             step,
@@ -400,7 +407,8 @@ impl Work<'_> {
             keys.insert(0, key::run(wanted, root_key, &contents));
         }
         self.make(step, &keys, root, below(root), async |shown| {
-            self.command(wanted, inputs, root, shown).await
+            let made = self.command(wanted, inputs, root, shown).await;
+            made.map_err(|failed| failed.on(&step.platform))
         })
         .await
     }

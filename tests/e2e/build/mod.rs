@@ -9,6 +9,7 @@ mod files;
 mod git;
 mod grants;
 mod mounts;
+mod platforms;
 mod projects;
 mod remote;
 
