@@ -194,6 +194,7 @@ pub fn load_layout(
             manifest: Some(found.digest),
             names: Vec::new(),
             repo_digests: Vec::new(),
+            variants: Vec::new(),
         },
     )?;
     store.let_go(&id)?;
