@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::diag::{listed, quoted, similar};
 use super::limits::MOST_INCLUDES;
 use super::loader::{Environment, Input, Loader, Scope, strings};
 use super::paths::absolute;
@@ -16,6 +17,9 @@ use super::tree::{Map, Mark, Node};
 const RESOURCES: [&str; 6] = [
     "services", "volumes", "networks", "secrets", "configs", "models",
 ];
+
+/// Attributes of an entry.
+const ATTRIBUTES: [&str; 3] = ["path", "project_directory", "env_file"];
 
 impl Loader<'_> {
     /// Takes the resources of all included files into the document; `path` are
@@ -77,6 +81,30 @@ impl Loader<'_> {
         }
     }
 
+    /// Warns of attributes that there are not; the reference takes no notice of
+    /// them. True where one of them is most likely the path.
+    fn unknown_keys(&mut self, entry: &Node, trail: &str) -> bool {
+        let mut is_path = false;
+        for (key, child) in entry.as_map().into_iter().flatten() {
+            if ATTRIBUTES.contains(&key.as_str()) || key.starts_with("x-") {
+                continue;
+            }
+            let near = similar(key, ATTRIBUTES.into_iter());
+            is_path |= near == Some("path");
+            let message = format!(
+                "{} is no attribute of `include`, and has no effect",
+                quoted(key)
+            );
+            let mut warning = self
+                .report
+                .at(child.key, &format!("{trail}.{key}"), message)
+                .expected(listed(&ATTRIBUTES));
+            warning.suggestion = near.map(|near| format!("did you mean `{near}`?"));
+            self.report.push_warning(warning);
+        }
+        is_path
+    }
+
     fn included(
         &mut self,
         entry: &Node,
@@ -84,6 +112,7 @@ impl Loader<'_> {
         scope: &Scope,
         path: &[PathBuf],
     ) -> Option<Node> {
+        let is_misspelt = self.unknown_keys(entry, trail);
         let texts = match entry.as_str() {
             Some(text) => vec![(text.to_owned(), entry.mark)],
             None => self.texts(entry, "path", trail)?,
@@ -101,6 +130,15 @@ impl Loader<'_> {
                 self.report.push(diagnostic);
                 return None;
             }
+            if text.is_empty() {
+                let diagnostic = self
+                    .report
+                    .at(*mark, trail, "the path is empty")
+                    .expected("the path of a Compose file, such as `./parts.yaml`")
+                    .suggest("name the file, or remove the entry");
+                self.report.push(diagnostic);
+                return None;
+            }
             inputs.push(Input {
                 name: absolute(&scope.base, Path::new(text)),
                 text: None,
@@ -114,6 +152,9 @@ impl Loader<'_> {
             }
         }
         let (Some(main), Some((_, mark))) = (inputs.first(), texts.first()) else {
+            if is_misspelt {
+                return None; // that was the path
+            }
             let warning = self
                 .report
                 .at(
@@ -121,7 +162,8 @@ impl Loader<'_> {
                     trail,
                     "an `include` without a `path` includes nothing",
                 )
-                .expected("`path:`, the path of a Compose file");
+                .expected("`path:`, the path of a Compose file")
+                .suggest("name the file, as in `- path: ./parts.yaml`, or remove the entry");
             self.report.push_warning(warning);
             return None;
         };

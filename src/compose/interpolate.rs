@@ -182,14 +182,19 @@ impl Walk<'_> {
             Cast::Float => ("a number", "a decimal number, such as `0.5`"),
         };
         let text = node.as_str().unwrap_or_default();
-        let message = format!("{} is not {what}", quoted(text));
+        let is_too_large = cast == Cast::Float && text.parse::<f64>().is_ok();
+        let message = if is_too_large {
+            format!("{} is too large for a number", quoted(text))
+        } else {
+            format!("{} is not {what}", quoted(text))
+        };
         let mut diagnostic = self
             .report
             .at(node.mark, self.trail.as_str(), message)
             .expected(expected);
         if cast == Cast::Bool {
             diagnostic.suggestion = did_you_mean(text, ["true", "false"].into_iter());
-        } else if text.replace(',', ".").parse::<f64>().is_ok() {
+        } else if !is_too_large && text.replace(',', ".").parse::<f64>().is_ok() {
             diagnostic.suggestion = Some(format!("write `{}`", text.replace(',', ".")));
         }
         self.report.push(diagnostic);

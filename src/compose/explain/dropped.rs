@@ -39,7 +39,7 @@ impl Explainer<'_> {
         let Some(part) = above::part(&dropped.loser, rest) else {
             return;
         };
-        let parts = if std::ptr::eq(part, &dropped.loser) {
+        let parts = if std::ptr::eq(part, &raw const dropped.loser) {
             self.parts(dropped)
         } else {
             vec![self.source(part, path, Standing::Overridden)]
