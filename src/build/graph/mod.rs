@@ -28,10 +28,11 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+pub(super) use address::{archive, git};
 pub use config::document;
-pub use options::{NamedContext, NoCache, Options};
+pub use options::{Grants, Insecure, NamedContext, NoCache, Options};
 pub use step::*;
 
 use crate::dockerfile::{Dockerfile, Problem, Span, Warning};
@@ -61,6 +62,26 @@ pub struct Plan {
     pub unused_arguments: Vec<String>,
 }
 
+impl Plan {
+    /// Ids of the SSH agents that steps ask.
+    pub fn agents(&self) -> BTreeSet<&str> {
+        let runs = self.steps.iter().filter_map(|step| match &step.kind {
+            Kind::Run(run) => Some(run),
+            _ => None,
+        });
+        let mounts = runs.flat_map(|run| &run.mounts);
+        let mounted = mounts.filter_map(|mount| match &mount.kind {
+            MountKind::Ssh { id, .. } => Some(id.as_str()),
+            _ => None,
+        });
+        let fetching = self.steps.iter().filter_map(|step| match &step.kind {
+            Kind::Source(Source::Git(git)) => git.agent(),
+            _ => None,
+        });
+        mounted.chain(fetching).collect()
+    }
+}
+
 /// A base whose config has to be known.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BaseRequest {
@@ -75,6 +96,13 @@ pub enum BaseRequest {
     Build {
         /// Its name, as the named context has it.
         name: String,
+    },
+    /// An image in a folder.
+    Layout {
+        /// `oci-layout://PATH`, as the named context has it.
+        layout: String,
+        /// For which platform.
+        platform: String,
     },
 }
 

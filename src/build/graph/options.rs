@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::step::{Network, Sandbox};
+use super::step::{Network, Sandbox, Source};
 use crate::build::ignore::Ignore;
 use crate::image::{Platform, Reference};
 
@@ -29,8 +29,57 @@ pub enum NamedContext {
     Image(String),
     /// A git repository, as the main context can be one.
     Git(String),
+    /// An archive at a web address.
+    Archive(String),
     /// The result of another build.
     Build(String),
+    /// An image in a folder, by how it is given: `oci-layout://PATH`.
+    Layout(String),
+}
+
+/// What commands may have that a container does not have by itself: `BuildKit`'s
+/// entitlements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Grants {
+    /// `RUN --network=host` may be asked for (`network.host`).
+    pub host_network: bool,
+    /// Which commands are not confined (`security.insecure`).
+    pub insecure: Insecure,
+}
+
+impl Grants {
+    /// Grants one more, by `BuildKit`'s name for it.
+    ///
+    /// # Errors
+    /// There is none of that name, or it is not for Linux: why, as a message.
+    pub fn add(&mut self, entitlement: &str) -> Result<(), String> {
+        match entitlement {
+            "network.host" => self.host_network = true,
+            "security.insecure" => self.insecure = Insecure::WhereAsked,
+            text if text == "device" || text.starts_with("device=") => {
+                return Err("builds are given no CDI devices".to_owned());
+            }
+            _ => {
+                return Err(format!(
+                    "`{entitlement}` is no entitlement; there are `network.host` and \
+                     `security.insecure`"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Which commands are not confined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Insecure {
+    /// None; it is an error to ask for it.
+    #[default]
+    Refused,
+    /// Those that ask for it: `RUN --security=insecure`.
+    WhereAsked,
+    /// All that do not ask for the opposite.
+    Always,
 }
 
 /// The options of a build.
@@ -42,6 +91,8 @@ pub struct Options {
     pub all_stages: bool,
     /// Build arguments.
     pub arguments: BTreeMap<String, String>,
+    /// The build context, where it is no folder of this machine.
+    pub context: Option<Source>,
     /// Named contexts, by the names as they are given.
     pub contexts: BTreeMap<String, NamedContext>,
     /// The platform that is built for; where none is named, that of the base.
@@ -56,6 +107,8 @@ pub struct Options {
     pub no_cache: NoCache,
     /// The network of commands that say nothing about it.
     pub network: Network,
+    /// What commands may ask for.
+    pub grants: Grants,
     /// What is the same for all commands.
     pub sandbox: Arc<Sandbox>,
     /// `.dockerignore` of the build context.
@@ -64,7 +117,7 @@ pub struct Options {
 
 impl Options {
     /// The named context for a stage or an image.
-    pub(super) fn context(&self, name: &str) -> Option<(&str, &NamedContext)> {
+    pub(super) fn named(&self, name: &str) -> Option<(&str, &NamedContext)> {
         if self.contexts.is_empty() || ["scratch", "context"].contains(&name) {
             return None;
         }

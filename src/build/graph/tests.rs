@@ -364,8 +364,11 @@ fn named_contexts_take_the_place_of_images_and_stages() {
     let Ok(Outcome::Needs(needs)) = super::plan(&file, &options, &Bases::new()) else {
         panic!("no needs");
     };
-    assert_eq!(needs.len(), 1);
-    assert_eq!(needs[0].0, request);
+    let other = BaseRequest::Build {
+        name: "web".to_owned(),
+    };
+    let needs: Vec<BaseRequest> = needs.into_iter().map(|(need, _)| need).collect();
+    assert_eq!(needs, [request, other]);
 }
 
 #[test]
@@ -384,6 +387,10 @@ fn options_reach_every_command() {
         labels: [("l".to_owned(), "1".to_owned())].into(),
         platform: Some(Platform::parse("linux/arm64").unwrap()),
         shows_platform: true,
+        grants: Grants {
+            insecure: Insecure::WhereAsked,
+            ..Grants::default()
+        },
         ..options()
     };
     let text = "FROM b AS a\nARG USED\nRUN 1\nFROM a\nRUN --network=none --security=insecure 2\n";

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 
 use super::copy::CopyError;
 use super::output::OutputLine;
+use crate::build::fetch::git::GitError;
 use crate::build::graph::StepId;
 use crate::engine::spec::InitError;
-use crate::image::ImageError;
+use crate::image::{Digest, FetchError, ImageError, Platform};
 use crate::supervise::client::ClientError;
+use crate::supervise::wire::Failure;
 
 /// A step that failed.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +40,14 @@ pub enum BuildError {
     /// A root could not be mounted, or has no such user.
     #[error(transparent)]
     Root(#[from] InitError),
+    /// The kernel cannot execute the step's programs.
+    #[error("this machine cannot run programs for {platform}")]
+    Foreign {
+        /// What the step is for.
+        platform: Platform,
+        /// What to do.
+        hint: Option<String>,
+    },
     /// Files could not be copied.
     #[error(transparent)]
     Copy(#[from] CopyError),
@@ -76,6 +86,42 @@ pub enum BuildError {
         /// What is there under similar names.
         nearest: Vec<String>,
     },
+    /// A file of a web server could not be had.
+    #[error("cannot get `{url}`")]
+    Fetch {
+        /// Its address.
+        url: String,
+        /// Why.
+        #[source]
+        source: FetchError,
+    },
+    /// A file of a web server is another one than it has to be.
+    #[error("`{url}` has the checksum {found}, where {expected} was expected")]
+    Checksum {
+        /// Its address.
+        url: String,
+        /// As given.
+        expected: String,
+        /// As computed.
+        found: Digest,
+    },
+    /// Something that is no context.
+    #[error("`{what}` is no context: {reason}")]
+    NoContext {
+        /// As given.
+        what: String,
+        /// Why.
+        reason: String,
+    },
+    /// A context that is neither a folder nor an archive.
+    #[error("`{url}` is no archive (tar, also with gzip, bzip2, xz or zstd), so it is no context")]
+    NoArchive {
+        /// Its address.
+        url: String,
+    },
+    /// A repository could not be had.
+    #[error(transparent)]
+    Git(#[from] GitError),
     /// A file changed between being looked at and being copied.
     #[error("files of the context change while they are copied")]
     Changed,
@@ -99,6 +145,22 @@ pub enum BuildError {
         /// Its id.
         id: String,
     },
+    /// A program that the machine has to have.
+    #[error("`{program}` is not installed (sudo apt-get install {package})")]
+    NoProgram {
+        /// `ssh-agent`
+        program: &'static str,
+        /// Debian's package.
+        package: &'static str,
+    },
+    /// An agent does not take SSH keys.
+    #[error("cannot use the SSH key{} {}: {said}", if keys.len() == 1 { "" } else { "s" }, shown(keys))]
+    Keys {
+        /// Their files.
+        keys: Vec<PathBuf>,
+        /// What `ssh-add` said.
+        said: String,
+    },
     /// Something that skiff does not do.
     #[error("{what} is not supported")]
     Unsupported {
@@ -110,7 +172,56 @@ pub enum BuildError {
     Cancelled,
 }
 
+fn shown(keys: &[PathBuf]) -> String {
+    let keys: Vec<String> = keys
+        .iter()
+        .map(|key| format!("`{}`", key.display()))
+        .collect();
+    keys.join(", ")
+}
+
 impl BuildError {
+    /// What it means that a step for this platform failed so.
+    pub(super) fn on(self, platform: &Platform) -> Self {
+        match &self {
+            Self::Engine(error) if *platform != Platform::host() => match error.failure() {
+                Some(failure @ Failure::Init { error, .. }) if error.errno == libc::ENOEXEC => {
+                    Self::Foreign {
+                        platform: platform.clone(),
+                        hint: failure.hint(),
+                    }
+                }
+                _ => self,
+            },
+            _ => self,
+        }
+    }
+
+    /// What the user can do, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Git(error) => error.hint(),
+            Self::Fetch { source, .. } => source.hint(),
+            Self::Checksum { found, .. } => {
+                Some(format!("if the change is meant: `--checksum={found}`"))
+            }
+            Self::Missing {
+                nearest, ignored, ..
+            } => {
+                let names: Vec<String> = nearest.iter().map(|name| format!("`{name}`")).collect();
+                if !names.is_empty() {
+                    return Some(format!("did you mean {}?", names.join(" or ")));
+                }
+                let help = "take its pattern out of that file, or add `!` and its name";
+                ignored.as_ref().map(|_| help.to_owned())
+            }
+            Self::Engine(error) => error.failure().and_then(Failure::hint),
+            Self::Foreign { hint, .. } => hint.clone(),
+            Self::Image(error) => error.hint(),
+            _ => None,
+        }
+    }
+
     /// For `map_err`, of calls about a path.
     pub(crate) fn files(
         action: &'static str,

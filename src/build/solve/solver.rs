@@ -21,12 +21,13 @@ use super::mode::ModeChange;
 use super::output;
 use super::run::{self, Job};
 use super::shown::Shown;
+use super::source::Remote;
 use super::worker::Worker;
 use super::{key, mounts, owner};
 use crate::build::graph::{self, CopySource, Kind, Plan, Source, Step, StepId};
 use crate::build::ignore::Ignore;
 use crate::event::{BuildNews, Event, EventSink};
-use crate::image::{Digest, Image, Store, Usage};
+use crate::image::{Access, Digest, Image, Platform, Store, Usage};
 use crate::state::Layout;
 
 /// What all builds of a command share.
@@ -38,6 +39,8 @@ pub struct Builder<'a> {
     pub(super) cache: Cache,
     pub(super) worker: Worker,
     pub(super) sink: &'a dyn EventSink,
+    /// How others' machines are reached.
+    pub(super) access: Access,
     /// The number of the step that was shown last.
     pub(super) shown: AtomicU32,
     /// What is being made, by key: the same step of two builds is carried out
@@ -57,6 +60,10 @@ pub struct Given {
     pub images: BTreeMap<String, Image>,
     /// Results of other builds, by the name that the plan has.
     pub builds: BTreeMap<String, Image>,
+    /// Images in folders, by how the plan has them.
+    pub layouts: BTreeMap<String, Image>,
+    /// What was got from other machines already, by its source in the plan.
+    pub remote: BTreeMap<Source, Remote>,
     /// Secrets by id.
     pub secrets: BTreeMap<String, Vec<u8>>,
     /// Sockets of SSH agents by id.
@@ -80,7 +87,7 @@ type Pending<'a> = Shared<BoxFuture<'a, Result<Arc<Outcome>, Arc<StepError>>>>;
 
 impl<'a> Builder<'a> {
     /// Begins; nothing runs before a step needs it. Blocks while another process
-    /// collects garbage.
+    /// collects garbage. `access` is how web servers and repositories are reached.
     ///
     /// # Errors
     /// The roots cannot be written.
@@ -88,6 +95,7 @@ impl<'a> Builder<'a> {
         layout: &'a Layout,
         store: Store,
         sink: &'a dyn EventSink,
+        access: Access,
     ) -> Result<Self, BuildError> {
         let usage = Arc::new(store.use_shared()?);
         let run = layout.run().to_owned();
@@ -98,6 +106,7 @@ impl<'a> Builder<'a> {
             store,
             usage,
             sink,
+            access,
             shown: AtomicU32::new(0),
             turns: Mutex::default(),
         })
@@ -197,7 +206,25 @@ impl<'a> Builder<'a> {
         Ok(opened)
     }
 
-    fn turn(&self, key: Hash) -> Arc<tokio::sync::Mutex<()>> {
+    /// What a step with this key made, where its layer is here.
+    pub(super) fn known(&self, key: &Hash) -> Result<Option<Entry>, BuildError> {
+        let found = self.cache.find(key);
+        let found = found.map_err(BuildError::files("read", self.cache.hashes()))?;
+        let Some(entry) = found else { return Ok(None) };
+        let is_here = match &entry.layer {
+            Some(layer) => self.store.has_layer(layer)?,
+            None => true,
+        };
+        Ok(is_here.then_some(entry))
+    }
+
+    /// Keeps what a step made.
+    pub(super) fn keep(&self, key: &Hash, entry: &Entry) -> Result<(), BuildError> {
+        let kept = self.cache.keep(key, entry);
+        kept.map_err(BuildError::files("write", self.cache.hashes()))
+    }
+
+    pub(super) fn turn(&self, key: Hash) -> Arc<tokio::sync::Mutex<()>> {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(turns.entry(key).or_default())
     }
@@ -211,6 +238,13 @@ pub(super) struct Failed {
 }
 
 impl Failed {
+    fn on(self, platform: &Platform) -> Self {
+        Self {
+            error: Box::new(self.error.on(platform)),
+            output: self.output,
+        }
+    }
+
     fn at(self, step: StepId) -> StepError {
         StepError {
             step,
@@ -232,18 +266,18 @@ impl<E: Into<BuildError>> From<E> for Failed {
 type Inputs = BTreeMap<StepId, Arc<Outcome>>;
 
 /// One plan being walked.
-struct Work<'a> {
-    builder: &'a Builder<'a>,
+pub(super) struct Work<'a> {
+    pub(super) builder: &'a Builder<'a>,
     plan: &'a Plan,
-    contexts: BTreeMap<Option<String>, Arc<Context>>,
+    pub(super) contexts: BTreeMap<Option<String>, Arc<Context>>,
     /// All but the contexts.
-    given: Given,
+    pub(super) given: Given,
 }
 
 impl Work<'_> {
     async fn step(&self, step: &Step, inputs: &Inputs) -> Result<Outcome, Failed> {
         match &step.kind {
-            Kind::Source(source) => self.source(step, source),
+            Kind::Source(source) => self.source(step, source).await,
             Kind::Folder(folder) => {
                 let root = root_of(inputs, folder.root);
                 let key = key::folder(folder, root.map(|root| &root.key));
@@ -265,31 +299,6 @@ impl Work<'_> {
             Kind::Copy(wanted) => self.copy(step, wanted, inputs).await,
             Kind::Run(wanted) => self.run(step, wanted, inputs).await,
         }
-    }
-
-    fn source(&self, step: &Step, source: &Source) -> Result<Outcome, Failed> {
-        let shown = Shown::begin(self.builder, &step.name);
-        let found = match source {
-            Source::Image { reference } => self.given.images.get(reference).map(image),
-            Source::Build { name } => self.given.builds.get(name).map(image),
-            Source::Context { name, .. } => self.contexts.get(name).map(|context| Outcome {
-                // What is copied of it says what it is.
-                key: Hash::default(),
-                files: Files::Context(Arc::clone(context)),
-                made: Made::nothing(),
-                created: String::new(),
-            }),
-            Source::Http { .. } | Source::Git(_) => None,
-        };
-        if let Some(outcome) = found {
-            shown.done();
-            return Ok(outcome);
-        }
-        let error = BuildError::NoSource {
-            what: step.name.clone(),
-        };
-        shown.failed(&error);
-        Err(error.into())
     }
 
     async fn copy(
@@ -398,7 +407,8 @@ impl Work<'_> {
             keys.insert(0, key::run(wanted, root_key, &contents));
         }
         self.make(step, &keys, root, below(root), async |shown| {
-            self.command(wanted, inputs, root, shown).await
+            let made = self.command(wanted, inputs, root, shown).await;
+            made.map_err(|failed| failed.on(&step.platform))
         })
         .await
     }
@@ -480,18 +490,9 @@ impl Work<'_> {
             return Ok(None);
         }
         for key in keys {
-            let found = builder.cache.find(key);
-            let path = builder.cache.hashes();
-            let Some(entry) = found.map_err(BuildError::files("read", path))? else {
+            let Some(entry) = builder.known(key)? else {
                 continue;
             };
-            let is_here = match &entry.layer {
-                Some(layer) => builder.store.has_layer(layer)?,
-                None => true,
-            };
-            if !is_here {
-                continue;
-            }
             for other in keys.iter().filter(|other| *other != key) {
                 builder.cache.keep(other, &entry).ok();
             }
@@ -532,11 +533,7 @@ impl Work<'_> {
         };
         let entry = Entry::new(own, step.name.clone(), made.layer.clone(), made.size, below);
         for key in keys {
-            let path = builder.cache.hashes();
-            builder
-                .cache
-                .keep(key, &entry)
-                .map_err(BuildError::files("write", path))?;
+            builder.keep(key, &entry)?;
         }
         shown.done();
         Ok(outcome(root, &entry))
@@ -563,20 +560,7 @@ fn below(root: Option<&Outcome>) -> Vec<Digest> {
         .unwrap_or_default()
 }
 
-fn image(image: &Image) -> Outcome {
-    let mut key = key::Key::new("image");
-    key.list(&image.layers, |key, layer| {
-        key.text(&layer.to_string());
-    });
-    Outcome {
-        key: key.finish(),
-        files: Files::Layers(image.layers.clone()),
-        made: Made::nothing(),
-        created: image.created.clone().unwrap_or_default(),
-    }
-}
-
-fn outcome(root: Option<&Outcome>, entry: &Entry) -> Outcome {
+pub(super) fn outcome(root: Option<&Outcome>, entry: &Entry) -> Outcome {
     let mut layers = below(root);
     layers.extend(entry.layer.clone());
     Outcome {

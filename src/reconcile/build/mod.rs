@@ -3,6 +3,8 @@
 
 mod requests;
 
+pub(crate) use requests::first;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,7 +18,7 @@ use crate::build::solve::Builder;
 use crate::compose::{Diagnostic, Project, Service};
 use crate::event::{Event, Resource, ResourceKind};
 use crate::image::toolbox::is_toolbox;
-use crate::image::{Image, Platform, PullRequest, Reference, Store, ensure_toolbox, pull};
+use crate::image::{Image, Platform, PullRequest, Reference, Store, ensure_toolbox, pull, resolve};
 
 use super::chosen;
 use super::garbage;
@@ -37,6 +39,8 @@ pub struct BuildChoices {
     pub no_cache: bool,
     /// Pull base images anew.
     pub pull: bool,
+    /// `-m`: memory of each command in bytes.
+    pub memory: Option<i64>,
 }
 
 /// What was built, by service, in the order of the file.
@@ -55,6 +59,15 @@ impl Requests {
     /// Whether nothing was asked for.
     pub fn is_empty(&self) -> bool {
         self.wanted.is_empty()
+    }
+
+    /// A single one, which is for no service.
+    pub fn one(request: Request) -> Self {
+        let label = request.label.clone();
+        Self {
+            wanted: BTreeSet::from([label.clone()]),
+            all: BTreeMap::from([(label, request)]),
+        }
     }
 
     /// What was asked for, in the order of names.
@@ -166,8 +179,13 @@ pub async fn check(
 
 fn start<'s>(session: &Session<'s>) -> Result<Builder<'s>, ReconcileError> {
     let store = Store::open(session.layout);
-    Builder::new(session.layout, store, session.sink)
-        .map_err(|error| failed(vec![Arc::new(error.into())]))
+    Builder::new(
+        session.layout,
+        store,
+        session.sink,
+        session.registries.clone(),
+    )
+    .map_err(|error| failed(vec![Arc::new(error.into())]))
 }
 
 async fn finish(builder: Builder<'_>) -> Result<(), ReconcileError> {
@@ -275,6 +293,7 @@ async fn all<'a>(
                     let other = match &base {
                         BaseRequest::Build { name } => Some(name.clone()),
                         BaseRequest::Image { reference, .. } => board.names.get(reference).cloned(),
+                        BaseRequest::Layout { .. } => None,
                     };
                     let Some(other) = other.filter(|other| *other != label) else {
                         return provide(session, builder.store(), request, base).await;
@@ -341,6 +360,9 @@ async fn provide(
             platform,
         } => (reference, Platform::parse(&platform).ok()),
         BaseRequest::Build { name } => return Err(DriveError::Behind(name)),
+        BaseRequest::Layout { layout, .. } => {
+            return Err(DriveError::Behind(layout));
+        }
     };
     let failed = |source| DriveError::Base {
         image: name.clone(),
@@ -350,18 +372,39 @@ async fn provide(
     if is_toolbox(&reference) {
         return ensure_toolbox(store, session.applets).map_err(failed);
     }
-    if !request.pull
-        && let Some(image) = store.find(&name).map_err(failed)?
-    {
-        return Ok(image);
-    }
     let label = reference.familiar();
-    let pull_request = PullRequest {
+    let mut pull_request = PullRequest {
         reference,
         platform,
         access: session.registries.clone(),
         label,
     };
+    // What is asked for by nobody may be for another one, as with Docker.
+    let asked = !request.platforms.is_empty();
+    let wanted = pull_request.platform.clone().unwrap_or_else(Platform::host);
+    let here = || {
+        if asked {
+            store.find_for(&pull_request.reference, &wanted)
+        } else {
+            store.find(&name)
+        }
+    };
+    if !request.pull
+        && let Some(image) = here().map_err(failed)?
+    {
+        return Ok(image);
+    }
+    if wanted != Platform::host() {
+        // By its digest: the name stays with what this machine runs.
+        let reference = &pull_request.reference;
+        let digest = resolve(&pull_request.access, reference, session.sink).await;
+        let pinned = format!("{}@{}", reference.name(), digest.map_err(failed)?);
+        pull_request.reference = Reference::parse(&pinned).map_err(|error| failed(error.into()))?;
+        let reference = &pull_request.reference;
+        if let Some(image) = store.find_for(reference, &wanted).map_err(failed)? {
+            return Ok(image);
+        }
+    }
     pull(store, &pull_request, session.sink)
         .await
         .map_err(failed)

@@ -2,12 +2,13 @@
 //! `read` reads.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::build::graph::Sandbox;
-use crate::build::request::{ContextPlace, DockerfilePlace, Request};
+use crate::build::graph::{Grants, Insecure, Sandbox};
+use crate::build::request::{ContextPlace, DockerfilePlace, Request, SshSource};
 use crate::compose::{Build, Diagnostic, Project, Service};
 use crate::image::{Platform, Reference};
+use crate::reconcile::images::platform_of;
 use crate::reconcile::translate::names::{LABEL_PROJECT, LABEL_SERVICE, LABEL_VERSION};
 use crate::reconcile::translate::project::image_name;
 
@@ -52,11 +53,15 @@ impl Mapping<'_> {
         let build = self.build;
         let base = &self.project.working_dir;
         let context = build.context.as_deref().unwrap_or(".");
-        let platform = self.platform(service);
+        let platforms = self.platforms(service);
         self.unsupported();
         Request {
             label: name.to_owned(),
             context: ContextPlace::parse(context, base),
+            context_at: Some(
+                self.project
+                    .diagnostic(&format!("{}.context", self.path), format!("`{context}`")),
+            ),
             dockerfile: self.dockerfile(),
             contexts: build
                 .additional_contexts
@@ -71,16 +76,11 @@ impl Mapping<'_> {
             no_cache_stages: build.no_cache_filter.clone(),
             pull: build.pull || choices.pull,
             network: build.network.clone().filter(|network| !network.is_empty()),
-            is_privileged: build.privileged,
-            may_be_privileged: build.privileged
-                || build
-                    .entitlements
-                    .iter()
-                    .any(|one| one == "security.insecure"),
-            sandbox: self.sandbox(),
+            grants: self.grants(),
+            sandbox: self.sandbox(choices),
             secrets: self.secrets(),
-            agents: self.agents(choices),
-            platform,
+            ssh: self.ssh(choices),
+            platforms,
             epoch: self.epoch(),
         }
     }
@@ -147,7 +147,22 @@ impl Mapping<'_> {
         names
     }
 
-    fn sandbox(&self) -> Sandbox {
+    /// `privileged` is for all commands, as the specification has it (build.md,
+    /// "privileged"): `BuildKit` takes it for the entitlement alone.
+    fn grants(&mut self) -> Grants {
+        let mut grants = Grants::default();
+        for (index, text) in self.build.entitlements.iter().enumerate() {
+            if let Err(message) = grants.add(text) {
+                self.refuse(&format!("entitlements[{index}]"), message);
+            }
+        }
+        if self.build.privileged {
+            grants.insecure = Insecure::Always;
+        }
+        grants
+    }
+
+    fn sandbox(&self, choices: &BuildChoices) -> Sandbox {
         let hosts = self.build.extra_hosts.iter().flat_map(|(name, addresses)| {
             addresses
                 .iter()
@@ -165,6 +180,7 @@ impl Mapping<'_> {
                 .shm_size
                 .and_then(|size| u64::try_from(size.0).ok()),
             ulimits: limits.collect(),
+            memory: choices.memory,
         }
     }
 
@@ -199,7 +215,7 @@ impl Mapping<'_> {
         secrets
     }
 
-    fn agents(&mut self, choices: &BuildChoices) -> BTreeMap<String, PathBuf> {
+    fn ssh(&mut self, choices: &BuildChoices) -> BTreeMap<String, SshSource> {
         let declared = self
             .build
             .ssh
@@ -207,7 +223,7 @@ impl Mapping<'_> {
             .iter()
             .map(|key| (key.id.clone(), key.path.clone()));
         let all: Vec<_> = declared.chain(choices.ssh.iter().cloned()).collect();
-        let mut agents = BTreeMap::new();
+        let mut sources = BTreeMap::new();
         for (id, path) in all {
             let agent = self.project.environment.get("SSH_AUTH_SOCK");
             match path
@@ -218,39 +234,32 @@ impl Mapping<'_> {
                     "ssh",
                     format!("no SSH agent for `{id}`: SSH_AUTH_SOCK is not set"),
                 ),
-                Some(path) if is_socket(Path::new(&path)) => {
-                    agents.insert(id, path.into());
+                Some(path) => {
+                    let source = SshSource::parse(&path, &self.project.working_dir);
+                    sources.insert(id, source);
                 }
-                Some(path) => self.refuse(
-                    "ssh",
-                    format!(
-                        "`{path}` is no socket of an SSH agent; for a key, start one: \
-                         eval $(ssh-agent) && ssh-add {path}"
-                    ),
-                ),
             }
         }
-        agents
+        sources
     }
 
-    /// The one platform that is asked for: the service's, else the build's only one.
-    fn platform(&mut self, service: &Service) -> Option<Platform> {
-        let platforms = &self.build.platforms;
-        if platforms.len() > 1 && service.platform.is_none() {
-            self.refuse(
-                "platforms",
-                "an image is built for one platform at a time; name it by the service's `platform`",
-            );
-            return None;
-        }
-        let text = service.platform.as_ref().or_else(|| platforms.first())?;
-        match Platform::parse(text) {
-            Ok(platform) => Some(platform),
-            Err(error) => {
-                self.refuse("platforms", error.to_string());
-                None
+    /// What is asked for, the service's own first, else this machine's.
+    fn platforms(&mut self, service: &Service) -> Vec<Platform> {
+        let mut platforms = Vec::new();
+        for (index, text) in self.build.platforms.iter().enumerate() {
+            match Platform::parse(text) {
+                Ok(platform) if platforms.contains(&platform) => {}
+                Ok(platform) => platforms.push(platform),
+                Err(error) => self.refuse(&format!("platforms[{index}]"), error.to_string()),
             }
         }
+        let own = platform_of(self.project, service);
+        if platforms.is_empty() {
+            platforms.extend(own);
+            return platforms;
+        }
+        first(&mut platforms, &own.unwrap_or_else(Platform::host));
+        platforms
     }
 
     fn epoch(&self) -> Option<i64> {
@@ -282,7 +291,11 @@ impl Mapping<'_> {
     }
 }
 
-fn is_socket(path: &Path) -> bool {
-    use std::os::unix::fs::FileTypeExt as _;
-    fs_err::metadata(path).is_ok_and(|found| found.file_type().is_socket())
+/// Moves one of a list to its beginning, where it is in it.
+pub(crate) fn first(platforms: &mut [Platform], wanted: &Platform) {
+    if let Some(index) = platforms.iter().position(|one| one == wanted)
+        && let Some(head) = platforms.get_mut(..=index)
+    {
+        head.rotate_right(1);
+    }
 }

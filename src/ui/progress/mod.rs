@@ -2,6 +2,7 @@
 
 mod build;
 mod json;
+mod muted;
 mod plain;
 mod tty;
 
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 use crate::event::{EventSink, Silent};
 use crate::ui::{Progress, Ui};
+pub use muted::Quiet;
 
 /// Progress on the same terminal as other output.
 pub trait Console: EventSink {
@@ -37,7 +39,15 @@ pub fn sink(ui: Ui) -> Arc<dyn Console> {
     }
 }
 
-/// A sink for `--quiet-pull` and the like.
+/// The same without some of its parts.
+pub fn muted(console: Arc<dyn Console>, quiet: Quiet) -> Arc<dyn Console> {
+    if quiet == Quiet::default() {
+        return console;
+    }
+    Arc::new(muted::Muted { console, quiet })
+}
+
+/// A sink for `--quiet`.
 pub fn silent() -> Arc<dyn Console> {
     Arc::new(Silent)
 }

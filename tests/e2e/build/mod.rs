@@ -2,10 +2,15 @@
 //! again, what is told where it fails, and what is left.
 
 mod cache;
+mod commands;
 mod failures;
 mod files;
+mod git;
+mod grants;
 mod mounts;
+mod platforms;
 mod projects;
+mod remote;
 
 use crate::support::{Output, Project, Sandbox};
 

@@ -55,7 +55,7 @@ pub fn run(context: &Context, args: &PruneArgs) -> CliResult {
             && (image.names.is_empty() || !only_dangling)
             && filters.fits_but_dangling(image)
     };
-    let images = store.list().map_err(|error| failed(&error))?;
+    let images = store.list_own().map_err(|error| failed(&error))?;
     let mut text = String::new();
     for image in images.iter().filter(|image| goes(image)) {
         let removed = store.remove(image.id.as_str());
