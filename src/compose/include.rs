@@ -105,21 +105,15 @@ impl Loader<'_> {
         is_path
     }
 
-    fn included(
+    /// The files of an entry; `None` where one of them cannot be one.
+    fn inputs(
         &mut self,
-        entry: &Node,
+        texts: &[(String, Mark)],
         trail: &str,
         scope: &Scope,
-        path: &[PathBuf],
-    ) -> Option<Node> {
-        let is_misspelt = self.unknown_keys(entry, trail);
-        let texts = match entry.as_str() {
-            Some(text) => vec![(text.to_owned(), entry.mark)],
-            None => self.texts(entry, "path", trail)?,
-        };
-        let env_files = self.texts(entry, "env_file", trail)?;
+    ) -> Option<Vec<Input>> {
         let mut inputs = Vec::new();
-        for (text, mark) in &texts {
+        for (text, mark) in texts {
             if super::source::is_remote(text) {
                 let message = format!("{} is not on this machine", super::diag::quoted(text));
                 let diagnostic = self
@@ -151,6 +145,23 @@ impl Loader<'_> {
                 });
             }
         }
+        Some(inputs)
+    }
+
+    fn included(
+        &mut self,
+        entry: &Node,
+        trail: &str,
+        scope: &Scope,
+        path: &[PathBuf],
+    ) -> Option<Node> {
+        let is_misspelt = self.unknown_keys(entry, trail);
+        let texts = match entry.as_str() {
+            Some(text) => vec![(text.to_owned(), entry.mark)],
+            None => self.texts(entry, "path", trail)?,
+        };
+        let env_files = self.texts(entry, "env_file", trail)?;
+        let inputs = self.inputs(&texts, trail, scope)?;
         let (Some(main), Some((_, mark))) = (inputs.first(), texts.first()) else {
             if is_misspelt {
                 return None; // that was the path

@@ -8,9 +8,12 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-/// Texts of pipes that were read, by device and inode, which are theirs for as long
-/// as this process has them open.
-static READ: Mutex<Option<HashMap<(u64, u64), Vec<u8>>>> = Mutex::new(None);
+/// Texts by device and inode, which are a pipe's own for as long as this process has
+/// it open.
+type Texts = HashMap<(u64, u64), Vec<u8>>;
+
+/// What was read so far.
+static READ: Mutex<Option<Texts>> = Mutex::new(None);
 
 /// True for a descriptor of this process, which its caller has handed over: what
 /// `<(…)` is in a shell, and standard input.

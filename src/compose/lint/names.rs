@@ -2,6 +2,7 @@
 
 use super::Linter;
 use crate::compose::diag::{Diagnostic, quoted};
+use crate::compose::tree::Node;
 
 /// Images with white space or control characters in their names: a text of several
 /// lines (`image: >`), an escape, two words. `config` of the reference takes them,
@@ -18,7 +19,7 @@ pub(super) fn images(linter: &Linter<'_>) -> Vec<Diagnostic> {
         if hints.len() >= super::MOST {
             break;
         }
-        let mark = linter.attribute(service, "image").map(|node| node.place());
+        let mark = linter.attribute(service, "image").map(Node::place);
         let path = format!("services.{service}.image");
         let what = match wrong {
             '\n' | '\r' => "a line's end",
