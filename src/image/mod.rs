@@ -15,6 +15,7 @@
 pub mod config;
 pub mod digest;
 mod error;
+mod layout;
 mod load;
 pub mod platform;
 pub mod policy;
@@ -31,6 +32,7 @@ mod unpack;
 pub use config::{ConfigFile, Healthcheck, ImageConfig};
 pub use digest::Digest;
 pub use error::ImageError;
+pub use layout::load_layout;
 pub use load::{LoadSource, load, load_for};
 pub use platform::Platform;
 pub use policy::{PullDecision, PullPolicy};
