@@ -120,7 +120,7 @@ fn build(side: &Side, folder: &Path, flags: &[&str]) -> Duration {
     if matches!(side, Side::Skiff { .. }) {
         command.arg("image");
     }
-    command.args(["build", "--progress=plain", "-t"]);
+    command.args(["build", "-t"]);
     command.arg(name).args(flags).arg(folder);
     side.time(command)
 }
