@@ -333,6 +333,8 @@ fn given(
     let mut given = Given {
         secrets: request.secrets.clone(),
         agents: request.agents.clone(),
+        cache_from: request.cache_from.clone(),
+        cache_to: request.cache_to.clone(),
         ..Given::default()
     };
     for (base, image) in images {

@@ -9,6 +9,7 @@ pub mod drive;
 pub mod graph;
 pub mod ignore;
 mod paths;
+pub mod remote;
 pub mod request;
 pub mod solve;
 

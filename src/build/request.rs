@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::graph::Sandbox;
+use super::remote::{CacheFrom, CacheTo};
 use crate::image::{Platform, Reference};
 
 /// One image to be built.
@@ -27,6 +28,10 @@ pub struct Request {
     pub labels: BTreeMap<String, String>,
     /// Its names.
     pub names: Vec<Reference>,
+    /// Caches of other machines to take steps from.
+    pub cache_from: Vec<CacheFrom>,
+    /// And to put steps into.
+    pub cache_to: Vec<CacheTo>,
     /// Every step is carried out.
     pub no_cache: bool,
     /// The steps of these stages are.

@@ -7,7 +7,7 @@ use super::copy::CopyError;
 use super::output::OutputLine;
 use crate::build::graph::StepId;
 use crate::engine::spec::InitError;
-use crate::image::ImageError;
+use crate::image::{ImageError, Place};
 use crate::supervise::client::ClientError;
 
 /// A step that failed.
@@ -98,6 +98,24 @@ pub enum BuildError {
         what: &'static str,
         /// Its id.
         id: String,
+    },
+    /// A shared cache does not have a layer that it says to have.
+    #[error("cannot use the cache `{place}`")]
+    CacheLost {
+        /// Which.
+        place: Place,
+        /// Why.
+        #[source]
+        source: Box<ImageError>,
+    },
+    /// A cache for other machines.
+    #[error("cannot write the cache `{place}`")]
+    CacheNotWritten {
+        /// Which.
+        place: Place,
+        /// Why.
+        #[source]
+        source: Box<ImageError>,
     },
     /// Something that skiff does not do.
     #[error("{what} is not supported")]

@@ -40,6 +40,7 @@ pub use account::Account;
 pub(crate) use answer::plain;
 pub(crate) use blob::{Blob, Chunk};
 pub use credentials::Keeper;
+pub(crate) use endpoint::Endpoint;
 pub use login::{Server, login, login_again, logout};
 pub use reason::Reason;
 pub(crate) use repository::Repository;

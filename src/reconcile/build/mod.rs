@@ -12,7 +12,7 @@ use futures_util::future::{BoxFuture, Shared, join_all};
 use crate::build::drive::{self, DriveError};
 use crate::build::graph::BaseRequest;
 use crate::build::request::Request;
-use crate::build::solve::Builder;
+use crate::build::solve::{Builder, Outside};
 use crate::compose::{Diagnostic, Project, Service};
 use crate::event::{Event, Resource, ResourceKind};
 use crate::image::toolbox::is_toolbox;
@@ -166,7 +166,11 @@ pub async fn check(
 
 fn start<'s>(session: &Session<'s>) -> Result<Builder<'s>, ReconcileError> {
     let store = Store::open(session.layout);
-    Builder::new(session.layout, store, session.sink)
+    let outside = Outside {
+        access: session.registries.clone(),
+        owner: session.owner,
+    };
+    Builder::new(session.layout, store, session.sink, outside)
         .map_err(|error| failed(vec![Arc::new(error.into())]))
 }
 

@@ -6,6 +6,7 @@ mod failures;
 mod files;
 mod mounts;
 mod projects;
+mod shared;
 
 use crate::support::{Output, Project, Sandbox};
 
