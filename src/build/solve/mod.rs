@@ -34,5 +34,5 @@ pub use error::{BuildError, StepError};
 pub use export::BuildFailure;
 pub(crate) use hashes::{Hash, hex, unhex};
 pub use output::OutputLine;
-pub use prune::{Prune, Pruned, prune};
+pub use prune::{Kept, Prune, Pruned, forget, kept, prune};
 pub use solver::{Builder, Given, Outside};

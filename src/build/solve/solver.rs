@@ -486,7 +486,7 @@ impl Work<'_> {
     ) -> Result<Made, Failed> {
         let builder = self.builder;
         self.have(&below(root)).await?;
-        for (_, input) in inputs {
+        for input in inputs.values() {
             // What a mount shows, or a cache folder begins with.
             self.have(input.files.layers()).await?;
         }

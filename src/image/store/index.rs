@@ -358,6 +358,7 @@ impl Store {
             pulled: Timestamp::now(),
             superseded: false,
         };
+        self.touch(&entry.id);
         let entry = self.change_index(|index| {
             let id = entry.id.clone();
             index.add(entry);

@@ -357,6 +357,7 @@ async fn provide(
     if !request.pull
         && let Some(image) = store.find(&name).map_err(failed)?
     {
+        store.touch(&image.id);
         return Ok(image);
     }
     let label = reference.familiar();

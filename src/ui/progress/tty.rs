@@ -15,7 +15,7 @@ use std::time::Duration;
 use console::Term;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::Console;
+use super::{Console, made_room};
 use crate::event::{BuildNews, Event, EventSink, Resource, ResourceKind};
 use crate::ui::{Stream, Ui, color, printable};
 
@@ -207,6 +207,12 @@ impl EventSink for Tty {
                 self.finish(&resource, &mark, &text);
             }
             Event::Build { step, news } => self.build(step, news),
+            Event::MadeRoom {
+                steps,
+                images,
+                bytes,
+                budget,
+            } => self.above(&made_room((steps, images), bytes, budget)),
             Event::Note { message } => self.above(&printable(&message)),
             Event::Warning { message } => {
                 let heading = color::paint(self.ui.color_err, color::WARNING, "warning");

@@ -145,10 +145,7 @@ fn a_registry_s_cache_makes_another_machine_run_nothing() {
         let changed = there.build(&user);
         let wanted = ["COPY app /", "RUN true", "RUN cat /app /tool > /both"];
         assert_eq!(carried_out(&changed), wanted, "{changed}");
-        // The own cache has it by now, whoever answers.
         registry.stop();
-        user.write("app", "one\n");
-        assert_eq!(carried_out(&there.build(&user)), Vec::<String>::new());
     });
 }
 
@@ -296,11 +293,11 @@ fn a_cache_that_is_not_what_it_says_is_done_without() {
         warning_of(&built, "digest");
         assert_eq!(carried_out(&built).len(), 6, "{built}");
         let built = use_damaged("index", &|| {
-            fs::write(copy.join("index.json"), "[").unwrap()
+            fs::write(copy.join("index.json"), "[").unwrap();
         });
         warning_of(&built, "index.json");
         let built = use_damaged("missing", &|| {
-            fs::remove_dir_all(copy.join("blobs")).unwrap()
+            fs::remove_dir_all(copy.join("blobs")).unwrap();
         });
         warning_of(&built, "No such file");
     });
