@@ -11,8 +11,8 @@ use super::graph::{
     Plan, Source,
 };
 use super::ignore::{Ignore, file_names};
-use super::request::{ContextPlace, DockerfilePlace, Request};
-use super::solve::{BuildError, BuildFailure, Builder, ContextFolder, Given, StepError};
+use super::request::{ContextPlace, DockerfilePlace, Request, SshSource};
+use super::solve::{BuildError, BuildFailure, Builder, ContextFolder, Given, KeyAgent, StepError};
 use crate::compose::Diagnostic;
 use crate::dockerfile::{self, Dockerfile, Problem};
 use crate::event::Event;
@@ -67,7 +67,9 @@ pub async fn build(
     if plan.warnings_are_errors && !plan.warnings.is_empty() {
         return Err(DriveError::Placed(read.warnings(&plan)));
     }
-    let given = given(request, &read, &plan, images)?;
+    let mut given = given(request, &read, &plan, images)?;
+    let (agents, _kept) = agents(request, &plan).await?;
+    given.agents = agents;
     let built = builder.build(&plan, given, request.names.clone()).await;
     let image = built.map_err(|failure| match failure {
         BuildFailure::Step(error) => DriveError::Placed(vec![failed(&read, &plan, &error)]),
@@ -242,6 +244,7 @@ fn options(request: &Request, read: &Read) -> Options {
             Some("host") => Network::Host,
             Some(name) => Network::Named(name.to_owned()),
         },
+        grants: request.grants,
         sandbox: std::sync::Arc::new(request.sandbox.clone()),
         ignore: read.ignore.as_ref().map(|(_, ignore)| ignore.clone()),
         ..Options::default()
@@ -332,7 +335,6 @@ fn given(
 ) -> Result<Given, DriveError> {
     let mut given = Given {
         secrets: request.secrets.clone(),
-        agents: request.agents.clone(),
         cache_from: request.cache_from.clone(),
         cache_to: request.cache_to.clone(),
         ..Given::default()
@@ -366,6 +368,29 @@ fn given(
         }
     }
     Ok(given)
+}
+
+/// The agents that the steps of a plan ask, and those of them that were started.
+async fn agents(
+    request: &Request,
+    plan: &Plan,
+) -> Result<(BTreeMap<String, PathBuf>, Vec<KeyAgent>), BuildError> {
+    let mut sockets = BTreeMap::new();
+    let mut started = Vec::new();
+    for id in plan.agents() {
+        match request.ssh.get(id) {
+            None => {}
+            Some(SshSource::Agent(socket)) => {
+                sockets.insert(id.to_owned(), socket.clone());
+            }
+            Some(SshSource::Keys(keys)) => {
+                let agent = KeyAgent::start(keys).await?;
+                sockets.insert(id.to_owned(), agent.socket().to_owned());
+                started.push(agent);
+            }
+        }
+    }
+    Ok((sockets, started))
 }
 
 fn context(folder: PathBuf, ignore: Option<(PathBuf, Ignore)>) -> ContextFolder {

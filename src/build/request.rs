@@ -2,9 +2,9 @@
 //! `skiff image build`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::graph::Sandbox;
+use super::graph::{Grants, Sandbox};
 use super::remote::{CacheFrom, CacheTo};
 use crate::image::{Platform, Reference};
 
@@ -40,20 +40,39 @@ pub struct Request {
     pub pull: bool,
     /// Network of commands: `default`, `none`, `host`, or a network's name.
     pub network: Option<String>,
-    /// Commands may ask to be privileged, or (`true` for all) are.
-    pub is_privileged: bool,
-    /// `security.insecure` is granted, so that `RUN --security=insecure` may ask for it.
-    pub may_be_privileged: bool,
+    /// What commands may have that a container does not have by itself.
+    pub grants: Grants,
     /// What is the same for all commands.
     pub sandbox: Sandbox,
     /// Secrets by id.
     pub secrets: BTreeMap<String, Vec<u8>>,
-    /// Sockets of SSH agents by id.
-    pub agents: BTreeMap<String, PathBuf>,
+    /// SSH agents and keys by id.
+    pub ssh: BTreeMap<String, SshSource>,
     /// What the image is for; absent: this machine.
     pub platform: Option<Platform>,
     /// `SOURCE_DATE_EPOCH`
     pub epoch: Option<i64>,
+}
+
+/// What signs for `RUN --mount=type=ssh`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SshSource {
+    /// The socket of an agent.
+    Agent(PathBuf),
+    /// Files of private keys.
+    Keys(Vec<PathBuf>),
+}
+
+impl SshSource {
+    /// Reads `SOCKET` or `KEY[,KEY…]`; relative paths are below `base`.
+    pub fn parse(text: &str, base: &Path) -> Self {
+        use std::os::unix::fs::FileTypeExt as _;
+        let whole = base.join(text);
+        if fs_err::metadata(&whole).is_ok_and(|found| found.file_type().is_socket()) {
+            return Self::Agent(whole);
+        }
+        Self::Keys(text.split(',').map(|path| base.join(path)).collect())
+    }
 }
 
 /// Where a context's files are.

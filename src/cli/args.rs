@@ -78,6 +78,8 @@ pub struct Global {
 pub enum Command {
     /// Create and start containers
     Up(commands::up::UpArgs),
+    /// Create containers and start none
+    Create(commands::create::CreateArgs),
     /// Stop and remove containers and networks
     Down(commands::down::DownArgs),
     /// List containers
@@ -132,6 +134,7 @@ impl Command {
         match self {
             Self::Image(args) => args.only_reads(),
             Self::Up(_)
+            | Self::Create(_)
             | Self::Build(_)
             | Self::Down(_)
             | Self::Ps(_)
@@ -206,6 +209,7 @@ mod tests {
             ("kill", false),
             ("config", true),
             ("version", true),
+            ("create", true),
             ("doctor", true),
         ];
         for (line, dry) in table {

@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod attach;
+pub mod building;
 pub mod commands;
 pub mod context;
 pub mod describe;
@@ -126,6 +127,7 @@ fn dispatch(context: &Context, command: Command, arguments: Vec<OsString>) -> Cl
     }
     match command {
         Command::Up(args) => commands::up::run(context, &args),
+        Command::Create(args) => commands::create::run(context, &args),
         Command::Down(args) => commands::down::run(context, args),
         Command::Ps(args) => commands::ps::run(context, &args),
         Command::Logs(args) => commands::logs::run(context, &args),

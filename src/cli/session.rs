@@ -47,6 +47,16 @@ impl<'a> Work<'a> {
         } else {
             context.sink()
         };
+        Self::showing(context, project, cancel, console)
+    }
+
+    /// The same, with the progress shown there.
+    pub fn showing(
+        context: &'a Context,
+        project: &'a str,
+        cancel: &'a Cancel,
+        console: Arc<dyn Console>,
+    ) -> Self {
         Self {
             context,
             project,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::heredoc::{self, Heredoc};
-use super::instruction::{Add, Copy, Files, Network, Run};
+use super::instruction::{Add, Copy, Files, Network, Run, Security};
 use super::mount::{MountFlag, comma_separated, truth};
 use super::reader::{Found, Reader};
 use super::span::{Problem, Word};
@@ -33,17 +33,16 @@ impl Reader<'_> {
                 }
             },
         };
-        let is_privileged = match self.flag_word("security", problems) {
-            None => false,
-            Some(word) => match word.text.as_str() {
-                "sandbox" => false,
-                "insecure" => true,
-                _ => {
-                    problems.push(refused(&word, "security", &["sandbox", "insecure"]));
-                    false
-                }
-            },
-        };
+        let security =
+            self.flag_word("security", problems)
+                .and_then(|word| match word.text.as_str() {
+                    "sandbox" => Some(Security::Sandbox),
+                    "insecure" => Some(Security::Insecure),
+                    _ => {
+                        problems.push(refused(&word, "security", &["sandbox", "insecure"]));
+                        None
+                    }
+                });
         let devices = self.flag_words("device", problems);
         let devices = devices
             .iter()
@@ -60,7 +59,7 @@ impl Reader<'_> {
             heredocs: self.heredocs.clone(),
             mounts,
             network,
-            is_privileged,
+            security,
             devices,
         })
     }

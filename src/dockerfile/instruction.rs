@@ -143,10 +143,19 @@ pub struct Run {
     pub mounts: Vec<MountFlag>,
     /// `--network`.
     pub network: Network,
-    /// `--security=insecure`.
-    pub is_privileged: bool,
+    /// `--security`, where it is said.
+    pub security: Option<Security>,
     /// `--device`: name, and whether it is required.
     pub devices: Vec<(String, bool)>,
+}
+
+/// The confinement of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Security {
+    /// That of containers.
+    Sandbox,
+    /// None: as in a privileged container.
+    Insecure,
 }
 
 /// The network of a command.

@@ -24,7 +24,7 @@ pub use expand::{ExpandError, Expanded, Rules, expand};
 pub use heredoc::{Heredoc, is_heredoc_marker};
 pub use instruction::{
     Add, Argument, Command, Copy, Dockerfile, Files, Healthcheck, Instruction, Kind, Network, Run,
-    Stage,
+    Security, Stage,
 };
 pub use lint::{Lint, LintOptions, Rule, Warning, is_secret_name};
 pub use mount::{MountFlag, MountSpec, MountType, Sharing};

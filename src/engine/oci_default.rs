@@ -308,6 +308,16 @@ pub fn rule(
     rule
 }
 
+/// Takes the network namespace out of a container's own ones, so that it has the
+/// machine's.
+pub fn join_host_network(spec: &mut Spec) {
+    if let Some(linux) = spec.linux_mut()
+        && let Some(namespaces) = linux.namespaces_mut()
+    {
+        namespaces.retain(|one| one.typ() != LinuxNamespaceType::Network);
+    }
+}
+
 fn base(capabilities: LinuxCapabilities) -> Spec {
     let mut process = Process::default();
     process.set_terminal(Some(false));

@@ -48,7 +48,9 @@ impl Budget {
         }
         if let Some(percent) = text.strip_suffix('%') {
             let percent = percent.trim().parse().ok()?;
-            return (1..=100).contains(&percent).then_some(Self::Percent(percent));
+            return (1..=100)
+                .contains(&percent)
+                .then_some(Self::Percent(percent));
         }
         let bytes = u64::try_from(parse_bytes(text)?).ok()?;
         (bytes > 0).then_some(Self::Bytes(bytes))
@@ -212,9 +214,10 @@ impl<'s> Room<'s> {
             if self.total <= budget {
                 return;
             }
-            let stays = step.layer.as_ref().is_none_or(|layer| {
-                self.others.get(layer).is_some_and(|count| *count > 0)
-            });
+            let stays = step
+                .layer
+                .as_ref()
+                .is_none_or(|layer| self.others.get(layer).is_some_and(|count| *count > 0));
             if !stays && chosen.steps.insert(step.key.clone()) {
                 for layer in step.layer.iter().chain(&step.below) {
                     self.drop_holder(layer);
@@ -298,7 +301,14 @@ mod tests {
 
     #[test]
     fn the_longest_unused_steps_go_first_and_no_more_than_needed() {
-        let stock = stock(vec![step("new", &[], 9), step("old", &[], 1), step("mid", &[], 5)], Vec::new());
+        let stock = stock(
+            vec![
+                step("new", &[], 9),
+                step("old", &[], 1),
+                step("mid", &[], 5),
+            ],
+            Vec::new(),
+        );
         assert_eq!(names(&stock, 30, true).0, Vec::<String>::new());
         assert_eq!(names(&stock, 29, true).0, ["old"]);
         assert_eq!(names(&stock, 15, true).0, ["mid", "old"]);
@@ -307,7 +317,11 @@ mod tests {
 
     #[test]
     fn a_step_goes_after_those_that_stand_upon_it() {
-        let chain = vec![step("a", &[], 1), step("b", &["a"], 8), step("other", &[], 5)];
+        let chain = vec![
+            step("a", &[], 1),
+            step("b", &["a"], 8),
+            step("other", &[], 5),
+        ];
         let stock = stock(chain, Vec::new());
         assert_eq!(names(&stock, 20, false).0, ["other"]);
         assert_eq!(names(&stock, 10, false).0, ["b", "other"]);

@@ -41,7 +41,7 @@ pub mod words;
 pub use build::BuildChoices;
 pub use cancel::{Cancel, CancelHandle, cancel_pair};
 pub use flows::{
-    ImageChoice, PullChoices, PushChoices, down, images_of, kill, kill_now, pull, push,
+    ImageChoice, PullChoices, PushChoices, down, images_of, kill, kill_now, pull, push, push_names,
     remove_images, restart, run_prepare, start, stop, stop_own, tell_of_groups, up,
 };
 pub use images::BuildMode;

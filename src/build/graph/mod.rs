@@ -28,10 +28,10 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use config::document;
-pub use options::{NamedContext, NoCache, Options};
+pub use options::{Grants, Insecure, NamedContext, NoCache, Options};
 pub use step::*;
 
 use crate::dockerfile::{Dockerfile, Problem, Span, Warning};
@@ -59,6 +59,23 @@ pub struct Plan {
     pub warnings_are_errors: bool,
     /// Build arguments that nothing declares.
     pub unused_arguments: Vec<String>,
+}
+
+impl Plan {
+    /// Ids of the SSH agents that steps ask.
+    pub fn agents(&self) -> BTreeSet<&str> {
+        let runs = self.steps.iter().filter_map(|step| match &step.kind {
+            Kind::Run(run) => Some(run),
+            _ => None,
+        });
+        let mounts = runs.flat_map(|run| &run.mounts);
+        mounts
+            .filter_map(|mount| match &mount.kind {
+                MountKind::Ssh { id, .. } => Some(id.as_str()),
+                _ => None,
+            })
+            .collect()
+    }
 }
 
 /// A base whose config has to be known.

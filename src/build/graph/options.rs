@@ -33,6 +33,51 @@ pub enum NamedContext {
     Build(String),
 }
 
+/// What commands may have that a container does not have by itself: `BuildKit`'s
+/// entitlements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Grants {
+    /// `RUN --network=host` may be asked for (`network.host`).
+    pub host_network: bool,
+    /// Which commands are not confined (`security.insecure`).
+    pub insecure: Insecure,
+}
+
+impl Grants {
+    /// Grants one more, by `BuildKit`'s name for it.
+    ///
+    /// # Errors
+    /// There is none of that name, or it is not for Linux: why, as a message.
+    pub fn add(&mut self, entitlement: &str) -> Result<(), String> {
+        match entitlement {
+            "network.host" => self.host_network = true,
+            "security.insecure" => self.insecure = Insecure::WhereAsked,
+            text if text == "device" || text.starts_with("device=") => {
+                return Err("builds are given no CDI devices".to_owned());
+            }
+            _ => {
+                return Err(format!(
+                    "`{entitlement}` is no entitlement; there are `network.host` and \
+                     `security.insecure`"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Which commands are not confined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Insecure {
+    /// None; it is an error to ask for it.
+    #[default]
+    Refused,
+    /// Those that ask for it: `RUN --security=insecure`.
+    WhereAsked,
+    /// All that do not ask for the opposite.
+    Always,
+}
+
 /// The options of a build.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Options {
@@ -56,6 +101,8 @@ pub struct Options {
     pub no_cache: NoCache,
     /// The network of commands that say nothing about it.
     pub network: Network,
+    /// What commands may ask for.
+    pub grants: Grants,
     /// What is the same for all commands.
     pub sandbox: Arc<Sandbox>,
     /// `.dockerignore` of the build context.

@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::config::with_shell;
+use super::options::{Insecure, Options};
 use super::scope::is_proxy;
 use super::stages::Todo;
 use super::step::{Access, Device, Kind, Mount, MountKind, Network, Run, Script, Sharing, Step};
 use super::walk::{Current, Walk};
 use crate::build::paths;
-use crate::dockerfile::{self, MountSpec, MountType, Problem, Rules, Span, is_heredoc_marker};
+use crate::dockerfile::{
+    self, MountSpec, MountType, Problem, Rules, Security, Span, is_heredoc_marker,
+};
 
 /// Where a script with an interpreter line of its own is.
 const SCRIPTS: &str = "/dev/pipes";
@@ -70,6 +73,7 @@ impl Walk<'_> {
         }
         let escape = self.stages.file.escape;
         let options = self.stages.options;
+        let network = network(options, run, instruction.at)?;
         let step = Step {
             name: self.shown(current, &shown, Rules::shown(escape), &secret_variables),
             kind: Kind::Run(Run {
@@ -81,12 +85,8 @@ impl Walk<'_> {
                 folder: paths::absolute(current.folder()),
                 script,
                 mounts,
-                network: match run.network {
-                    dockerfile::Network::Default => options.network.clone(),
-                    dockerfile::Network::None => Network::None,
-                    dockerfile::Network::Host => Network::Host,
-                },
-                is_privileged: run.is_privileged,
+                network,
+                is_privileged: is_privileged(options.grants.insecure, run, instruction.at)?,
                 devices: run
                     .devices
                     .iter()
@@ -192,6 +192,42 @@ impl Walk<'_> {
         }
         Ok((mounts, secrets))
     }
+}
+
+/// The network of a command. That of the machine has to be granted, unless it is
+/// the one of the whole build.
+fn network(options: &Options, run: &dockerfile::Run, at: Span) -> Result<Network, Problem> {
+    match run.network {
+        dockerfile::Network::Default => Ok(options.network.clone()),
+        dockerfile::Network::None => Ok(Network::None),
+        dockerfile::Network::Host
+            if options.grants.host_network || options.network == Network::Host =>
+        {
+            Ok(Network::Host)
+        }
+        dockerfile::Network::Host => Err(not_granted("--network=host", "network.host", at)),
+    }
+}
+
+fn is_privileged(granted: Insecure, run: &dockerfile::Run, at: Span) -> Result<bool, Problem> {
+    match (run.security, granted) {
+        (Some(Security::Sandbox), _) | (None, Insecure::Refused | Insecure::WhereAsked) => {
+            Ok(false)
+        }
+        (None, Insecure::Always)
+        | (Some(Security::Insecure), Insecure::WhereAsked | Insecure::Always) => Ok(true),
+        (Some(Security::Insecure), Insecure::Refused) => {
+            Err(not_granted("--security=insecure", "security.insecure", at))
+        }
+    }
+}
+
+fn not_granted(flag: &str, entitlement: &str, at: Span) -> Problem {
+    let message = format!("`{flag}` is not granted to this Dockerfile");
+    Problem::new(at, message).help(format!(
+        "trust it with `build.entitlements: [{entitlement}]` of the service, or with \
+         `skiff image build --allow {entitlement}`"
+    ))
 }
 
 fn target(

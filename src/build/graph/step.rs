@@ -326,6 +326,8 @@ pub struct Sandbox {
     pub shm_size: Option<u64>,
     /// Name, soft and hard limit.
     pub ulimits: Vec<(String, i64, i64)>,
+    /// Memory of a command in bytes.
+    pub memory: Option<i64>,
 }
 
 /// Something that a command sees beside its root.

@@ -384,6 +384,10 @@ fn options_reach_every_command() {
         labels: [("l".to_owned(), "1".to_owned())].into(),
         platform: Some(Platform::parse("linux/arm64").unwrap()),
         shows_platform: true,
+        grants: Grants {
+            insecure: Insecure::WhereAsked,
+            ..Grants::default()
+        },
         ..options()
     };
     let text = "FROM b AS a\nARG USED\nRUN 1\nFROM a\nRUN --network=none --security=insecure 2\n";

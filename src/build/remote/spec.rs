@@ -9,7 +9,12 @@ use crate::image::{Digest, FolderName, Packing, Place, Reference};
 
 /// Where steps may be found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CacheFrom(pub Place);
+pub struct CacheFrom {
+    /// Where.
+    pub place: Place,
+    /// As written.
+    pub text: String,
+}
 
 /// Where steps are to be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +29,8 @@ pub struct CacheTo {
     pub repacks: bool,
     /// Where it cannot be written, that is a warning.
     pub ignores_error: bool,
+    /// As written.
+    pub text: String,
 }
 
 /// The kinds of places to keep steps at.
@@ -124,7 +131,10 @@ impl CacheFrom {
             INLINE => return Err(SpecError::InlineFrom),
             other => return Err(SpecError::Kind(other.to_owned())),
         };
-        Ok(Self(place))
+        Ok(Self {
+            place,
+            text: text.to_owned(),
+        })
     }
 }
 
@@ -171,6 +181,7 @@ impl CacheTo {
             packing,
             repacks,
             ignores_error,
+            text: text.to_owned(),
         })
     }
 }
@@ -272,7 +283,9 @@ mod tests {
 
     fn from(text: &str) -> Result<Place, String> {
         let parsed = CacheFrom::parse(text, Path::new("/base"));
-        parsed.map(|from| from.0).map_err(|error| error.to_string())
+        parsed
+            .map(|from| from.place)
+            .map_err(|error| error.to_string())
     }
 
     fn to(text: &str) -> Result<CacheTo, String> {
@@ -310,18 +323,17 @@ mod tests {
                 name: FolderName::Digest(digest)
             }
         );
-        let wanted = to(
-            "type=registry,ref=a/b,mode=max,compression=zstd,compression-level=9,\
-             force-compression=true,ignore-error=true,image-manifest=true,oci-mediatypes=true",
-        );
+        let text = "type=registry,ref=a/b,mode=max,compression=zstd,compression-level=9,\
+             force-compression=true,ignore-error=true,image-manifest=true,oci-mediatypes=true";
         assert_eq!(
-            wanted.unwrap(),
+            to(text).unwrap(),
             CacheTo {
                 target: Target::Place(registry("a/b")),
                 extent: Extent::Max,
                 packing: Packing::Zstd(9),
                 repacks: true,
                 ignores_error: true,
+                text: text.to_owned(),
             }
         );
         assert_eq!(to("type=inline").unwrap().target, Target::Inline);

@@ -117,6 +117,22 @@ pub enum BuildError {
         #[source]
         source: Box<ImageError>,
     },
+    /// A program that the machine has to have.
+    #[error("`{program}` is not installed (sudo apt-get install {package})")]
+    NoProgram {
+        /// `ssh-agent`
+        program: &'static str,
+        /// Debian's package.
+        package: &'static str,
+    },
+    /// An agent does not take SSH keys.
+    #[error("cannot use the SSH key{} {}: {said}", if keys.len() == 1 { "" } else { "s" }, shown(keys))]
+    Keys {
+        /// Their files.
+        keys: Vec<PathBuf>,
+        /// What `ssh-add` said.
+        said: String,
+    },
     /// Something that skiff does not do.
     #[error("{what} is not supported")]
     Unsupported {
@@ -126,6 +142,14 @@ pub enum BuildError {
     /// The user asked to stop.
     #[error("interrupted")]
     Cancelled,
+}
+
+fn shown(keys: &[PathBuf]) -> String {
+    let keys: Vec<String> = keys
+        .iter()
+        .map(|key| format!("`{}`", key.display()))
+        .collect();
+    keys.join(", ")
 }
 
 impl BuildError {

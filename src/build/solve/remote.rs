@@ -77,7 +77,7 @@ impl Remote {
     /// Nothing is read before a step is looked for.
     pub(super) fn new(from: &[CacheFrom]) -> Self {
         Self {
-            places: from.iter().map(|CacheFrom(place)| place.clone()).collect(),
+            places: from.iter().map(|from| from.place.clone()).collect(),
             opened: OnceCell::new(),
             waiting: Mutex::default(),
         }

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use oci_spec::runtime::{PosixRlimit, PosixRlimitBuilder, PosixRlimitType, Spec};
+use oci_spec::runtime::{LinuxMemory, PosixRlimit, PosixRlimitBuilder, PosixRlimitType, Spec};
 
 use super::agent::Relay;
 use super::error::BuildError;
@@ -222,7 +222,9 @@ fn spec(job: &Job) -> Spec {
         let limits: Vec<PosixRlimit> = job.sandbox.ulimits.iter().filter_map(limit).collect();
         process.set_rlimits((!limits.is_empty()).then_some(limits));
     }
-    if job.network != Network::Host {
+    if job.network == Network::Host {
+        oci_default::join_host_network(&mut spec);
+    } else {
         let own = Some(&job.sandbox.hostname).filter(|name| !name.is_empty());
         spec.set_hostname(Some(own.map_or(HOSTNAME, String::as_str).to_owned()));
         if let Some(linux) = spec.linux_mut() {
@@ -234,6 +236,18 @@ fn spec(job: &Job) -> Spec {
         && let Ok(devices) = mounts::host_devices()
     {
         linux.set_devices(Some(devices));
+    }
+    if let Some(limit) = job.sandbox.memory
+        && let Some(linux) = spec.linux_mut()
+    {
+        let mut memory = LinuxMemory::default();
+        // As of a container: so much again may be swapped out.
+        memory
+            .set_limit(Some(limit))
+            .set_swap(Some(limit.saturating_mul(2)));
+        let mut resources = linux.resources().clone().unwrap_or_default();
+        resources.set_memory(Some(memory));
+        linux.set_resources(Some(resources));
     }
     let shm_size = job.sandbox.shm_size.unwrap_or(oci_default::SHM_SIZE);
     let mut all = oci_default::default_mounts(shm_size, !job.insecure);

@@ -6,14 +6,13 @@ use clap::{Args, Subcommand};
 
 use super::build_prune;
 use crate::build::request::{ContextPlace, DockerfilePlace};
+use crate::cli::building::{self, Job};
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
-use crate::cli::session::{self, Work};
-use crate::cli::signals::Interrupts;
-use crate::cli::{parse, runtime};
+use crate::cli::{parse, session};
 use crate::image::Reference;
 use crate::reconcile::build::Requests;
-use crate::reconcile::{self, BuildChoices, cancel_pair};
+use crate::reconcile::{self, BuildChoices, PushChoices, Session};
 use crate::ui::write_out;
 
 /// Flags of `skiff build`.
@@ -47,14 +46,14 @@ pub struct BuildArgs {
     /// Show no progress
     #[arg(short, long)]
     quiet: bool,
-    /// An SSH agent: `default`, or ID=SOCKET
-    #[arg(long, value_name = "ID[=SOCKET]")]
+    /// An SSH agent or keys: `default`, ID=SOCKET or ID=KEY[,KEY]
+    #[arg(long, value_name = "ID[=SOCKET|KEY]")]
     ssh: Vec<String>,
     /// What services depend on, too
     #[arg(long)]
     with_dependencies: bool,
-    /// Memory limit of commands (has no effect, as with Docker)
-    #[arg(short, long, hide = true)]
+    /// Most memory of each command: 512m
+    #[arg(short, long, value_name = "BYTES")]
     memory: Option<String>,
     /// Name of a builder (there is one)
     #[arg(long, hide = true)]
@@ -105,10 +104,8 @@ pub fn run(context: &Context, args: &BuildArgs) -> CliResult {
         ssh: args.ssh.iter().map(|text| parse::variable(text)).collect(),
         no_cache: args.no_cache,
         pull: args.pull,
+        memory: args.memory.as_deref().map(building::memory).transpose()?,
     };
-    if args.memory.is_some() {
-        context.ui.warn("--memory has no effect");
-    }
     let requests = reconcile::build::requests(&project, &choices)
         .map_err(|error| session::error(context, &error))?;
     if args.print {
@@ -125,32 +122,26 @@ pub fn run(context: &Context, args: &BuildArgs) -> CliResult {
             .map(|(name, _)| format!("image of {name}: build\n"));
         return Ok(write_out(&names.collect::<String>())?);
     }
-    runtime::block_on(async {
-        let mut interrupts = Interrupts::new()?;
-        let (handle, cancel) = cancel_pair();
-        let work = Work::new(context, &project.name, &cancel, args.quiet);
-        let session = work.session();
-        let console = work.console();
-        if args.check {
-            let check = reconcile::build::check(&session, &requests);
-            let found = session::interruptible(&*console, check, &handle, &mut interrupts).await;
-            let found = found.map_err(|error| session::error(context, &error))?;
-            if found.is_empty() {
-                return Ok(());
-            }
-            context.show(&found);
-            return Err(CliError::Exit(1));
-        }
-        let build = reconcile::build::build(&session, &requests);
-        let built = session::interruptible(&*console, build, &handle, &mut interrupts).await;
-        let built = built.map_err(|error| session::error(context, &error))?;
-        if args.quiet {
-            for (_, image) in &built {
-                write_out(&format!("{}\n", image.id))?;
-            }
+    let job = Job {
+        project: &project.name,
+        requests: &requests,
+        quiet: args.quiet,
+    };
+    if args.check {
+        return job.check(context);
+    }
+    let pushes = PushChoices {
+        services: args.services.clone(),
+        include_deps: args.with_dependencies,
+        ignore_failures: false,
+    };
+    job.build(context, async |session: &Session<'_>| {
+        if args.push {
+            reconcile::push(session, &project, &pushes).await?;
         }
         Ok(())
-    })
+    })?;
+    Ok(())
 }
 
 /// The requests in the form that `docker buildx bake` reads.
@@ -188,6 +179,10 @@ fn bake(requests: &Requests) -> serde_json::Value {
         put("labels", serde_json::json!(request.labels));
         let names: Vec<String> = request.names.iter().map(Reference::familiar).collect();
         put("tags", names.into());
+        let from = request.cache_from.iter().map(|from| from.text.clone());
+        put("cache-from", from.collect::<Vec<_>>().into());
+        let to = request.cache_to.iter().map(|to| to.text.clone());
+        put("cache-to", to.collect::<Vec<_>>().into());
         put("target", request.target.clone().into());
         put("no-cache", request.no_cache.into());
         put("no-cache-filter", request.no_cache_stages.clone().into());

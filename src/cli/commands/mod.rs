@@ -3,6 +3,7 @@
 pub mod build;
 pub mod build_prune;
 pub mod config;
+pub mod create;
 pub mod doctor;
 pub mod down;
 pub mod exec;

@@ -16,7 +16,8 @@ use crate::compose::{LoadOptions, Project, mount_flag, parse_env_file, port_flag
 use crate::reconcile::{self, Overrides, Prepared, RunOptions, UpChoices, cancel_pair};
 use crate::supervise::client::{Client, ClientError, Conversation};
 use crate::supervise::wire::{ChangeKind, Request};
-use crate::ui::{write_err, write_out};
+use crate::ui::progress::Quiet;
+use crate::ui::{self, write_err, write_out};
 
 /// Flags of `skiff run`.
 #[derive(Debug, Args)]
@@ -95,6 +96,12 @@ pub struct RunArgs {
     /// Build the image before
     #[arg(long)]
     build: bool,
+    /// Do not build images, not even missing ones
+    #[arg(long, conflicts_with = "build")]
+    no_build: bool,
+    /// Build without showing progress
+    #[arg(long)]
+    quiet_build: bool,
     /// Command and arguments instead of the service's
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<String>,
@@ -123,18 +130,22 @@ pub fn run(context: &Context, args: &RunArgs) -> CliResult {
             ..UpChoices::default()
         },
         pull: parse::pull(&args.pull)?,
-        build: parse::build_mode(args.build, false),
+        build: parse::build_mode(args.build, args.no_build),
         overrides: overrides(context, &project, args, tty)?,
     };
     runtime::block_on(async {
         let mut interrupts = Interrupts::new()?;
         let (handle, cancel) = cancel_pair();
-        let work = Work::new(
-            context,
-            &project.name,
-            &cancel,
-            args.quiet || args.quiet_pull,
-        );
+        let console = if args.quiet {
+            ui::progress::silent()
+        } else {
+            let quiet = Quiet {
+                pulls: args.quiet_pull,
+                builds: args.quiet_build,
+            };
+            ui::progress::muted(context.sink(), quiet)
+        };
+        let work = Work::showing(context, &project.name, &cancel, console);
         let session = work.session();
         let overrides = options.overrides.clone();
         let prepare = reconcile::run_prepare(&session, &project, &args.service, options);

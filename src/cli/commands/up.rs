@@ -19,7 +19,8 @@ use crate::image::PullPolicy;
 use crate::reconcile::{self, CancelHandle, Member, Recreate, UpChoices, UpOptions, cancel_pair};
 use crate::supervise::logs::project::Wanted;
 use crate::supervise::record::ContainerRecord;
-use crate::ui::write_out;
+use crate::ui::progress::Quiet;
+use crate::ui::{self, write_out};
 
 /// Flags of `skiff up`.
 #[derive(Debug, Args)]
@@ -131,7 +132,7 @@ pub fn run(context: &Context, args: &UpArgs) -> CliResult {
     let named = args.attach.iter().chain(&args.no_attach);
     let named: Vec<String> = named.chain(&args.exit_code_from).cloned().collect();
     context.check_known(&project, &named)?;
-    let detached = args.detach || args.wait || args.no_start || context.global.dry_run;
+    let in_background = args.detach || args.wait || args.no_start || context.global.dry_run;
     let pull = parse::pull(&args.pull)?;
     let choices = choices(context, &project, args)?;
     runtime::block_on(async {
@@ -141,8 +142,9 @@ pub fn run(context: &Context, args: &UpArgs) -> CliResult {
             project: &project,
             pull,
         };
-        if detached {
-            up.detached(choices).await
+        if in_background {
+            let options = up.options(choices, None);
+            detached(context, &project, options, up.quiet()).await
         } else {
             up.attached(choices).await
         }
@@ -150,29 +152,11 @@ pub fn run(context: &Context, args: &UpArgs) -> CliResult {
 }
 
 fn choices(context: &Context, project: &Project, args: &UpArgs) -> Result<UpChoices, CliError> {
-    let remove_orphans = args
-        .remove_orphans
-        .unwrap_or_else(|| context.settings.is_set(env::COMPOSE_REMOVE_ORPHANS));
-    let ignore_orphans = session::ignore_orphans(project);
-    if remove_orphans && ignore_orphans {
-        return Err(CliError::new(
-            "cannot combine COMPOSE_IGNORE_ORPHANS and --remove-orphans",
-        ));
-    }
-    let recreate = match (args.force_recreate, args.no_recreate) {
-        (true, _) => Recreate::Always,
-        (_, true) => Recreate::Never,
-        _ => Recreate::Changed,
-    };
-    let mut scale = BTreeMap::new();
-    for text in &args.scale {
-        let (service, count) = parse::scale(text)?;
-        scale.insert(service, count);
-    }
+    let (remove_orphans, ignore_orphans) = orphans(context, project, args.remove_orphans)?;
     Ok(UpChoices {
         services: args.services.clone(),
         no_deps: args.no_deps,
-        recreate,
+        recreate: recreate(args.force_recreate, args.no_recreate),
         always_recreate_deps: args.always_recreate_deps,
         renew_anonymous_volumes: args.renew_anon_volumes,
         remove_orphans,
@@ -180,8 +164,39 @@ fn choices(context: &Context, project: &Project, args: &UpArgs) -> Result<UpChoi
         no_start: args.no_start,
         wait: args.wait,
         timeout: args.timeout,
-        scale,
+        scale: scales(&args.scale)?,
     })
+}
+
+/// Whether containers of services that the file no longer has are removed, and
+/// whether they are ignored.
+pub(super) fn orphans(
+    context: &Context,
+    project: &Project,
+    flag: Option<bool>,
+) -> Result<(bool, bool), CliError> {
+    let remove = flag.unwrap_or_else(|| context.settings.is_set(env::COMPOSE_REMOVE_ORPHANS));
+    let ignore = session::ignore_orphans(project);
+    if remove && ignore {
+        return Err(CliError::new(
+            "cannot combine COMPOSE_IGNORE_ORPHANS and --remove-orphans",
+        ));
+    }
+    Ok((remove, ignore))
+}
+
+/// `--force-recreate` and `--no-recreate`.
+pub(super) const fn recreate(force: bool, never: bool) -> Recreate {
+    match (force, never) {
+        (true, _) => Recreate::Always,
+        (_, true) => Recreate::Never,
+        _ => Recreate::Changed,
+    }
+}
+
+/// All `--scale`.
+pub(super) fn scales(flags: &[String]) -> Result<BTreeMap<String, u32>, CliError> {
+    flags.iter().map(|text| parse::scale(text)).collect()
 }
 
 struct Up<'a> {
@@ -191,7 +206,35 @@ struct Up<'a> {
     pull: Option<PullPolicy>,
 }
 
+/// Brings a project to what is asked, and ends.
+pub(super) async fn detached(
+    context: &Context,
+    project: &Project,
+    options: UpOptions<'_>,
+    quiet: Quiet,
+) -> CliResult {
+    let mut interrupts = Interrupts::new()?;
+    let (handle, cancel) = cancel_pair();
+    let console = ui::progress::muted(context.sink(), quiet);
+    let work = Work::showing(context, &project.name, &cancel, console);
+    let session = work.session();
+    let up = reconcile::up(&session, project, options);
+    let outcome = session::interruptible(&*work.console(), up, &handle, &mut interrupts).await;
+    let outcome = outcome.map_err(|error| session::error(context, &error))?;
+    if context.global.dry_run {
+        write_out(&outcome.plan.to_string())?;
+    }
+    Ok(())
+}
+
 impl Up<'_> {
+    fn quiet(&self) -> Quiet {
+        Quiet {
+            pulls: self.args.quiet_pull,
+            builds: self.args.quiet_build,
+        }
+    }
+
     fn options<'w>(&self, choices: UpChoices, watcher: Option<&'w Reporter>) -> UpOptions<'w> {
         UpOptions {
             choices,
@@ -203,36 +246,12 @@ impl Up<'_> {
         }
     }
 
-    async fn detached(&self, choices: UpChoices) -> CliResult {
-        let mut interrupts = Interrupts::new()?;
-        let (handle, cancel) = cancel_pair();
-        let work = Work::new(
-            self.context,
-            &self.project.name,
-            &cancel,
-            self.args.quiet_pull,
-        );
-        let session = work.session();
-        let options = self.options(choices, None);
-        let up = reconcile::up(&session, self.project, options);
-        let outcome = session::interruptible(&*work.console(), up, &handle, &mut interrupts).await;
-        let outcome = outcome.map_err(|error| session::error(self.context, &error))?;
-        if self.context.global.dry_run {
-            write_out(&outcome.plan.to_string())?;
-        }
-        Ok(())
-    }
-
     async fn attached(&self, choices: UpChoices) -> CliResult {
         let (handle, cancel) = cancel_pair();
         let (sender, news) = mpsc::unbounded_channel();
         let reporter = Reporter(sender);
-        let work = Work::new(
-            self.context,
-            &self.project.name,
-            &cancel,
-            self.args.quiet_pull,
-        );
+        let console = ui::progress::muted(self.context.sink(), self.quiet());
+        let work = Work::showing(self.context, &self.project.name, &cancel, console);
         let session = work.session();
         let style = Style {
             color: self.context.ui.color_out && !self.args.no_color,

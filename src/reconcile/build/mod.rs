@@ -37,6 +37,8 @@ pub struct BuildChoices {
     pub no_cache: bool,
     /// Pull base images anew.
     pub pull: bool,
+    /// `-m`: memory of each command in bytes.
+    pub memory: Option<i64>,
 }
 
 /// What was built, by service, in the order of the file.
@@ -55,6 +57,15 @@ impl Requests {
     /// Whether nothing was asked for.
     pub fn is_empty(&self) -> bool {
         self.wanted.is_empty()
+    }
+
+    /// A single one, which is for no service.
+    pub fn one(request: Request) -> Self {
+        let label = request.label.clone();
+        Self {
+            wanted: BTreeSet::from([label.clone()]),
+            all: BTreeMap::from([(label, request)]),
+        }
     }
 
     /// What was asked for, in the order of names.

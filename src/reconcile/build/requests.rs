@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::build::graph::Sandbox;
+use crate::build::graph::{Grants, Insecure, Sandbox};
 use crate::build::remote::{CacheFrom, CacheTo, SpecError};
-use crate::build::request::{ContextPlace, DockerfilePlace, Request};
+use crate::build::request::{ContextPlace, DockerfilePlace, Request, SshSource};
 use crate::compose::{Build, Diagnostic, Project, Service};
 use crate::image::{Platform, Reference};
 use crate::reconcile::translate::names::{LABEL_PROJECT, LABEL_SERVICE, LABEL_VERSION};
@@ -74,15 +74,10 @@ impl Mapping<'_> {
             no_cache_stages: build.no_cache_filter.clone(),
             pull: build.pull || choices.pull,
             network: build.network.clone().filter(|network| !network.is_empty()),
-            is_privileged: build.privileged,
-            may_be_privileged: build.privileged
-                || build
-                    .entitlements
-                    .iter()
-                    .any(|one| one == "security.insecure"),
-            sandbox: self.sandbox(),
+            grants: self.grants(),
+            sandbox: self.sandbox(choices),
             secrets: self.secrets(),
-            agents: self.agents(choices),
+            ssh: self.ssh(choices),
             platform,
             epoch: self.epoch(),
         }
@@ -167,7 +162,22 @@ impl Mapping<'_> {
         caches
     }
 
-    fn sandbox(&self) -> Sandbox {
+    /// `privileged` is for all commands, as the specification has it (build.md,
+    /// "privileged"): `BuildKit` takes it for the entitlement alone.
+    fn grants(&mut self) -> Grants {
+        let mut grants = Grants::default();
+        for (index, text) in self.build.entitlements.iter().enumerate() {
+            if let Err(message) = grants.add(text) {
+                self.refuse(&format!("entitlements[{index}]"), message);
+            }
+        }
+        if self.build.privileged {
+            grants.insecure = Insecure::Always;
+        }
+        grants
+    }
+
+    fn sandbox(&self, choices: &BuildChoices) -> Sandbox {
         let hosts = self.build.extra_hosts.iter().flat_map(|(name, addresses)| {
             addresses
                 .iter()
@@ -185,6 +195,7 @@ impl Mapping<'_> {
                 .shm_size
                 .and_then(|size| u64::try_from(size.0).ok()),
             ulimits: limits.collect(),
+            memory: choices.memory,
         }
     }
 
@@ -219,7 +230,7 @@ impl Mapping<'_> {
         secrets
     }
 
-    fn agents(&mut self, choices: &BuildChoices) -> BTreeMap<String, PathBuf> {
+    fn ssh(&mut self, choices: &BuildChoices) -> BTreeMap<String, SshSource> {
         let declared = self
             .build
             .ssh
@@ -227,7 +238,7 @@ impl Mapping<'_> {
             .iter()
             .map(|key| (key.id.clone(), key.path.clone()));
         let all: Vec<_> = declared.chain(choices.ssh.iter().cloned()).collect();
-        let mut agents = BTreeMap::new();
+        let mut sources = BTreeMap::new();
         for (id, path) in all {
             let agent = self.project.environment.get("SSH_AUTH_SOCK");
             match path
@@ -238,19 +249,13 @@ impl Mapping<'_> {
                     "ssh",
                     format!("no SSH agent for `{id}`: SSH_AUTH_SOCK is not set"),
                 ),
-                Some(path) if is_socket(Path::new(&path)) => {
-                    agents.insert(id, path.into());
+                Some(path) => {
+                    let source = SshSource::parse(&path, &self.project.working_dir);
+                    sources.insert(id, source);
                 }
-                Some(path) => self.refuse(
-                    "ssh",
-                    format!(
-                        "`{path}` is no socket of an SSH agent; for a key, start one: \
-                         eval $(ssh-agent) && ssh-add {path}"
-                    ),
-                ),
             }
         }
-        agents
+        sources
     }
 
     /// The one platform that is asked for: the service's, else the build's only one.
@@ -297,9 +302,4 @@ impl Mapping<'_> {
             self.refuse("isolation", format!("`{isolation}` is not for Linux"));
         }
     }
-}
-
-fn is_socket(path: &Path) -> bool {
-    use std::os::unix::fs::FileTypeExt as _;
-    fs_err::metadata(path).is_ok_and(|found| found.file_type().is_socket())
 }

@@ -21,7 +21,7 @@ pub use down::down;
 pub use force::kill_now;
 pub use lifecycle::{kill, restart, start, stop, stop_own};
 pub use pull::{PullChoices, pull};
-pub use push::{PushChoices, push};
+pub use push::{PushChoices, push, push_names};
 pub use rmi::{ImageChoice, images_of, remove_images};
 pub use run::run_prepare;
 pub use up::up;

@@ -60,6 +60,26 @@ async fn push_all(
     }
     pushes.sort_by(|a, b| a.image.cmp(&b.image));
     pushes.dedup_by(|b, a| a.image == b.image);
+    carry_out(session, pushes, choices.ignore_failures).await
+}
+
+/// Pushes images that are here, whatever they are for.
+///
+/// # Errors
+/// The first that cannot be pushed.
+pub async fn push_names(session: &Session<'_>, names: &[Reference]) -> Result<(), ReconcileError> {
+    let pushes = names.iter().map(|name| Push {
+        service: name.familiar(),
+        image: name.to_string(),
+    });
+    carry_out(session, pushes.collect(), false).await
+}
+
+async fn carry_out(
+    session: &Session<'_>,
+    pushes: Vec<Push>,
+    ignores_failures: bool,
+) -> Result<(), ReconcileError> {
     let store = Store::open(session.layout);
     let at_once = session.parallel.unwrap_or(pushes.len()).max(1);
     let work = stream::iter(pushes.iter().map(|push| push.run(session, &store)))
@@ -72,7 +92,7 @@ async fn push_all(
     };
     for (push, result) in pushes.into_iter().zip(results) {
         match result {
-            Err(source) if !choices.ignore_failures => {
+            Err(source) if !ignores_failures => {
                 return Err(ReconcileError::Push {
                     service: push.service,
                     image: push.image,

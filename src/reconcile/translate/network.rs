@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use oci_spec::runtime::{LinuxNamespaceType, Spec};
+use oci_spec::runtime::Spec;
 
 use crate::compose::{Port, ServiceNetwork};
+use crate::engine::oci_default;
 use crate::net::spec::{EndpointSpec, PortSpec, Protocol};
 use crate::supervise::launch::{DnsOptions, HostAddress, NetworkMode};
 
@@ -19,11 +20,7 @@ impl Work<'_> {
     pub(super) fn network(&mut self, spec: &mut Spec) -> NetworkMode {
         let mode = self.network_mode();
         if mode == NetworkMode::Host {
-            let mut linux = spec.linux().clone().unwrap_or_default();
-            let mut namespaces = linux.namespaces().clone().unwrap_or_default();
-            namespaces.retain(|one| one.typ() != LinuxNamespaceType::Network);
-            linux.set_namespaces(Some(namespaces));
-            spec.set_linux(Some(linux));
+            oci_default::join_host_network(spec);
         }
         mode
     }

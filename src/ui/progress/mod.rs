@@ -2,6 +2,7 @@
 
 mod build;
 mod json;
+mod muted;
 mod plain;
 mod tty;
 
@@ -12,6 +13,7 @@ use crate::env;
 use crate::event::{EventSink, Silent};
 use crate::ui::units::human_size;
 use crate::ui::{Progress, Ui};
+pub use muted::Quiet;
 
 /// Progress on the same terminal as other output.
 pub trait Console: EventSink {
@@ -60,7 +62,15 @@ fn made_room((steps, images): (usize, usize), bytes: u64, budget: u64) -> String
     )
 }
 
-/// A sink for `--quiet-pull` and the like.
+/// The same without some of its parts.
+pub fn muted(console: Arc<dyn Console>, quiet: Quiet) -> Arc<dyn Console> {
+    if quiet == Quiet::default() {
+        return console;
+    }
+    Arc::new(muted::Muted { console, quiet })
+}
+
+/// A sink for `--quiet`.
 pub fn silent() -> Arc<dyn Console> {
     Arc::new(Silent)
 }

@@ -2,8 +2,10 @@
 //! again, what is told where it fails, and what is left.
 
 mod cache;
+mod commands;
 mod failures;
 mod files;
+mod grants;
 mod mounts;
 mod projects;
 mod shared;

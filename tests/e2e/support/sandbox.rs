@@ -20,6 +20,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("openssl", "openssl"),
     ("perl", "perl-base"),
     ("setpriv", "util-linux"),
+    ("ssh-add", "openssh-client"),
+    ("ssh-keygen", "openssh-client"),
     ("setsid", "util-linux"),
     ("taskset", "util-linux"),
     ("unshare", "util-linux"),

@@ -1,5 +1,6 @@
 //! `skiff image …`: the images of this machine, whatever project they are for.
 
+pub mod build;
 pub mod history;
 pub mod inspect;
 pub mod ls;
@@ -35,6 +36,8 @@ pub struct ImageArgs {
 /// The commands, as `docker image` has them.
 #[derive(Debug, Subcommand)]
 enum ImageCommand {
+    /// Build an image of a Dockerfile, without a Compose file
+    Build(Box<build::BuildArgs>),
     /// Show how an image came to be
     History(history::HistoryArgs),
     /// Show all that is known of images
@@ -77,6 +80,7 @@ impl ImageArgs {
 /// Its own.
 pub fn run(context: &Context, args: &ImageArgs) -> CliResult {
     match &args.command {
+        ImageCommand::Build(args) => build::run(context, args),
         ImageCommand::History(args) => history::run(context, args),
         ImageCommand::Inspect(args) => inspect::run(context, args),
         ImageCommand::Load(args) => load::run(context, args),

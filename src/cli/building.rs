@@ -1,0 +1,85 @@
+//! Builds, as `skiff build` and `skiff image build` show them.
+
+use super::context::Context;
+use super::error::{CliError, CliResult};
+use super::runtime;
+use super::session::{self, Work};
+use super::signals::Interrupts;
+use crate::compose::parse_bytes;
+use crate::reconcile::build::{Built, Requests};
+use crate::reconcile::{self, ReconcileError, Session, cancel_pair};
+use crate::ui::write_out;
+
+/// Some images to be built.
+#[derive(Debug)]
+pub struct Job<'a> {
+    /// The project that they are for.
+    pub project: &'a str,
+    /// What is asked.
+    pub requests: &'a Requests,
+    /// Show no progress, and print the images' ids.
+    pub quiet: bool,
+}
+
+impl Job<'_> {
+    /// Checks the Dockerfiles alone.
+    ///
+    /// # Errors
+    /// There are warnings, which have been told, or one cannot be read.
+    pub fn check(&self, context: &Context) -> CliResult {
+        runtime::block_on(async {
+            let mut interrupts = Interrupts::new()?;
+            let (handle, cancel) = cancel_pair();
+            let work = Work::new(context, self.project, &cancel, self.quiet);
+            let session = work.session();
+            let check = reconcile::build::check(&session, self.requests);
+            let found =
+                session::interruptible(&*work.console(), check, &handle, &mut interrupts).await;
+            let found = found.map_err(|error| session::error(context, &error))?;
+            if found.is_empty() {
+                return Ok(());
+            }
+            context.show(&found);
+            Err(CliError::Exit(1))
+        })
+    }
+
+    /// Builds, and does what comes `after`wards.
+    ///
+    /// # Errors
+    /// A Dockerfile is wrong, a step failed, or what comes after.
+    pub fn build(
+        &self,
+        context: &Context,
+        after: impl AsyncFnOnce(&Session<'_>) -> Result<(), ReconcileError>,
+    ) -> Result<Built, CliError> {
+        let built = runtime::block_on(async {
+            let mut interrupts = Interrupts::new()?;
+            let (handle, cancel) = cancel_pair();
+            let work = Work::new(context, self.project, &cancel, self.quiet);
+            let session = work.session();
+            let all = async {
+                let built = reconcile::build::build(&session, self.requests).await?;
+                after(&session).await?;
+                Ok(built)
+            };
+            let built =
+                session::interruptible(&*work.console(), all, &handle, &mut interrupts).await;
+            built.map_err(|error| session::error(context, &error))
+        })?;
+        if self.quiet {
+            let ids = built.iter().map(|(_, image)| format!("{}\n", image.id));
+            write_out(&ids.collect::<String>())?;
+        }
+        Ok(built)
+    }
+}
+
+/// `-m 512m`.
+///
+/// # Errors
+/// Not a number of bytes above zero.
+pub fn memory(text: &str) -> Result<i64, CliError> {
+    let bytes = parse_bytes(text).filter(|bytes| *bytes > 0);
+    bytes.ok_or_else(|| CliError::new(format!("--memory takes `512m` and the like, not `{text}`")))
+}

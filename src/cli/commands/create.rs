@@ -1,0 +1,79 @@
+//! `skiff create`: `up` that starts nothing.
+
+use clap::Args;
+
+use super::up;
+use crate::cli::context::Context;
+use crate::cli::error::CliResult;
+use crate::cli::{parse, runtime};
+use crate::reconcile::{UpChoices, UpOptions};
+use crate::ui::progress::Quiet;
+
+/// Flags of `skiff create`.
+#[derive(Debug, Args)]
+pub struct CreateArgs {
+    /// Build images before creating containers
+    #[arg(long)]
+    build: bool,
+    /// Do not build images, not even missing ones
+    #[arg(long, conflicts_with = "build")]
+    no_build: bool,
+    /// Build without showing progress
+    #[arg(long)]
+    quiet_build: bool,
+    /// Recreate containers even where nothing changed
+    #[arg(long, conflicts_with = "no_recreate")]
+    force_recreate: bool,
+    /// Keep existing containers even where something changed
+    #[arg(long)]
+    no_recreate: bool,
+    /// When to pull images: always, missing, never, or as the file says
+    #[arg(long, default_value = "policy")]
+    pull: String,
+    /// Pull without showing progress
+    #[arg(long)]
+    quiet_pull: bool,
+    /// Remove containers of services that the file no longer has
+    #[arg(long)]
+    remove_orphans: bool,
+    /// Create so many replicas of a service
+    #[arg(long, value_name = "SERVICE=NUM")]
+    scale: Vec<String>,
+    /// Answer yes to every question (nothing is asked)
+    #[arg(short = 'y', long, hide = true)]
+    yes: bool,
+    /// Services to create containers of (default: all)
+    #[arg(value_name = "SERVICE")]
+    services: Vec<String>,
+}
+
+/// Creates a project's containers.
+///
+/// # Errors
+/// As of `up`.
+pub fn run(context: &Context, args: &CreateArgs) -> CliResult {
+    let project = context.load(&args.services)?;
+    context.check_known(&project, &args.services)?;
+    let remove = args.remove_orphans.then_some(true);
+    let (remove_orphans, ignore_orphans) = up::orphans(context, &project, remove)?;
+    let options = UpOptions {
+        choices: UpChoices {
+            services: args.services.clone(),
+            recreate: up::recreate(args.force_recreate, args.no_recreate),
+            remove_orphans,
+            ignore_orphans,
+            no_start: true,
+            scale: up::scales(&args.scale)?,
+            ..UpChoices::default()
+        },
+        pull: parse::pull(&args.pull)?,
+        build: parse::build_mode(args.build, args.no_build),
+        dry_run: context.global.dry_run,
+        ..UpOptions::default()
+    };
+    let quiet = Quiet {
+        pulls: args.quiet_pull,
+        builds: args.quiet_build,
+    };
+    runtime::block_on(up::detached(context, &project, options, quiet))
+}
