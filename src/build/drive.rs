@@ -441,6 +441,9 @@ fn failed(read: &Read, plan: &Plan, error: &StepError) -> Diagnostic {
             problem = problem.help("take its pattern out of that file, or add `!` and its name");
         }
     }
+    if matches!(error.error, BuildError::Full { .. }) {
+        problem = problem.help(ROOM);
+    }
     let source = &read.file.source;
     let list = diagnose::problems(&read.path, source, &[problem]).list;
     let mut diagnostic = list
@@ -459,6 +462,9 @@ fn failed(read: &Read, plan: &Plan, error: &StepError) -> Diagnostic {
         .collect();
     diagnostic
 }
+
+/// What helps against a full disk.
+const ROOM: &str = "`skiff build prune` takes away what no image has of builds, `skiff image prune -a` images without containers";
 
 /// Lines of the file that are shown before and behind a step that failed.
 const AROUND: u32 = 2;

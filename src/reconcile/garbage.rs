@@ -4,14 +4,13 @@
 use std::io;
 use std::time::SystemTime;
 
-use rustix::io::Errno;
-
 use crate::build::solve as build;
 use crate::env;
 use crate::event::{Event, EventSink};
 use crate::image::toolbox::is_toolbox;
 use crate::image::{Collected, Digest, ImageError, InUse, Store, Usage};
 use crate::state::Layout;
+use crate::state::space::Space;
 use crate::supervise::inspect;
 
 use super::budget::{self, Budget, Chosen, Stock};
@@ -90,7 +89,7 @@ fn try_collect(layout: &Layout) -> io::Result<Option<Event>> {
     let (Some((_, budget)), Some(collected)) = (excess, collected) else {
         return Ok(None);
     };
-    Ok((!gone.is_empty()).then(|| Event::MadeRoom {
+    Ok((!gone.is_empty()).then_some(Event::MadeRoom {
         steps: gone.steps.len(),
         images: gone.images.len(),
         bytes: collected.bytes,
@@ -107,17 +106,12 @@ fn excess(layout: &Layout, store: &Store) -> io::Result<Option<(Budget, u64)>> {
             env::SKIFF_DISK_BUDGET
         ))
     })?;
-    let found = match rustix::fs::statvfs(layout.images()) {
-        Err(Errno::NOENT) => return Ok(None),
-        found => found?,
-    };
-    let size = |blocks: u64| blocks.saturating_mul(found.f_frsize);
-    let Some(bytes) = budget.bytes(size(found.f_blocks)) else {
+    let Some(space) = Space::of(&layout.images())? else {
         return Ok(None);
     };
-    if size(found.f_blocks - found.f_bfree) <= bytes {
+    let Some(bytes) = budget.bytes(space.size).filter(|bytes| space.used > *bytes) else {
         return Ok(None);
-    }
+    };
     let taken = store.bytes().map_err(io::Error::other)?;
     Ok((taken > bytes).then_some((budget, bytes)))
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::copy::CopyError;
 use super::output::OutputLine;
 use crate::build::graph::StepId;
+use crate::causes::with_causes;
 use crate::engine::spec::InitError;
 use crate::image::{ImageError, Place};
 use crate::supervise::client::ClientError;
@@ -132,6 +133,18 @@ pub enum BuildError {
         keys: Vec<PathBuf>,
         /// What `ssh-add` said.
         said: String,
+    },
+    /// There is no room any more.
+    #[error("{}: the disk is full, `{folder}` has {free} of {size} MB left", with_causes(&**failed), folder = folder.display())]
+    Full {
+        /// What failed of it.
+        failed: Box<BuildError>,
+        /// Where skiff's data is.
+        folder: PathBuf,
+        /// Megabytes that may still be written.
+        free: u64,
+        /// Megabytes of the file system.
+        size: u64,
     },
     /// Something that skiff does not do.
     #[error("{what} is not supported")]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
 use super::error::{BuildError, StepError};
+use super::full;
 use super::share::{self, Walked};
 use super::solver::{Builder, Given, Outcome, joined};
 use crate::build::graph::{self, Kind, Plan, Source, StepId};
@@ -99,8 +100,10 @@ impl Builder<'_> {
             };
             store.add_image(&usage, new).map_err(BuildError::from)
         });
-        let image = added.await.map_err(joined)??;
-        share::write(self, &work.remote, &walked, &caches).await?;
+        let added = added.await.map_err(joined).flatten();
+        let image = added.map_err(|error| full::told(self.layout, error))?;
+        let shared = share::write(self, &work.remote, &walked, &caches).await;
+        shared.map_err(|error| full::told(self.layout, error))?;
         Ok(image)
     }
 }

@@ -10,6 +10,7 @@ mod digest;
 mod error;
 mod export;
 mod files;
+mod full;
 mod hashes;
 mod key;
 mod key_agent;

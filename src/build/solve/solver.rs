@@ -15,8 +15,9 @@ use super::context::{Context, ContextFolder};
 use super::copy::{self, Looks};
 use super::error::{BuildError, StepError};
 use super::files::{self, Files};
+use super::full;
 use super::hashes::{Hash, unhex};
-use super::layer::{Made, Scratch};
+use super::layer::{Made, Scratch, Stacks};
 use super::mode::ModeChange;
 use super::output;
 use super::remote::{Opened, Remote};
@@ -281,7 +282,14 @@ impl Work<'_> {
                     .into_iter()
                     .map(|(id, input)| async move { input.await.map(|outcome| (id, outcome)) });
                 let inputs: BTreeMap<_, _> = try_join_all(named).await?.into_iter().collect();
-                let at = |error: Failed| Arc::new(error.at(StepId(index)));
+                let at = |failed: Failed| {
+                    let error = full::told(self.builder.layout, *failed.error);
+                    let failed = Failed {
+                        error: Box::new(error),
+                        ..failed
+                    };
+                    Arc::new(failed.at(StepId(index)))
+                };
                 let outcome = self.step(step, &inputs).await.map_err(at)?;
                 if is_result {
                     // The image has them.
@@ -420,6 +428,7 @@ impl Work<'_> {
             what: format!("`--exclude={}` ({})", error.pattern, error.reason),
         })?;
         let excludes = Arc::new(excludes);
+        let stacks = Stacks::default();
         let mut sources = Vec::new();
         for source in &wanted.sources {
             let from = match source {
@@ -431,7 +440,7 @@ impl Work<'_> {
                 source,
                 from.map(|outcome| (&outcome.files, outcome.key)),
                 &excludes,
-                &self.builder.store,
+                (&self.builder.store, &stacks),
             ));
         }
         Ok(sources)

@@ -8,6 +8,8 @@ mod files;
 mod grants;
 mod mounts;
 mod projects;
+mod room;
+mod screen;
 mod shared;
 
 use crate::support::{Output, Project, Sandbox};
