@@ -113,7 +113,17 @@ impl Side {
 
     /// Runs a Compose command to its end; returns the time it took.
     pub(crate) fn compose(&self, dir: &Path, args: &[&str]) -> Duration {
-        let mut command = match self {
+        let mut command = self.program();
+        if matches!(self, Self::Docker) {
+            command.arg("compose");
+        }
+        command.args(args).current_dir(dir);
+        self.time(command)
+    }
+
+    /// The program, with what it needs of the environment.
+    pub(crate) fn program(&self) -> Command {
+        match self {
             Self::Skiff { data, run } => {
                 let mut command = Command::new(env!("CARGO_BIN_EXE_skiff"));
                 command
@@ -121,17 +131,13 @@ impl Side {
                     .env("SKIFF_RUN_ROOT", run);
                 command
             }
-            Self::Docker => {
-                let mut command = Command::new("docker");
-                command.arg("compose");
-                command
-            }
-        };
-        command
-            .args(args)
-            .current_dir(dir)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null());
+            Self::Docker => Command::new("docker"),
+        }
+    }
+
+    /// The time that a command takes, which has to succeed.
+    pub(crate) fn time(&self, mut command: Command) -> Duration {
+        command.stdin(Stdio::null()).stdout(Stdio::null());
         let started = Instant::now();
         let output = command
             .stderr(Stdio::piped())
@@ -141,7 +147,7 @@ impl Side {
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(
             output.status.success(),
-            "{} {args:?}: {}\n{errors}",
+            "{} {command:?}: {}\n{errors}",
             self.name(),
             output.status
         );

@@ -1,22 +1,21 @@
 //! One request from its Dockerfile to an image: read, plan, have its bases, walk.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, try_join_all};
 
+use super::contexts::{Read, digest_of, given, read};
 use super::diagnose;
 use super::graph::{
-    self, BaseImage, BaseRequest, Bases, Kind, NamedContext, Network, NoCache, Options, Outcome,
-    Plan, Source,
+    self, BaseImage, BaseRequest, Bases, NamedContext, Network, NoCache, Options, Outcome, Plan,
 };
-use super::ignore::{Ignore, file_names};
-use super::request::{ContextPlace, DockerfilePlace, Request, SshSource};
-use super::solve::{BuildError, BuildFailure, Builder, ContextFolder, Given, KeyAgent, StepError};
+use super::request::{ContextPlace, Request, SshSource};
+use super::solve::{BuildError, BuildFailure, Builder, KeyAgent, StepError};
 use crate::compose::Diagnostic;
-use crate::dockerfile::{self, Dockerfile, Problem};
+use crate::dockerfile::Problem;
 use crate::event::Event;
-use crate::image::{ConfigFile, Image, ImageError};
+use crate::image::{ConfigFile, Image, ImageError, Platform, Reference};
 
 /// Why a request gave no image.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +51,8 @@ fn first(diagnostics: &[Diagnostic]) -> String {
 /// here, or one that is pulled.
 pub type Provide<'p> = &'p (dyn Fn(BaseRequest) -> BoxFuture<'p, Result<Image, DriveError>> + Sync);
 
-/// Builds one image.
+/// Builds one image, for each platform that is asked for. What comes back is that for
+/// the first one, which the names mean.
 ///
 /// # Errors
 /// [`DriveError`].
@@ -61,22 +61,62 @@ pub async fn build(
     request: &Request,
     provide: Provide<'_>,
 ) -> Result<Image, DriveError> {
-    let read = read(builder, request)?;
-    let (plan, images) = planned(builder, request, &read, provide).await?;
-    tell_warnings(builder, &read, &plan);
+    let read = read(builder, request).await?;
+    let one = |platform, names| {
+        let read = &read;
+        async move {
+            let target = Target {
+                platform,
+                is_one_of_many: request.platforms.len() > 1,
+            };
+            for_platform(builder, request, read, target, provide, names).await
+        }
+    };
+    let image = if let [_, _, ..] = request.platforms.as_slice() {
+        let all = request.platforms.iter();
+        let all = all.map(|platform| one(Some(platform), Vec::new()));
+        let mut images = try_join_all(all).await?;
+        let first = images.remove(0);
+        let variants = images.into_iter().map(|image| image.id).collect();
+        builder
+            .name(&first, request.names.clone(), variants)
+            .await?
+    } else {
+        one(request.platforms.first(), request.names.clone()).await?
+    };
+    exported(builder, request, &image);
+    Ok(image)
+}
+
+/// What a plan is for.
+#[derive(Clone, Copy)]
+struct Target<'a> {
+    platform: Option<&'a Platform>,
+    /// Steps are shown with their platform.
+    is_one_of_many: bool,
+}
+
+async fn for_platform(
+    builder: &Builder<'_>,
+    request: &Request,
+    read: &Read,
+    target: Target<'_>,
+    provide: Provide<'_>,
+    names: Vec<Reference>,
+) -> Result<Image, DriveError> {
+    let (plan, images) = planned(builder, request, read, target, provide).await?;
+    tell_warnings(builder, read, &plan);
     if plan.warnings_are_errors && !plan.warnings.is_empty() {
         return Err(DriveError::Placed(read.warnings(&plan)));
     }
-    let mut given = given(request, &read, &plan, images)?;
-    let (agents, _kept) = agents(request, &plan).await?;
+    let mut given = given(request, read, &plan, images)?;
+    let (agents, _kept) = agents(request, plan.agents()).await?;
     given.agents = agents;
-    let built = builder.build(&plan, given, request.names.clone()).await;
-    let image = built.map_err(|failure| match failure {
-        BuildFailure::Step(error) => DriveError::Placed(vec![failed(&read, &plan, &error)]),
+    let built = builder.build(&plan, given, names).await;
+    built.map_err(|failure| match failure {
+        BuildFailure::Step(error) => DriveError::Placed(vec![failed(read, &plan, &error)]),
         BuildFailure::Other(error) => DriveError::Other(error),
-    })?;
-    exported(builder, request, &image);
-    Ok(image)
+    })
 }
 
 /// The checks of a request's Dockerfile, without building anything: every warning,
@@ -89,119 +129,16 @@ pub async fn check(
     request: &Request,
     provide: Provide<'_>,
 ) -> Result<Vec<Diagnostic>, DriveError> {
-    let read = read(builder, request)?;
-    let (plan, _) = planned(builder, request, &read, provide).await?;
+    let read = read(builder, request).await?;
+    let target = Target {
+        platform: request.platforms.first(),
+        is_one_of_many: false,
+    };
+    let (plan, _) = planned(builder, request, &read, target, provide).await?;
     Ok(read.warnings(&plan))
 }
 
-/// A Dockerfile that was read, and the folder that belongs to it.
-struct Read {
-    /// As messages call it.
-    path: PathBuf,
-    file: Dockerfile,
-    folder: Option<PathBuf>,
-    ignore: Option<(PathBuf, Ignore)>,
-}
-
-impl Read {
-    fn warnings(&self, plan: &Plan) -> Vec<Diagnostic> {
-        let source = &self.file.source;
-        diagnose::warnings(&self.path, source, &plan.warnings, plan.warnings_are_errors).list
-    }
-
-    fn problems(&self, problems: &[Problem]) -> DriveError {
-        DriveError::Placed(diagnose::problems(&self.path, &self.file.source, problems).list)
-    }
-}
-
-fn read(builder: &Builder<'_>, request: &Request) -> Result<Read, DriveError> {
-    let folder = match &request.context {
-        ContextPlace::Folder(folder) => Some(clean(folder)),
-        ContextPlace::Nothing => None,
-        other => {
-            return Err(BuildError::Unsupported {
-                what: format!("a context that is no folder ({other:?})"),
-            }
-            .into());
-        }
-    };
-    if let Some(folder) = folder.as_ref().filter(|folder| !folder.is_dir()) {
-        let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
-        return Err(BuildError::files("read the context", folder)(missing).into());
-    }
-    let (path, bytes) = match &request.dockerfile {
-        DockerfilePlace::Text { name, text } => (name.clone(), text.clone().into_bytes()),
-        DockerfilePlace::File(file) => {
-            let path = match &folder {
-                Some(folder) => clean(&folder.join(file)),
-                None => file.clone(),
-            };
-            let text = read_file(&path)?;
-            (path, text)
-        }
-    };
-    let name = path.file_name().unwrap_or(path.as_os_str());
-    let title = format!(
-        "{}load build definition from {}",
-        internal(request),
-        name.to_string_lossy()
-    );
-    builder.note(
-        &title,
-        &[format!("transferring dockerfile: {}B", bytes.len())],
-    );
-    let file = dockerfile::parse(&bytes).map_err(|unreadable| {
-        let problems = &unreadable.problems;
-        DriveError::Placed(diagnose::problems(&path, &unreadable.source, problems).list)
-    })?;
-    let ignore = match &folder {
-        Some(folder) => ignore(folder, request.dockerfile.file())?,
-        None => None,
-    };
-    Ok(Read {
-        path,
-        file,
-        folder,
-        ignore,
-    })
-}
-
-/// What a device or a pipe gives is no Dockerfile.
-fn read_file(path: &Path) -> Result<Vec<u8>, BuildError> {
-    let text = crate::compose::FileSystem::read(&crate::compose::Host, path);
-    text.map_err(BuildError::files("read", path))
-}
-
-/// `DOCKERFILE.dockerignore` beside it, else `.dockerignore` of the context.
-fn ignore(
-    folder: &Path,
-    dockerfile: Option<&Path>,
-) -> Result<Option<(PathBuf, Ignore)>, DriveError> {
-    let [own, common] = file_names(
-        &dockerfile
-            .unwrap_or_else(|| Path::new(""))
-            .to_string_lossy(),
-    );
-    for name in dockerfile.map(|_| own).into_iter().chain([common]) {
-        let path = folder.join(name);
-        match fs_err::read_to_string(&path) {
-            Ok(text) => {
-                let ignore = Ignore::parse(&text).map_err(|problem| {
-                    DriveError::Placed(vec![Diagnostic::error(format!(
-                        "{}: {problem}",
-                        path.display()
-                    ))])
-                })?;
-                return Ok(Some((path, ignore)));
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(BuildError::files("read", path)(error).into()),
-        }
-    }
-    Ok(None)
-}
-
-fn internal(request: &Request) -> String {
+pub(super) fn internal(request: &Request) -> String {
     if request.label.is_empty() {
         "[internal] ".to_owned()
     } else {
@@ -209,7 +146,7 @@ fn internal(request: &Request) -> String {
     }
 }
 
-fn options(request: &Request, read: &Read) -> Options {
+fn options(request: &Request, read: &Read, target: Target<'_>) -> Options {
     let mut arguments = request.args.clone();
     if let Some(epoch) = request.epoch {
         arguments
@@ -222,6 +159,8 @@ fn options(request: &Request, read: &Read) -> Options {
             ContextPlace::Image(image) => NamedContext::Image(image.clone()),
             ContextPlace::Build(label) => NamedContext::Build(label.clone()),
             ContextPlace::Git(url) => NamedContext::Git(url.clone()),
+            ContextPlace::Archive(url) => NamedContext::Archive(url.clone()),
+            ContextPlace::Layout(layout) => NamedContext::Layout(layout.to_string()),
         };
         (name.clone(), context)
     });
@@ -229,7 +168,9 @@ fn options(request: &Request, read: &Read) -> Options {
         target: request.target.clone(),
         arguments,
         contexts: contexts.collect(),
-        platform: request.platform.clone(),
+        context: read.remote.as_ref().map(|(source, _)| source.clone()),
+        platform: target.platform.cloned(),
+        shows_platform: target.is_one_of_many,
         labels: request.labels.clone(),
         no_cache: if request.no_cache {
             NoCache::All
@@ -256,9 +197,10 @@ async fn planned(
     builder: &Builder<'_>,
     request: &Request,
     read: &Read,
+    target: Target<'_>,
     provide: Provide<'_>,
 ) -> Result<(Plan, BTreeMap<BaseRequest, Image>), DriveError> {
-    let options = options(request, read);
+    let options = options(request, read, target);
     let mut bases = Bases::new();
     let mut images = BTreeMap::new();
     loop {
@@ -292,18 +234,20 @@ async fn planned(
                 }
                 Err(error) => return Err(error),
             };
+            let image = match target.platform {
+                Some(platform) => builder.variant(image, platform)?,
+                None => image,
+            };
             let config = ConfigFile::parse(image.raw_config.as_bytes()).map_err(|error| {
                 BuildError::Unsupported {
                     what: format!("the config of `{base:?}` ({error})"),
                 }
             })?;
-            bases.insert(
-                base.clone(),
-                BaseImage {
-                    config,
-                    digest: None,
-                },
-            );
+            let digest = match &base {
+                BaseRequest::Image { reference, .. } => digest_of(reference, &image),
+                BaseRequest::Build { .. } | BaseRequest::Layout { .. } => None,
+            };
+            bases.insert(base.clone(), BaseImage { config, digest });
             images.insert(base, image);
         }
     }
@@ -327,57 +271,14 @@ fn name_steps(request: &Request, plan: &mut Plan) {
     }
 }
 
-fn given(
+/// The agents with these ids, and those of them that were started.
+pub(super) async fn agents(
     request: &Request,
-    read: &Read,
-    plan: &Plan,
-    images: BTreeMap<BaseRequest, Image>,
-) -> Result<Given, DriveError> {
-    let mut given = Given {
-        secrets: request.secrets.clone(),
-        cache_from: request.cache_from.clone(),
-        cache_to: request.cache_to.clone(),
-        ..Given::default()
-    };
-    for (base, image) in images {
-        match base {
-            BaseRequest::Image { reference, .. } => given.images.insert(reference, image),
-            BaseRequest::Build { name } => given.builds.insert(name, image),
-        };
-    }
-    for step in &plan.steps {
-        let Kind::Source(Source::Context { name, .. }) = &step.kind else {
-            continue;
-        };
-        let folder = match name {
-            None => read
-                .folder
-                .clone()
-                .map(|folder| (folder, read.ignore.clone())),
-            Some(name) => match request.contexts.get(name) {
-                Some(ContextPlace::Folder(folder)) => {
-                    let folder = clean(folder);
-                    let ignore = ignore(&folder, None)?;
-                    Some((folder, ignore))
-                }
-                _ => None,
-            },
-        };
-        if let Some((folder, ignore)) = folder {
-            given.contexts.insert(name.clone(), context(folder, ignore));
-        }
-    }
-    Ok(given)
-}
-
-/// The agents that the steps of a plan ask, and those of them that were started.
-async fn agents(
-    request: &Request,
-    plan: &Plan,
+    ids: BTreeSet<&str>,
 ) -> Result<(BTreeMap<String, PathBuf>, Vec<KeyAgent>), BuildError> {
     let mut sockets = BTreeMap::new();
     let mut started = Vec::new();
-    for id in plan.agents() {
+    for id in ids {
         match request.ssh.get(id) {
             None => {}
             Some(SshSource::Agent(socket)) => {
@@ -391,20 +292,6 @@ async fn agents(
         }
     }
     Ok((sockets, started))
-}
-
-fn context(folder: PathBuf, ignore: Option<(PathBuf, Ignore)>) -> ContextFolder {
-    let (file, ignore) = ignore.unzip();
-    ContextFolder {
-        folder,
-        ignore,
-        ignore_file: file,
-    }
-}
-
-/// Without `.` and `..`, by the text alone.
-fn clean(path: &Path) -> PathBuf {
-    path.components().collect()
 }
 
 fn tell_warnings(builder: &Builder<'_>, read: &Read, plan: &Plan) {
@@ -430,19 +317,8 @@ fn failed(read: &Read, plan: &Plan, error: &StepError) -> Diagnostic {
     let step = plan.steps.get(error.step.0);
     let at = step.map(|step| step.at).unwrap_or_default();
     let mut problem = Problem::new(at, crate::causes::with_causes(&error.error));
-    if let BuildError::Missing {
-        nearest, ignored, ..
-    } = &error.error
-    {
-        let names: Vec<String> = nearest.iter().map(|name| format!("`{name}`")).collect();
-        if !names.is_empty() {
-            problem = problem.help(format!("did you mean {}?", names.join(" or ")));
-        } else if ignored.is_some() {
-            problem = problem.help("take its pattern out of that file, or add `!` and its name");
-        }
-    }
-    if matches!(error.error, BuildError::Full { .. }) {
-        problem = problem.help(ROOM);
+    if let Some(hint) = error.error.hint() {
+        problem = problem.help(hint);
     }
     let source = &read.file.source;
     let list = diagnose::problems(&read.path, source, &[problem]).list;
@@ -462,9 +338,6 @@ fn failed(read: &Read, plan: &Plan, error: &StepError) -> Diagnostic {
         .collect();
     diagnostic
 }
-
-/// What helps against a full disk.
-const ROOM: &str = "`skiff build prune` takes away what no image has of builds, `skiff image prune -a` images without containers";
 
 /// Lines of the file that are shown before and behind a step that failed.
 const AROUND: u32 = 2;

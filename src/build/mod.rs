@@ -4,13 +4,15 @@
 //! the Dockerfile (the module `dockerfile`), has it planned ([`graph`], pure), has the
 //! bases, and walks the plan ([`solve`]).
 
+mod contexts;
 pub mod diagnose;
 pub mod drive;
+mod fetch;
 pub mod graph;
 pub mod ignore;
 mod paths;
-pub mod remote;
 pub mod request;
+pub mod shared_cache;
 pub mod solve;
 
 #[cfg(test)]

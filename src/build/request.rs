@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::graph::{Grants, Sandbox};
-use super::remote::{CacheFrom, CacheTo};
+use super::shared_cache::{CacheFrom, CacheTo};
+use crate::compose::Diagnostic;
 use crate::image::{Platform, Reference};
 
 /// One image to be built.
@@ -16,6 +17,8 @@ pub struct Request {
     pub label: String,
     /// The folder that COPY copies from.
     pub context: ContextPlace,
+    /// Where that is written, for what is wrong with it: position and excerpt.
+    pub context_at: Option<Diagnostic>,
     /// The Dockerfile.
     pub dockerfile: DockerfilePlace,
     /// Further contexts by name.
@@ -48,8 +51,9 @@ pub struct Request {
     pub secrets: BTreeMap<String, Vec<u8>>,
     /// SSH agents and keys by id.
     pub ssh: BTreeMap<String, SshSource>,
-    /// What the image is for; absent: this machine.
-    pub platform: Option<Platform>,
+    /// What the image is for; none: this machine. Of several the first is what its
+    /// names mean here, and all of them where they are pushed to.
+    pub platforms: Vec<Platform>,
     /// `SOURCE_DATE_EPOCH`
     pub epoch: Option<i64>,
 }
@@ -89,6 +93,10 @@ pub enum ContextPlace {
     Build(String),
     /// A git repository, `URL#REFERENCE:FOLDER`.
     Git(String),
+    /// An archive at a web address.
+    Archive(String),
+    /// An image in a folder of the OCI layout.
+    Layout(LayoutPlace),
 }
 
 impl ContextPlace {
@@ -101,16 +109,62 @@ impl ContextPlace {
         if let Some(service) = text.strip_prefix("service:") {
             return Self::Build(service.to_owned());
         }
+        if let Some(layout) = text.strip_prefix("oci-layout://") {
+            return Self::Layout(LayoutPlace::parse(layout, base));
+        }
         if is_git(text) {
             return Self::Git(text.to_owned());
+        }
+        if text.starts_with("http://") || text.starts_with("https://") {
+            return Self::Archive(text.to_owned());
         }
         Self::Folder(base.join(text))
     }
 }
 
+/// An image in a folder of the OCI layout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayoutPlace {
+    /// The folder, absolute.
+    pub folder: PathBuf,
+    /// Which of its images, by name.
+    pub tag: String,
+    /// Which of its images, by digest, whatever the name says.
+    pub digest: Option<String>,
+}
+
+impl LayoutPlace {
+    /// Reads `PATH[:TAG][@DIGEST]`; a relative path is below `base`.
+    fn parse(text: &str, base: &std::path::Path) -> Self {
+        let (rest, digest) = match text.split_once('@') {
+            Some((rest, digest)) => (rest, Some(digest.to_owned())),
+            None => (text, None),
+        };
+        let (path, tag) = match rest.rsplit_once(':') {
+            Some((path, tag)) if !tag.contains('/') => (path, tag),
+            _ => (rest, "latest"),
+        };
+        Self {
+            folder: base.join(path),
+            tag: tag.to_owned(),
+            digest,
+        }
+    }
+}
+
+impl std::fmt::Display for LayoutPlace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "oci-layout://{}:{}", self.folder.display(), self.tag)?;
+        match &self.digest {
+            Some(digest) => write!(f, "@{digest}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Whether a context is a repository, as Docker tells it.
 fn is_git(text: &str) -> bool {
-    let (address, _) = text.split_once('#').unwrap_or((text, ""));
+    let address = text.split(['#', '?']).next().unwrap_or_default();
     let begins = |schemes: &[&str]| schemes.iter().any(|scheme| address.starts_with(scheme));
     begins(&["git://", "ssh://", "git@", "github.com/"])
         // As a server has it, in small letters.
@@ -155,6 +209,13 @@ mod tests {
     fn contexts_are_told_apart() {
         let folder = |path: &str| ContextPlace::Folder(path.into());
         let git = |text: &str| ContextPlace::Git(text.to_owned());
+        let layout = |path: &str, tag: &str, digest: Option<&str>| {
+            ContextPlace::Layout(LayoutPlace {
+                folder: PathBuf::from("/base").join(path),
+                tag: tag.to_owned(),
+                digest: digest.map(str::to_owned),
+            })
+        };
         for (text, wanted) in [
             (".", folder("/base/.")),
             ("sub/dir", folder("/base/sub/dir")),
@@ -171,6 +232,20 @@ mod tests {
             ("git@example.org:a.git", git("git@example.org:a.git")),
             ("github.com/a/b", git("github.com/a/b")),
             ("a.git", folder("/base/a.git")),
+            (
+                "https://example.org/a.git?branch=main",
+                git("https://example.org/a.git?branch=main"),
+            ),
+            (
+                "https://example.org/a.tar.gz",
+                ContextPlace::Archive("https://example.org/a.tar.gz".to_owned()),
+            ),
+            ("oci-layout://x", layout("x", "latest", None)),
+            ("oci-layout://x:1.0", layout("x", "1.0", None)),
+            (
+                "oci-layout://x@sha256:12",
+                layout("x", "latest", Some("sha256:12")),
+            ),
         ] {
             assert_eq!(
                 ContextPlace::parse(text, "/base".as_ref()),

@@ -159,6 +159,7 @@ fn load_image(
                 manifest: wanted.manifest,
                 names: wanted.names,
                 repo_digests: Vec::new(),
+                variants: Vec::new(),
             },
         )
     });

@@ -41,8 +41,8 @@ pub use pull::{PullRequest, pull, resolve};
 pub use push::{Packing, PushRequest, Pushed, push};
 pub use reference::Reference;
 pub use registry::{
-    Access, AccessOptions, Account, Keeper, Reason, Server, SettingsFiles, login, login_again,
-    logout,
+    Access, AccessOptions, Account, FetchError, Fetched, Keeper, Reason, Server, SettingsFiles,
+    Validators, login, login_again, logout, shown_address,
 };
 pub use save::save;
 pub use store::{Collected, Image, InUse, LayerCommit, Removed, Store, Usage};

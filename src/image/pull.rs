@@ -190,6 +190,7 @@ impl Pull<'_> {
                 .into_iter()
                 .collect(),
             repo_digests: vec![Reference::parse(&by_digest)?],
+            variants: Vec::new(),
         };
         let usage = Arc::clone(usage);
         self.blocking(move |store| store.add_image(&usage, new))

@@ -104,6 +104,7 @@ fn ensure_from(store: &Store, program: &Path, applets: &[&str]) -> Result<Image,
         manifest: None,
         names: vec![Reference::parse(TOOLBOX)?],
         repo_digests: Vec::new(),
+        variants: Vec::new(),
     };
     let image = store.add_image(&usage, new)?;
     let path = store.toolbox_record();

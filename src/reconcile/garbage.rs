@@ -118,19 +118,25 @@ fn excess(layout: &Layout, store: &Store) -> io::Result<Option<(Budget, u64)>> {
 
 /// All that takes room, and who uses it.
 fn stock(layout: &Layout, store: &Store) -> io::Result<Stock> {
-    let images = store.list().map_err(io::Error::other)?.into_iter();
-    let (built_in, images): (Vec<_>, Vec<_>) =
-        images.partition(|image| image.names.iter().any(is_toolbox));
     let mut in_use = of_containers(layout)?;
-    for image in built_in {
-        in_use.layers.extend(image.layers);
+    let mut images = Vec::new();
+    for image in store.list_own().map_err(io::Error::other)? {
+        let is_built_in = image.names.iter().any(is_toolbox);
+        let (id, is_named) = (image.id.clone(), !image.names.is_empty());
+        // Those for other platforms go with it.
+        let all = store.with_variants(image).map_err(io::Error::other)?;
+        let is_needed = all.iter().any(|one| in_use.images.contains(&one.id));
+        if is_built_in || is_needed {
+            in_use.images.insert(id.clone());
+        }
+        let layers = all.into_iter().flat_map(|one| one.layers);
+        images.push(budget::Image {
+            used: store.used(&id),
+            layers: layers.collect(),
+            is_named,
+            id,
+        });
     }
-    let images = images.into_iter().map(|image| budget::Image {
-        used: store.used(&image.id),
-        is_named: !image.names.is_empty(),
-        layers: image.layers,
-        id: image.id,
-    });
     let steps = build::kept(layout)?.into_iter().map(|step| budget::Step {
         key: step.key,
         layer: step.layer,
@@ -140,7 +146,7 @@ fn stock(layout: &Layout, store: &Store) -> io::Result<Stock> {
     Ok(Stock {
         sizes: store.layer_sizes().map_err(io::Error::other)?,
         steps: steps.collect(),
-        images: images.collect(),
+        images,
         in_use,
     })
 }

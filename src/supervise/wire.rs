@@ -349,6 +349,10 @@ pub enum Failure {
     },
 }
 
+/// What to do about a program that the kernel cannot execute.
+const EMULATOR: &str = "a script needs a first line such as `#!/bin/sh`; a program for another \
+    machine needs an emulator: sudo apt-get install qemu-user-static";
+
 impl Failure {
     /// What to do about it, where that is known.
     pub fn hint(&self) -> Option<String> {
@@ -363,6 +367,9 @@ impl Failure {
                         .as_ref()
                         .is_some_and(|text| text.contains(word))
                 };
+                if error.errno == libc::ENOEXEC {
+                    return Some(EMULATOR.to_owned());
+                }
                 says("not supported as upperdir").then(|| {
                     format!(
                         "the file system of the data root cannot hold containers' layers: set \

@@ -1,6 +1,6 @@
 //! What a source of `ADD` is: a path, a file on the web, or a git repository.
 
-use super::step::Git;
+use super::step::{Git, Source};
 
 /// A source by its form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,13 +29,19 @@ pub(super) fn read(text: &str) -> Result<Address, String> {
                 return git(text).map(Address::Git);
             }
             let after = path.split_once("://").map_or("", |(_, rest)| rest);
-            let file = after.split_once('/').map_or("", |(_, path)| path);
-            let file = file.trim_end_matches('/').rsplit('/').next();
-            let file = match file.unwrap_or_default() {
-                "" | "." | ".." => "__unnamed__".to_owned(),
-                file => percent_decoded(file),
+            let path = after.split_once('/').map_or("", |(_, path)| path);
+            // What is decoded may have slashes, too.
+            let path = percent_decoded(path);
+            if path.contains('\0') {
+                return Err("an address cannot have `%00`".to_owned());
+            }
+            let file = match path.trim_end_matches('/').rsplit('/').next() {
+                None | Some("" | "." | "..") => "__unnamed__",
+                Some(file) => file,
             };
-            Ok(Address::Http { file })
+            Ok(Address::Http {
+                file: file.to_owned(),
+            })
         }
         Some("git" | "ssh") => git(text).map(Address::Git),
         None if is_scp(text) => git(text).map(Address::Git),
@@ -58,16 +64,30 @@ fn is_scp(text: &str) -> bool {
     is_name(user) && is_name(host) && !path.is_empty()
 }
 
+/// A context that is an archive of a web server.
+pub(in crate::build) fn archive(url: &str) -> Source {
+    Source::Http {
+        url: url.to_owned(),
+        file: "context".to_owned(),
+        checksum: None,
+        is_tree: true,
+    }
+}
+
 /// A repository: `remote[?option=value&…][#reference[:folder]]`.
 ///
 /// # Errors
 /// An option that is none or has no value.
-pub(super) fn git(text: &str) -> Result<Git, String> {
+pub(in crate::build) fn git(text: &str) -> Result<Git, String> {
     let (rest, fragment) = text.split_once('#').unwrap_or((text, ""));
     let (remote, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (reference, folder) = fragment.split_once(':').unwrap_or((fragment, ""));
+    let remote = match remote.strip_prefix("github.com/") {
+        Some(path) => format!("https://github.com/{path}"),
+        None => remote.to_owned(),
+    };
     let mut git = Git {
-        remote: remote.to_owned(),
+        remote,
         reference: percent_decoded(reference),
         folder: crate::build::paths::relative(&percent_decoded(folder)),
         keeps_git_dir: false,
@@ -146,6 +166,8 @@ mod tests {
             ("https://h/a%20b", http("a b")),
             ("https://h/", http("__unnamed__")),
             ("https://h", http("__unnamed__")),
+            ("https://h/a%2F..%2f%2e%2e", http("__unnamed__")),
+            ("https://h/x/a%2Fb", http("b")),
         ] {
             assert_eq!(read(text), Ok(expected), "{text}");
         }

@@ -87,6 +87,7 @@ impl Walk<'_> {
                         url: path,
                         file: file.clone(),
                         checksum: checksum.clone(),
+                        is_tree: false,
                     };
                     let name = format!("ADD {}", word.text);
                     CopySource::Download {

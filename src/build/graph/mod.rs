@@ -30,6 +30,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub(super) use address::{archive, git};
 pub use config::document;
 pub use options::{Grants, Insecure, NamedContext, NoCache, Options};
 pub use step::*;
@@ -69,12 +70,15 @@ impl Plan {
             _ => None,
         });
         let mounts = runs.flat_map(|run| &run.mounts);
-        mounts
-            .filter_map(|mount| match &mount.kind {
-                MountKind::Ssh { id, .. } => Some(id.as_str()),
-                _ => None,
-            })
-            .collect()
+        let mounted = mounts.filter_map(|mount| match &mount.kind {
+            MountKind::Ssh { id, .. } => Some(id.as_str()),
+            _ => None,
+        });
+        let fetching = self.steps.iter().filter_map(|step| match &step.kind {
+            Kind::Source(Source::Git(git)) => git.agent(),
+            _ => None,
+        });
+        mounted.chain(fetching).collect()
     }
 }
 
@@ -92,6 +96,13 @@ pub enum BaseRequest {
     Build {
         /// Its name, as the named context has it.
         name: String,
+    },
+    /// An image in a folder.
+    Layout {
+        /// `oci-layout://PATH`, as the named context has it.
+        layout: String,
+        /// For which platform.
+        platform: String,
     },
 }
 

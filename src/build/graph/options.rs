@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::step::{Network, Sandbox};
+use super::step::{Network, Sandbox, Source};
 use crate::build::ignore::Ignore;
 use crate::image::{Platform, Reference};
 
@@ -29,8 +29,12 @@ pub enum NamedContext {
     Image(String),
     /// A git repository, as the main context can be one.
     Git(String),
+    /// An archive at a web address.
+    Archive(String),
     /// The result of another build.
     Build(String),
+    /// An image in a folder, by how it is given: `oci-layout://PATH`.
+    Layout(String),
 }
 
 /// What commands may have that a container does not have by itself: `BuildKit`'s
@@ -87,6 +91,8 @@ pub struct Options {
     pub all_stages: bool,
     /// Build arguments.
     pub arguments: BTreeMap<String, String>,
+    /// The build context, where it is no folder of this machine.
+    pub context: Option<Source>,
     /// Named contexts, by the names as they are given.
     pub contexts: BTreeMap<String, NamedContext>,
     /// The platform that is built for; where none is named, that of the base.
@@ -111,7 +117,7 @@ pub struct Options {
 
 impl Options {
     /// The named context for a stage or an image.
-    pub(super) fn context(&self, name: &str) -> Option<(&str, &NamedContext)> {
+    pub(super) fn named(&self, name: &str) -> Option<(&str, &NamedContext)> {
         if self.contexts.is_empty() || ["scratch", "context"].contains(&name) {
             return None;
         }

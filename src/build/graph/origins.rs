@@ -4,6 +4,7 @@ use super::MOST_PROBLEMS;
 use super::address;
 use super::options::NamedContext;
 use super::stages::{Origin, Outside, Stages, Todo};
+use super::step::Source;
 use crate::dockerfile::{Kind, Problem, Span, Word, nearest};
 use crate::image::{Platform, Reference};
 
@@ -15,7 +16,7 @@ impl Stages<'_> {
         word: &Word,
         platform: &Platform,
     ) -> Result<Option<Outside>, Problem> {
-        let Some((name, context)) = self.options.context(name) else {
+        let Some((name, context)) = self.options.named(name) else {
             return Ok(None);
         };
         let fail = |message: String| Problem::new(word.at, message);
@@ -25,7 +26,11 @@ impl Stages<'_> {
             NamedContext::Git(text) => {
                 let git = address::git(text)
                     .map_err(|message| fail(format!("the context `{name}`: {message}")))?;
-                Outside::Git(name.to_owned(), git)
+                Outside::Remote(name.to_owned(), Source::Git(git))
+            }
+            NamedContext::Archive(url) => Outside::Remote(name.to_owned(), address::archive(url)),
+            NamedContext::Layout(layout) => {
+                Outside::Layout(name.to_owned(), layout.clone(), platform.clone())
             }
             NamedContext::Image(image) if image == "scratch" => Outside::Nothing,
             NamedContext::Image(image) => Outside::Image {

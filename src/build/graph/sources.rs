@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::stages::{Origin, Outside};
+use super::stages::{Origin, Outside, request};
 use super::step::{Kind as StepKind, Root, Source, Step, StepId};
 use super::walk::{Current, Walk};
 use crate::build::paths;
@@ -16,11 +16,12 @@ impl Walk<'_> {
         current: &mut Current,
         outside: &Outside,
         at: Span,
-        digest: Option<&str>,
         is_base: bool,
     ) -> Root {
+        let known = request(outside).and_then(|request| self.stages.bases.get(&request));
+        let digest = known.and_then(|base| base.digest.clone());
         let platform = match outside {
-            Outside::Image { platform, .. } => platform.clone(),
+            Outside::Image { platform, .. } | Outside::Layout(_, _, platform) => platform.clone(),
             _ => self.stages.platform.clone(),
         };
         let (source, name) = match outside {
@@ -43,9 +44,14 @@ impl Walk<'_> {
                 let shown = format!("[context {name}] load from client");
                 (context_source(Some(name)), shown)
             }
-            Outside::Git(name, git) => {
-                let shown = format!("[context {name}] load git source {}", git.remote);
-                (Source::Git(git.clone()), shown)
+            Outside::Remote(name, source) => (
+                source.clone(),
+                format!("[context {name}] {}", loads(source)),
+            ),
+            Outside::Layout(name, layout, _) => {
+                let shown = format!("[context {name}] OCI load from client");
+                let layout = layout.clone();
+                (Source::Layout { layout }, shown)
             }
             Outside::Build(name) => {
                 let shown = format!("[context {name}] load the result of another build");
@@ -82,8 +88,11 @@ impl Walk<'_> {
     /// The build context.
     pub(super) fn context(&mut self, at: Span) -> StepId {
         let platform = self.stages.platform.clone();
-        let name = "[internal] load build context".to_owned();
-        self.source(context_source(None), name, at, platform)
+        let (source, name) = match &self.stages.options.context {
+            Some(source) => (source.clone(), loads(source)),
+            None => (context_source(None), "load build context".to_owned()),
+        };
+        self.source(source, format!("[internal] {name}"), at, platform)
     }
 
     pub(super) fn push(&mut self, step: Step) -> StepId {
@@ -121,7 +130,7 @@ impl Walk<'_> {
     ) -> Result<Root, Problem> {
         match origin {
             Origin::Outside(outside) => {
-                Ok(self.outside(current, outside, current.place(at), None, false))
+                Ok(self.outside(current, outside, current.place(at), false))
             }
             Origin::Stage(index) if *index == current.index => {
                 Err(Problem::new(at, "a stage cannot take files from itself"))
@@ -136,6 +145,23 @@ impl Walk<'_> {
                 Ok(state.and_then(|state| state.root))
             }
         }
+    }
+}
+
+/// As `BuildKit` says it.
+fn loads(source: &Source) -> String {
+    match source {
+        Source::Git(git) => format!(
+            "load git source {}",
+            crate::image::shown_address(&git.remote)
+        ),
+        Source::Http { url, .. } => {
+            format!(
+                "load remote build context {}",
+                crate::image::shown_address(url)
+            )
+        }
+        _ => "load build context".to_owned(),
     }
 }
 

@@ -31,8 +31,11 @@ pub(super) enum Outside {
     },
     /// A named context that is a folder.
     Folder(String),
-    /// A named context that is a repository: its name, its address.
-    Git(String, super::step::Git),
+    /// A named context that is on another machine: its name, and what it is.
+    Remote(String, super::step::Source),
+    /// A named context that is an image in a folder: its name, the folder, and for
+    /// which platform.
+    Layout(String, String, Platform),
     /// A named context that is another build.
     Build(String),
 }
@@ -305,12 +308,22 @@ impl<'a> Stages<'a> {
                 .zip(&self.needed)
                 .filter(|(_, needed)| **needed)
             {
-                if let Origin::Outside(outside) = &node.base
-                    && let Some(request) = request(outside)
-                    && !bases.contains_key(&request)
-                    && !needs.iter().any(|(known, _)| *known == request)
-                {
-                    needs.push((request, node.at));
+                let base = std::iter::once((&node.base, node.at));
+                let others = node.todos.iter().flat_map(|todo| {
+                    let at = todo.trigger.unwrap_or(todo.instruction.at);
+                    todo.origins
+                        .iter()
+                        .flatten()
+                        .map(move |origin| (origin, at))
+                });
+                for (origin, at) in base.chain(others) {
+                    if let Origin::Outside(outside) = origin
+                        && let Some(request) = request(outside)
+                        && !bases.contains_key(&request)
+                        && !needs.iter().any(|(known, _)| *known == request)
+                    {
+                        needs.push((request, at));
+                    }
                 }
             }
             if !needs.is_empty() {
@@ -413,7 +426,7 @@ impl<'a> Stages<'a> {
 /// What has to be known of a base.
 pub(super) fn request(outside: &Outside) -> Option<BaseRequest> {
     match outside {
-        Outside::Nothing | Outside::Folder(_) | Outside::Git(..) => None,
+        Outside::Nothing | Outside::Folder(_) | Outside::Remote(..) => None,
         Outside::Image {
             reference,
             platform,
@@ -423,5 +436,9 @@ pub(super) fn request(outside: &Outside) -> Option<BaseRequest> {
             platform: platform.to_string(),
         }),
         Outside::Build(name) => Some(BaseRequest::Build { name: name.clone() }),
+        Outside::Layout(_, layout, platform) => Some(BaseRequest::Layout {
+            layout: layout.clone(),
+            platform: platform.to_string(),
+        }),
     }
 }

@@ -130,6 +130,11 @@ pub enum Source {
         /// Its name, as the named context has it.
         name: String,
     },
+    /// An image in a folder of the machine.
+    Layout {
+        /// `oci-layout://PATH`, as the named context has it.
+        layout: String,
+    },
     /// A file from a web server, alone in a root.
     Http {
         /// `http://` or `https://`.
@@ -138,6 +143,8 @@ pub enum Source {
         file: String,
         /// `sha256:…`, which it must have.
         checksum: Option<String>,
+        /// It is an archive, and what is in it is meant.
+        is_tree: bool,
     },
     /// The work tree of a git repository.
     Git(Git),
@@ -158,6 +165,17 @@ pub struct Git {
     pub checksum: Option<String>,
     /// Whether submodules are fetched.
     pub has_submodules: bool,
+}
+
+impl Git {
+    /// The id of the SSH agent that it is fetched with, where it is by SSH.
+    pub fn agent(&self) -> Option<&'static str> {
+        let is_ssh = match self.remote.split_once("://") {
+            Some((scheme, _)) => scheme.eq_ignore_ascii_case("ssh"),
+            None => true,
+        };
+        is_ssh.then_some("default")
+    }
 }
 
 /// A folder that is made with those above it, unless it is there.

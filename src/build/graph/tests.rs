@@ -364,8 +364,11 @@ fn named_contexts_take_the_place_of_images_and_stages() {
     let Ok(Outcome::Needs(needs)) = super::plan(&file, &options, &Bases::new()) else {
         panic!("no needs");
     };
-    assert_eq!(needs.len(), 1);
-    assert_eq!(needs[0].0, request);
+    let other = BaseRequest::Build {
+        name: "web".to_owned(),
+    };
+    let needs: Vec<BaseRequest> = needs.into_iter().map(|(need, _)| need).collect();
+    assert_eq!(needs, [request, other]);
 }
 
 #[test]

@@ -281,7 +281,7 @@ impl Walk<'_> {
     /// Begins with what is not in the file.
     fn base(&mut self, current: &mut Current, node: &Node, outside: &Outside) {
         let known = request(outside).and_then(|request| self.stages.bases.get(&request).cloned());
-        if let Some(BaseImage { config, digest }) = known {
+        if let Some(BaseImage { config, .. }) = known {
             let has_files = !config.rootfs.diff_ids.is_empty()
                 || config.history.iter().any(|entry| !entry.empty_layer);
             current.state.config = ConfigFile {
@@ -290,12 +290,12 @@ impl Walk<'_> {
             };
             self.check_platform(current, node);
             if has_files {
-                let id = self.outside(current, outside, node.at, digest.as_deref(), true);
+                let id = self.outside(current, outside, node.at, true);
                 current.state.root = id;
             }
             return;
         }
-        current.state.root = self.outside(current, outside, node.at, None, true);
+        current.state.root = self.outside(current, outside, node.at, true);
         if let Some(id) = current.state.root {
             self.reads(id, "/");
         }

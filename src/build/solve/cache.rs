@@ -85,6 +85,11 @@ impl Cache {
         self.folder.join("hashes")
     }
 
+    /// Folder of what is known of web servers and repositories.
+    pub(crate) fn sources(&self) -> PathBuf {
+        self.folder.join("sources")
+    }
+
     /// Folder of `RUN --mount=type=cache`.
     pub(crate) fn mounts(&self) -> PathBuf {
         self.folder.join("mounts")

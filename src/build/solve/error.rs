@@ -5,11 +5,13 @@ use std::path::PathBuf;
 
 use super::copy::CopyError;
 use super::output::OutputLine;
+use crate::build::fetch::git::GitError;
 use crate::build::graph::StepId;
 use crate::causes::with_causes;
 use crate::engine::spec::InitError;
-use crate::image::{ImageError, Place};
+use crate::image::{Digest, FetchError, ImageError, Place, Platform};
 use crate::supervise::client::ClientError;
+use crate::supervise::wire::Failure;
 
 /// A step that failed.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +41,14 @@ pub enum BuildError {
     /// A root could not be mounted, or has no such user.
     #[error(transparent)]
     Root(#[from] InitError),
+    /// The kernel cannot execute the step's programs.
+    #[error("this machine cannot run programs for {platform}")]
+    Foreign {
+        /// What the step is for.
+        platform: Platform,
+        /// What to do.
+        hint: Option<String>,
+    },
     /// Files could not be copied.
     #[error(transparent)]
     Copy(#[from] CopyError),
@@ -77,6 +87,42 @@ pub enum BuildError {
         /// What is there under similar names.
         nearest: Vec<String>,
     },
+    /// A file of a web server could not be had.
+    #[error("cannot get `{url}`")]
+    Fetch {
+        /// Its address.
+        url: String,
+        /// Why.
+        #[source]
+        source: FetchError,
+    },
+    /// A file of a web server is another one than it has to be.
+    #[error("`{url}` has the checksum {found}, where {expected} was expected")]
+    Checksum {
+        /// Its address.
+        url: String,
+        /// As given.
+        expected: String,
+        /// As computed.
+        found: Digest,
+    },
+    /// Something that is no context.
+    #[error("`{what}` is no context: {reason}")]
+    NoContext {
+        /// As given.
+        what: String,
+        /// Why.
+        reason: String,
+    },
+    /// A context that is neither a folder nor an archive.
+    #[error("`{url}` is no archive (tar, also with gzip, bzip2, xz or zstd), so it is no context")]
+    NoArchive {
+        /// Its address.
+        url: String,
+    },
+    /// A repository could not be had.
+    #[error(transparent)]
+    Git(#[from] GitError),
     /// A file changed between being looked at and being copied.
     #[error("files of the context change while they are copied")]
     Changed,
@@ -165,7 +211,53 @@ fn shown(keys: &[PathBuf]) -> String {
     keys.join(", ")
 }
 
+/// What helps against a full disk.
+const ROOM: &str = "`skiff build prune` takes away what no image has of builds, `skiff image prune -a` images \
+                    without containers";
+
 impl BuildError {
+    /// What it means that a step for this platform failed so.
+    pub(super) fn on(self, platform: &Platform) -> Self {
+        match &self {
+            Self::Engine(error) if *platform != Platform::host() => match error.failure() {
+                Some(failure @ Failure::Init { error, .. }) if error.errno == libc::ENOEXEC => {
+                    Self::Foreign {
+                        platform: platform.clone(),
+                        hint: failure.hint(),
+                    }
+                }
+                _ => self,
+            },
+            _ => self,
+        }
+    }
+
+    /// What the user can do, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Git(error) => error.hint(),
+            Self::Fetch { source, .. } => source.hint(),
+            Self::Checksum { found, .. } => {
+                Some(format!("if the change is meant: `--checksum={found}`"))
+            }
+            Self::Missing {
+                nearest, ignored, ..
+            } => {
+                let names: Vec<String> = nearest.iter().map(|name| format!("`{name}`")).collect();
+                if !names.is_empty() {
+                    return Some(format!("did you mean {}?", names.join(" or ")));
+                }
+                let help = "take its pattern out of that file, or add `!` and its name";
+                ignored.as_ref().map(|_| help.to_owned())
+            }
+            Self::Engine(error) => error.failure().and_then(Failure::hint),
+            Self::Foreign { hint, .. } => hint.clone(),
+            Self::Image(error) => error.hint(),
+            Self::Full { .. } => Some(ROOM.to_owned()),
+            _ => None,
+        }
+    }
+
     /// For `map_err`, of calls about a path.
     pub(crate) fn files(
         action: &'static str,

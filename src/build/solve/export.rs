@@ -10,11 +10,11 @@ use super::full;
 use super::share::{self, Walked};
 use super::solver::{Builder, Given, Outcome, joined};
 use crate::build::graph::{self, Kind, Plan, Source, StepId};
-use crate::build::remote::Target;
-use crate::build::remote::document::FIELD;
+use crate::build::shared_cache::Target;
+use crate::build::shared_cache::document::FIELD;
 use crate::image::config::{History, RootFs};
 use crate::image::store::NewImage;
-use crate::image::{ConfigFile, Digest, Image, Reference};
+use crate::image::{ConfigFile, Digest, Image, Platform, Reference};
 
 /// Why there is no image.
 #[derive(Debug, thiserror::Error)]
@@ -83,11 +83,54 @@ impl Builder<'_> {
             fields.insert(FIELD.to_owned(), inline);
         }
         let config = config.to_string().into_bytes();
+        let image = self.enter(config, names, Vec::new()).await?;
+        let shared = share::write(self, &work.caches, &walked, &caches).await;
+        shared.map_err(|error| full::told(self.layout, error))?;
+        Ok(image)
+    }
+
+    /// Gives an image its names, which mean these others for other platforms.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub async fn name(
+        &self,
+        image: &Image,
+        names: Vec<Reference>,
+        variants: Vec<Digest>,
+    ) -> Result<Image, BuildError> {
+        let config = image.raw_config.as_bytes().to_vec();
+        self.enter(config, names, variants).await
+    }
+
+    /// Of an image and those that were built with it the one that serves a platform;
+    /// the image itself where none does.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn variant(&self, image: Image, wanted: &Platform) -> Result<Image, BuildError> {
+        if wanted.fitness(&image.platform).is_some() {
+            return Ok(image);
+        }
+        let all = self.store.with_variants(image.clone())?;
+        let mut fitting = all
+            .into_iter()
+            .filter(|one| wanted.fitness(&one.platform).is_some());
+        Ok(fitting.next().unwrap_or(image))
+    }
+
+    async fn enter(
+        &self,
+        config: Vec<u8>,
+        names: Vec<Reference>,
+        variants: Vec<Digest>,
+    ) -> Result<Image, BuildError> {
         let (store, usage) = (self.store.clone(), Arc::clone(&self.usage));
         let added = spawn_blocking(move || {
             let id = Digest::of(&config);
             if let Some(image) = store.find(&id.to_string())?
                 && names.iter().all(|name| image.names.contains(name))
+                && (names.is_empty() || image.variants == variants)
             {
                 return Ok(image);
             }
@@ -97,14 +140,12 @@ impl Builder<'_> {
                 manifest: None,
                 names,
                 repo_digests: Vec::new(),
+                variants,
             };
             store.add_image(&usage, new).map_err(BuildError::from)
         });
         let added = added.await.map_err(joined).flatten();
-        let image = added.map_err(|error| full::told(self.layout, error))?;
-        let shared = share::write(self, &work.remote, &walked, &caches).await;
-        shared.map_err(|error| full::told(self.layout, error))?;
-        Ok(image)
+        added.map_err(|error| full::told(self.layout, error))
     }
 }
 
@@ -129,6 +170,7 @@ fn base_layers(
     {
         Some(Kind::Source(Source::Image { reference })) => given.images.get(reference),
         Some(Kind::Source(Source::Build { name })) => given.builds.get(name),
+        Some(Kind::Source(Source::Layout { layout })) => given.layouts.get(layout),
         _ => None,
     };
     let Some(image) = image else {

@@ -3,7 +3,7 @@
 use sha2::{Digest as _, Sha256};
 
 use super::hashes::Hash;
-use crate::build::graph::{Copy, CopySource, Folder, Mode, Mount, MountKind, Run};
+use crate::build::graph::{Copy, CopySource, Folder, Git, Mode, Mount, MountKind, Run};
 
 /// Raised where the same key would mean something else.
 const VERSION: &str = "1";
@@ -56,6 +56,30 @@ impl Key {
     pub(crate) fn finish(self) -> Hash {
         self.0.finalize().into()
     }
+}
+
+/// Of a file of a web server: its name and content, and its time where the checksum
+/// does not have to say everything.
+pub(crate) fn http(file: &str, content: &str, modified: Option<i64>, unpacks: bool) -> Hash {
+    let mut key = Key::new("http");
+    key.text(file)
+        .text(content)
+        .list(modified, |key, seconds| {
+            key.bytes(&seconds.to_le_bytes());
+        })
+        .flag(unpacks);
+    key.finish()
+}
+
+/// Of a repository: what a commit is in this form.
+pub(crate) fn git(git: &Git, commit: &str) -> Hash {
+    let mut key = Key::new("git");
+    key.text(&git.remote)
+        .text(commit)
+        .text(&git.folder)
+        .flag(git.keeps_git_dir)
+        .flag(git.has_submodules);
+    key.finish()
 }
 
 /// Of a COPY: its root, and what it brings, one hash a source.

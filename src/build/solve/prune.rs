@@ -59,7 +59,7 @@ pub fn prune(layout: &Layout, wanted: &Prune) -> io::Result<Pruned> {
         pruned.steps.push((step.entry.name, step.entry.size));
     }
     if wanted.all && wanted.unused_for.is_none() && wanted.keep.is_none() {
-        for folder in [cache.mounts(), cache.hashes()] {
+        for folder in [cache.mounts(), cache.hashes(), cache.sources()] {
             pruned.folders += size(&folder)?;
             match fs::remove_dir_all(&folder) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

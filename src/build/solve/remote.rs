@@ -1,243 +1,129 @@
-//! Steps that other machines made: looked for once the own cache has none, their
-//! layers fetched once something needs them.
+//! Files of web servers and repositories as layers. Known by their content: a commit,
+//! a checksum. Where neither is given, the server is asked whether what an earlier
+//! build got is still it.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+use std::sync::Arc;
 
-use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
-use tokio::sync::OnceCell;
+use fs_err as fs;
+use tempfile::TempDir;
+use tokio::task::spawn_blocking;
 
-use super::cache::{Cache, Entry};
-use super::error::{BuildError, StepError};
+use super::cache::Entry;
+use super::download::Wanted;
+use super::error::BuildError;
 use super::hashes::Hash;
+use super::key;
+use super::layer::Made;
 use super::shown::Shown;
-use super::solver::Builder;
-use crate::build::remote::CacheFrom;
-use crate::build::remote::document::{self, Known};
-use crate::causes::with_causes;
-use crate::event::Event;
-use crate::image::artifact::{Artifact, Descriptor};
-use crate::image::{Digest, ImageError, Place, Store};
+use super::solver::{Builder, Outcome, joined, outcome};
+use super::source::Keys;
+use crate::build::graph::Source;
+use crate::image::{Store, Usage};
 
-/// The caches that one build may take from.
-#[derive(Debug)]
-pub(super) struct Remote {
-    places: Vec<Place>,
-    opened: OnceCell<Vec<Arc<Source>>>,
-    /// What is entered into the own cache as soon as a layer is here.
-    waiting: Mutex<BTreeMap<Digest, Vec<(Hash, Entry)>>>,
+/// What came of a source.
+pub(super) struct Got {
+    pub(super) entry: Entry,
+    /// Nothing had to be transferred.
+    pub(super) is_cached: bool,
 }
 
-/// A cache that was read.
-#[derive(Debug)]
-pub(super) struct Source {
-    place: Place,
-    steps: HashMap<Hash, Arc<Known>>,
-    /// Where its layers are.
-    layers: BTreeMap<Digest, Descriptor>,
-    /// It did not have what it says.
-    is_lost: AtomicBool,
+impl Got {
+    pub(super) fn cached(entry: Entry) -> Self {
+        Self {
+            entry,
+            is_cached: true,
+        }
+    }
 }
 
-/// Caches that this command has read, by place; nothing where one could not be read.
-pub(super) type Opened = Mutex<BTreeMap<Place, Arc<OnceCell<Option<Arc<Source>>>>>>;
-
-/// Layers by the cache that has them.
-type Missing = BTreeMap<Place, Vec<(Digest, Descriptor)>>;
-
-impl Source {
-    fn read(place: &Place, artifact: &Artifact) -> Result<Self, String> {
-        let (steps, diff_ids) = document::read(artifact)?;
-        let mut by_key = HashMap::new();
-        for step in steps {
-            let step = Arc::new(step);
-            for key in &step.keys {
-                by_key.entry(*key).or_insert_with(|| Arc::clone(&step));
+impl Builder<'_> {
+    /// What is on another machine, as a step of this name.
+    pub(super) async fn remote(
+        &self,
+        name: &str,
+        source: &Source,
+        keys: Keys<'_>,
+    ) -> Result<Outcome, BuildError> {
+        let whose = match source {
+            Source::Http { url, .. } => url,
+            Source::Git(git) => &git.remote,
+            _ => name,
+        };
+        let mut turn = key::Key::new("remote");
+        turn.text(whose);
+        let turn = self.turn(turn.finish());
+        let _turn = turn.lock().await;
+        let shown = Shown::begin(self, name);
+        let got = match source {
+            Source::Http {
+                url,
+                file,
+                checksum,
+                is_tree,
+            } => {
+                let wanted = Wanted {
+                    url,
+                    file,
+                    checksum: checksum.as_deref(),
+                    is_tree: *is_tree,
+                };
+                self.http(name, wanted, &shown).await
+            }
+            Source::Git(git) => self.git(name, git, keys, &shown).await,
+            _ => Err(BuildError::NoSource {
+                what: name.to_owned(),
+            }),
+        };
+        match got {
+            Ok(got) => {
+                if got.is_cached {
+                    shown.cached();
+                } else {
+                    shown.done();
+                }
+                Ok(outcome(None, &got.entry, &[]))
+            }
+            Err(error) => {
+                shown.failed(&error);
+                Err(error)
             }
         }
-        Ok(Self {
-            place: place.clone(),
-            steps: by_key,
-            layers: diff_ids
-                .into_iter()
-                .zip(artifact.layers.iter().cloned())
-                .collect(),
-            is_lost: AtomicBool::new(false),
+    }
+
+    /// A folder for what is got, on the store's file system.
+    pub(super) fn folder(&self) -> Result<TempDir, BuildError> {
+        let place = self.store.scratch();
+        fs::create_dir_all(&place).map_err(BuildError::files("make", &place))?;
+        let folder = tempfile::Builder::new().prefix("got-").tempdir_in(&place);
+        folder.map_err(BuildError::files("make a folder in", place))
+    }
+
+    /// Enters what was made of something that was transferred.
+    pub(super) fn got(&self, key: &Hash, name: &str, made: Made) -> Result<Got, BuildError> {
+        let entry = Entry::new(key, name.to_owned(), made.layer, made.size, Vec::new());
+        self.keep(key, &entry)?;
+        Ok(Got {
+            entry,
+            is_cached: false,
         })
     }
 
-    fn is_there(&self) -> bool {
-        !self.is_lost.load(Ordering::Relaxed)
+    /// Does work that blocks.
+    pub(super) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store, &Usage) -> Result<T, BuildError> + Send + 'static,
+    ) -> Result<T, BuildError> {
+        let (store, usage) = (self.store.clone(), Arc::clone(&self.usage));
+        spawn_blocking(move || work(&store, &usage))
+            .await
+            .map_err(joined)?
     }
 }
 
-impl Remote {
-    /// Nothing is read before a step is looked for.
-    pub(super) fn new(from: &[CacheFrom]) -> Self {
-        Self {
-            places: from.iter().map(|from| from.place.clone()).collect(),
-            opened: OnceCell::new(),
-            waiting: Mutex::default(),
-        }
-    }
-
-    /// What one of the caches has under one of these keys.
-    pub(super) fn find<'f>(
-        &'f self,
-        builder: &'f Builder<'_>,
-        keys: &'f [Hash],
-    ) -> BoxFuture<'f, Option<Arc<Known>>> {
-        async move {
-            if self.places.is_empty() {
-                return None;
-            }
-            let sources = self.opened.get_or_init(|| async {
-                let mut sources = Vec::new();
-                for place in &self.places {
-                    sources.extend(open(builder, place).await);
-                }
-                sources
-            });
-            let sources = sources.await;
-            let there = sources.iter().filter(|source| source.is_there());
-            let mut found = there.flat_map(|source| keys.iter().map(|key| source.steps.get(key)));
-            found.find_map(Option::<&Arc<Known>>::cloned)
-        }
-        .boxed()
-    }
-
-    /// The cache that has a layer.
-    fn source_of(&self, layer: &Digest) -> Option<(&Arc<Source>, &Descriptor)> {
-        let sources = self.opened.get()?;
-        sources
-            .iter()
-            .filter(|source| source.is_there())
-            .find_map(|source| Some((source, source.layers.get(layer)?)))
-    }
-
-    /// How a layer is packed where it comes from.
-    pub(super) fn form(&self, layer: &Digest) -> Option<&Descriptor> {
-        self.source_of(layer).map(|(_, descriptor)| descriptor)
-    }
-
-    /// Enters a step into the own cache once its layer is here.
-    pub(super) fn keep_later(&self, keys: &[Hash], entry: &Entry, layer: &Digest) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let all = waiting.entry(layer.clone()).or_default();
-        all.extend(keys.iter().map(|key| (*key, entry.clone())));
-    }
-
-    /// Sees to it that layers are here which steps of these caches have.
-    ///
-    /// # Errors
-    /// [`BuildError::CacheLost`]: [`Remote::give_up`] makes the next try do without.
-    pub(super) fn fetch<'f>(
-        &'f self,
-        builder: &'f Builder<'_>,
-        layers: &'f [Digest],
-    ) -> BoxFuture<'f, Result<(), BuildError>> {
-        async move {
-            if self.opened.get().is_none_or(Vec::is_empty) {
-                return Ok(());
-            }
-            for (place, layers) in self.missing(&builder.store, layers)? {
-                let fetched = builder.reach().fetch(&place, &layers).await;
-                fetched.map_err(|source| BuildError::CacheLost {
-                    place,
-                    source: Box::new(source),
-                })?;
-                for (layer, _) in layers {
-                    self.arrived(&builder.store, &builder.cache, &layer)?;
-                }
-            }
-            Ok(())
-        }
-        .boxed()
-    }
-
-    fn missing(&self, store: &Store, layers: &[Digest]) -> Result<Missing, ImageError> {
-        let mut missing = Missing::new();
-        for layer in layers {
-            if let Some((source, descriptor)) = self.source_of(layer)
-                && !store.has_layer(layer)?
-            {
-                let of_source = missing.entry(source.place.clone()).or_default();
-                of_source.push((layer.clone(), descriptor.clone()));
-            }
-        }
-        Ok(missing)
-    }
-
-    fn arrived(&self, store: &Store, cache: &Cache, layer: &Digest) -> Result<(), ImageError> {
-        let entries = {
-            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            waiting.remove(layer).unwrap_or_default()
-        };
-        let size = store.layer_size(layer)?;
-        for (key, mut entry) in entries {
-            entry.size = size;
-            // What cannot be kept is fetched again.
-            cache.keep(&key, &entry).ok();
-        }
-        Ok(())
-    }
-
-    /// Where a cache did not have what it says: takes nothing of it any more, and
-    /// says so. Whether that was it.
-    pub(super) fn give_up(&self, builder: &Builder<'_>, error: &BuildError) -> bool {
-        let BuildError::CacheLost { place, source } = error else {
-            return false;
-        };
-        let sources = self.opened.get().into_iter().flatten();
-        let mut was_there = false;
-        for lost in sources.filter(|source| source.place == *place) {
-            was_there |= !lost.is_lost.swap(true, Ordering::Relaxed);
-        }
-        if was_there {
-            warn(builder, place, &with_causes(&**source));
-        }
-        was_there
-    }
-
-    /// The same for a step's error.
-    pub(super) fn gives_up(&self, builder: &Builder<'_>, error: &StepError) -> bool {
-        self.give_up(builder, &error.error)
-    }
-}
-
-async fn open(builder: &Builder<'_>, place: &Place) -> Option<Arc<Source>> {
-    let cell = {
-        let mut opened = builder
-            .opened
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(opened.entry(place.clone()).or_default())
-    };
-    let source = cell.get_or_init(|| async {
-        let shown = Shown::begin(builder, &format!("importing cache manifest from {place}"));
-        let read = match builder.reach().read(place).await {
-            Ok(artifact) => Source::read(place, &artifact),
-            Err(error) => Err(with_causes(&error)),
-        };
-        match read {
-            Ok(source) => {
-                shown.done();
-                Some(Arc::new(source))
-            }
-            Err(reason) => {
-                shown.failed_for(&reason);
-                warn(builder, place, &reason);
-                None
-            }
-        }
-    });
-    source.await.clone()
-}
-
-fn warn(builder: &Builder<'_>, place: &Place, reason: &str) {
-    builder.emit(Event::Warning {
-        message: format!("the cache `{place}` is not used: {reason}"),
-    });
+/// Makes a folder, as a root is.
+pub(super) fn make(folder: &Path) -> Result<(), BuildError> {
+    let made = std::fs::DirBuilder::new().mode(0o755).create(folder);
+    made.map_err(BuildError::files("make", folder))
 }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
+use super::caches::Caches;
 use super::error::BuildError;
-use super::remote::Remote;
 use super::shown::Shown;
 use super::solver::{Builder, Outcome};
 use crate::build::graph::{Kind, Plan, StepId};
-use crate::build::remote::document::{self, Document, KIND, Known};
-use crate::build::remote::{CacheTo, Extent, Target};
+use crate::build::shared_cache::document::{self, Document, KIND, Known};
+use crate::build::shared_cache::{CacheTo, Extent, Target};
 use crate::causes::with_causes;
 use crate::event::Event;
 use crate::image::artifact::{Artifact, NewArtifact};
@@ -57,16 +57,16 @@ impl Walked<'_> {
 /// The first that cannot be written, unless that does not matter to it.
 pub(super) fn write<'w>(
     builder: &'w Builder<'_>,
-    remote: &'w Remote,
+    caches: &'w Caches,
     walked: &'w Walked<'_>,
     all: &'w [CacheTo],
 ) -> BoxFuture<'w, Result<(), BuildError>> {
-    write_all(builder, remote, walked, all).boxed()
+    write_all(builder, caches, walked, all).boxed()
 }
 
 async fn write_all(
     builder: &Builder<'_>,
-    remote: &Remote,
+    caches: &Caches,
     walked: &Walked<'_>,
     all: &[CacheTo],
 ) -> Result<(), BuildError> {
@@ -79,7 +79,7 @@ async fn write_all(
             Place::Folder { .. } => "client directory",
         };
         let shown = Shown::begin(builder, &format!("exporting cache to {kind}"));
-        match write_one(builder, remote, walked, to, place).await {
+        match write_one(builder, caches, walked, to, place).await {
             Ok(()) => shown.done(),
             Err(error) if to.ignores_error => {
                 let reason = with_causes(&error);
@@ -97,7 +97,7 @@ async fn write_all(
 
 async fn write_one(
     builder: &Builder<'_>,
-    remote: &Remote,
+    caches: &Caches,
     walked: &Walked<'_>,
     to: &CacheTo,
     place: &Place,
@@ -110,8 +110,8 @@ async fn write_one(
         Some((diff_ids, artifact))
     });
     let layers: Vec<Digest> = steps.iter().filter_map(|step| step.layer.clone()).collect();
-    if let Err(error) = remote.fetch(builder, &layers).await {
-        if !remote.give_up(builder, &error) {
+    if let Err(error) = caches.fetch(builder, &layers).await {
+        if !caches.give_up(builder, &error) {
             return Err(error);
         }
         // What is here is worth keeping.
@@ -138,7 +138,7 @@ async fn write_one(
             pairs.filter(|(diff_id, _)| **diff_id == layer)
         });
         let mut forms: Vec<_> = known.map(|(_, form)| form.clone()).collect();
-        forms.extend(remote.form(&layer).cloned());
+        forms.extend(caches.form(&layer).cloned());
         (layer, forms)
     });
     let new = NewArtifact {

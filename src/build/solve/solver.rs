@@ -11,6 +11,7 @@ use futures_util::future::{BoxFuture, Shared, try_join_all};
 use tokio::task::spawn_blocking;
 
 use super::cache::{Cache, Entry};
+use super::caches::{Caches, Opened};
 use super::context::{Context, ContextFolder};
 use super::copy::{self, Looks};
 use super::error::{BuildError, StepError};
@@ -20,17 +21,17 @@ use super::hashes::{Hash, unhex};
 use super::layer::{Made, Scratch, Stacks};
 use super::mode::ModeChange;
 use super::output;
-use super::remote::{Opened, Remote};
 use super::run::{self, Job};
 use super::shown::Shown;
+use super::source::Remote;
 use super::worker::Worker;
 use super::{key, mounts, owner};
 use crate::build::graph::{self, CopySource, Kind, Plan, Source, Step, StepId};
 use crate::build::ignore::Ignore;
-use crate::build::remote::{CacheFrom, CacheTo};
+use crate::build::shared_cache::{CacheFrom, CacheTo};
 use crate::event::{BuildNews, Event, EventSink};
 use crate::image::artifact::Reach;
-use crate::image::{Access, Digest, Image, Store, Usage};
+use crate::image::{Access, Digest, Image, Platform, Store, Usage};
 use crate::state::Layout;
 
 /// What all builds of a command share.
@@ -47,7 +48,7 @@ pub struct Builder<'a> {
     /// What is being made, by key: the same step of two builds is carried out
     /// once.
     turns: Mutex<BTreeMap<Hash, Arc<tokio::sync::Mutex<()>>>>,
-    outside: Outside,
+    pub(super) outside: Outside,
     pub(super) opened: Opened,
 }
 
@@ -72,6 +73,10 @@ pub struct Given {
     pub images: BTreeMap<String, Image>,
     /// Results of other builds, by the name that the plan has.
     pub builds: BTreeMap<String, Image>,
+    /// Images in folders, by how the plan has them.
+    pub layouts: BTreeMap<String, Image>,
+    /// What was got from other machines already, by its source in the plan.
+    pub remote: BTreeMap<Source, Remote>,
     /// Secrets by id.
     pub secrets: BTreeMap<String, Vec<u8>>,
     /// Sockets of SSH agents by id.
@@ -182,7 +187,7 @@ impl<'a> Builder<'a> {
             builder: self,
             plan,
             contexts,
-            remote: Remote::new(&given.cache_from),
+            caches: Caches::new(&given.cache_from),
             given,
         })
     }
@@ -207,7 +212,25 @@ impl<'a> Builder<'a> {
         Ok(opened)
     }
 
-    fn turn(&self, key: Hash) -> Arc<tokio::sync::Mutex<()>> {
+    /// What a step with this key made, where its layer is here.
+    pub(super) fn known(&self, key: &Hash) -> Result<Option<Entry>, BuildError> {
+        let Some(entry) = self.cache.find(key) else {
+            return Ok(None);
+        };
+        let is_here = match &entry.layer {
+            Some(layer) => self.store.has_layer(layer)?,
+            None => true,
+        };
+        Ok(is_here.then_some(entry))
+    }
+
+    /// Keeps what a step made.
+    pub(super) fn keep(&self, key: &Hash, entry: &Entry) -> Result<(), BuildError> {
+        let kept = self.cache.keep(key, entry);
+        kept.map_err(BuildError::files("write", self.cache.path(key)))
+    }
+
+    pub(super) fn turn(&self, key: Hash) -> Arc<tokio::sync::Mutex<()>> {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(turns.entry(key).or_default())
     }
@@ -221,6 +244,13 @@ pub(super) struct Failed {
 }
 
 impl Failed {
+    fn on(self, platform: &Platform) -> Self {
+        Self {
+            error: Box::new(self.error.on(platform)),
+            output: self.output,
+        }
+    }
+
     fn at(self, step: StepId) -> StepError {
         StepError {
             step,
@@ -243,12 +273,12 @@ type Inputs = BTreeMap<StepId, Arc<Outcome>>;
 
 /// One plan being walked.
 pub(super) struct Work<'a> {
-    builder: &'a Builder<'a>,
+    pub(super) builder: &'a Builder<'a>,
     pub(super) plan: &'a Plan,
-    contexts: BTreeMap<Option<String>, Arc<Context>>,
-    pub(super) remote: Remote,
+    pub(super) contexts: BTreeMap<Option<String>, Arc<Context>>,
+    pub(super) caches: Caches,
     /// All but the contexts.
-    given: Given,
+    pub(super) given: Given,
 }
 
 impl Work<'_> {
@@ -257,7 +287,7 @@ impl Work<'_> {
     pub(super) async fn walk(&self) -> Result<Vec<Arc<Outcome>>, Arc<StepError>> {
         let outcomes = loop {
             match self.walk_once().await {
-                Err(error) if self.remote.gives_up(self.builder, &error) => {}
+                Err(error) if self.caches.gives_up(self.builder, &error) => {}
                 outcomes => break outcomes,
             }
         };
@@ -305,7 +335,7 @@ impl Work<'_> {
 
     /// Sees to it that layers are here which a shared cache has.
     async fn have(&self, layers: &[Digest]) -> Result<(), BuildError> {
-        self.remote.fetch(self.builder, layers).await
+        self.caches.fetch(self.builder, layers).await
     }
 
     async fn have_sources(
@@ -323,7 +353,7 @@ impl Work<'_> {
 
     async fn step(&self, step: &Step, inputs: &Inputs) -> Result<Outcome, Failed> {
         match &step.kind {
-            Kind::Source(source) => self.source(step, source),
+            Kind::Source(source) => self.source(step, source).await,
             Kind::Folder(folder) => {
                 let root = root_of(inputs, folder.root);
                 let key = key::folder(folder, root.map(|root| &root.key));
@@ -344,32 +374,6 @@ impl Work<'_> {
             Kind::Copy(wanted) => self.copy(step, wanted, inputs).await,
             Kind::Run(wanted) => self.run(step, wanted, inputs).await,
         }
-    }
-
-    fn source(&self, step: &Step, source: &Source) -> Result<Outcome, Failed> {
-        let shown = Shown::begin(self.builder, &step.name);
-        let found = match source {
-            Source::Image { reference } => self.given.images.get(reference).map(image),
-            Source::Build { name } => self.given.builds.get(name).map(image),
-            Source::Context { name, .. } => self.contexts.get(name).map(|context| Outcome {
-                // What is copied of it says what it is.
-                key: Hash::default(),
-                keys: Vec::new(),
-                files: Files::Context(Arc::clone(context)),
-                made: Made::nothing(),
-                created: String::new(),
-            }),
-            Source::Http { .. } | Source::Git(_) => None,
-        };
-        if let Some(outcome) = found {
-            shown.done();
-            return Ok(outcome);
-        }
-        let error = BuildError::NoSource {
-            what: step.name.clone(),
-        };
-        shown.failed(&error);
-        Err(error.into())
     }
 
     async fn copy(
@@ -481,7 +485,8 @@ impl Work<'_> {
             keys.insert(0, key::run(wanted, root_key, &contents));
         }
         self.make(step, &keys, root, root, async |shown| {
-            self.command(wanted, inputs, root, shown).await
+            let made = self.command(wanted, inputs, root, shown).await;
+            made.map_err(|failed| failed.on(&step.platform))
         })
         .await
     }
@@ -570,19 +575,16 @@ impl Work<'_> {
             return Ok(None);
         }
         for key in keys {
-            let Some(entry) = builder.cache.find(key) else {
+            let Some(entry) = builder.known(key)? else {
                 continue;
             };
-            if !self.is_here(&entry)? {
-                continue;
-            }
             for other in keys.iter().filter(|other| *other != key) {
                 builder.cache.keep(other, &entry).ok();
             }
             Shown::begin(builder, &step.name).cached();
             return Ok(Some(outcome(root, &entry, keys)));
         }
-        let Some(known) = self.remote.find(builder, keys).await else {
+        let Some(known) = self.caches.find(builder, keys).await else {
             return Ok(None);
         };
         let own = known.keys.first().copied().unwrap_or_default();
@@ -593,7 +595,7 @@ impl Work<'_> {
         if let Some(layer) = &known.layer
             && !builder.store.has_layer(layer)?
         {
-            self.remote.keep_later(keys, &entry, layer);
+            self.caches.keep_later(keys, &entry, layer);
         } else {
             if let Some(layer) = &known.layer {
                 entry.size = builder.store.layer_size(layer)?;
@@ -604,13 +606,6 @@ impl Work<'_> {
         }
         Shown::begin(builder, &step.name).cached();
         Ok(Some(outcome(root, &entry, &known.keys)))
-    }
-
-    fn is_here(&self, entry: &Entry) -> Result<bool, BuildError> {
-        match &entry.layer {
-            Some(layer) => Ok(self.builder.store.has_layer(layer)?),
-            None => Ok(true),
-        }
     }
 
     /// What the cache has, or what `work` makes on the layers of `base`.
@@ -645,9 +640,7 @@ impl Work<'_> {
         let (layer, size) = (made.layer.clone(), made.size);
         let entry = Entry::new(own, step.name.clone(), layer, size, below(base));
         for key in keys {
-            let path = builder.cache.path(key);
-            let kept = builder.cache.keep(key, &entry);
-            kept.map_err(BuildError::files("write", path))?;
+            builder.keep(key, &entry)?;
         }
         shown.done();
         Ok(outcome(root, &entry, keys))
@@ -674,21 +667,7 @@ fn below(root: Option<&Outcome>) -> Vec<Digest> {
         .unwrap_or_default()
 }
 
-fn image(image: &Image) -> Outcome {
-    let mut key = key::Key::new("image");
-    key.list(&image.layers, |key, layer| {
-        key.text(&layer.to_string());
-    });
-    Outcome {
-        key: key.finish(),
-        keys: Vec::new(),
-        files: Files::Layers(image.layers.clone()),
-        made: Made::nothing(),
-        created: image.created.clone().unwrap_or_default(),
-    }
-}
-
-fn outcome(root: Option<&Outcome>, entry: &Entry, keys: &[Hash]) -> Outcome {
+pub(super) fn outcome(root: Option<&Outcome>, entry: &Entry, keys: &[Hash]) -> Outcome {
     let mut layers = below(root);
     layers.extend(entry.layer.clone());
     let key = unhex(&entry.key).unwrap_or_default();

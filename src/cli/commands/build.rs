@@ -204,6 +204,7 @@ fn place(place: &ContextPlace) -> String {
         }
         ContextPlace::Image(image) => format!("docker-image://{image}"),
         ContextPlace::Build(label) => format!("target:{label}"),
-        ContextPlace::Git(url) => url.clone(),
+        ContextPlace::Git(url) | ContextPlace::Archive(url) => url.clone(),
+        ContextPlace::Layout(layout) => layout.to_string(),
     }
 }

@@ -1,6 +1,7 @@
 //! How registries are reached and who we are there: one value for a command.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -164,7 +165,10 @@ impl Access {
         url: &reqwest::Url,
         uploads: bool,
     ) -> Result<reqwest::Client, String> {
-        let kind = self.kind(endpoint, url, uploads);
+        self.client_of(self.kind(endpoint, url, uploads))
+    }
+
+    fn client_of(&self, kind: ClientKind) -> Result<reqwest::Client, String> {
         let lock = || {
             self.inner
                 .clients
@@ -176,6 +180,45 @@ impl Access {
         }
         let client = self.make(&kind)?;
         Ok(lock().entry(kind).or_insert(client).clone())
+    }
+
+    /// The client for an address that has to do with no registry.
+    pub(super) fn plain_client(&self, url: &reqwest::Url) -> Result<reqwest::Client, String> {
+        let host = url.host_str().unwrap_or_default();
+        self.client_of(if url.scheme() == "http" && http::is_loopback(host) {
+            ClientKind::Direct { uploads: false }
+        } else {
+            ClientKind::Secure {
+                folder: None,
+                own: false,
+                any: false,
+                uploads: false,
+            }
+        })
+    }
+
+    /// Who the user is, where that is not who we are.
+    pub(crate) fn account(&self) -> Option<&Account> {
+        self.inner.options.account.as_ref()
+    }
+
+    /// What a program of another's needs to have in its environment to reach hosts as
+    /// we do: proxies, and trusted certificates as git(1) takes them.
+    pub(crate) fn environment(&self) -> Vec<(&'static str, OsString)> {
+        let options = &self.inner.options;
+        let text = |text: &Option<String>| text.clone().map(OsString::from);
+        let path = |path: &Option<PathBuf>| path.clone().map(PathBuf::into_os_string);
+        let all = [
+            // curl(1) reads this one in small letters only.
+            ("http_proxy", text(&options.http_proxy)),
+            ("https_proxy", text(&options.https_proxy)),
+            ("no_proxy", text(&options.no_proxy)),
+            ("GIT_SSL_CAINFO", path(&options.certificate_file)),
+            ("GIT_SSL_CAPATH", path(&options.certificate_folder)),
+        ];
+        all.into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect()
     }
 
     fn kind(&self, endpoint: &Endpoint, url: &reqwest::Url, uploads: bool) -> ClientKind {

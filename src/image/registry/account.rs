@@ -46,7 +46,7 @@ impl Account {
 
     /// Lets a program run as this user, as it would from their shell: sudo has
     /// put root's names and its own search path into our environment.
-    pub(super) fn become_in(&self, command: &mut Command, path: &str) {
+    pub(crate) fn become_in(&self, command: &mut Command, path: &str) {
         command.uid(self.uid).gid(self.gid);
         command.env("USER", &self.name).env("LOGNAME", &self.name);
         let runtime = format!("/run/user/{}", self.uid);

@@ -47,8 +47,8 @@ impl Alone<'_> {
     /// The index cannot be read or written.
     pub fn remove(&self, ids: &BTreeSet<Digest>) -> Result<(), ImageError> {
         self.store.change_index_as(self.usage, |index| {
-            index.images.retain(|entry| !ids.contains(&entry.id));
-            Ok(())
+            ids.iter()
+                .try_for_each(|id| index.remove(id.as_str()).map(|_| ()))
         })
     }
 }

@@ -1,5 +1,6 @@
 //! `index.json`: every image of the store, and how a text finds one.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -48,6 +49,10 @@ pub(super) struct Entry {
     /// uses it.
     #[serde(default)]
     pub(super) superseded: bool,
+    /// Ids of the images for other platforms that were built with it: its names are
+    /// theirs, too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) variants: Vec<Digest>,
 }
 
 impl Entry {
@@ -58,6 +63,18 @@ impl Entry {
         }
         self.names.retain(|name| !names.contains(name));
         self.superseded = self.names.is_empty();
+    }
+
+    /// Whether a reference means it: a name with a tag, or one with a digest, where
+    /// the tag says nothing, as for Docker.
+    fn has_name(&self, reference: &Reference) -> bool {
+        match reference.digest() {
+            Some(digest) => {
+                let wanted = format!("{}@{digest}", reference.name());
+                self.repo_digests.contains(&wanted)
+            }
+            None => self.names.contains(&reference.to_string()),
+        }
     }
 }
 
@@ -74,6 +91,8 @@ pub(crate) struct NewImage {
     pub(crate) names: Vec<Reference>,
     /// Names with a digest.
     pub(crate) repo_digests: Vec<Reference>,
+    /// Ids of the images for other platforms that its names mean, too.
+    pub(crate) variants: Vec<Digest>,
 }
 
 impl Default for Index {
@@ -129,22 +148,43 @@ impl Index {
         })
     }
 
+    /// Of images for several platforms with one digest the host's.
     fn by_reference(&self, reference: &Reference) -> Option<&Entry> {
-        // With a digest the tag says nothing, as for Docker.
-        if let Some(digest) = reference.digest() {
-            let wanted = format!("{}@{digest}", reference.name());
-            return self
-                .images
-                .iter()
-                .find(|e| e.repo_digests.contains(&wanted));
+        self.for_platform(reference, &Platform::host())
+            .or_else(|| self.images.iter().find(|e| e.has_name(reference)))
+    }
+
+    /// The image of a name that serves a platform best.
+    pub(super) fn for_platform(&self, reference: &Reference, wanted: &Platform) -> Option<&Entry> {
+        let named = self.images.iter().filter(|e| e.has_name(reference));
+        let variants = named.clone().flat_map(|entry| &entry.variants);
+        let variants = variants.filter_map(|id| self.images.iter().find(|e| e.id == *id));
+        let serving = named.chain(variants);
+        let serving = serving.filter_map(|entry| Some((wanted.fitness(&entry.platform)?, entry)));
+        serving
+            .min_by_key(|(fitness, _)| *fitness)
+            .map(|(_, entry)| entry)
+    }
+
+    /// The images that others have their names for.
+    fn variants(&self) -> BTreeSet<Digest> {
+        let alive = self.images.iter().filter(|entry| !entry.superseded);
+        alive.flat_map(|entry| entry.variants.clone()).collect()
+    }
+
+    /// Makes garbage of those that were variants before and are none any more.
+    fn forsake(&mut self, before: &BTreeSet<Digest>) {
+        let now = self.variants();
+        for entry in &mut self.images {
+            let is_lost = before.contains(&entry.id) && !now.contains(&entry.id);
+            entry.superseded |= is_lost && entry.names.is_empty();
         }
-        let wanted = reference.to_string();
-        self.images.iter().find(|e| e.names.contains(&wanted))
     }
 
     /// Moves a name to an image.
     pub(super) fn name(&mut self, id: &Digest, name: &Reference) {
         let name = name.to_string();
+        let variants = self.variants();
         for entry in &mut self.images {
             entry.lose(std::slice::from_ref(&name));
             if entry.id == *id {
@@ -153,10 +193,12 @@ impl Index {
                 entry.superseded = false;
             }
         }
+        self.forsake(&variants);
     }
 
     /// Enters an image, or adds to the names it has.
     pub(super) fn add(&mut self, mut new: Entry) {
+        let variants = self.variants();
         if let Some(position) = self.images.iter().position(|e| e.id == new.id) {
             let old = self.images.swap_remove(position);
             new.names.extend(old.names);
@@ -171,6 +213,7 @@ impl Index {
         new.repo_digests.sort();
         new.repo_digests.dedup();
         self.images.push(new);
+        self.forsake(&variants);
     }
 
     /// Takes away what a text means; see [`Store::remove`].
@@ -198,7 +241,9 @@ impl Index {
             }
         }
         if deleted.is_some() {
+            let variants = self.variants();
             self.images.retain(|e| e.id != id);
+            self.forsake(&variants);
         }
         Ok(Removed {
             untagged: references(&untagged),
@@ -292,6 +337,7 @@ impl Store {
             created: entry.created.clone(),
             pulled: entry.pulled,
             platform: entry.platform.clone(),
+            variants: entry.variants.clone(),
             raw_config: text.into(),
         })
     }
@@ -357,6 +403,7 @@ impl Store {
             created: file.created,
             pulled: Timestamp::now(),
             superseded: false,
+            variants: new.variants,
         };
         self.touch(&entry.id);
         let entry = self.change_index(|index| {

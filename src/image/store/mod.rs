@@ -39,6 +39,7 @@ mod room;
 mod usage;
 mod verify;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -84,6 +85,9 @@ pub struct Image {
     pub pulled: Timestamp,
     /// What it is for.
     pub platform: Platform,
+    /// Ids of the images for other platforms that were built with it, and that its
+    /// names mean, too.
+    pub variants: Vec<Digest>,
     /// Its config, byte for byte.
     pub raw_config: Arc<str>,
 }
@@ -126,6 +130,33 @@ impl Store {
             .transpose()
     }
 
+    /// Finds the image of a name that serves a platform.
+    ///
+    /// # Errors
+    /// The store is unreadable.
+    pub fn find_for(
+        &self,
+        reference: &Reference,
+        platform: &Platform,
+    ) -> Result<Option<Image>, ImageError> {
+        let index = self.read_index()?;
+        let found = index.for_platform(reference, platform);
+        found.map(|entry| self.image(entry)).transpose()
+    }
+
+    /// An image and those for other platforms that its names mean.
+    ///
+    /// # Errors
+    /// The store is unreadable.
+    pub fn with_variants(&self, image: Image) -> Result<Vec<Image>, ImageError> {
+        let mut all = Vec::with_capacity(1 + image.variants.len());
+        for id in &image.variants {
+            all.extend(self.find(&id.to_string())?);
+        }
+        all.insert(0, image);
+        Ok(all)
+    }
+
     /// All images, the latest pulled first.
     ///
     /// # Errors
@@ -134,6 +165,20 @@ impl Store {
         let mut entries = self.read_index()?.images;
         entries.sort_by_key(|entry| std::cmp::Reverse(entry.pulled));
         entries.iter().map(|entry| self.image(entry)).collect()
+    }
+
+    /// The same without images for other platforms that others have their names for.
+    ///
+    /// # Errors
+    /// The store is unreadable.
+    pub fn list_own(&self) -> Result<Vec<Image>, ImageError> {
+        let mut images = self.list()?;
+        let variants: BTreeSet<Digest> = images
+            .iter()
+            .flat_map(|image| image.variants.iter().cloned())
+            .collect();
+        images.retain(|image| !image.names.is_empty() || !variants.contains(&image.id));
+        Ok(images)
     }
 
     /// Gives an image a further name, and takes that name from whichever image

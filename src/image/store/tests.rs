@@ -1,6 +1,5 @@
 //! Tests of the store.
 
-use std::collections::BTreeSet;
 use std::io::Cursor;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -23,6 +22,7 @@ pub(crate) fn image_pulled_at(time: &str) -> Image {
         created: None,
         pulled: time.parse().unwrap(),
         platform: Platform::host(),
+        variants: Vec::new(),
         raw_config: "{}".into(),
     }
 }
@@ -75,6 +75,7 @@ impl Scene {
                 ))
                 .unwrap(),
             ],
+            variants: Vec::new(),
         };
         self.store.add_image(&usage, new).unwrap()
     }
@@ -86,6 +87,44 @@ impl Scene {
 
 fn file(name: &str, content: &str) -> Tar {
     Tar::new().file(name, 0o644, content.as_bytes())
+}
+
+#[test]
+fn images_for_other_platforms_share_a_name_and_its_end() {
+    let scene = Scene::new();
+    let other = scene.add("app:arm", vec![file("a", "other")], "other");
+    let usage = scene.store.use_shared().unwrap();
+    let name = Reference::parse("app:1").unwrap();
+    let own = scene.add("app:own", vec![file("a", "own")], "own");
+    let enter = |names: &[&Reference], image: &Image, variants| {
+        let new = NewImage {
+            config: image.raw_config.as_bytes().to_vec(),
+            manifests: Vec::new(),
+            manifest: None,
+            names: names.iter().map(|name| (*name).clone()).collect(),
+            repo_digests: Vec::new(),
+            variants,
+        };
+        scene.store.add_image(&usage, new).unwrap()
+    };
+    scene.store.remove("app:own").unwrap();
+    scene.store.remove("app:arm").unwrap();
+    enter(&[], &other, Vec::new());
+    let image = enter(&[&name], &own, vec![other.id.clone()]);
+    let all = scene.store.with_variants(image).unwrap();
+    assert_eq!(all.len(), 2);
+    let listed = scene.store.list_own().unwrap();
+    assert_eq!(listed.len(), 1, "one image to whoever lists them");
+    assert!(!scene.store.has_superseded().unwrap());
+    // The name goes to another image: both are garbage.
+    scene.add("app:1", vec![file("a", "new")], "new");
+    drop(usage);
+    let collected = scene.store.collect_garbage(|| Ok(InUse::default()));
+    let mut gone = collected.unwrap().unwrap().images;
+    gone.sort();
+    let mut both = vec![own.id, other.id];
+    both.sort();
+    assert_eq!(gone, both);
 }
 
 #[test]

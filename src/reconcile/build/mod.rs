@@ -3,6 +3,8 @@
 
 mod requests;
 
+pub(crate) use requests::first;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,7 +18,7 @@ use crate::build::solve::{Builder, Outside};
 use crate::compose::{Diagnostic, Project, Service};
 use crate::event::{Event, Resource, ResourceKind};
 use crate::image::toolbox::is_toolbox;
-use crate::image::{Image, Platform, PullRequest, Reference, Store, ensure_toolbox, pull};
+use crate::image::{Image, Platform, PullRequest, Reference, Store, ensure_toolbox, pull, resolve};
 
 use super::chosen;
 use super::garbage;
@@ -290,6 +292,7 @@ async fn all<'a>(
                     let other = match &base {
                         BaseRequest::Build { name } => Some(name.clone()),
                         BaseRequest::Image { reference, .. } => board.names.get(reference).cloned(),
+                        BaseRequest::Layout { .. } => None,
                     };
                     let Some(other) = other.filter(|other| *other != label) else {
                         return provide(session, builder.store(), request, base).await;
@@ -356,6 +359,9 @@ async fn provide(
             platform,
         } => (reference, Platform::parse(&platform).ok()),
         BaseRequest::Build { name } => return Err(DriveError::Behind(name)),
+        BaseRequest::Layout { layout, .. } => {
+            return Err(DriveError::Behind(layout));
+        }
     };
     let failed = |source| DriveError::Base {
         image: name.clone(),
@@ -365,19 +371,41 @@ async fn provide(
     if is_toolbox(&reference) {
         return ensure_toolbox(store, session.applets).map_err(failed);
     }
-    if !request.pull
-        && let Some(image) = store.find(&name).map_err(failed)?
-    {
-        store.touch(&image.id);
-        return Ok(image);
-    }
     let label = reference.familiar();
-    let pull_request = PullRequest {
+    let mut pull_request = PullRequest {
         reference,
         platform,
         access: session.registries.clone(),
         label,
     };
+    // What is asked for by nobody may be for another one, as with Docker.
+    let asked = !request.platforms.is_empty();
+    let wanted = pull_request.platform.clone().unwrap_or_else(Platform::host);
+    let here = || {
+        if asked {
+            store.find_for(&pull_request.reference, &wanted)
+        } else {
+            store.find(&name)
+        }
+    };
+    if !request.pull
+        && let Some(image) = here().map_err(failed)?
+    {
+        store.touch(&image.id);
+        return Ok(image);
+    }
+    if wanted != Platform::host() {
+        // By its digest: the name stays with what this machine runs.
+        let reference = &pull_request.reference;
+        let digest = resolve(&pull_request.access, reference, session.sink).await;
+        let pinned = format!("{}@{}", reference.name(), digest.map_err(failed)?);
+        pull_request.reference = Reference::parse(&pinned).map_err(|error| failed(error.into()))?;
+        let reference = &pull_request.reference;
+        if let Some(image) = store.find_for(reference, &wanted).map_err(failed)? {
+            store.touch(&image.id);
+            return Ok(image);
+        }
+    }
     pull(store, &pull_request, session.sink)
         .await
         .map_err(failed)

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::build::graph::{Grants, Insecure, Sandbox};
-use crate::build::remote::{CacheFrom, CacheTo, SpecError};
 use crate::build::request::{ContextPlace, DockerfilePlace, Request, SshSource};
+use crate::build::shared_cache::{CacheFrom, CacheTo, SpecError};
 use crate::compose::{Build, Diagnostic, Project, Service};
 use crate::image::{Platform, Reference};
+use crate::reconcile::images::platform_of;
 use crate::reconcile::translate::names::{LABEL_PROJECT, LABEL_SERVICE, LABEL_VERSION};
 use crate::reconcile::translate::project::image_name;
 
@@ -53,11 +54,15 @@ impl Mapping<'_> {
         let build = self.build;
         let base = &self.project.working_dir;
         let context = build.context.as_deref().unwrap_or(".");
-        let platform = self.platform(service);
+        let platforms = self.platforms(service);
         self.unsupported();
         Request {
             label: name.to_owned(),
             context: ContextPlace::parse(context, base),
+            context_at: Some(
+                self.project
+                    .diagnostic(&format!("{}.context", self.path), format!("`{context}`")),
+            ),
             dockerfile: self.dockerfile(),
             contexts: build
                 .additional_contexts
@@ -78,7 +83,7 @@ impl Mapping<'_> {
             sandbox: self.sandbox(choices),
             secrets: self.secrets(),
             ssh: self.ssh(choices),
-            platform,
+            platforms,
             epoch: self.epoch(),
         }
     }
@@ -258,24 +263,23 @@ impl Mapping<'_> {
         sources
     }
 
-    /// The one platform that is asked for: the service's, else the build's only one.
-    fn platform(&mut self, service: &Service) -> Option<Platform> {
-        let platforms = &self.build.platforms;
-        if platforms.len() > 1 && service.platform.is_none() {
-            self.refuse(
-                "platforms",
-                "an image is built for one platform at a time; name it by the service's `platform`",
-            );
-            return None;
-        }
-        let text = service.platform.as_ref().or_else(|| platforms.first())?;
-        match Platform::parse(text) {
-            Ok(platform) => Some(platform),
-            Err(error) => {
-                self.refuse("platforms", error.to_string());
-                None
+    /// What is asked for, the service's own first, else this machine's.
+    fn platforms(&mut self, service: &Service) -> Vec<Platform> {
+        let mut platforms = Vec::new();
+        for (index, text) in self.build.platforms.iter().enumerate() {
+            match Platform::parse(text) {
+                Ok(platform) if platforms.contains(&platform) => {}
+                Ok(platform) => platforms.push(platform),
+                Err(error) => self.refuse(&format!("platforms[{index}]"), error.to_string()),
             }
         }
+        let own = platform_of(self.project, service);
+        if platforms.is_empty() {
+            platforms.extend(own);
+            return platforms;
+        }
+        first(&mut platforms, &own.unwrap_or_else(Platform::host));
+        platforms
     }
 
     fn epoch(&self) -> Option<i64> {
@@ -301,5 +305,14 @@ impl Mapping<'_> {
         {
             self.refuse("isolation", format!("`{isolation}` is not for Linux"));
         }
+    }
+}
+
+/// Moves one of a list to its beginning, where it is in it.
+pub(crate) fn first(platforms: &mut [Platform], wanted: &Platform) {
+    if let Some(index) = platforms.iter().position(|one| one == wanted)
+        && let Some(head) = platforms.get_mut(..=index)
+    {
+        head.rotate_right(1);
     }
 }

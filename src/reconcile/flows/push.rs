@@ -146,7 +146,7 @@ impl Push {
         };
         let request = PushRequest {
             reference,
-            images: vec![image],
+            images: store.with_variants(image)?,
             access: session.registries.clone(),
             label: self.service.clone(),
         };

@@ -222,6 +222,7 @@ impl Machine {
             manifest: None,
             names: vec![Reference::parse("img").unwrap()],
             repo_digests: Vec::new(),
+            variants: Vec::new(),
         };
         store.add_image(&usage, new).unwrap();
         Self {

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use fs_err as fs;
 
 use super::{build, carried_out, with_dockerfile};
-use crate::support::isolated;
+use crate::support::{Image, isolated};
 
 #[test]
 fn stages_give_each_other_files_and_the_last_one_is_the_image() {
@@ -67,6 +67,22 @@ CMD ["sleep 1000"]
         assert_eq!(config["ExposedPorts"], serde_json::json!({"80/tcp": {}}));
         assert_eq!(config["User"], "12");
         project.down();
+    });
+}
+
+#[test]
+fn files_come_from_images_that_nothing_starts_from() {
+    isolated(|sandbox| {
+        let project = with_dockerfile(
+            sandbox,
+            "others",
+            "FROM scratch\nCOPY --from=test/busybox /bin/busybox /bin/sh\n\
+             RUN --mount=from=test/other:1,target=/other [\"/bin/sh\", \"-c\", \"read line </other/file; echo got $line\"]\n",
+        );
+        let other = Image::empty().file("file", 0o644, "from another").layer();
+        sandbox.load(&other, "test/other:1");
+        let output = build(&project);
+        assert!(output.stderr.contains(" got from another\n"), "{output}");
     });
 }
 

@@ -20,6 +20,7 @@ use super::sandbox::program;
 pub(crate) struct Image {
     layers: Vec<Vec<Item>>,
     config: Value,
+    architecture: String,
 }
 
 #[derive(Debug, Clone)]
@@ -38,6 +39,7 @@ impl Image {
         Self {
             layers: vec![Vec::new()],
             config: json!({}),
+            architecture: architecture().to_owned(),
         }
     }
 
@@ -181,6 +183,12 @@ impl Image {
         self
     }
 
+    /// Says that it is for another machine.
+    pub(crate) fn architecture(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.architecture);
+        self
+    }
+
     /// Sets a field of the image's `config`.
     pub(crate) fn config(mut self, field: &str, value: Value) -> Self {
         self.config[field] = value;
@@ -195,7 +203,7 @@ impl Image {
     fn config_json(&self, tars: &[Vec<u8>]) -> Vec<u8> {
         let diff_ids: Vec<String> = tars.iter().map(|tar| digest(tar)).collect();
         let config = json!({
-            "architecture": architecture(), "os": "linux", "created": "2024-01-02T03:04:05Z",
+            "architecture": self.architecture, "os": "linux", "created": "2024-01-02T03:04:05Z",
             "config": self.config, "rootfs": {"type": "layers", "diff_ids": diff_ids},
         });
         config.to_string().into_bytes()

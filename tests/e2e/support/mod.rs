@@ -6,6 +6,7 @@
 //! world: images, a registry, HTTP, terminals.
 
 mod fixtures;
+mod git;
 mod helpers;
 mod http;
 mod image;
@@ -16,10 +17,12 @@ mod process;
 mod pty;
 mod registry;
 mod sandbox;
+mod server;
 mod tls;
 mod wait;
 
 pub(crate) use fixtures::{DEAF, SLEEPER, deaf};
+pub(crate) use git::{Repository, answer_git};
 pub(crate) use helpers::{helpers, kill_hard, send};
 pub(crate) use http::{free_port, http_get, http_request, raw_listener};
 pub(crate) use image::Image;
@@ -29,5 +32,6 @@ pub(crate) use process::{Invocation, Output};
 pub(crate) use pty::Terminal;
 pub(crate) use registry::Registry;
 pub(crate) use sandbox::{PATH, Project, Sandbox, files_below, program};
-pub(crate) use tls::{Answer, Request, make_certificates, serve_https, serve_proxy};
+pub(crate) use server::{Answer, Request, serve_http};
+pub(crate) use tls::{make_certificates, serve_https, serve_proxy};
 pub(crate) use wait::{DEADLINE, wait_exit};

@@ -14,6 +14,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("busybox", "busybox-static"),
     ("debootstrap", "debootstrap"),
     ("docker-registry", "docker-registry"),
+    ("git", "git"),
     ("ip", "iproute2"),
     ("iptables", "iptables"),
     ("nft", "nftables"),

@@ -1,6 +1,6 @@
-//! An HTTPS server for one test: certificates by openssl, requests to a closure.
+//! HTTPS for one test: certificates by openssl, requests to a closure.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,38 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::sandbox::{Sandbox, program};
-
-/// A request as far as tests look at it.
-#[derive(Debug, Clone)]
-pub(crate) struct Request {
-    /// `GET`, ….
-    pub(crate) method: String,
-    /// With its query.
-    pub(crate) path: String,
-    /// Lower-case names.
-    pub(crate) headers: Vec<(String, String)>,
-}
-
-impl Request {
-    /// A header's value.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
-    }
-}
-
-/// An answer: status, headers and body.
-#[derive(Debug, Clone)]
-pub(crate) struct Answer {
-    /// Status code.
-    pub(crate) status: u16,
-    /// Beside `Content-Length`.
-    pub(crate) headers: Vec<(String, String)>,
-    /// The body.
-    pub(crate) body: Vec<u8>,
-}
+use super::server::{Answer, Request, read_request, serve};
 
 /// Makes a certificate authority and a certificate for `names`; returns the
 /// authority's file. The server's are beside it.
@@ -98,62 +67,6 @@ fn server_config(folder: &Path) -> ServerConfig {
         .with_no_client_auth()
         .with_single_cert(chain, key)
         .expect("a certificate and its key")
-}
-
-fn serve(stream: impl Read + Write, answer: &dyn Fn(&Request) -> Answer) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream);
-    while let Some(request) = read_request(&mut reader)? {
-        let Answer {
-            status,
-            headers,
-            body,
-        } = answer(&request);
-        let mut head = format!(
-            "HTTP/1.1 {status} Status\r\nContent-Length: {}\r\n",
-            body.len()
-        );
-        for (name, value) in headers {
-            head.extend([name.as_str(), ": ", &value, "\r\n"]);
-        }
-        head.push_str("\r\n");
-        let stream = reader.get_mut();
-        stream.write_all(head.as_bytes())?;
-        if request.method != "HEAD" {
-            stream.write_all(&body)?;
-        }
-        stream.flush()?;
-    }
-    Ok(())
-}
-
-/// The next request without its body, which only requests without one have here.
-fn read_request(reader: &mut impl BufRead) -> std::io::Result<Option<Request>> {
-    let mut line = String::new();
-    if reader.read_line(&mut line)? == 0 {
-        return Ok(None);
-    }
-    let mut words = line.split_whitespace().map(str::to_owned);
-    let (method, path) = (
-        words.next().unwrap_or_default(),
-        words.next().unwrap_or_default(),
-    );
-    let mut headers = Vec::new();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        match line.trim_end().split_once(':') {
-            Some((name, value)) => {
-                headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
-            }
-            None => {
-                return Ok(Some(Request {
-                    method,
-                    path,
-                    headers,
-                }));
-            }
-        }
-    }
 }
 
 /// A proxy for `CONNECT`: every target is sent to `to`; reports each target.

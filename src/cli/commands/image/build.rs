@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::build::graph::{Grants, Sandbox};
-use crate::build::remote::{CacheFrom, CacheTo, SpecError};
 use crate::build::request::{ContextPlace, DockerfilePlace, Request, SshSource};
+use crate::build::shared_cache::{CacheFrom, CacheTo, SpecError};
 use crate::cli::building::{self, Job};
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
@@ -16,7 +16,7 @@ use crate::cli::{folder, parse};
 use crate::compose::parse_bytes;
 use crate::env;
 use crate::image::{Platform, Reference};
-use crate::reconcile::build::Requests;
+use crate::reconcile::build::{Requests, first};
 use crate::reconcile::{self, Session};
 
 /// What the build is for, where a project's name is asked: none can have this one.
@@ -75,9 +75,9 @@ pub struct BuildArgs {
     /// Carry the steps of these stages out
     #[arg(long, value_name = "STAGE", value_delimiter = ',')]
     no_cache_filter: Vec<String>,
-    /// For this platform instead of the host's
-    #[arg(long, value_name = "OS/ARCH")]
-    platform: Option<String>,
+    /// For these platforms instead of the host's
+    #[arg(long, value_name = "OS/ARCH", value_delimiter = ',')]
+    platform: Vec<String>,
     /// Pull base images anew
     #[arg(long)]
     pull: bool,
@@ -177,8 +177,14 @@ fn request(args: &BuildArgs) -> Result<Request, CliError> {
         .tag
         .iter()
         .map(|text| Reference::parse(text).map_err(|error| CliError::from_error(&error)));
-    let platform = args.platform.as_deref().map(Platform::parse).transpose();
+    let platforms = args.platform.iter().map(|text| {
+        let platform = Platform::parse(text);
+        platform.map_err(|error| CliError::from_error(&error))
+    });
+    let mut platforms: Vec<Platform> = platforms.collect::<Result<_, _>>()?;
+    first(&mut platforms, &Platform::host());
     Ok(Request {
+        context_at: None,
         label: String::new(),
         dockerfile: dockerfile(args, &place, &base)?,
         context: place,
@@ -201,7 +207,7 @@ fn request(args: &BuildArgs) -> Result<Request, CliError> {
         sandbox: sandbox(args)?,
         secrets: secrets(&args.secret, &base, &variable)?,
         ssh: ssh(&args.ssh, &base, &variable)?,
-        platform: platform.map_err(|error| CliError::from_error(&error))?,
+        platforms,
         epoch: epoch.and_then(|text| text.parse().ok()),
     })
 }

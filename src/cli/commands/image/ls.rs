@@ -69,7 +69,7 @@ pub fn run(context: &Context, args: &LsArgs) -> CliResult {
     if let Some(name) = &args.name {
         filters.add_reference(name)?;
     }
-    let mut images = store.list().map_err(|error| failed(&error))?;
+    let mut images = store.list_own().map_err(|error| failed(&error))?;
     images.retain(|image| filters.fits(image));
     images.sort_by_key(|image| std::cmp::Reverse(created(image)));
     let rows: Vec<Row<'_>> = images

@@ -57,7 +57,7 @@ pub fn run(context: &Context, args: &PruneArgs) -> CliResult {
     let removed = store.remove_chosen(|| {
         let users = users(context)?.into_iter();
         let used = users.map(|user| user.image).collect();
-        let images = store.list().map_err(|error| failed(&error))?;
+        let images = store.list_own().map_err(|error| failed(&error))?;
         let chosen = images.into_iter().filter(|image| goes(image, &used));
         Ok(chosen.map(|image| image.id.to_string()).collect())
     });

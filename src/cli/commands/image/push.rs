@@ -38,7 +38,7 @@ pub fn run(context: &Context, args: &PushArgs) -> CliResult {
         let request = PushRequest {
             label: reference.familiar(),
             reference: reference.clone(),
-            images: vec![image],
+            images: store.with_variants(image).map_err(|error| failed(&error))?,
             access: access.clone(),
         };
         let pushed = runtime::block_on(async {

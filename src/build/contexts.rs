@@ -1,0 +1,274 @@
+//! The contexts of a request: where a Dockerfile is read from, and what its steps
+//! take files from.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::diagnose;
+use super::drive::{self, DriveError};
+use super::graph::{self, BaseRequest, Kind, Plan, Source};
+use super::ignore::{Ignore, file_names};
+use super::request::{ContextPlace, DockerfilePlace, Request};
+use super::solve::{BuildError, Builder, ContextFolder, Given, Keys, Remote};
+use crate::compose::Diagnostic;
+use crate::dockerfile::{self, Dockerfile, Problem};
+use crate::image::{Image, Reference, shown_address};
+
+/// A Dockerfile that was read, and the context that belongs to it.
+pub(super) struct Read {
+    /// As messages call it.
+    pub(super) path: PathBuf,
+    pub(super) file: Dockerfile,
+    folder: Option<PathBuf>,
+    /// A context on another machine: what it is in the plan, and its files.
+    pub(super) remote: Option<(Source, Remote)>,
+    pub(super) ignore: Option<(PathBuf, Ignore)>,
+}
+
+impl Read {
+    pub(super) fn warnings(&self, plan: &Plan) -> Vec<Diagnostic> {
+        let source = &self.file.source;
+        diagnose::warnings(&self.path, source, &plan.warnings, plan.warnings_are_errors).list
+    }
+
+    pub(super) fn problems(&self, problems: &[Problem]) -> DriveError {
+        DriveError::Placed(diagnose::problems(&self.path, &self.file.source, problems).list)
+    }
+}
+
+/// Has the context, where it is on another machine, and reads the Dockerfile.
+///
+/// # Errors
+/// [`DriveError`].
+pub(super) async fn read(builder: &Builder<'_>, request: &Request) -> Result<Read, DriveError> {
+    let folder = match &request.context {
+        ContextPlace::Folder(folder) => Some(clean(folder)),
+        _ => None,
+    };
+    if let Some(folder) = folder.as_ref().filter(|folder| !folder.is_dir()) {
+        let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
+        let error = BuildError::files("read the context", folder)(missing);
+        return Err(at_context(request, &error));
+    }
+    let remote = remote(builder, request).await;
+    let remote = remote.map_err(|error| at_context(request, &error))?;
+    let (path, bytes) = match &request.dockerfile {
+        DockerfilePlace::Text { name, text } => (name.clone(), text.clone().into_bytes()),
+        DockerfilePlace::File(file) => match (&remote, &folder) {
+            (Some((_, files)), _) => {
+                let text = of_remote(builder, files, file);
+                (
+                    file.clone(),
+                    text.map_err(|error| at_context(request, &error))?,
+                )
+            }
+            (None, Some(folder)) => {
+                let path = clean(&folder.join(file));
+                let text = read_file(&path)?;
+                (path, text)
+            }
+            (None, None) => (file.clone(), read_file(file)?),
+        },
+    };
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    let title = format!(
+        "{}load build definition from {}",
+        drive::internal(request),
+        name.to_string_lossy()
+    );
+    builder.note(
+        &title,
+        &[format!("transferring dockerfile: {}B", bytes.len())],
+    );
+    let file = dockerfile::parse(&bytes).map_err(|unreadable| {
+        let problems = &unreadable.problems;
+        DriveError::Placed(diagnose::problems(&path, &unreadable.source, problems).list)
+    })?;
+    let ignore = match &folder {
+        Some(folder) => ignore(folder, request.dockerfile.file())?,
+        None => None,
+    };
+    Ok(Read {
+        path,
+        file,
+        folder,
+        remote,
+        ignore,
+    })
+}
+
+/// What is wrong with the context, where that is written.
+fn at_context(request: &Request, error: &BuildError) -> DriveError {
+    let message = crate::causes::with_causes(error);
+    let mut diagnostic = Diagnostic::error(message.clone());
+    if let Some(at) = &request.context_at {
+        diagnostic.clone_from(at);
+        diagnostic.message = message;
+    }
+    diagnostic.suggestion = error.hint();
+    DriveError::Placed(vec![diagnostic])
+}
+
+/// The context that is on another machine.
+async fn remote(
+    builder: &Builder<'_>,
+    request: &Request,
+) -> Result<Option<(Source, Remote)>, BuildError> {
+    let (source, what) = match &request.context {
+        ContextPlace::Nothing | ContextPlace::Folder(_) => return Ok(None),
+        ContextPlace::Git(text) => {
+            let git = graph::git(text).map_err(|reason| BuildError::NoContext {
+                what: text.clone(),
+                reason,
+            })?;
+            let shown = format!("load git source {}", shown_address(&git.remote));
+            (Source::Git(git), shown)
+        }
+        ContextPlace::Archive(url) => (
+            graph::archive(url),
+            format!("load remote build context {}", shown_address(url)),
+        ),
+        ContextPlace::Image(_) | ContextPlace::Build(_) | ContextPlace::Layout(_) => {
+            return Err(BuildError::NoContext {
+                what: "an image".to_owned(),
+                reason: "it has no Dockerfile; name it in `additional_contexts`".to_owned(),
+            });
+        }
+    };
+    let ids = match &source {
+        Source::Git(git) => git.agent().into_iter().collect(),
+        _ => BTreeSet::new(),
+    };
+    let (agents, _kept) = drive::agents(request, ids).await?;
+    let keys = Keys {
+        secrets: &request.secrets,
+        agents: &agents,
+    };
+    let name = format!("{}{what}", drive::internal(request));
+    let files = builder.load(&name, &source, keys).await?;
+    Ok(Some((source, files)))
+}
+
+/// Longest Dockerfile that is read from another machine.
+const LONGEST: u64 = 1024 * 1024;
+
+fn of_remote(builder: &Builder<'_>, files: &Remote, file: &Path) -> Result<Vec<u8>, BuildError> {
+    let found = files.read(builder.store(), file, LONGEST);
+    let found = found.map_err(BuildError::files("read", file))?;
+    found.ok_or_else(|| {
+        BuildError::files("read", file)(std::io::Error::from(std::io::ErrorKind::NotFound))
+    })
+}
+
+/// What a device or a pipe gives is no Dockerfile.
+fn read_file(path: &Path) -> Result<Vec<u8>, BuildError> {
+    let text = crate::compose::FileSystem::read(&crate::compose::Host, path);
+    text.map_err(BuildError::files("read", path))
+}
+
+/// `DOCKERFILE.dockerignore` beside it, else `.dockerignore` of the context.
+fn ignore(
+    folder: &Path,
+    dockerfile: Option<&Path>,
+) -> Result<Option<(PathBuf, Ignore)>, DriveError> {
+    let [own, common] = file_names(
+        &dockerfile
+            .unwrap_or_else(|| Path::new(""))
+            .to_string_lossy(),
+    );
+    for name in dockerfile.map(|_| own).into_iter().chain([common]) {
+        let path = folder.join(name);
+        match fs_err::read_to_string(&path) {
+            Ok(text) => {
+                let ignore = Ignore::parse(&text).map_err(|problem| {
+                    DriveError::Placed(vec![Diagnostic::error(format!(
+                        "{}: {problem}",
+                        path.display()
+                    ))])
+                })?;
+                return Ok(Some((path, ignore)));
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(BuildError::files("read", path)(error).into()),
+        }
+    }
+    Ok(None)
+}
+
+/// What the steps of a plan are given.
+///
+/// # Errors
+/// A file of patterns cannot be read.
+pub(super) fn given(
+    request: &Request,
+    read: &Read,
+    plan: &Plan,
+    images: BTreeMap<BaseRequest, Image>,
+) -> Result<Given, DriveError> {
+    let mut given = Given {
+        secrets: request.secrets.clone(),
+        cache_from: request.cache_from.clone(),
+        cache_to: request.cache_to.clone(),
+        ..Given::default()
+    };
+    for (base, image) in images {
+        match base {
+            BaseRequest::Image { reference, .. } => {
+                // The plan may have the digest in it.
+                if let Some(digest) = digest_of(&reference, &image) {
+                    let pinned = format!("{reference}@{digest}");
+                    given.images.insert(pinned, image.clone());
+                }
+                given.images.insert(reference, image)
+            }
+            BaseRequest::Build { name } => given.builds.insert(name, image),
+            BaseRequest::Layout { layout, .. } => given.layouts.insert(layout, image),
+        };
+    }
+    given.remote.extend(read.remote.clone());
+    for step in &plan.steps {
+        let Kind::Source(Source::Context { name, .. }) = &step.kind else {
+            continue;
+        };
+        let folder = match name {
+            None => read
+                .folder
+                .clone()
+                .map(|folder| (folder, read.ignore.clone())),
+            Some(name) => match request.contexts.get(name) {
+                Some(ContextPlace::Folder(folder)) => {
+                    let folder = clean(folder);
+                    let ignore = ignore(&folder, None)?;
+                    Some((folder, ignore))
+                }
+                _ => None,
+            },
+        };
+        if let Some((folder, ignore)) = folder {
+            given.contexts.insert(name.clone(), context(folder, ignore));
+        }
+    }
+    Ok(given)
+}
+
+fn context(folder: PathBuf, ignore: Option<(PathBuf, Ignore)>) -> ContextFolder {
+    let (file, ignore) = ignore.unzip();
+    ContextFolder {
+        folder,
+        ignore,
+        ignore_file: file,
+    }
+}
+
+/// The digest that the registry has an image under, where it was had from there.
+pub(super) fn digest_of(reference: &str, image: &Image) -> Option<String> {
+    let reference = Reference::parse(reference).ok()?;
+    let mut all = image.repo_digests.iter();
+    let found = all.find(|one| one.name() == reference.name())?;
+    found.digest().map(ToString::to_string)
+}
+
+/// Without `.` and `..`, by the text alone.
+fn clean(path: &Path) -> PathBuf {
+    path.components().collect()
+}
