@@ -90,6 +90,7 @@ impl Store {
 mod tests {
     use std::time::Duration;
 
+    use crate::image::store::InUse;
     use crate::image::store::tests::Scene;
     use crate::image::unpack::testing::Tar;
 
@@ -103,7 +104,7 @@ mod tests {
         assert_eq!(scene.store.bytes().unwrap(), 15);
         assert_eq!(scene.store.bytes().unwrap(), 15);
         scene.store.remove("b").unwrap();
-        scene.collect(Default::default());
+        scene.collect(InUse::default());
         assert_eq!(scene.store.bytes().unwrap(), 10);
     }
 

@@ -25,7 +25,7 @@ fn the_last_lines_of_a_step_are_seen_below_it_until_it_is_done() {
         let wanted: Vec<String> = (4..=9).map(|number| format!("│ line-{number}")).collect();
         assert_eq!(below, wanted, "{shown:#?}");
 
-        let mounts = sandbox.data().join("images/builds/mounts");
+        let mounts = sandbox.data().join("builds/mounts");
         let folder = std::fs::read_dir(&mounts).expect("cache folders").flatten();
         let mut folders = folder.filter(|entry| entry.path().is_dir());
         let go = folders.next().expect("a cache folder").path().join("go");
