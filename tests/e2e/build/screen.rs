@@ -26,10 +26,10 @@ fn the_last_lines_of_a_step_are_seen_below_it_until_it_is_done() {
         assert_eq!(below, wanted, "{shown:#?}");
 
         let mounts = sandbox.data().join("builds/mounts");
-        let folder = std::fs::read_dir(&mounts).expect("cache folders").flatten();
+        let folder = fs_err::read_dir(&mounts).expect("cache folders").flatten();
         let mut folders = folder.filter(|entry| entry.path().is_dir());
         let go = folders.next().expect("a cache folder").path().join("go");
-        let mut go = std::fs::OpenOptions::new()
+        let mut go = fs_err::OpenOptions::new()
             .write(true)
             .open(go)
             .expect("a pipe");
