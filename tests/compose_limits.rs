@@ -179,7 +179,7 @@ mod tests {
     fn a_pipe_that_nobody_writes_to_is_given_up() {
         let folder = tempfile::tempdir().unwrap();
         let path = fifo(folder.path());
-        named_everywhere(folder.path(), "fifo", "nothing came from it");
+        named_everywhere(folder.path(), "fifo", "cannot read");
         // The same where somebody holds it open and says nothing.
         let _writer = fs::OpenOptions::new()
             .read(true)

@@ -12,7 +12,7 @@ use super::request::{ContextPlace, DockerfilePlace, Request};
 use super::solve::{BuildError, Builder, ContextFolder, Given, Keys, Remote};
 use crate::compose::Diagnostic;
 use crate::dockerfile::{self, Dockerfile, Problem};
-use crate::image::{Image, Reference, shown_address};
+use crate::image::{Image, Platform, Reference, shown_address};
 
 /// A Dockerfile that was read, and the context that belongs to it.
 pub(super) struct Read {
@@ -258,6 +258,28 @@ fn context(folder: PathBuf, ignore: Option<(PathBuf, Ignore)>) -> ContextFolder 
         ignore,
         ignore_file: file,
     }
+}
+
+/// The image of a folder that a named context is.
+pub(super) async fn of_layout(
+    builder: &Builder<'_>,
+    request: &Request,
+    layout: &str,
+    platform: &str,
+) -> Result<Image, DriveError> {
+    let place = request.contexts.values().find_map(|place| match place {
+        ContextPlace::Layout(place) if place.to_string() == layout => Some(place.clone()),
+        _ => None,
+    });
+    let Some(place) = place else {
+        return Err(DriveError::Behind(layout.to_owned()));
+    };
+    let platform = Platform::parse(platform).ok();
+    let loaded = builder.layout(place, platform).await?;
+    loaded.map_err(|source| DriveError::Base {
+        image: layout.to_owned(),
+        source: Box::new(source),
+    })
 }
 
 /// The digest that the registry has an image under, where it was had from there.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use futures_util::future::{BoxFuture, try_join_all};
 
-use super::contexts::{Read, digest_of, given, read};
+use super::contexts::{Read, digest_of, given, of_layout, read};
 use super::diagnose;
 use super::graph::{
     self, BaseImage, BaseRequest, Bases, NamedContext, Network, NoCache, Options, Outcome, Plan,
@@ -221,7 +221,13 @@ async fn planned(
                     &[],
                 );
             }
-            let image = match provide(base.clone()).await {
+            let had = match &base {
+                BaseRequest::Layout { layout, platform } => {
+                    of_layout(builder, request, layout, platform).await
+                }
+                _ => provide(base.clone()).await,
+            };
+            let image = match had {
                 Ok(image) => image,
                 Err(DriveError::Base { image, source }) => {
                     let message = crate::causes::with_causes(&*source);

@@ -28,6 +28,10 @@ pub(crate) struct DotenvError {
 
 /// What a line looks like.
 const LINE: &str = "NAME=VALUE, the name of letters, digits, `_`, `.` and `-`";
+
+/// More errors of one file are not told: nobody reads them.
+const MOST_ERRORS: usize = 50;
+
 /// A variable that a file sets, and in which line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Assignment {
@@ -47,23 +51,35 @@ pub(crate) struct Parsed {
 
 /// Reads a file into `variables`. `outside` is asked first for variables that
 /// are used in values, then what was read so far.
+///
+/// # Errors
+/// Everything that is wrong, in the file's order, at least one; what follows a
+/// quote that is not closed is not looked at.
 pub(crate) fn parse(
     text: &str,
     variables: &mut IndexMap<String, String>,
     outside: &Lookup<'_>,
-) -> Result<Parsed, DotenvError> {
+) -> Result<Parsed, Vec<DotenvError>> {
     let mut parser = Parser {
         rest: text.strip_prefix('\u{feff}').unwrap_or(text),
         line: 1,
         variables,
         outside,
         parsed: Parsed::default(),
+        errors: Vec::new(),
         room: RefCell::new(Budget::new(MOST_TEXT)),
     };
-    while parser.skip_to_statement() {
-        parser.statement()?;
+    while parser.errors.len() < MOST_ERRORS && parser.skip_to_statement() {
+        if let Err(error) = parser.statement() {
+            parser.errors.push(error);
+            break;
+        }
     }
-    Ok(parser.parsed)
+    if parser.errors.is_empty() {
+        Ok(parser.parsed)
+    } else {
+        Err(parser.errors)
+    }
 }
 
 /// The line in which a file gives a variable this value for good; `None` where it
@@ -80,18 +96,18 @@ struct Parser<'a> {
     variables: &'a mut IndexMap<String, String>,
     outside: &'a Lookup<'a>,
     parsed: Parsed,
+    /// What is wrong so far; reading went on in the next line.
+    errors: Vec<DotenvError>,
     /// What variables within values may still add.
     room: RefCell<Budget>,
 }
 
 impl<'a> Parser<'a> {
-    fn error<T>(&self, message: impl Into<String>) -> Result<T, DotenvError> {
-        Err(DotenvError {
-            line: self.line,
-            message: message.into(),
-            expected: LINE,
-            suggestion: None,
-        })
+    /// Notes an error and leaves the rest of its line out.
+    fn give_line_up(&mut self, error: DotenvError) {
+        self.errors.push(error);
+        let end = self.rest.find('\n').unwrap_or(self.rest.len());
+        self.advance(end);
     }
 
     /// Goes on by `length` bytes, counting lines.
@@ -123,6 +139,8 @@ impl<'a> Parser<'a> {
         self.advance(end);
     }
 
+    /// Reads one line, or several that a quote holds together. An error is one
+    /// behind which nothing can be read.
     fn statement(&mut self) -> Result<(), DotenvError> {
         if let Some(after) = self.rest.strip_prefix("export")
             && after.starts_with(char::is_whitespace)
@@ -131,13 +149,29 @@ impl<'a> Parser<'a> {
             self.skip_spaces();
         }
         let line = self.line;
-        let name_end = self.name_end()?;
+        let name_end = match self.name_end() {
+            Ok(end) => end,
+            Err(wrong) => {
+                let whole = self.rest.lines().next().unwrap_or_default();
+                self.give_line_up(DotenvError {
+                    line,
+                    message: format!("`{wrong}` cannot be in a name: {}", quoted(whole)),
+                    expected: LINE,
+                    suggestion: None,
+                });
+                return Ok(());
+            }
+        };
         let name = self.advance(name_end).trim_end().to_owned();
         let separator = self.rest.chars().next();
         self.advance(separator.map_or(0, char::len_utf8));
         self.skip_spaces();
         if name.contains(' ') {
-            return Err(spaced_name(self.line, &name));
+            self.errors.push(spaced_name(line, &name));
+            if separator != Some('\n') {
+                self.value()?;
+            }
+            return Ok(());
         }
         if matches!(separator, None | Some('\n')) {
             // A name alone: its value comes from outside, or it has none. (At the
@@ -162,17 +196,15 @@ impl<'a> Parser<'a> {
         self.variables.insert(name, value);
     }
 
-    /// Where the name ends: at `=`, `:`, the line's end or the text's.
-    fn name_end(&self) -> Result<usize, DotenvError> {
+    /// Where the name ends: at `=`, `:`, the line's end or the text's. An error is
+    /// a character that no name has.
+    fn name_end(&self) -> Result<usize, char> {
         for (at, c) in self.rest.char_indices() {
             match c {
                 '=' | ':' | '\n' => return Ok(at),
                 '_' | '.' | '-' | '[' | ']' => {}
                 c if c.is_alphanumeric() || is_space(c) => {}
-                c => {
-                    let line = self.rest.lines().next().unwrap_or_default();
-                    return self.error(format!("`{c}` cannot be in a name: {}", quoted(line)));
-                }
+                c => return Err(c),
             }
         }
         Ok(self.rest.len())
@@ -247,12 +279,15 @@ impl<'a> Parser<'a> {
                 self.parsed.unset.extend(unset);
                 Ok(value)
             }
-            Err(error) => Err(DotenvError {
-                line,
-                message: error.to_string(),
-                expected: interpolate::EXPECTED,
-                suggestion: interpolate::advice(&error),
-            }),
+            Err(errors) => {
+                self.errors.extend(errors.iter().map(|error| DotenvError {
+                    line,
+                    message: error.to_string(),
+                    expected: interpolate::EXPECTED,
+                    suggestion: interpolate::advice(error),
+                }));
+                Ok(String::new())
+            }
         }
     }
 }
@@ -341,8 +376,9 @@ pub(crate) fn parse_raw(
     text: &str,
     variables: &mut IndexMap<String, String>,
     outside: &Lookup<'_>,
-) -> Result<Parsed, DotenvError> {
+) -> Result<Parsed, Vec<DotenvError>> {
     let mut parsed = Parsed::default();
+    let mut errors = Vec::new();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.trim_start();
@@ -354,15 +390,17 @@ pub(crate) fn parse_raw(
             None => (line, None),
         };
         if name.is_empty() {
-            return Err(DotenvError {
+            errors.push(DotenvError {
                 line: number,
                 message: format!("{} has no name before its `=`", quoted(line)),
                 expected: LINE,
                 suggestion: None,
             });
+        } else if name.contains(char::is_whitespace) {
+            errors.push(spaced_name(number, name));
         }
-        if name.contains(char::is_whitespace) {
-            return Err(spaced_name(number, name));
+        if errors.len() >= MOST_ERRORS {
+            break;
         }
         if let Some(value) = value.or_else(|| outside(name)) {
             parsed.settings.push(Assignment {
@@ -373,7 +411,11 @@ pub(crate) fn parse_raw(
             variables.insert(name.to_owned(), value);
         }
     }
-    Ok(parsed)
+    if errors.is_empty() {
+        Ok(parsed)
+    } else {
+        Err(errors)
+    }
 }
 
 #[cfg(test)]
@@ -386,8 +428,13 @@ mod tests {
 
     fn read(text: &str) -> Result<Vec<(String, String)>, String> {
         let mut variables = IndexMap::new();
-        parse(text, &mut variables, &outside)
-            .map_err(|error| format!("{}: {}", error.line, error.message))?;
+        parse(text, &mut variables, &outside).map_err(|errors| {
+            let lines = errors.iter();
+            let lines: Vec<String> = lines
+                .map(|error| format!("{}: {}", error.line, error.message))
+                .collect();
+            lines.join("; ")
+        })?;
         Ok(variables.into_iter().collect())
     }
 
@@ -446,6 +493,13 @@ mod tests {
             ("A=1\n\nB C=2", "3: the name `B C` has a space in it"),
             ("# c\n%=1", "2: `%` cannot be in a name: `%=1`"),
             ("A=\"open\nB=1", "1: the quote of `\"open` is not closed"),
+            (
+                "%=1\nB C=\"x\ny\"\nA=${B?} $C ${D?d}\nE F\n",
+                "1: `%` cannot be in a name: `%=1`; 2: the name `B C` has a space in it; \
+                 4: the required variable `B` is missing a value; \
+                 4: the required variable `D` is missing a value: d; \
+                 5: the name `E F` has a space in it",
+            ),
         ] {
             assert_eq!(read(text).unwrap_err(), error);
         }
@@ -457,6 +511,8 @@ mod tests {
         parse_raw("A=\"b\" # c\n#x\nOUT\n", &mut variables, &outside).unwrap();
         assert_eq!(variables.get("A").map(String::as_str), Some("\"b\" # c"));
         assert_eq!(variables.get("OUT").map(String::as_str), Some("outer"));
-        assert!(parse_raw("A B=1", &mut variables, &outside).is_err());
+        let errors = parse_raw("A B=1\nC=2\n=3", &mut variables, &outside).unwrap_err();
+        let lines: Vec<u32> = errors.iter().map(|error| error.line).collect();
+        assert_eq!(lines, [1, 3]);
     }
 }

@@ -151,11 +151,12 @@ impl Loader<'_> {
         }
         let null = Node::null(Mark::default());
         let service = std::mem::replace(place.services.borrow_mut().get_mut(name)?, null);
+        // Before anything of it is dropped, so that this is known of that, too.
+        self.trace_extension(name, &reference, &base);
         if let Some(resets) = place.resets.service(name) {
             let mut trail = Trail::new(format!("services.{name}"));
             resets.apply(&mut base, &mut trail, &mut self.report.trace);
         }
-        self.trace_extension(name, &reference, &base);
         let (mark, key) = (service.mark, service.key);
         let mut merged = merge::merge_service(name, base, service, &mut self.report);
         merged.mark = mark;

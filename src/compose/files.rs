@@ -18,12 +18,15 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::limits::MOST_BYTES;
 use super::paths::clean;
+use super::pipes;
 
 /// Standard input's name.
 const STDIN: &str = "-";
 
-/// How long a pipe may be silent, all its pauses taken together.
+/// How long a pipe may be silent, all its pauses taken together: one with a name,
+/// and one that was handed over by somebody who knows what it waits for.
 const PATIENCE: Duration = Duration::from_secs(5);
+const LONG_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Files as the loader sees them. Paths are absolute, without `.` and `..`.
 pub trait FileSystem {
@@ -38,6 +41,10 @@ pub trait FileSystem {
     /// For a symbolic link the path that it stands for, all links resolved;
     /// `None` for everything else.
     fn link_target(&self, path: &Path) -> Option<PathBuf>;
+    /// True for a pipe with a name, which gives what it has only once.
+    fn is_pipe(&self, _path: &Path) -> bool {
+        false
+    }
 }
 
 /// The machine's own files.
@@ -55,16 +62,19 @@ impl FileSystem for Host {
             return Ok(Vec::new());
         }
         readable(&metadata)?;
-        let file = fs_err::OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-            .open(path)?;
-        readable(&file.metadata()?)?;
-        // A descriptor of ours is what the caller handed over, as `<(…)` does:
-        // it is waited for as standard input is.
-        let is_ours = path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd");
-        let patience = (!is_ours && path != Path::new("/dev/stdin")).then_some(PATIENCE);
-        read_bounded(file, patience)
+        let patience = if pipes::is_handed_over(path) {
+            LONG_PATIENCE
+        } else {
+            PATIENCE
+        };
+        pipes::once(path, &metadata, || {
+            let file = fs_err::OpenOptions::new()
+                .read(true)
+                .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+                .open(path)?;
+            readable(&file.metadata()?)?;
+            read_bounded(file, Some(patience))
+        })
     }
 
     fn exists(&self, path: &Path) -> bool {
@@ -73,6 +83,11 @@ impl FileSystem for Host {
 
     fn is_dir(&self, path: &Path) -> bool {
         path.is_dir()
+    }
+
+    fn is_pipe(&self, path: &Path) -> bool {
+        let is_fifo = |metadata: Metadata| metadata.file_type().is_fifo();
+        fs_err::metadata(path).is_ok_and(is_fifo) && !pipes::is_handed_over(path)
     }
 
     fn link_target(&self, path: &Path) -> Option<PathBuf> {
@@ -165,7 +180,7 @@ fn wait(file: &impl AsFd, left: &mut Option<Duration>) -> io::Result<()> {
     if ready == 0 {
         return Err(io::Error::new(
             ErrorKind::TimedOut,
-            format!("nothing came from it for {} seconds", PATIENCE.as_secs()),
+            "nothing came from it, though it was waited for",
         ));
     }
     Ok(())

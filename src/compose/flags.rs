@@ -86,7 +86,13 @@ pub fn parse_env_file(
     dotenv::parse(text, &mut variables, &|name: &str| {
         outside.get(name).cloned()
     })
-    .map_err(|error| format!("line {}: {}", error.line, error.message))?;
+    .map_err(|errors| {
+        let lines = errors.iter();
+        let lines: Vec<String> = lines
+            .map(|error| format!("line {}: {}", error.line, error.message))
+            .collect();
+        lines.join("; ")
+    })?;
     Ok(variables)
 }
 

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::diag::{listed, quoted, similar};
 use super::limits::MOST_INCLUDES;
 use super::loader::{Environment, Input, Loader, Scope, strings};
 use super::paths::absolute;
@@ -16,6 +17,9 @@ use super::tree::{Map, Mark, Node};
 const RESOURCES: [&str; 6] = [
     "services", "volumes", "networks", "secrets", "configs", "models",
 ];
+
+/// Attributes of an entry.
+const ATTRIBUTES: [&str; 3] = ["path", "project_directory", "env_file"];
 
 impl Loader<'_> {
     /// Takes the resources of all included files into the document; `path` are
@@ -77,20 +81,39 @@ impl Loader<'_> {
         }
     }
 
-    fn included(
+    /// Warns of attributes that there are not; the reference takes no notice of
+    /// them. True where one of them is most likely the path.
+    fn unknown_keys(&mut self, entry: &Node, trail: &str) -> bool {
+        let mut is_path = false;
+        for (key, child) in entry.as_map().into_iter().flatten() {
+            if ATTRIBUTES.contains(&key.as_str()) || key.starts_with("x-") {
+                continue;
+            }
+            let near = similar(key, ATTRIBUTES.into_iter());
+            is_path |= near == Some("path");
+            let message = format!(
+                "{} is no attribute of `include`, and has no effect",
+                quoted(key)
+            );
+            let mut warning = self
+                .report
+                .at(child.key, &format!("{trail}.{key}"), message)
+                .expected(listed(&ATTRIBUTES));
+            warning.suggestion = near.map(|near| format!("did you mean `{near}`?"));
+            self.report.push_warning(warning);
+        }
+        is_path
+    }
+
+    /// The files of an entry; `None` where one of them cannot be one.
+    fn inputs(
         &mut self,
-        entry: &Node,
+        texts: &[(String, Mark)],
         trail: &str,
         scope: &Scope,
-        path: &[PathBuf],
-    ) -> Option<Node> {
-        let texts = match entry.as_str() {
-            Some(text) => vec![(text.to_owned(), entry.mark)],
-            None => self.texts(entry, "path", trail)?,
-        };
-        let env_files = self.texts(entry, "env_file", trail)?;
+    ) -> Option<Vec<Input>> {
         let mut inputs = Vec::new();
-        for (text, mark) in &texts {
+        for (text, mark) in texts {
             if super::source::is_remote(text) {
                 let message = format!("{} is not on this machine", super::diag::quoted(text));
                 let diagnostic = self
@@ -98,6 +121,15 @@ impl Loader<'_> {
                     .at(*mark, trail, message)
                     .expected("a path on this machine")
                     .suggest("fetch it first, and name the fetched file: files of other machines are not loaded");
+                self.report.push(diagnostic);
+                return None;
+            }
+            if text.is_empty() {
+                let diagnostic = self
+                    .report
+                    .at(*mark, trail, "the path is empty")
+                    .expected("the path of a Compose file, such as `./parts.yaml`")
+                    .suggest("name the file, or remove the entry");
                 self.report.push(diagnostic);
                 return None;
             }
@@ -113,7 +145,27 @@ impl Loader<'_> {
                 });
             }
         }
+        Some(inputs)
+    }
+
+    fn included(
+        &mut self,
+        entry: &Node,
+        trail: &str,
+        scope: &Scope,
+        path: &[PathBuf],
+    ) -> Option<Node> {
+        let is_misspelt = self.unknown_keys(entry, trail);
+        let texts = match entry.as_str() {
+            Some(text) => vec![(text.to_owned(), entry.mark)],
+            None => self.texts(entry, "path", trail)?,
+        };
+        let env_files = self.texts(entry, "env_file", trail)?;
+        let inputs = self.inputs(&texts, trail, scope)?;
         let (Some(main), Some((_, mark))) = (inputs.first(), texts.first()) else {
+            if is_misspelt {
+                return None; // that was the path
+            }
             let warning = self
                 .report
                 .at(
@@ -121,7 +173,8 @@ impl Loader<'_> {
                     trail,
                     "an `include` without a `path` includes nothing",
                 )
-                .expected("`path:`, the path of a Compose file");
+                .expected("`path:`, the path of a Compose file")
+                .suggest("name the file, as in `- path: ./parts.yaml`, or remove the entry");
             self.report.push_warning(warning);
             return None;
         };

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use indexmap::IndexMap;
 
-use super::diag::{Diagnostic, Report, did_you_mean, quoted};
+use super::diag::{Diagnostic, Report, UseKind, did_you_mean, quoted};
 use super::template::{self, Lookup, TemplateError};
 use super::trace::Template;
 use super::tree::{Mark, Node, Rules, Trail, Value};
@@ -117,10 +117,12 @@ impl Walk<'_> {
                 Ok((result, unset)) => {
                     let written = std::mem::replace(text, result);
                     if let Some(trace) = &mut self.report.trace {
+                        let (variables, defaults) = variables_in(&written, self.lookup);
                         let template = Template {
                             path: self.trail.as_str().to_owned(),
                             text: text.clone(),
-                            variables: variables_in(&written, self.lookup),
+                            variables,
+                            defaults,
                             written,
                         };
                         // An alias repeats what was there before.
@@ -133,8 +135,8 @@ impl Walk<'_> {
                         self.report.unset_variable(&name, node.mark, path, help);
                     }
                 }
-                Err(error) => {
-                    self.refuse(node, &error);
+                Err(errors) => {
+                    refuse(self.report, node.mark, self.trail.as_str(), &errors);
                     return;
                 }
             }
@@ -142,12 +144,6 @@ impl Walk<'_> {
         if let Some(cast) = cast {
             self.cast(node, cast);
         }
-    }
-
-    fn refuse(&mut self, node: &Node, error: &TemplateError) {
-        let path = self.trail.as_str();
-        let diagnostic = refusal(self.report, node.mark, path, error);
-        self.report.push(diagnostic);
     }
 
     fn cast(&mut self, node: &mut Node, cast: Cast) {
@@ -186,14 +182,19 @@ impl Walk<'_> {
             Cast::Float => ("a number", "a decimal number, such as `0.5`"),
         };
         let text = node.as_str().unwrap_or_default();
-        let message = format!("{} is not {what}", quoted(text));
+        let is_too_large = cast == Cast::Float && text.parse::<f64>().is_ok();
+        let message = if is_too_large {
+            format!("{} is too large for a number", quoted(text))
+        } else {
+            format!("{} is not {what}", quoted(text))
+        };
         let mut diagnostic = self
             .report
             .at(node.mark, self.trail.as_str(), message)
             .expected(expected);
         if cast == Cast::Bool {
             diagnostic.suggestion = did_you_mean(text, ["true", "false"].into_iter());
-        } else if text.replace(',', ".").parse::<f64>().is_ok() {
+        } else if !is_too_large && text.replace(',', ".").parse::<f64>().is_ok() {
             diagnostic.suggestion = Some(format!("write `{}`", text.replace(',', ".")));
         }
         self.report.push(diagnostic);
@@ -215,17 +216,20 @@ pub(crate) fn advice(error: &TemplateError) -> Option<String> {
     }
 }
 
-/// The error of a value at a mark that cannot be interpolated.
-pub(crate) fn refusal(
-    report: &Report,
-    value: Mark,
-    path: &str,
-    error: &TemplateError,
-) -> Diagnostic {
+/// Reports all that is wrong with a value at a mark that cannot be interpolated.
+pub(crate) fn refuse(report: &mut Report, value: Mark, path: &str, errors: &[TemplateError]) {
+    let all = errors.iter();
+    let all = all
+        .map(|error| refusal(report, value, path, error))
+        .collect();
+    report.push_all(all);
+}
+
+fn refusal(report: &Report, value: Mark, path: &str, error: &TemplateError) -> Diagnostic {
     let sources = &report.sources;
     let mark = match error {
         TemplateError::Invalid { text } => sources.part(value, text.trim_end_matches('…')),
-        TemplateError::Missing { name, .. } => sources.variable(value, name),
+        TemplateError::Missing { name, .. } => sources.variable(value, name, UseKind::Required),
         TemplateError::TooDeep => value,
     };
     let mut diagnostic = report.at(mark, path, error.to_string());
@@ -293,17 +297,19 @@ fn mended(text: &str) -> String {
     format!("close the brace: `{closed}`; {dollar}")
 }
 
-/// The variables that a text asks for, each once, with the values that they have.
-fn variables_in(text: &str, lookup: &Lookup<'_>) -> Vec<(String, Option<String>)> {
+/// Names with the values that they have.
+type Values<V> = Vec<(String, V)>;
+
+/// The variables that a text asks for, each once, and the defaults that count.
+fn variables_in(text: &str, lookup: &Lookup<'_>) -> (Values<Option<String>>, Values<String>) {
     let asked = RefCell::new(IndexMap::new());
     let noted = |name: &str| {
         let value = lookup(name);
         asked.borrow_mut().insert(name.to_owned(), value.clone());
         value
     };
-    // That it can be read is known.
-    template::substitute(text, &noted).ok();
-    asked.into_inner().into_iter().collect()
+    let defaults = template::defaults(text, &noted);
+    (asked.into_inner().into_iter().collect(), defaults)
 }
 
 /// True for the attributes whose text a shell in the container reads.

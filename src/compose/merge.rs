@@ -53,6 +53,8 @@ static RULES: LazyLock<Rules<Rule>> = LazyLock::new(|| {
         ("services.*.env_file", Join),
         ("services.*.label_file", Join),
         ("services.*.environment", Join),
+        // What is left of these could not be followed, and that was told.
+        ("services.*.extends", Replace),
         ("services.*.extra_hosts", JoinNew),
         ("services.*.healthcheck.test", Replace),
         ("services.*.labels", Join),

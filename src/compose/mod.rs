@@ -96,6 +96,7 @@ mod metered;
 mod model;
 mod order;
 mod paths;
+mod pipes;
 mod raw;
 mod refused;
 mod scalar;

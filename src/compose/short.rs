@@ -50,6 +50,9 @@ const PROTOCOLS: [&str; 3] = ["tcp", "udp", "sctp"];
 /// Reads `[[IP:]HOST[-HOST]:]CONTAINER[-CONTAINER][/PROTOCOL]`. A range gives
 /// one entry a port, in the order of their text, as the reference has it.
 pub(crate) fn parse_ports(text: &str) -> Result<Vec<ShortPort>, PortError> {
+    if let Some(error) = address_alone(text) {
+        return Err(error);
+    }
     let (host_ip, host, container) = split_parts(text);
     let (container, protocol) = match container.split_once('/') {
         Some((port, protocol)) => (port, protocol.split('/').next().unwrap_or_default()),
@@ -57,10 +60,15 @@ pub(crate) fn parse_ports(text: &str) -> Result<Vec<ShortPort>, PortError> {
     };
     let protocol = if protocol.is_empty() { "tcp" } else { protocol };
     let protocol = protocol.to_ascii_lowercase();
-    let host_ip = host_address(host_ip)?;
     if container.is_empty() {
-        return Err(format!("{} has no container port", quoted(text)).into());
+        let message = format!("{} has no container port", quoted(text));
+        let bare = text.trim_end_matches(':');
+        return Err(match parse_ports(bare) {
+            Ok(_) if bare != text => PortError::new(message, format!("write `{bare}`")),
+            _ => message.into(),
+        });
     }
+    let host_ip = host_address(host_ip)?;
     let target = range(container).map_err(|why| format!("the container port {why}"))?;
     if target.0 == 0 {
         return Err("the container port cannot be 0".to_owned().into());
@@ -107,6 +115,34 @@ pub(crate) fn parse_ports(text: &str) -> Result<Vec<ShortPort>, PortError> {
     Ok(ports)
 }
 
+/// The error of an address with one port, which both of the two may have been
+/// meant by.
+fn address_alone(text: &str) -> Option<PortError> {
+    let (address, port) = text.rsplit_once(':')?;
+    let bracketed = address
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let is_address = bracketed.unwrap_or(address).parse::<IpAddr>().is_ok();
+    // Without brackets that may be the two ports behind a shorter one.
+    let is_clear = bracketed.is_some() || !address.contains(':');
+    if port.is_empty() || !(is_clear && is_address || address == "localhost") {
+        return None;
+    }
+    let written = if address == "localhost" {
+        "127.0.0.1"
+    } else {
+        address
+    };
+    let bare = port.split('/').next().unwrap_or_default();
+    Some(PortError::new(
+        format!("behind the address `{address}` there is one port, not two"),
+        format!(
+            "write `{written}:{bare}:{port}`, the host's port and the container's; \
+             `{written}::{port}` leaves the host's to choice"
+        ),
+    ))
+}
+
 /// Address, host part and container part.
 fn split_parts(text: &str) -> (&str, &str, &str) {
     match text.rsplit_once(':') {
@@ -129,13 +165,18 @@ fn host_address(text: &str) -> Result<Option<String>, PortError> {
     {
         Some(bare) => bare,
         // Without brackets the colons of IPv6 cannot be told from the ports'.
-        None if text.contains(':') => {
+        None if text.contains(':') && text.parse::<IpAddr>().is_ok() => {
             let message = format!("the address {} has no brackets around it", quoted(text));
-            let is_address = text.parse::<IpAddr>().is_ok();
             return Err(PortError {
-                allowed: is_address.then_some(Allowed::BareIpv6),
+                allowed: Some(Allowed::BareIpv6),
                 ..PortError::new(message, format!("write `[{text}]`"))
             });
+        }
+        None if text.contains(':') => {
+            let message = format!("{} before the two ports is no address", quoted(text));
+            let help = "there are too many colons: an address, the host's port and the \
+                        container's are all that can be named";
+            return Err(PortError::new(message, help.to_owned()));
         }
         None => text,
     };
@@ -155,12 +196,14 @@ fn host_address(text: &str) -> Result<Option<String>, PortError> {
 
 /// A port or `FIRST-LAST`.
 fn range(text: &str) -> Result<(u16, u16), String> {
-    let port = |text: &str| {
-        let wrong = || format!("{} is not a number from 0 to 65535", quoted(text));
-        if text.starts_with('+') {
+    let port = |part: &str| {
+        // Of `-1` it is the whole: there is nothing before the dash.
+        let shown = if part.is_empty() { text } else { part };
+        let wrong = || format!("{} is not a number from 0 to 65535", quoted(shown));
+        if part.starts_with('+') {
             return Err(wrong());
         }
-        text.parse::<u16>().map_err(|_| wrong())
+        part.parse::<u16>().map_err(|_| wrong())
     };
     let mut parts = text.split('-');
     let first = port(parts.next().unwrap_or_default())?;
@@ -334,6 +377,56 @@ mod tests {
             "3-2",
         ] {
             assert!(parse_ports(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn wrong_ports_are_told_apart() {
+        for (text, message, help) in [
+            (
+                "[::1]:80",
+                "behind the address `[::1]` there is one port, not two",
+                Some("write `[::1]:80:80`"),
+            ),
+            (
+                "localhost:80/udp",
+                "behind the address `localhost` there is one port, not two",
+                Some("write `127.0.0.1:80:80/udp`"),
+            ),
+            (
+                "-1:80",
+                "the host port `-1` is not a number from 0 to 65535",
+                None,
+            ),
+            (
+                "80:1-",
+                "the container port `1-` is not a number from 0 to 65535",
+                None,
+            ),
+            (
+                "8080:80:",
+                "`8080:80:` has no container port",
+                Some("write `8080:80`"),
+            ),
+            (
+                "0.0.0.0:1:2:3",
+                "`0.0.0.0:1` before the two ports is no address",
+                Some("there are too many colons"),
+            ),
+            (
+                "::1:6000:6000",
+                "the address `::1` has no brackets around it",
+                Some("write `[::1]`"),
+            ),
+        ] {
+            let error = parse_ports(text).unwrap_err();
+            assert_eq!(error.message, message);
+            let told = error.suggestion.as_deref();
+            assert_eq!(told.is_some(), help.is_some(), "{text}: {told:?}");
+            assert!(
+                told.unwrap_or_default()
+                    .starts_with(help.unwrap_or_default())
+            );
         }
     }
 

@@ -5,6 +5,8 @@
 //! reference has quirks (what counts as the closing brace, a default must not
 //! cross a line's end), this does as the reference does.
 
+use std::collections::HashSet;
+
 use super::raw::Variable;
 
 /// Nesting deeper than this is an error.
@@ -49,37 +51,83 @@ fn reason_text(reason: &str) -> String {
     }
 }
 
-/// A substitution and the variables that it found unset.
+/// A substitution, the variables that it found unset, and what is wrong.
 struct Template<'a> {
     lookup: &'a Lookup<'a>,
     unset: Vec<String>,
+    /// Defaults that counted, by the variable's name, where somebody asks.
+    defaults: Option<Vec<(String, String)>>,
+    errors: Vec<TemplateError>,
 }
+
+/// More errors of one text are not told: nobody reads them.
+const MOST_ERRORS: usize = 50;
 
 /// Replaces all variables of `text`; the second part of the result are those
 /// that were used plainly and are not set.
+///
+/// # Errors
+/// Everything that is wrong in it, each thing once, in the order of the text. There
+/// is at least one.
 pub(crate) fn substitute(
     text: &str,
     lookup: &Lookup<'_>,
-) -> Result<(String, Vec<String>), TemplateError> {
+) -> Result<(String, Vec<String>), Vec<TemplateError>> {
+    let mut template = Template::new(lookup);
+    let result = template.expand(text, 0);
+    if template.errors.is_empty() {
+        Ok((result, template.unset))
+    } else {
+        Err(each_once(template.errors))
+    }
+}
+
+/// The defaults that stand for variables in `text`, by the variable's name and in
+/// the order of the text; `${A:-${B:-x}}` has `x` for both.
+pub(crate) fn defaults(text: &str, lookup: &Lookup<'_>) -> Vec<(String, String)> {
     let mut template = Template {
-        lookup,
-        unset: Vec::new(),
+        defaults: Some(Vec::new()),
+        ..Template::new(lookup)
     };
-    let result = template.expand(text, 0)?;
-    Ok((result, template.unset))
+    template.expand(text, 0);
+    template.defaults.unwrap_or_default()
+}
+
+/// Of errors of one variable, or with one text, the first.
+fn each_once(errors: Vec<TemplateError>) -> Vec<TemplateError> {
+    let mut seen = HashSet::new();
+    let what = |error: &TemplateError| match error {
+        TemplateError::Missing { name, .. } => name.clone(),
+        TemplateError::Invalid { text } => text.clone(),
+        TemplateError::TooDeep => String::new(),
+    };
+    let mut errors = errors;
+    errors.retain(|error| seen.insert(what(error)));
+    errors
 }
 
 /// The operators of `${VAR…}`, the longer of two that begin alike first.
 const OPERATORS: [&str; 6] = [":?", ":-", ":+", "?", "-", "+"];
 
-impl Template<'_> {
-    fn expand(&mut self, text: &str, depth: usize) -> Result<String, TemplateError> {
+impl<'a> Template<'a> {
+    fn new(lookup: &'a Lookup<'a>) -> Self {
+        Self {
+            lookup,
+            unset: Vec::new(),
+            defaults: None,
+            errors: Vec::new(),
+        }
+    }
+
+    /// The text with the values in it; what is wrong in it is noted and left out.
+    fn expand(&mut self, text: &str, depth: usize) -> String {
         if depth > MOST_DEPTH {
-            return Err(TemplateError::TooDeep);
+            self.note(TemplateError::TooDeep);
+            return String::new();
         }
         let mut result = String::with_capacity(text.len());
         let mut rest = text;
-        while let Some(at) = rest.find('$') {
+        while let Some(at) = rest.find('$').filter(|_| !self.is_full()) {
             let (before, from) = rest.split_at(at);
             result.push_str(before);
             let after = from.get(1..).unwrap_or_default();
@@ -89,7 +137,7 @@ impl Template<'_> {
                     after.get(1..).unwrap_or_default()
                 }
                 Some(b'{') => {
-                    let (value, rest) = self.braced(after, depth)?;
+                    let (value, rest) = self.braced(after, depth);
                     result.push_str(&value);
                     rest
                 }
@@ -105,7 +153,19 @@ impl Template<'_> {
             };
         }
         result.push_str(rest);
-        Ok(result)
+        result
+    }
+
+    fn note(&mut self, error: TemplateError) {
+        if !self.is_full() {
+            self.errors.push(error);
+        }
+    }
+
+    /// True where nothing more is noted: each search for a brace that is missing
+    /// goes to the line's end.
+    fn is_full(&self) -> bool {
+        self.errors.len() >= MOST_ERRORS
     }
 
     /// The value of a variable used without an operator.
@@ -117,58 +177,73 @@ impl Template<'_> {
     }
 
     /// Expands what starts at the `{`; gives the value and what follows.
-    fn braced<'t>(
+    fn braced<'t>(&mut self, text: &'t str, depth: usize) -> (String, &'t str) {
+        let inner = text.get(1..).unwrap_or_default();
+        if inner.bytes().next().is_some_and(is_name_start) {
+            let (name, tail) = split_name(inner);
+            if let Some(rest) = tail.strip_prefix('}') {
+                return (self.value(name), rest);
+            }
+            if let Some(found) = self.with_operator(text, name, tail, depth) {
+                return found;
+            }
+        }
+        self.note(invalid(text));
+        (String::new(), inner)
+    }
+
+    /// The same of `{NAME` and an operator; `None` where that is not what it is.
+    fn with_operator<'t>(
         &mut self,
         text: &'t str,
+        name: &str,
+        tail: &str,
         depth: usize,
-    ) -> Result<(String, &'t str), TemplateError> {
-        let invalid = || {
-            let line = text.lines().next().unwrap_or_default();
-            let end = line.find('}').map_or(line.len(), |at| at + 1);
-            let mut shown: String = line.chars().take(LONGEST_SHOWN.min(end)).collect();
-            if shown.len() < end {
-                shown.push('…');
-            }
-            TemplateError::Invalid {
-                text: format!("${shown}"),
-            }
-        };
-        let inner = text.get(1..).unwrap_or_default();
-        if !inner.bytes().next().is_some_and(is_name_start) {
-            return Err(invalid());
-        }
-        let (name, tail) = split_name(inner);
-        if let Some(rest) = tail.strip_prefix('}') {
-            return Ok((self.value(name), rest));
-        }
+    ) -> Option<(String, &'t str)> {
         let operator = OPERATORS
             .into_iter()
-            .find(|operator| tail.starts_with(operator))
-            .ok_or_else(invalid)?;
-        let close = closing_brace(text).ok_or_else(invalid)?;
+            .find(|operator| tail.starts_with(operator))?;
+        let close = closing_brace(text)?;
         let start = 1 + name.len() + operator.len();
-        let word = text.get(start..close).ok_or_else(invalid)?;
+        let word = text.get(start..close)?;
         let rest = text.get(close + 1..).unwrap_or_default();
-        let word = self.expand(word, depth + 1)?;
+        let word = self.expand(word, depth + 1);
         let value = (self.lookup)(name);
-        let counts = |value: &Option<String>| match value {
+        let counts = match &value {
             Some(value) => !operator.starts_with(':') || !value.is_empty(),
             None => false,
         };
         let result = match operator.trim_start_matches(':') {
-            "-" if counts(&value) => value.unwrap_or_default(),
-            "-" => word,
-            "+" if counts(&value) => word,
-            "+" => value.unwrap_or_default(),
-            _ if counts(&value) => value.unwrap_or_default(),
-            _ => {
-                return Err(TemplateError::Missing {
+            "-" if !counts => {
+                if let Some(defaults) = &mut self.defaults {
+                    defaults.push((name.to_owned(), word.clone()));
+                }
+                word
+            }
+            "+" if counts => word,
+            "?" if !counts => {
+                self.note(TemplateError::Missing {
                     name: name.to_owned(),
                     reason: word,
                 });
+                String::new()
             }
+            _ => value.unwrap_or_default(),
         };
-        Ok((result, rest))
+        Some((result, rest))
+    }
+}
+
+/// The error of what starts at a `{` and is no variable.
+fn invalid(text: &str) -> TemplateError {
+    let line = text.lines().next().unwrap_or_default();
+    let end = line.find('}').map_or(line.len(), |at| at + 1);
+    let mut shown: String = line.chars().take(LONGEST_SHOWN.min(end)).collect();
+    if shown.len() < end {
+        shown.push('…');
+    }
+    TemplateError::Invalid {
+        text: format!("${shown}"),
     }
 }
 
@@ -350,21 +425,55 @@ mod tests {
             "${ A}",
             "${A:x}",
         ] {
-            let error = substitute(text, &lookup).unwrap_err();
-            assert!(matches!(error, TemplateError::Invalid { .. }), "{text}");
+            let errors = substitute(text, &lookup).unwrap_err();
+            assert!(
+                matches!(&errors[..], [TemplateError::Invalid { .. }]),
+                "{text}"
+            );
         }
-        let error = substitute("${NONE:?set it}", &lookup).unwrap_err();
+        let errors = substitute("${NONE:?set it}", &lookup).unwrap_err();
+        let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
         assert_eq!(
-            error.to_string(),
-            "the required variable `NONE` is missing a value: set it"
+            told,
+            ["the required variable `NONE` is missing a value: set it"]
         );
         assert!(substitute("${EMPTY:?}", &lookup).is_err());
+    }
+
+    #[test]
+    fn everything_wrong_in_a_text_is_told_once() {
+        let text = "${A:?} ${1} ${B:-${C?c}} ${A:?again} $A ${1} ${SET:+${D:?d}}";
+        let errors = substitute(text, &lookup).unwrap_err();
+        let told: Vec<&str> = errors
+            .iter()
+            .map(|error| match error {
+                TemplateError::Missing { name, .. } => name.as_str(),
+                TemplateError::Invalid { text } => text.as_str(),
+                TemplateError::TooDeep => "deep",
+            })
+            .collect();
+        assert_eq!(told, ["A", "${1}", "C", "D"]);
+        let open = "${A:-".repeat(100_000);
+        assert_eq!(substitute(&open, &lookup).unwrap_err().len(), 1);
+        let many: String = (0..1_000).map(|n| format!("${{A{n}?}}")).collect();
+        assert_eq!(substitute(&many, &lookup).unwrap_err().len(), MOST_ERRORS);
     }
 
     #[test]
     fn unset_variables_are_told() {
         let (_, unset) = substitute("$A ${B} ${C:-} ${SET}", &lookup).unwrap();
         assert_eq!(unset, ["A", "B"]);
+    }
+
+    #[test]
+    fn defaults_are_those_that_count() {
+        let text = "${SET:-a} ${EMPTY:-b} ${EMPTY-c} ${A:-${B-d}} ${SET:+${C:-e}}";
+        let found = defaults(text, &lookup);
+        let found: Vec<(&str, &str)> = found
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        assert_eq!(found, [("EMPTY", "b"), ("B", "d"), ("A", "d"), ("C", "e")]);
     }
 
     /// As the reference's `config --variables` tells them.
@@ -400,6 +509,9 @@ mod tests {
     #[test]
     fn endless_nesting_is_refused() {
         let text = "${A:-".repeat(100_000) + &"}".repeat(100_000);
-        assert_eq!(substitute(&text, &lookup), Err(TemplateError::TooDeep));
+        assert_eq!(
+            substitute(&text, &lookup),
+            Err(vec![TemplateError::TooDeep])
+        );
     }
 }

@@ -37,6 +37,8 @@ pub(crate) struct Template {
     pub(crate) text: String,
     /// The variables in it, with their values where they have one.
     pub(crate) variables: Vec<(String, Option<String>)>,
+    /// The defaults that stand for some of them.
+    pub(crate) defaults: Vec<(String, String)>,
 }
 
 /// A variable in a file of variables.

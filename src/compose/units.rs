@@ -294,15 +294,18 @@ fn decimal(value: u64, unit: u64) -> String {
 /// Reads a decimal number as the reference does: underscores may stand between
 /// two digits.
 pub(crate) fn parse_float(text: &str) -> Option<f64> {
+    // What has digits and is too large for a number is none.
+    let fits = |value: &f64| value.is_finite() || !text.contains(|c: char| c.is_ascii_digit());
     if !text.contains('_') {
-        return text.parse().ok();
+        return text.parse().ok().filter(fits);
     }
     let bytes = text.as_bytes();
     let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
     let between =
         |(at, byte): (usize, &u8)| *byte != b'_' || (at > 0 && digit(at - 1) && digit(at + 1));
     let sound = bytes.iter().enumerate().all(between);
-    text.replace('_', "").parse().ok().filter(|_| sound)
+    let value = text.replace('_', "").parse().ok();
+    value.filter(|value| sound && fits(value))
 }
 
 /// Reads a boolean as YAML 1.1 had it.

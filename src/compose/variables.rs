@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::diag::{did_you_mean, quoted};
+use super::diag::{Diagnostic, did_you_mean, quoted};
 use super::dotenv::{self, DotenvError, Parsed};
 use super::loader::{Environment, Loader, io_text};
 use super::model::{EnvFile, Service};
@@ -120,7 +120,7 @@ impl Loader<'_> {
     }
 
     /// Reports what came out of a file's grammar.
-    fn parsed(&mut self, file: u16, result: Result<Parsed, DotenvError>) -> Option<Parsed> {
+    fn parsed(&mut self, file: u16, result: Result<Parsed, Vec<DotenvError>>) -> Option<Parsed> {
         match result {
             Ok(parsed) => {
                 for name in &parsed.unset {
@@ -132,22 +132,28 @@ impl Loader<'_> {
                 }
                 Some(parsed)
             }
-            Err(error) => {
-                let mark = Mark {
-                    file,
-                    line: error.line,
-                    column: 1,
-                    length: Mark::TO_LINE_END,
-                };
-                let mut diagnostic = self
-                    .report
-                    .at(mark, "", error.message)
-                    .expected(error.expected);
-                diagnostic.suggestion = error.suggestion;
-                self.report.push(diagnostic);
+            Err(errors) => {
+                let all = errors.into_iter();
+                let all = all.map(|error| self.refused_line(file, error)).collect();
+                self.report.push_all(all);
                 None
             }
         }
+    }
+
+    fn refused_line(&self, file: u16, error: DotenvError) -> Diagnostic {
+        let mark = Mark {
+            file,
+            line: error.line,
+            column: 1,
+            length: Mark::TO_LINE_END,
+        };
+        let mut diagnostic = self
+            .report
+            .at(mark, "", error.message)
+            .expected(error.expected);
+        diagnostic.suggestion = error.suggestion;
+        diagnostic
     }
 
     /// Resolves a service's variables: its own, then those of its files, then

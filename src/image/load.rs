@@ -11,7 +11,6 @@ use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 
 use fs_err as fs;
 use serde::Deserialize;
@@ -19,25 +18,20 @@ use serde::Deserialize;
 use super::config::ConfigFile;
 use super::digest::Digest;
 use super::error::{ImageError, StoreContext as _};
+use super::layout::{self, REF_NAME, Top, blob_path};
 use super::platform::Platform;
 use super::reference::Reference;
-use super::registry::manifest::{self, CONFIG_LIMIT, Document, IndexEntry, MANIFEST_LIMIT};
-use super::store::{Image, LayerClaim, NewImage, Store, Usage};
+use super::registry::manifest::{CONFIG_LIMIT, IndexEntry, MANIFEST_LIMIT};
+use super::store::{Image, NewImage, Store, Usage};
 use super::unpack::{self, Archive, Compression, Kind};
 use crate::event::{Event, EventSink, Resource, ResourceKind};
 
-/// Layers that are unpacked at a time.
-const LAYERS_AT_ONCE: usize = 2;
 /// Most files of an archive: two for each of many layers is usual.
 const FILE_LIMIT: usize = 100_000;
 /// Links within an archive that are followed.
 const LINK_LIMIT: usize = 8;
-/// Indexes within indexes that are followed.
-const INDEX_DEPTH: usize = 3;
 /// Annotation with an image's full name, as containerd and Docker write it.
 const FULL_NAME: &str = "io.containerd.image.name";
-/// Annotation with a name or only a tag, as the OCI specification has it.
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// Where an archive comes from.
 pub enum LoadSource {
@@ -192,35 +186,8 @@ fn load_layers(
             diff_ids.len()
         )));
     }
-    let queue = Mutex::new(diff_ids.iter().zip(&wanted.layers));
-    let next = || {
-        let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.next()
-    };
-    let work = || -> Result<(), ImageError> {
-        while let Some((diff_id, piece)) = next() {
-            if let LayerClaim::Missing(pending) = store.claim_layer(usage, diff_id)? {
-                match pending.unpack(contents.open(*piece)) {
-                    Ok(unpacked) => pending.commit(&unpacked)?,
-                    Err(error) => {
-                        // The first error counts, and the room may be needed.
-                        pending.abandon().ok();
-                        return Err(error);
-                    }
-                }
-            }
-        }
-        Ok(())
-    };
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..LAYERS_AT_ONCE).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().try_for_each(|worker| {
-            worker.join().unwrap_or_else(|_| {
-                Err(ImageError::Interrupted {
-                    what: "a layer".to_owned(),
-                })
-            })
-        })
+    layout::unpack(store, usage, diff_ids, &wanted.layers, |piece| {
+        Ok(contents.open(*piece))
     })
 }
 
@@ -449,17 +416,6 @@ impl<'a> Contents<'a> {
     }
 
     fn oci_images(&self) -> Result<Vec<Wanted>, ImageError> {
-        #[derive(Deserialize)]
-        struct Top {
-            manifests: Vec<Named>,
-        }
-        #[derive(Deserialize)]
-        struct Named {
-            #[serde(flatten)]
-            entry: IndexEntry,
-            #[serde(default)]
-            annotations: HashMap<String, String>,
-        }
         let text = self.document("index.json", MANIFEST_LIMIT)?;
         let top: Top = serde_json::from_slice(&text)
             .map_err(|e| self.bad(&format!("its `index.json` is not understood: {e}")))?;
@@ -484,50 +440,24 @@ impl<'a> Contents<'a> {
     fn oci_image(
         &self,
         name: Option<Reference>,
-        mut entries: Vec<IndexEntry>,
+        entries: Vec<IndexEntry>,
     ) -> Result<Wanted, ImageError> {
-        let mut manifests = Vec::new();
-        for _ in 0..INDEX_DEPTH {
-            let chosen = match entries.as_slice() {
-                // What is alone is wanted, whatever it is for.
-                [only] => only.descriptor.clone(),
-                several => {
-                    let wanted = self.platform.cloned().unwrap_or_else(Platform::host);
-                    manifest::choose(several, &wanted)
-                        .cloned()
-                        .map_err(|available| ImageError::NoPlatform {
-                            reference: self.called(name.as_ref()),
-                            wanted: wanted.to_string(),
-                            available,
-                        })?
-                }
-            };
-            let text = self.blob(&chosen.digest, MANIFEST_LIMIT)?;
-            let document = Document::parse(&text).map_err(|e| self.bad(&e))?;
-            manifests.push(text);
-            match document {
-                Document::Index(inner) => entries = inner,
-                Document::Manifest(manifest) => {
-                    return Ok(Wanted {
-                        config: self.blob(&manifest.config.digest, CONFIG_LIMIT)?,
-                        layers: manifest
-                            .layers
-                            .iter()
-                            .map(|layer| self.piece(&blob_path(&layer.digest)))
-                            .collect::<Result<_, _>>()?,
-                        names: name.into_iter().collect(),
-                        manifests,
-                        manifest: Some(chosen.digest),
-                    });
-                }
-            }
-        }
-        Err(self.bad("its indexes lead to indexes without end"))
+        let called = self.called(name.as_ref());
+        let blob = |digest: &Digest| self.blob(digest, MANIFEST_LIMIT);
+        let found = layout::follow(entries, self.platform, &called, &blob)?;
+        Ok(Wanted {
+            config: self.blob(&found.manifest.config.digest, CONFIG_LIMIT)?,
+            layers: found
+                .manifest
+                .layers
+                .iter()
+                .map(|layer| self.piece(&blob_path(&layer.digest)))
+                .collect::<Result<_, _>>()?,
+            names: name.into_iter().collect(),
+            manifests: found.documents,
+            manifest: Some(found.digest),
+        })
     }
-}
-
-fn blob_path(digest: &Digest) -> String {
-    format!("blobs/sha256/{}", digest.hex())
 }
 
 /// The name that annotations give. A bare tag names no repository.

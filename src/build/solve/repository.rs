@@ -175,6 +175,9 @@ fn work_tree(root: &Root, folder: &str, keeps_git_dir: bool) -> std::io::Result<
 /// Copies a folder's content into a new one.
 fn copied(from: &Path, to: &Path, owner: Option<(u32, u32)>) -> Result<(), BuildError> {
     make(to)?;
+    if let Some((uid, gid)) = owner {
+        chown(to, Some(uid), Some(gid)).map_err(BuildError::files("change", to))?;
+    }
     let root = files::open(from)?;
     let content = select(&root, ".", &|_, _| Verdict::Take);
     let content = content.map_err(BuildError::files("read", from))?;

@@ -17,8 +17,9 @@ use super::layer::Made;
 use super::shown::Shown;
 use super::solver::{Builder, Failed, Outcome, Work};
 use crate::build::graph::{Source, Step};
+use crate::build::request::LayoutPlace;
 use crate::engine::inroot::Root;
-use crate::image::{Image, Store};
+use crate::image::{Image, ImageError, Platform, Store, load_layout};
 
 /// What opens other machines' doors.
 #[derive(Debug, Clone, Copy)]
@@ -118,6 +119,30 @@ impl Builder<'_> {
     ) -> Result<Remote, BuildError> {
         let outcome = self.remote(name, source, keys).await?;
         Ok(Remote(Arc::new(outcome)))
+    }
+
+    /// Has the image of a folder, which is in use until the end of the build.
+    ///
+    /// # Errors
+    /// The work was broken off; inside, that there is no such image.
+    pub(in crate::build) async fn layout(
+        &self,
+        place: LayoutPlace,
+        platform: Option<Platform>,
+    ) -> Result<Result<Image, ImageError>, BuildError> {
+        self.blocking(move |store, usage| {
+            let (name, digest) = (&place.tag, place.digest.as_deref());
+            let platform = platform.as_ref();
+            Ok(load_layout(
+                store,
+                usage,
+                &place.folder,
+                name,
+                digest,
+                platform,
+            ))
+        })
+        .await
     }
 }
 

@@ -12,6 +12,7 @@ mod similar;
 #[cfg(test)]
 mod sites;
 mod sources;
+mod uses;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ pub(crate) use render::{is_invisible, listed, quoted};
 pub(crate) use report::Report;
 pub(crate) use similar::{did_you_mean, similar};
 pub(crate) use sources::{INCLUDED, Sources, crop, lines};
+pub(crate) use uses::UseKind;
 
 /// A place in a file, for messages: `compose.yaml:3:7`.
 #[derive(Debug, Clone, PartialEq, Eq)]

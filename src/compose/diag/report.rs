@@ -1,6 +1,6 @@
 //! What the stages of a load find, each thing once and in order.
 
-use super::{Diagnostic, Severity, Sources, Step};
+use super::{Diagnostic, Severity, Sources, Step, UseKind};
 use crate::compose::trace::Trace;
 use crate::compose::tree::{Mark, is_within};
 
@@ -86,7 +86,7 @@ impl Report {
         if told || self.list.len() >= MOST_DIAGNOSTICS {
             return;
         }
-        let mark = self.sources.variable(mark, name);
+        let mark = self.sources.variable(mark, name, UseKind::Plain);
         let mut warning = self.at(mark, path, message);
         // What the variables beside it stand for is beside the point.
         warning.chain.retain(|step| !step.what.starts_with('`'));
@@ -105,30 +105,23 @@ impl Report {
     /// Adds a diagnostic, once. What a later stage says of the same attribute at
     /// the same place, or with the same words, follows from the first.
     pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
-        // The number first: most places differ in it, and paths are long.
-        let line = |one: &Diagnostic| one.position.as_ref().map(|at| at.line);
-        let file = |one: &Diagnostic| one.position.as_ref().map(|at| at.file.clone());
-        let here = line(&diagnostic);
-        let told = |known: &Diagnostic| {
-            if known.severity != diagnostic.severity || line(known) != here {
-                return false;
+        self.push_all(vec![diagnostic]);
+    }
+
+    /// Adds all that one stage says of an attribute: none of it follows from the
+    /// others.
+    pub(crate) fn push_all(&mut self, diagnostics: Vec<Diagnostic>) {
+        let before = self.list.len();
+        for diagnostic in diagnostics {
+            let earlier = self.list.get(..before).unwrap_or_default();
+            if !earlier.iter().any(|known| is_told(known, &diagnostic)) {
+                self.add(diagnostic);
             }
-            match &diagnostic.position {
-                None => *known == diagnostic,
-                // Of warnings none follows from another: two variables of one value.
-                Some(_)
-                    if diagnostic.severity == Severity::Error && known.path == diagnostic.path =>
-                {
-                    file(known) == file(&diagnostic)
-                }
-                Some(at) => {
-                    known.position.as_ref() == Some(at) && known.message == diagnostic.message
-                }
-            }
-        };
-        if self.list.iter().any(told) {
-            return;
         }
+    }
+
+    /// Adds it, or counts it where the list is full.
+    fn add(&mut self, diagnostic: Diagnostic) {
         if self.list.len() < MOST_DIAGNOSTICS {
             self.list.push(diagnostic);
         } else if diagnostic.severity == Severity::Error {
@@ -189,5 +182,23 @@ impl Report {
     pub(crate) fn error_count(&self) -> usize {
         let errors = self.list.iter();
         errors.filter(|d| d.severity == Severity::Error).count() + self.more
+    }
+}
+
+/// True where a diagnostic says no more than one that is known.
+fn is_told(known: &Diagnostic, new: &Diagnostic) -> bool {
+    // The number first: most places differ in it, and paths are long.
+    let line = |one: &Diagnostic| one.position.as_ref().map(|at| at.line);
+    if known.severity != new.severity || line(known) != line(new) {
+        return false;
+    }
+    let file = |one: &Diagnostic| one.position.as_ref().map(|at| at.file.clone());
+    match &new.position {
+        None => known == new,
+        // Of warnings none follows from another: two variables of one value.
+        Some(_) if new.severity == Severity::Error && known.path == new.path => {
+            file(known) == file(new)
+        }
+        at => known.position == *at && known.message == new.message,
     }
 }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use super::provenance::Provenance;
-use super::{Excerpt, Position, Step};
+use super::uses::use_in;
+use super::{Excerpt, Position, Step, UseKind};
 use crate::compose::tree::Mark;
 
 /// How a file was reached that another one includes.
@@ -257,33 +258,42 @@ impl Sources {
             length: 0,
             file,
         };
-        self.first_from(start, |rest| use_in(rest, name))
+        self.use_from(start, usize::MAX, name, UseKind::Plain)
     }
 
     /// Where in the value at a mark, which may go over several lines, a variable
-    /// is used.
-    pub(crate) fn variable(&self, mark: Mark, name: &str) -> Mark {
-        let found = self.first_from(mark, |rest| use_in(rest, name));
-        found.unwrap_or(mark)
+    /// is used in this way, else in any.
+    pub(crate) fn variable(&self, mark: Mark, name: &str, kind: UseKind) -> Mark {
+        self.use_from(mark, MOST_LINES, name, kind).unwrap_or(mark)
+    }
+
+    fn use_from(&self, mark: Mark, most: usize, name: &str, kind: UseKind) -> Option<Mark> {
+        let first = |kind| self.first_from(mark, most, |rest| use_in(rest, name, kind));
+        let any = first(None)?;
+        // Far behind the first use it is one of another value.
+        let this = first(Some(kind)).filter(|this| this.line == any.line);
+        Some(this.unwrap_or(any))
     }
 
     /// Where in the value at a mark, which may go over several lines, this text
     /// stands.
     pub(crate) fn part(&self, mark: Mark, part: &str) -> Mark {
-        let found = self.first_from(mark, |rest| Some((rest.find(part)?, part.len())));
+        let find = |rest: &str| Some((rest.find(part)?, part.len()));
+        let found = self.first_from(mark, MOST_LINES, find);
         found.unwrap_or(mark)
     }
 
-    /// The first place at or behind a mark that `find` finds in a line: start
-    /// and length in bytes.
+    /// The first place at or behind a mark, in so many lines, that `find` finds in
+    /// one: start and length in bytes.
     fn first_from(
         &self,
         mark: Mark,
+        most: usize,
         find: impl Fn(&str) -> Option<(usize, usize)>,
     ) -> Option<Mark> {
         let text = self.file(mark)?.from(mark.line, mark.column)?;
         let before = mark.column.checked_sub(1)?;
-        let mut rests = lines(text).enumerate().map(|(index, line)| {
+        let mut rests = lines(text).take(most).enumerate().map(|(index, line)| {
             let before = if index == 0 { before } else { 0 };
             (index, before, line)
         });
@@ -312,22 +322,6 @@ impl Sources {
     }
 }
 
-/// Where a line uses a variable, `$NAME` or `${NAME`, and how long that is, the
-/// brace included.
-fn use_in(line: &str, name: &str) -> Option<(usize, usize)> {
-    line.match_indices('$').find_map(|(at, _)| {
-        let after = line.get(at + 1..)?;
-        let bare = after.strip_prefix('{').unwrap_or(after);
-        let rest = bare.strip_prefix(name)?;
-        if rest.starts_with(|c: char| c == '_' || c.is_ascii_alphanumeric()) {
-            return None;
-        }
-        let braces = usize::from(after.len() != bare.len());
-        let closed = usize::from(braces == 1 && rest.starts_with('}'));
-        Some((at, 1 + braces + name.len() + closed))
-    })
-}
-
 /// The lines of a text as YAML counts them: a carriage return alone ends one,
 /// too.
 pub(crate) fn lines(text: &str) -> impl Iterator<Item = &str> {
@@ -344,6 +338,9 @@ pub(crate) fn lines(text: &str) -> impl Iterator<Item = &str> {
         Some(line)
     })
 }
+
+/// Lines in which a part of a value is looked for.
+const MOST_LINES: usize = 1_000;
 
 /// Longest excerpt shown, in characters.
 const EXCERPT_WIDTH: usize = 120;

@@ -162,10 +162,13 @@ impl Explainer<'_> {
     fn not_at_top(&self, error: Diagnostic, (name, behind): (&str, &str)) -> Diagnostic {
         let top = keys(self.tree);
         let services = self.tree.get("services").map(keys).unwrap_or_default();
-        let variables = self.project.environment.keys().map(String::as_str);
         let asked = self.project.asked.iter().map(String::as_str);
         let known = top.iter().copied().chain(services.iter().copied());
-        let near = similar(name, known.chain(variables).chain(asked));
+        // What is not written as a variable is hardly one that no file uses.
+        let is_upper = !name.contains(|c: char| c.is_ascii_lowercase());
+        let variables = self.project.environment.keys().map(String::as_str);
+        let variables = variables.filter(|_| is_upper);
+        let near = similar(name, known.chain(asked).chain(variables));
         match near {
             Some(near) => {
                 let full = format!("{near}{behind}");
@@ -177,7 +180,11 @@ impl Explainer<'_> {
                     found.as_deref().unwrap_or(near)
                 ))
             }
-            None => error.expected(format!("below the top level: {}", top.join(", "))),
+            None => error.expected(format!(
+                "a service ({}), or below the top level: {}",
+                services.join(", "),
+                top.join(", ")
+            )),
         }
     }
 

@@ -8,7 +8,7 @@ use super::{Explainer, Explanation, Origin, Source, Standing, one_line, shown};
 use crate::compose::diag::{INCLUDED, Step};
 use crate::compose::model::raw_json;
 use crate::compose::trace::{MOST_OVERRIDDEN, Overridden};
-use crate::compose::tree::{Mark, Node, Value, service_of};
+use crate::compose::tree::{Map, Mark, Node, Value, service_of};
 
 /// Attributes whose lists are `NAME=VALUE`, each entry an attribute of its own.
 const PAIRS: [&str; 6] = [
@@ -28,6 +28,7 @@ impl Explainer<'_> {
     pub(super) fn attribute(&self, path: &str) -> Vec<Explanation> {
         let mut found = Vec::new();
         let (above, last) = path.rsplit_once('.').unwrap_or(("", path));
+        let replaced = self.above(path);
         if from_files(path).is_some() {
             self.pairs_with_files(path, &mut found);
         } else if from_files(above).is_some() {
@@ -36,14 +37,28 @@ impl Explainer<'_> {
         } else if let Some(node) = self.tree.lookup(path) {
             // What a short form is written out to stands where that does, too.
             let parent = self.tree.lookup(above);
-            let parent = parent.filter(|node| !is_short_form(node, node.mark));
+            let parent =
+                parent.filter(|node| !is_short_form(node, node.mark) || self.says_nothing(node));
             let parent = parent.map(|node| node.mark);
-            self.entries(node, path, parent, &mut found);
+            match &replaced {
+                Some(replaced) => {
+                    let mut entry = self.entry(node, path, parent);
+                    let parts = replaced.parts.iter();
+                    entry
+                        .sources
+                        .extend(parts.map(|part| self.loser(part, path)));
+                    found.push(entry);
+                }
+                None => self.entries(node, path, parent, &mut found),
+            }
         } else if let Some(list) = self.tree.lookup(above) {
             let item = pairs(list).get(last).copied();
             found.extend(item.map(|item| self.entry(item, path, None)));
         }
         self.add_dropped(path, &mut found);
+        if found.is_empty() {
+            found.extend(replaced.map(|replaced| self.gone(path, &replaced)));
+        }
         found
     }
 
@@ -51,11 +66,14 @@ impl Explainer<'_> {
         let name = path.rsplit('.').next().unwrap_or_default();
         // What took the place of another one as a whole is told as a whole.
         let is_whole = match &node.value {
-            Value::Map(_) => !self.losers(path, node.mark).0.is_empty(),
-            Value::Seq(items) => self.is_override(path, node, items),
+            Value::Map(_) => !self.overridden(path, node.mark).is_empty(),
+            Value::Seq(items) => self.is_whole_override(path, node, items),
             _ => false,
         };
-        if WHOLE.contains(&name) || is_whole || is_short_form(node, node.mark) {
+        let is_empty = self.says_nothing(node);
+        if is_empty {
+            out.push(self.empty(node, path));
+        } else if WHOLE.contains(&name) || is_whole || is_short_form(node, node.mark) {
             out.push(self.entry(node, path, parent));
             return;
         }
@@ -94,6 +112,19 @@ impl Explainer<'_> {
         }
     }
 
+    /// A mapping that was written with nothing in it.
+    fn empty(&self, node: &Node, path: &str) -> Explanation {
+        let bare = Node::map(Map::new(), node.mark).with_key(node.key);
+        let mut explanation = self.entry(&bare, path, None);
+        if let Some(first) = explanation.sources.first_mut()
+            && first.written != "{}"
+            && let Some((origin, key)) = self.key_of(node)
+        {
+            (first.origin, first.written) = (origin, key);
+        }
+        explanation
+    }
+
     /// One value, with what it took the place of.
     fn entry(&self, node: &Node, path: &str, parent: Option<Mark>) -> Explanation {
         let mut winner = self.source(node, path, Standing::Wins);
@@ -124,7 +155,7 @@ impl Explainer<'_> {
 
     /// True for a short list that `!override` stands before, and that nothing was
     /// added to.
-    fn is_override(&self, path: &str, node: &Node, items: &[Node]) -> bool {
+    fn is_whole_override(&self, path: &str, node: &Node, items: &[Node]) -> bool {
         self.overrides.contains(&(path, node.mark))
             && items.iter().all(|item| {
                 item.as_seq().is_none()
@@ -135,24 +166,23 @@ impl Explainer<'_> {
 
     /// What a value took the place of, and whether there is more of it.
     pub(super) fn losers(&self, path: &str, mark: Mark) -> (Vec<Source>, bool) {
-        // Lists remember their entries under the list's path.
-        let list = path.rfind(['.', '[']).and_then(|at| path.get(..at));
-        let service = self.service_of(path).unwrap_or_default();
-        let mut found = self.trace.overridden(path, mark, service);
-        if found.is_empty()
-            && let Some(list) = list
-        {
-            found = self.trace.overridden(list, mark, service);
-        }
+        let mut found = self.overridden(path, mark);
         let is_cut = found.len() > MOST_OVERRIDDEN;
         found.truncate(MOST_OVERRIDDEN);
-        let source = |loser: Overridden<'_>| {
-            let mut source = self.source(loser.node, path, Standing::Overridden);
-            source.chain = loser.way;
-            source.chain.extend(self.inclusion(loser.node.mark));
-            source
-        };
-        (found.into_iter().map(source).collect(), is_cut)
+        let found = found.iter().map(|loser| self.loser(loser, path));
+        (found.collect(), is_cut)
+    }
+
+    /// The same as the loader knew it.
+    pub(super) fn overridden(&self, path: &str, mark: Mark) -> Vec<Overridden<'_>> {
+        let service = self.service_of(path).unwrap_or_default();
+        let found = self.trace.overridden(path, mark, service);
+        // Lists remember their entries under the list's path.
+        let list = path.rfind(['.', '[']).and_then(|at| path.get(..at));
+        match list.filter(|_| found.is_empty()) {
+            Some(list) => self.trace.overridden(list, mark, service),
+            None => found,
+        }
     }
 
     pub(super) fn source(&self, node: &Node, path: &str, standing: Standing) -> Source {
@@ -179,7 +209,7 @@ impl Explainer<'_> {
             chain: self.way(node.mark, path),
             variables: variables
                 .iter()
-                .map(|(name, _)| self.variable(name))
+                .map(|(name, _)| self.variable_in(name, node.mark))
                 .collect(),
         }
     }
@@ -298,7 +328,7 @@ fn from_files(path: &str) -> Option<String> {
 
 /// The entries of a mapping or a list of `NAME=VALUE` by their names, of several
 /// the first.
-fn pairs(list: &Node) -> IndexMap<&str, &Node> {
+pub(super) fn pairs(list: &Node) -> IndexMap<&str, &Node> {
     let mut found = IndexMap::new();
     match &list.value {
         Value::Map(map) => found.extend(map.iter().map(|(name, node)| (name.as_str(), node))),

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::{Explainer, Explanation, Origin, Source, Standing, one_line};
+use super::{Explainer, Explanation, Origin, Source, Standing, above, one_line};
 use crate::compose::trace::Dropped;
 use crate::compose::tree::{Node, Value, is_within};
 
@@ -19,19 +19,8 @@ impl Explainer<'_> {
                 continue;
             }
             // What is asked for is a part of what was dropped.
-            if let (false, [only]) = (is_below, out.as_mut_slice()) {
-                let rest = path.get(dropped.path.len()..).unwrap_or_default();
-                let rest = rest.strip_prefix('.').unwrap_or(rest);
-                match &dropped.loser.value {
-                    // Its place in the list said nothing.
-                    Value::Seq(_) => only.sources.extend(self.parts(dropped)),
-                    _ => {
-                        if let Some(part) = dropped.loser.lookup(rest) {
-                            let source = self.source(part, path, Standing::Overridden);
-                            only.sources.push(source);
-                        }
-                    }
-                }
+            if !is_below {
+                self.add_part(dropped, path, out);
                 continue;
             }
             // `!override` stays with the value that it stands before.
@@ -44,31 +33,70 @@ impl Explainer<'_> {
         }
     }
 
+    /// Adds the part of what was dropped that is asked for.
+    fn add_part(&self, dropped: &Dropped, path: &str, out: &mut Vec<Explanation>) {
+        let rest = path.get(dropped.path.len()..).unwrap_or_default();
+        let Some(part) = above::part(&dropped.loser, rest) else {
+            return;
+        };
+        let parts = if std::ptr::eq(part, &raw const dropped.loser) {
+            self.parts(dropped)
+        } else {
+            vec![self.source(part, path, Standing::Overridden)]
+        };
+        if let [only] = out.as_mut_slice() {
+            only.sources.extend(parts);
+            return;
+        }
+        let now = self.tree.lookup(path);
+        // The place in a list that is there no more says nothing of the one that is.
+        let is_elsewhere = self.is_override(dropped) || dropped.loser.lookup(rest).is_none();
+        if now.is_none() && rest.starts_with('[') && is_elsewhere {
+            return;
+        }
+        let mut by = self.by(dropped);
+        if now.is_none() {
+            by.standing = Standing::Resets;
+        }
+        out.push(self.replaced(path, by, parts));
+    }
+
     /// The tag as the source of what is there now, over what it dropped.
     fn tag(&self, dropped: &Dropped) -> Explanation {
+        self.replaced(&dropped.path, self.by(dropped), self.parts(dropped))
+    }
+
+    fn replaced(&self, path: &str, by: Source, parts: Vec<Source>) -> Explanation {
+        let now = self.tree.lookup(path);
+        Explanation {
+            subject: path.to_owned(),
+            value: now.map(|now| one_line(&self.brief(now).to_string())),
+            sources: std::iter::once(by).chain(parts).collect(),
+            is_cut: false,
+            uses: Vec::new(),
+        }
+    }
+
+    /// True where `!override` dropped it, and what that stands before is there.
+    fn is_override(&self, dropped: &Dropped) -> bool {
         let now = self.tree.lookup(&dropped.path);
-        let is_override = now.is_some_and(|now| now.mark == dropped.by);
-        let (written, standing) = if is_override {
+        now.is_some_and(|now| now.mark == dropped.by)
+    }
+
+    /// The tag as a source.
+    fn by(&self, dropped: &Dropped) -> Source {
+        let (written, standing) = if self.is_override(dropped) {
             ("!override", Standing::Wins)
         } else {
             ("!reset", Standing::Resets)
         };
         let position = self.position(dropped.by);
-        let by = Source {
+        Source {
             standing,
             origin: position.map_or(Origin::Implied, Origin::File),
             written: written.to_owned(),
             chain: self.way(dropped.by, &dropped.path),
             variables: Vec::new(),
-        };
-        let mut sources = vec![by];
-        sources.extend(self.parts(dropped));
-        Explanation {
-            subject: dropped.path.clone(),
-            value: now.map(|now| one_line(&self.brief(now).to_string())),
-            sources,
-            is_cut: false,
-            uses: Vec::new(),
         }
     }
 

@@ -4,6 +4,7 @@
 //! Asked by an attribute's path or a variable's name, answered from the
 //! [`Trace`] of the load.
 
+mod above;
 mod absent;
 mod attribute;
 mod dropped;
@@ -70,6 +71,8 @@ pub enum Origin {
     Option(&'static str),
     /// The name of the project's folder.
     Folder,
+    /// The default of a variable where a file uses it.
+    Default(Position),
     /// Nobody wrote it: a default, or what skiff sets itself.
     Implied,
 }

@@ -36,11 +36,13 @@ impl Explanation {
                 Origin::Shell => "the environment".to_owned(),
                 Origin::Option(option) => format!("`{option}`"),
                 Origin::Folder => "the folder's name".to_owned(),
+                Origin::Default(position) => format!("the default at {position}"),
                 Origin::Implied => "a default".to_owned(),
             };
             // A default says nothing that the value does not.
             let written = match source.origin {
                 Origin::Implied => String::new(),
+                _ if source.written.is_empty() => "  (empty)".to_owned(),
                 _ => format!("  {}", source.written),
             };
             lines.push(format!("{indent}  {dim}{word}{reset} {place}{written}"));
@@ -85,6 +87,7 @@ fn source(source: &Source) -> Json {
         Origin::Shell => ("environment", None),
         Origin::Option(_) => ("option", None),
         Origin::Folder => ("folder", None),
+        Origin::Default(at) => ("default", Some(at)),
         Origin::Implied => ("default", None),
     };
     let standing = match source.standing {

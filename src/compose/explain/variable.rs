@@ -3,9 +3,12 @@
 use std::cmp::Reverse;
 use std::collections::HashSet;
 
+use indexmap::IndexSet;
+
 use super::{Explainer, Explanation, Origin, Source, Standing, Use, one_line};
-use crate::compose::diag::{Diagnostic, Step, similar};
-use crate::compose::trace::{MOST_OVERRIDDEN, Setting};
+use crate::compose::diag::{Diagnostic, Step, UseKind, similar};
+use crate::compose::trace::{MOST_OVERRIDDEN, Setting, Template};
+use crate::compose::tree::Mark;
 
 impl Explainer<'_> {
     pub(super) fn knows_variable(&self, name: &str) -> bool {
@@ -25,12 +28,16 @@ impl Explainer<'_> {
     /// value and files of services set one of its name, these, too.
     pub(super) fn variable_asked(&self, name: &str) -> Result<Vec<Explanation>, Box<Diagnostic>> {
         let mut found = Vec::new();
+        let mut is_set = false;
         if self.is_of_project(name) {
             let mut explanation = self.variable(name);
-            explanation.uses = self.uses(name);
+            is_set = explanation.value.is_some();
+            let texts = self.texts_with(name);
+            self.add_defaults(&mut explanation, &texts);
+            explanation.uses = self.uses(&texts);
             found.push(explanation);
         }
-        if found.iter().all(|one| one.value.is_none()) {
+        if !is_set {
             for files in self.trace.settings.lists_with(name) {
                 let list = match files.rsplit_once('.') {
                     Some((service, "env_file")) => format!("{service}.environment"),
@@ -109,6 +116,12 @@ impl Explainer<'_> {
     /// A line in a file of variables.
     pub(super) fn setting(&self, setting: &Setting) -> Option<Source> {
         let mut source = source(Origin::File(self.position(setting.mark)?), &setting.value);
+        // A service may have the file from one that it extends.
+        if let Some(named) = self.tree.lookup(&setting.owner)
+            && !setting.owner.is_empty()
+        {
+            source.chain = self.way(named.mark, &setting.owner);
+        }
         if setting.owner.starts_with("include") {
             source.chain.push(Step {
                 what: format!("for what `{}` includes", setting.owner),
@@ -118,14 +131,64 @@ impl Explainer<'_> {
         Some(source)
     }
 
-    fn uses(&self, name: &str) -> Vec<Use> {
+    /// A variable of the text at a mark.
+    pub(super) fn variable_in(&self, name: &str, mark: Mark) -> Explanation {
+        let mut explanation = self.variable(name);
+        if let Some(template) = self.trace.templates.get(&mark) {
+            self.add_defaults(&mut explanation, &[(mark, template)]);
+        }
+        explanation
+    }
+
+    /// Puts the defaults that stand for a variable in some texts before what else
+    /// there is of it. Where all of them have the same one, that is the value.
+    fn add_defaults(&self, explanation: &mut Explanation, texts: &[(Mark, &Template)]) {
+        let name = explanation.subject.clone();
+        let mut found: Vec<Source> = Vec::new();
+        let mut values = HashSet::new();
+        let mut is_everywhere = true;
+        for (mark, template) in texts {
+            let defaults = template.defaults.iter();
+            let own = defaults.filter(|(known, _)| *known == name);
+            let own: IndexSet<&String> = own.map(|(_, value)| value).collect();
+            is_everywhere &= !own.is_empty();
+            let sources = &self.project.origin.sources;
+            let at = sources.variable(*mark, &name, UseKind::WithDefault);
+            for value in own {
+                values.insert(value);
+                if let Some(position) = self.position(at) {
+                    found.push(Source {
+                        standing: Standing::Wins,
+                        ..source(Origin::Default(position), value)
+                    });
+                }
+            }
+        }
+        if let (true, [value]) = (is_everywhere, &Vec::from_iter(values)[..]) {
+            explanation.value = Some(one_line(value));
+            for other in &mut explanation.sources {
+                other.standing = Standing::Overridden;
+            }
+        }
+        explanation.is_cut |= found.len() > MOST_OVERRIDDEN;
+        found.truncate(MOST_OVERRIDDEN);
+        explanation.sources.splice(0..0, found);
+    }
+
+    /// The texts that a variable stands in, in the order of the files.
+    fn texts_with(&self, name: &str) -> Vec<(Mark, &Template)> {
         let templates = self.trace.templates.iter();
         let mut found: Vec<_> = templates
             .filter(|(_, template)| template.variables.iter().any(|(known, _)| known == name))
+            .map(|(mark, template)| (*mark, template))
             .collect();
         found.sort_by_key(|(mark, _)| (mark.file, mark.line, mark.column));
         found
-            .into_iter()
+    }
+
+    fn uses(&self, texts: &[(Mark, &Template)]) -> Vec<Use> {
+        let texts = texts.iter();
+        texts
             .map(|(mark, template)| Use {
                 path: template.path.clone(),
                 position: self.position(*mark),

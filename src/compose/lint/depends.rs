@@ -1,8 +1,12 @@
 //! `depends_on` and health checks that do not fit each other.
 
+use std::collections::HashMap;
+
 use super::Linter;
+use super::dockerfile::{Image, image_of};
 use crate::compose::consistency::implied;
 use crate::compose::diag::Diagnostic;
+use crate::compose::files::FileSystem;
 use crate::compose::model::{Condition, Service};
 
 /// Waiting for a health check that is switched off.
@@ -21,18 +25,43 @@ pub(super) fn never_healthy(linter: &Linter<'_>) -> Vec<Diagnostic> {
 }
 
 /// Waiting for the start alone of a service that has a health check, and for the
-/// health of one that shows none.
-pub(super) fn conditions(linter: &Linter<'_>) -> Vec<Diagnostic> {
+/// health of one that shows none, in the files or in its Dockerfile.
+pub(super) fn conditions(linter: &Linter<'_>, files: &dyn FileSystem) -> Vec<Diagnostic> {
+    // Each Dockerfile is read once, however many wait for its service.
+    let mut known: HashMap<String, Option<Image>> = HashMap::new();
     hints(linter, |name, condition, target| {
-        let health = target.healthcheck.as_ref();
-        match condition {
-            Condition::Started if health.is_some_and(|health| !is_disabled(health)) => Some((
+        let is_checked = match &target.healthcheck {
+            Some(health) => Some(!is_disabled(health)),
+            None if target.build.is_some() => {
+                let image = known.entry(name.to_owned()).or_insert_with(|| {
+                    let (_, image) = image_of(target, files)?;
+                    Some(image)
+                });
+                image.as_ref()?.is_checked // one that is elsewhere may have anything
+            }
+            None => None,
+        };
+        match (condition, is_checked) {
+            (Condition::Started, Some(true)) => Some((
                 format!("this waits for the start of `{name}`, not until its health check passes"),
                 "`condition: service_healthy` waits for that".to_owned(),
             )),
-            // A Dockerfile may have one.
-            Condition::Healthy if health.is_none() && target.build.is_none() => Some((
-                format!("`{name}` has no `healthcheck`; this works only if its image has one"),
+            (Condition::Healthy, Some(false)) if target.healthcheck.is_none() => Some((
+                format!(
+                    "the Dockerfile of `{name}` switches its health check off: it is never healthy"
+                ),
+                "give it a `healthcheck`, or wait for `service_started`".to_owned(),
+            )),
+            (Condition::Healthy, None) => Some((
+                match target.build {
+                    Some(_) => format!(
+                        "neither `{name}` nor its Dockerfile has a health check; \
+                         this works only if its base image has one"
+                    ),
+                    None => format!(
+                        "`{name}` has no `healthcheck`; this works only if its image has one"
+                    ),
+                },
                 "give it a `healthcheck`, or wait for `service_started`".to_owned(),
             )),
             _ => None,
@@ -50,7 +79,7 @@ fn is_disabled(health: &crate::compose::model::Healthcheck) -> bool {
 
 fn hints(
     linter: &Linter<'_>,
-    judge: impl Fn(&str, Condition, &Service) -> Option<(String, String)>,
+    mut judge: impl FnMut(&str, Condition, &Service) -> Option<(String, String)>,
 ) -> Vec<Diagnostic> {
     let services = &linter.project.services;
     let mut hints = Vec::new();

@@ -7,6 +7,7 @@ mod command;
 mod depends;
 mod dockerfile;
 mod mounts;
+mod names;
 mod ports;
 mod values;
 
@@ -43,7 +44,7 @@ pub fn lint(
     hints.extend(ports::joined(&linter));
     hints.extend(ports::doubled(&linter));
     hints.extend(command::eaten(&linter));
-    hints.extend(depends::conditions(&linter));
+    hints.extend(depends::conditions(&linter, files));
     hints.extend(mounts::hidden_code(&linter, files));
     hints.sort_by_cached_key(|hint| {
         let place = hint.position.as_ref();
@@ -69,6 +70,7 @@ pub(super) fn mistakes(project: &Project, tree: &Node, report: &mut Report) {
     };
     let mut hints = values::numbers(&linter);
     hints.extend(depends::never_healthy(&linter));
+    hints.extend(names::images(&linter));
     for hint in hints {
         report.push(hint);
     }

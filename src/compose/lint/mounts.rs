@@ -4,23 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::Linter;
-use super::dockerfile::{self, Folder};
+use super::dockerfile::{Folder, image_of};
 use crate::compose::diag::Position;
 use crate::compose::diag::{Diagnostic, Step};
 use crate::compose::files::FileSystem;
-use crate::compose::model::{Mount, MountKind, Service};
-use crate::compose::paths::absolute;
+use crate::compose::model::{Mount, MountKind};
 
 /// Mounts that hide what the service's Dockerfile puts into the image.
 pub(super) fn hidden_code(linter: &Linter<'_>, files: &dyn FileSystem) -> Vec<Diagnostic> {
     let mut hints = Vec::new();
     for (name, service) in &linter.project.services {
-        let Some((file, folders)) = code(service, files) else {
+        let Some((file, image)) = image_of(service, files) else {
             continue;
         };
         // By path with a slash behind it: what is below something follows it.
         let by_path = |folder: Folder| (format!("{}/", folder.path), folder);
-        let folders: BTreeMap<String, Folder> = folders.into_iter().rev().map(by_path).collect();
+        let folders: BTreeMap<String, Folder> =
+            image.folders.into_iter().rev().map(by_path).collect();
         let targets = service.volumes.iter();
         let targets: BTreeSet<String> = targets.map(|mount| below(&mount.target)).collect();
         for (at, mount) in service.volumes.iter().enumerate() {
@@ -33,9 +33,11 @@ pub(super) fn hidden_code(linter: &Linter<'_>, files: &dyn FileSystem) -> Vec<Di
             let Some((_, folder)) = hidden.filter(|(_, folder)| can_hide(mount, folder)) else {
                 continue;
             };
-            // A file over a file is meant.
+            // A file over a file is meant; what is not there yet becomes a folder.
             let source = mount.source.as_deref().map(Path::new);
-            if mount.kind == MountKind::Bind && !source.is_some_and(|path| files.is_dir(path)) {
+            let is_bind = mount.kind == MountKind::Bind;
+            let is_missing = is_bind && !source.is_some_and(|path| files.exists(path));
+            if is_bind && !is_missing && !source.is_some_and(|path| files.is_dir(path)) {
                 continue;
             }
             // Whoever keeps a folder of the image by a mount below knows of it.
@@ -51,6 +53,10 @@ pub(super) fn hidden_code(linter: &Linter<'_>, files: &dyn FileSystem) -> Vec<Di
             let mark = mark.map_or_else(Default::default, |node| node.mark);
             let message = format!("this hides what the image has at `{}`", folder.path);
             let help = match mount.kind {
+                MountKind::Bind if is_missing => {
+                    "the host's folder does not exist: where it is made, it is empty, and so is \
+                     what the container sees; correct the path, or remove the mount"
+                }
                 MountKind::Bind => {
                     "the container sees the host's folder alone, not what the build made there \
                      (installed packages, compiled files); mount a volume over that, \
@@ -73,23 +79,6 @@ pub(super) fn hidden_code(linter: &Linter<'_>, files: &dyn FileSystem) -> Vec<Di
         }
     }
     hints
-}
-
-/// The folders that a service's Dockerfile fills, and where the file is.
-fn code(
-    service: &Service,
-    files: &dyn FileSystem,
-) -> Option<(Option<std::path::PathBuf>, Vec<Folder>)> {
-    let build = service.build.as_ref()?;
-    let target = build.target.as_deref();
-    if let Some(text) = &build.dockerfile_inline {
-        return Some((None, dockerfile::folders(text, target)));
-    }
-    let context = absolute(Path::new("/"), Path::new(build.context.as_deref()?));
-    let name = build.dockerfile.as_deref().unwrap_or("Dockerfile");
-    let file = absolute(&context, Path::new(name));
-    let text = String::from_utf8(files.read(&file).ok()?).ok()?;
-    Some((Some(file), dockerfile::folders(&text, target)))
 }
 
 /// How the paths of what is below a path begin, its own included.

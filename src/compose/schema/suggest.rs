@@ -16,6 +16,17 @@ const DURATIONS: [&str; 8] = [
     "window",
 ];
 
+/// Attributes whose entries are `ONE:OTHER`.
+const PAIRS: [&str; 7] = [
+    "devices",
+    "external_links",
+    "extra_hosts",
+    "links",
+    "ports",
+    "tmpfs",
+    "volumes",
+];
+
 /// What to do about a value of the wrong type; `text` is how it is written.
 pub(super) fn value(node: &Node, text: &str, shape: &Shape, path: &str) -> Option<String> {
     // Where a whole number would do as well, a text is read as one.
@@ -66,7 +77,7 @@ pub(super) fn value(node: &Node, text: &str, shape: &Shape, path: &str) -> Optio
             [only] => Some(format!("write it without a list: {}", only.scalar_text()?)),
             _ => None,
         },
-        Value::Map(map) if list_would_do => keys_as_entries(map, shape),
+        Value::Map(map) if list_would_do => keys_as_entries(map, shape, attribute),
         Value::Map(map) if text_would_do || number_would_do => match map.first()? {
             (_, only) if map.len() == 1 && only.scalar_text().is_some() => Some(format!(
                 "write the value alone: {attribute}: {}",
@@ -113,7 +124,7 @@ fn entries_as_keys(items: &[Node], attribute: &str) -> Option<String> {
 }
 
 /// A mapping where a list is needed.
-fn keys_as_entries(map: &Map, shape: &Shape) -> Option<String> {
+fn keys_as_entries(map: &Map, shape: &Shape, attribute: &str) -> Option<String> {
     let (key, child) = map.first()?;
     let entry_can_be_mapping = match shape {
         Shape::List(items) | Shape::Set(items) => fits(&Node::map(Map::new(), child.mark), items),
@@ -126,11 +137,18 @@ fn keys_as_entries(map: &Map, shape: &Shape) -> Option<String> {
             "put a `- ` before `{key}:`, and indent the rest as that"
         ));
     }
-    Some(match child.scalar_text() {
-        Some(text) if !matches!(child.value, Value::Bool(_)) => {
+    let text = child
+        .scalar_text()
+        .filter(|_| !matches!(child.value, Value::Bool(_)));
+    Some(match (text, attribute) {
+        (Some(text), "ports") if !key.contains(|c: char| c.is_ascii_digit()) => format!(
+            "write each port with a `- `: `- \"{text}\"`; a port's name is `name:` of the long form"
+        ),
+        (Some(text), _) if PAIRS.contains(&attribute) => {
             format!("write each entry with a `- `: `- \"{key}:{text}\"`")
         }
-        _ => format!("write each entry with a `- `: `- {key}`"),
+        (Some(text), _) => format!("write each entry with a `- `: `- \"{text}\"`"),
+        (None, _) => format!("write each entry with a `- `: `- {key}`"),
     })
 }
 

@@ -39,6 +39,18 @@ impl Source<'_, '_> {
             trace.round += 1;
         }
         for file in files {
+            // These files are read twice: for the command, and for the project.
+            if self.loader.files.is_pipe(&file) {
+                let message = format!(
+                    "cannot read the variables of `{}`: it is a pipe with a name (FIFO)",
+                    file.display()
+                );
+                let diagnostic = Diagnostic::error(message)
+                    .expected("a file of lines NAME=VALUE")
+                    .suggest("name a file, `/dev/stdin`, or `<(…)` of the shell");
+                self.loader.report.push(diagnostic);
+                return None;
+            }
             let outside = self.environment.clone();
             self.loader
                 .read_variables(&file, &mut read, &outside, (Mark::default(), ""))?;

@@ -124,6 +124,26 @@ impl Source<'_, '_> {
     }
 
     pub(super) fn nothing_found(&mut self) {
+        if let Some(given) = &self.options.project_directory {
+            let folder = absolute(&self.options.cwd, given);
+            let shown = folder.display();
+            let (message, help) = if self.loader.files.is_dir(&folder) {
+                (
+                    format!("there is no Compose file in `{shown}` or a folder above it"),
+                    "name the file with `-f`, or another folder with `--project-directory`",
+                )
+            } else {
+                (
+                    format!("the project directory `{shown}` is no folder"),
+                    "correct the path behind `--project-directory`",
+                )
+            };
+            let diagnostic = Diagnostic::error(message)
+                .expected(FILE_NAMES.join(", "))
+                .suggest(help);
+            self.loader.report.push(diagnostic);
+            return;
+        }
         let folder = self.options.cwd.display();
         let diagnostic = Diagnostic::error(format!(
             "there is no Compose file in `{folder}` or a folder above it"

@@ -43,10 +43,8 @@ impl Source<'_, '_> {
                 let lookup = |name: &str| environment.get(name).cloned();
                 match template::substitute(&text, &lookup) {
                     Ok((text, _)) => normal(text),
-                    Err(error) => {
-                        let report = &mut self.loader.report;
-                        let diagnostic = interpolate::refusal(report, mark, "name", &error);
-                        report.push(diagnostic);
+                    Err(errors) => {
+                        interpolate::refuse(&mut self.loader.report, mark, "name", &errors);
                         return None;
                     }
                 }

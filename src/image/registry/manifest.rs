@@ -69,6 +69,16 @@ pub(crate) struct IndexEntry {
     platform: Option<RawPlatform>,
 }
 
+impl IndexEntry {
+    /// One of which nothing else is known.
+    pub(crate) fn of(digest: &Digest) -> Self {
+        Self {
+            descriptor: Descriptor::new("", digest.clone(), 0),
+            platform: None,
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 struct RawPlatform {
     #[serde(default)]

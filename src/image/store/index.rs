@@ -369,6 +369,16 @@ impl Store {
         })
     }
 
+    /// Lets the next collection have an image, where it has no name.
+    pub(crate) fn let_go(&self, id: &Digest) -> Result<(), ImageError> {
+        self.change_index(|index| {
+            for entry in index.images.iter_mut().filter(|entry| entry.id == *id) {
+                entry.superseded = entry.names.is_empty();
+            }
+            Ok(())
+        })
+    }
+
     /// Makes an image visible: its layers reach the disk, then its documents
     /// and its entry are written. All its layers must be in the store.
     pub(crate) fn add_image(

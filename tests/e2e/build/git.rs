@@ -8,7 +8,8 @@ use fs_err as fs;
 
 use super::{build, carried_out, with_dockerfile};
 use crate::support::{
-    Answer, Repository, Sandbox, answer_git, isolated, make_certificates, serve_http, serve_https,
+    Answer, PATH, Repository, Sandbox, answer_git, isolated, make_certificates, program,
+    serve_http, serve_https,
 };
 
 const SERVER: &str = "127.0.0.1:8080";
@@ -311,5 +312,120 @@ fn a_token_opens_a_private_repository_and_is_kept_nowhere() {
             .run()
             .succeeds()
             .whatever();
+    });
+}
+
+/// Puts programs before others in the search path, in a folder that every user can enter.
+fn programs(scripts: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::Builder::new()
+        .permissions(std::fs::Permissions::from_mode(0o777))
+        .tempdir_in("/tmp")
+        .unwrap();
+    fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    for (name, script) in scripts {
+        let path = folder.path().join(name);
+        let here = folder.path().display();
+        fs::write(&path, format!("#!/bin/sh\nhere={here}\n{script}")).unwrap();
+        fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn under_sudo_git_runs_as_the_caller_without_their_settings() {
+    isolated(|sandbox| {
+        serve(sandbox).take();
+        let repository = Repository::new(sandbox, "app");
+        repository.write("file", "content\n");
+        repository.commit("one");
+        repository.write("file", "changed\n");
+        let real = program("git");
+        let script = format!(
+            "echo $(id -u):$(id -g) $HOME >>$here/users\nexec {} \"$@\"\n",
+            real.display()
+        );
+        let folder = programs(&[("git", &script)]);
+        let url = format!("http://{SERVER}/app.git");
+        let project = with_dockerfile(
+            sandbox,
+            "caller",
+            &format!(
+                "FROM test/busybox\nADD {url} /x/\nRUN stat -c '%u:%g %n' /x/file; cat /x/file\n"
+            ),
+        );
+        let build = || {
+            project
+                .skiff(["build"])
+                .env("PATH", format!("{}:{PATH}", folder.path().display()))
+                .env("SUDO_UID", "1234")
+                .env("SUDO_GID", "1235")
+                .env("SUDO_USER", "caller")
+                .env("SUDO_HOME", sandbox.home())
+                .run()
+                .succeeds()
+        };
+        let output = build();
+        assert!(output.stderr.contains(" 0:0 /x/file\n"), "{output}");
+        assert!(output.stderr.contains(" content\n"), "{output}");
+        // What is kept of the repository is of use for the next commit.
+        repository.commit("two");
+        let output = build();
+        assert!(output.stderr.contains(" changed\n"), "{output}");
+        let users = fs::read_to_string(folder.path().join("users")).unwrap();
+        assert!(users.lines().count() > 6, "{users}");
+        for line in users.lines() {
+            assert_eq!(line, "1234:1235 /dev/null");
+        }
+    });
+}
+
+#[test]
+fn ssh_gets_the_agent_of_the_build_and_none_of_the_users_settings() {
+    isolated(|sandbox| {
+        let repository = Repository::new(sandbox, "app");
+        repository.write("file", "over ssh\n");
+        repository.commit("one");
+        // Stands for ssh and the server: notes how it is called, and runs what the server
+        // would.
+        let folder = programs(&[(
+            "ssh",
+            "echo \"$SSH_AUTH_SOCK $*\" >>$here/calls\n\
+             [ -S \"$SSH_AUTH_SOCK\" ] || { echo 'git@host: Permission denied (publickey).' >&2; exit 255; }\n\
+             for last; do :; done\nexec sh -c \"$last\"\n",
+        )]);
+        let agent = sandbox.work().join("agent");
+        let _listener = std::os::unix::net::UnixListener::bind(&agent).unwrap();
+        let path = repository.dir.display().to_string();
+        let project = with_dockerfile(
+            sandbox,
+            "keys",
+            &format!("FROM test/busybox\nADD git@host.example:{path} /x/\nRUN cat /x/file\n"),
+        );
+        let build = || {
+            project
+                .skiff(["build"])
+                .env("PATH", format!("{}:{PATH}", folder.path().display()))
+                .env("SSH_AUTH_SOCK", &agent)
+                .run()
+        };
+        let failed = build().fails();
+        assert!(failed.stderr.contains("Permission denied"), "{failed}");
+        assert!(failed.stderr.contains("`ssh: [default]`"), "{failed}");
+        project.write(
+            "compose.yaml",
+            "services: {web: {build: {context: ., ssh: [default]}}}",
+        );
+        let output = build().succeeds();
+        assert!(output.stderr.contains(" over ssh\n"), "{output}");
+        let calls = fs::read_to_string(folder.path().join("calls")).unwrap();
+        let last = calls.lines().last().unwrap();
+        assert!(last.starts_with(&agent.display().to_string()), "{calls}");
+        for option in [
+            "-F /dev/null",
+            "BatchMode=yes",
+            "StrictHostKeyChecking=accept-new",
+        ] {
+            assert!(last.contains(option), "{calls}");
+        }
     });
 }

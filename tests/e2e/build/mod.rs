@@ -1,6 +1,7 @@
 //! `skiff build` and everything that builds: what is in the images, what is done
 //! again, what is told where it fails, and what is left.
 
+mod bases;
 mod cache;
 mod commands;
 mod failures;

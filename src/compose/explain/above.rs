@@ -1,0 +1,112 @@
+//! Parts of what was replaced as a whole: a mapping that took the place of another
+//! one did so for everything in it, and for what only the other one had.
+
+use super::{Explainer, Explanation, Origin, Source, Standing};
+use crate::compose::trace::{MOST_OVERRIDDEN, Overridden};
+use crate::compose::tree::{Map, Node, Value};
+
+/// Attributes lie no deeper; names may have more dots.
+const MOST_LEVELS: usize = 12;
+
+/// A value above an attribute that took the place of others.
+pub(super) struct Above<'t> {
+    path: &'t str,
+    node: &'t Node,
+    /// What these others had where the attribute is.
+    pub(super) parts: Vec<Overridden<'t>>,
+}
+
+impl Explainer<'_> {
+    /// The nearest value above an attribute that took the place of others which
+    /// said something about it.
+    pub(super) fn above<'t>(&'t self, path: &'t str) -> Option<Above<'t>> {
+        let own = self.tree.lookup(path).map(|node| node.mark);
+        let ends = path.bytes().enumerate().rev();
+        let mut ends = ends
+            .filter(|(_, byte)| matches!(byte, b'.' | b'['))
+            .map(|(at, _)| at)
+            .take(MOST_LEVELS);
+        ends.find_map(|at| {
+            let (above, rest) = path.split_at(at);
+            let node = self.tree.lookup(above)?;
+            // Parts of a short form stand where it does, and are told with it.
+            let is_collection = matches!(node.value, Value::Map(_) | Value::Seq(_));
+            if own == Some(node.mark) || !is_collection {
+                return None;
+            }
+            let mut parts = Vec::new();
+            for loser in self.overridden(above, node.mark) {
+                let Some(part) = part(loser.node, rest) else {
+                    continue;
+                };
+                let is_whole = std::ptr::eq(part, loser.node);
+                let way = loser.way.clone();
+                parts.push(Overridden { node: part, way });
+                if !is_whole {
+                    parts.extend(self.overridden(path, part.mark));
+                }
+            }
+            parts.truncate(MOST_OVERRIDDEN);
+            (!parts.is_empty()).then_some(Above {
+                path: above,
+                node,
+                parts,
+            })
+        })
+    }
+
+    /// An attribute that went with what a value above it took the place of.
+    pub(super) fn gone(&self, path: &str, above: &Above<'_>) -> Explanation {
+        let by = self.source(above.node, above.path, Standing::Resets);
+        let parts = above.parts.iter();
+        let parts = parts.map(|part| self.loser(part, path));
+        Explanation {
+            subject: path.to_owned(),
+            value: None,
+            sources: std::iter::once(by).chain(parts).collect(),
+            is_cut: false,
+            uses: Vec::new(),
+        }
+    }
+
+    /// A value that lost, with its place.
+    pub(super) fn loser(&self, loser: &Overridden<'_>, path: &str) -> Source {
+        let mut source = self.source(loser.node, path, Standing::Overridden);
+        source.chain.clone_from(&loser.way);
+        source.chain.extend(self.inclusion(loser.node.mark));
+        source
+    }
+
+    /// True for a mapping that the file has nothing in, so that all in it is
+    /// implied.
+    pub(super) fn says_nothing(&self, node: &Node) -> bool {
+        let is_implied = |map: &Map| map.values().all(|child| child.mark == node.mark);
+        if !node.as_map().is_some_and(is_implied) || node.key == node.mark {
+            return false;
+        }
+        let text = self.project.origin.sources.token(node.mark);
+        let text = text.unwrap_or_default().trim();
+        let is_nothing = text.starts_with(':') || text.starts_with('#');
+        is_nothing || ["", "{}", "~", "null", "Null", "NULL"].contains(&text)
+    }
+
+    /// Such a mapping as a source: its key.
+    pub(super) fn key_of(&self, node: &Node) -> Option<(Origin, String)> {
+        let position = self.position(node.key)?;
+        let key = self.project.origin.sources.token(node.key)?;
+        Some((Origin::File(position), format!("{key}:")))
+    }
+}
+
+/// What a value has at the rest of a path. A text has no parts, and the place in a
+/// list says nothing about another list: there it is the whole.
+pub(super) fn part<'n>(node: &'n Node, rest: &str) -> Option<&'n Node> {
+    match &node.value {
+        Value::Map(_) => node.lookup(rest.strip_prefix('.').unwrap_or(rest)),
+        Value::Seq(_) if !rest.starts_with('[') => {
+            let name = rest.strip_prefix('.').unwrap_or(rest);
+            super::attribute::pairs(node).get(name).copied()
+        }
+        _ => Some(node),
+    }
+}
