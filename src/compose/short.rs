@@ -63,9 +63,11 @@ pub(crate) fn parse_ports(text: &str) -> Result<Vec<ShortPort>, PortError> {
     if container.is_empty() {
         let message = format!("{} has no container port", quoted(text));
         let bare = text.trim_end_matches(':');
-        return Err(match parse_ports(bare) {
-            Ok(_) if bare != text => PortError::new(message, format!("write `{bare}`")),
-            _ => message.into(),
+        let is_shorter = !bare.is_empty() && bare != text;
+        return Err(if is_shorter && parse_ports(bare).is_ok() {
+            PortError::new(message, format!("write `{bare}`"))
+        } else {
+            message.into()
         });
     }
     let host_ip = host_address(host_ip)?;
@@ -383,6 +385,9 @@ mod tests {
     #[test]
     fn wrong_ports_are_told_apart() {
         for (text, message, help) in [
+            ("", "`` has no container port", None),
+            (":", "`:` has no container port", None),
+            ("/", "`/` has no container port", None),
             (
                 "[::1]:80",
                 "behind the address `[::1]` there is one port, not two",

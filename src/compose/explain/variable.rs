@@ -10,6 +10,9 @@ use crate::compose::diag::{Diagnostic, Step, UseKind, similar};
 use crate::compose::trace::{MOST_OVERRIDDEN, Setting, Template};
 use crate::compose::tree::Mark;
 
+/// Variables of one text whose places in it are looked for, each from its beginning.
+const MOST_PLACED: usize = 100;
+
 impl Explainer<'_> {
     pub(super) fn knows_variable(&self, name: &str) -> bool {
         let settings = &self.trace.settings;
@@ -151,9 +154,16 @@ impl Explainer<'_> {
             let defaults = template.defaults.iter();
             let own = defaults.filter(|(known, _)| *known == name);
             let own: IndexSet<&String> = own.map(|(_, value)| value).collect();
-            is_everywhere &= !own.is_empty();
-            let sources = &self.project.origin.sources;
-            let at = sources.variable(*mark, &name, UseKind::WithDefault);
+            if own.is_empty() {
+                is_everywhere = false;
+                continue;
+            }
+            let at = if template.variables.len() > MOST_PLACED {
+                *mark
+            } else {
+                let sources = &self.project.origin.sources;
+                sources.variable(*mark, &name, UseKind::WithDefault)
+            };
             for value in own {
                 values.insert(value);
                 if let Some(position) = self.position(at) {
