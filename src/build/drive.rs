@@ -215,9 +215,8 @@ async fn planned(
         };
         for (base, at) in needs {
             if let BaseRequest::Image { reference, .. } = &base {
-                let short = short(reference);
                 builder.note(
-                    &format!("{}load metadata for {short}", internal(request)),
+                    &format!("{}load metadata for {reference}", internal(request)),
                     &[],
                 );
             }
@@ -257,12 +256,6 @@ async fn planned(
             images.insert(base, image);
         }
     }
-}
-
-fn short(reference: &str) -> &str {
-    reference
-        .strip_prefix("docker.io/library/")
-        .unwrap_or(reference)
 }
 
 /// `[2/5] RUN x` becomes `[web 2/5] RUN x` where several images are built.

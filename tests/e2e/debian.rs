@@ -14,7 +14,7 @@ use fs_err as fs;
 use crate::support::{Invocation, Output, PATH, files_below, program};
 
 /// For downloads, which are slow where many share a line.
-const LIMIT: Duration = Duration::from_secs(600);
+pub(crate) const LIMIT: Duration = Duration::from_secs(600);
 
 /// Makes `base.tar`. The mounts of debootstrap end with the process.
 const BASE: &str = r#"set -eu
@@ -94,7 +94,8 @@ pub(crate) struct Workshop {
 }
 
 impl Workshop {
-    fn skiff(&self, args: &[&str]) -> Invocation {
+    /// A command in the project's folder.
+    pub(crate) fn skiff(&self, args: &[&str]) -> Invocation {
         let skiff = Invocation::new(env!("CARGO_BIN_EXE_skiff")).args(args);
         let skiff = skiff
             .env("PATH", PATH)
@@ -118,12 +119,13 @@ impl Drop for Workshop {
 }
 
 /// Builds a project's images by `up --build --wait`, with nothing but the base
-/// there, lets `talk` try what runs, and keeps the images. Where they are there
-/// already from the same files, all this is left.
-pub(crate) fn built(
+/// there and what `prepare` adds, lets `talk` try what runs, and keeps the images.
+/// Where they are there already from the same files, all this is left.
+pub(crate) fn built<T>(
     project: &Path,
     images: &[&str],
     env: &[(&str, String)],
+    prepare: impl FnOnce(&Workshop) -> T,
     talk: impl FnOnce(&Output),
 ) {
     let name = project.file_name().expect("a folder's name");
@@ -150,8 +152,10 @@ pub(crate) fn built(
     fs::remove_dir_all(&workshop.data).ok();
     let stand_in = workshop.skiff(&["build"]).dir(&base);
     stand_in.run_within(LIMIT).succeeds().whatever();
+    let prepared = prepare(&workshop);
     let up = workshop.skiff(&["up", "-d", "--build", "--wait"]);
     talk(&up.run_within(LIMIT).succeeds());
+    drop(prepared);
     let new = home.join("new.tar");
     let path = new.to_string_lossy();
     let save = [&["save", "-o", &*path], images].concat();

@@ -1,12 +1,20 @@
 //! Applications as people have them: packages by apt, pip, npm and yarn, a
 //! program compiled in a stage of its own, and the Dockerfile of Docker's
 //! overview. Their files are in `ordinary/`.
+//!
+//! The overview starts from `node:12-alpine`, which is pulled from a registry that
+//! answers as docker.io. What it has there is a stand-in: Debian's node and yarn, and an
+//! `apk` that calls apt-get.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::debian::{archive, built};
-use crate::support::{Output, free_port, http_get, isolated_after};
+use fs_err as fs;
+
+use crate::debian::{LIMIT as DOWNLOADS, Workshop, archive, built};
+use crate::support::{
+    Invocation, Output, PATH, Registry, free_port, http_get, isolated_after, program,
+};
 
 /// Services, what they say, the variable with their address, and that by default.
 const SERVICES: [(&str, &str, &str, &str); 4] = [
@@ -47,17 +55,57 @@ fn says(address: &str, expected: &str) {
 
 /// What the log of the builds has to tell.
 fn check_log(up: &Output) {
-    assert!(
-        up.stderr.contains("RUN apk add --no-cache python g++ make"),
-        "the overview's base is what a service of this project builds\n{up}"
+    for text in [
+        "load metadata for docker.io/library/node:12-alpine",
+        " node:12-alpine Pulled",
+        "RUN apk add --no-cache python g++ make",
+    ] {
+        assert!(up.stderr.contains(text), "{text}\n{up}");
+    }
+}
+
+/// A registry, and the file that makes it answer as docker.io
+/// (containers-registries.conf(5)).
+fn registry(home: &Path, port: u16) -> (Registry, PathBuf) {
+    let server = Invocation::new(program("docker-registry")).env("PATH", PATH);
+    let registry = Registry::serve(server, home, port);
+    let config = home.join("registries.conf");
+    let text = format!(
+        "[[registry]]\nprefix = \"docker.io\"\nlocation = \"127.0.0.1:{port}\"\ninsecure = true\n"
     );
+    fs::write(&config, text).expect("a file");
+    (registry, config)
+}
+
+/// Puts the stand-in for the overview's base where docker.io is asked.
+fn push_stand_in(workshop: &Workshop, port: u16) {
+    let name = format!("127.0.0.1:{port}/library/node:12-alpine");
+    let build = workshop.skiff(&["image", "build", "--push", "-t", &name, "stand-in"]);
+    build.run_within(DOWNLOADS).succeeds().whatever();
+    workshop
+        .skiff(&["image", "rm", &name])
+        .run()
+        .succeeds()
+        .whatever();
 }
 
 fn build_images() {
     let port = |_| format!("127.0.0.1:{}", free_port());
     let addresses = SERVICES.map(port);
-    let env = std::array::from_fn::<_, 4, _>(|at| (SERVICES[at].2, addresses[at].clone()));
-    built(&project(), &IMAGES, &env, |up| {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let docker_io = free_port();
+    let (_registry, config) = registry(home.path(), docker_io);
+    let mut env: Vec<(&str, String)> = SERVICES
+        .iter()
+        .zip(&addresses)
+        .map(|((_, _, variable, _), address)| (*variable, address.clone()))
+        .collect();
+    env.push((
+        "CONTAINERS_REGISTRIES_CONF",
+        config.to_string_lossy().into_owned(),
+    ));
+    let prepare = |workshop: &Workshop| push_stand_in(workshop, docker_io);
+    built(&project(), &IMAGES, &env, prepare, |up| {
         check_log(up);
         for ((_, expected, _, _), address) in SERVICES.iter().zip(&addresses) {
             says(address, expected);

@@ -22,9 +22,16 @@ fn example() -> PathBuf {
 /// `up --build` is all that it needs.
 fn build_images() {
     let address = format!("127.0.0.1:{}", free_port());
-    built(&example(), &IMAGES, &[("PORT", address.clone())], |_| {
-        assert_eq!(page(&address)["products"][0]["name"], "anchor");
-    });
+    let env = [("PORT", address.clone())];
+    built(
+        &example(),
+        &IMAGES,
+        &env,
+        |_| (),
+        |_| {
+            assert_eq!(page(&address)["products"][0]["name"], "anchor");
+        },
+    );
 }
 
 #[test]

@@ -302,6 +302,7 @@ impl<'a> Stages<'a> {
         loop {
             self.needed = self.reach();
             let mut needs: Vec<(BaseRequest, Span)> = Vec::new();
+            let mut asked = BTreeSet::new();
             for (node, _) in self
                 .nodes
                 .iter()
@@ -320,7 +321,7 @@ impl<'a> Stages<'a> {
                     if let Origin::Outside(outside) = origin
                         && let Some(request) = request(outside)
                         && !bases.contains_key(&request)
-                        && !needs.iter().any(|(known, _)| *known == request)
+                        && asked.insert(request.clone())
                     {
                         needs.push((request, at));
                     }
