@@ -10,6 +10,9 @@ use std::path::PathBuf;
 pub const SKIFF_DATA_ROOT: &str = "SKIFF_DATA_ROOT";
 /// Where what is true for this boot only is kept (default `/run/skiff`).
 pub const SKIFF_RUN_ROOT: &str = "SKIFF_RUN_ROOT";
+/// How much images and what builds keep may take: `40GB`, `30%` of the file system,
+/// `off` (default: half of it, and images with a name stay).
+pub const SKIFF_DISK_BUDGET: &str = "SKIFF_DISK_BUDGET";
 /// Filter for skiff's own tracing, in `tracing-subscriber`'s syntax.
 pub const SKIFF_LOG: &str = "SKIFF_LOG";
 /// The user's home; Docker's `config.json` is in `.docker` there.

@@ -88,6 +88,17 @@ pub enum Event {
         /// What happened.
         news: BuildNews,
     },
+    /// What was longest unused is gone, as there was no room for it.
+    MadeRoom {
+        /// Steps of builds.
+        steps: usize,
+        /// Images.
+        images: usize,
+        /// Bytes that became free.
+        bytes: u64,
+        /// Bytes that images and builds may take.
+        budget: u64,
+    },
     /// Something to tell that is no failure: `web recreated: image changed`.
     Note {
         /// One line, no final period.

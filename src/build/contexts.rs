@@ -207,6 +207,8 @@ pub(super) fn given(
 ) -> Result<Given, DriveError> {
     let mut given = Given {
         secrets: request.secrets.clone(),
+        cache_from: request.cache_from.clone(),
+        cache_to: request.cache_to.clone(),
         ..Given::default()
     };
     for (base, image) in images {

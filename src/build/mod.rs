@@ -12,6 +12,7 @@ pub mod graph;
 pub mod ignore;
 mod paths;
 pub mod request;
+pub mod shared_cache;
 pub mod solve;
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::graph::{Grants, Sandbox};
+use super::shared_cache::{CacheFrom, CacheTo};
 use crate::compose::Diagnostic;
 use crate::image::{Platform, Reference};
 
@@ -30,6 +31,10 @@ pub struct Request {
     pub labels: BTreeMap<String, String>,
     /// Its names.
     pub names: Vec<Reference>,
+    /// Caches of other machines to take steps from.
+    pub cache_from: Vec<CacheFrom>,
+    /// And to put steps into.
+    pub cache_to: Vec<CacheTo>,
     /// Every step is carried out.
     pub no_cache: bool,
     /// The steps of these stages are.

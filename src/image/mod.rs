@@ -12,9 +12,11 @@
 //! take as a lower directory. Follows the OCI image and distribution
 //! specifications 1.1 and what Docker does around them.
 
+pub(crate) mod artifact;
 pub mod config;
 pub mod digest;
 mod error;
+mod fetch;
 mod layout;
 mod load;
 pub mod platform;
@@ -29,6 +31,7 @@ pub mod store;
 pub mod toolbox;
 mod unpack;
 
+pub use artifact::{FolderName, Place};
 pub use config::{ConfigFile, Healthcheck, ImageConfig};
 pub use digest::Digest;
 pub use error::ImageError;
@@ -37,7 +40,7 @@ pub use load::{LoadSource, load, load_for};
 pub use platform::Platform;
 pub use policy::{PullDecision, PullPolicy};
 pub use pull::{PullRequest, pull, resolve};
-pub use push::{PushRequest, Pushed, push};
+pub use push::{Packing, PushRequest, Pushed, push};
 pub use reference::Reference;
 pub use registry::{
     Access, AccessOptions, Account, FetchError, Fetched, Keeper, Reason, Server, SettingsFiles,

@@ -9,23 +9,19 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::try_join_all;
-use tokio::sync::{OnceCell, mpsc};
-use tokio::task::spawn_blocking;
+use tokio::sync::OnceCell;
 
 use super::config::ConfigFile;
 use super::digest::Digest;
 use super::error::ImageError;
+use super::fetch::{self, Places, beside};
 use super::platform::Platform;
-use super::progress::{self, Progress};
 use super::reference::Reference;
 use super::registry::manifest::{self, CONFIG_LIMIT, Descriptor, Document, Manifest};
-use super::registry::{Access, Blob, Chunk, Repository, plain};
-use super::store::{Image, LayerClaim, NewImage, PendingLayer, Store, Usage};
-use super::unpack::{ChunkReader, ChunkSource, Unpacked};
+use super::registry::{Access, Blob, Repository, plain};
+use super::store::{Image, NewImage, Store, Usage};
 use crate::event::{Event, EventSink, Resource, ResourceKind};
 
-/// Pieces of a layer between the network and the decompressing thread.
-const PIECES_AHEAD: usize = 8;
 /// Indexes within indexes that are followed.
 const INDEX_DEPTH: usize = 3;
 
@@ -116,29 +112,13 @@ pub async fn resolve(
     if let Some(digest) = reference.digest() {
         return Ok(digest.clone());
     }
-    let places = access.places(reference)?;
-    let mut rest = places.as_slice();
-    while let [place, others @ ..] = rest {
-        rest = others;
-        let repository = Repository::new(access, place, reference, events);
-        match repository.digest(reference.manifest_selector()).await {
-            Err(error) if !others.is_empty() && is_of_the_place(&error) => {
-                tell_of_mirror(&error, events);
-            }
-            result => return result,
+    let mut places = Places::of(access, reference)?;
+    loop {
+        let repository = Repository::new(access, places.here(), reference, events);
+        let digest = repository.digest(reference.manifest_selector()).await;
+        if let Some(result) = places.came_to(digest, events) {
+            return result;
         }
-    }
-    Err(ImageError::Interrupted {
-        what: format!("`{}`", reference.familiar()),
-    })
-}
-
-/// Says why a mirror is passed over; that it lacks an image is nothing to tell.
-fn tell_of_mirror(error: &ImageError, events: &dyn EventSink) {
-    if !matches!(error, ImageError::NotFound { .. }) {
-        events.emit(Event::Warning {
-            message: format!("{error}; going on without this mirror"),
-        });
     }
 }
 
@@ -162,20 +142,16 @@ struct Documents {
 impl Pull<'_> {
     async fn run(&self) -> Result<Image, ImageError> {
         let reference = &self.request.reference;
-        let places = self.request.access.places(reference)?;
         let usage = Arc::new(self.blocking(Store::use_shared).await?);
-        let mut rest = places.as_slice();
-        while let [place, others @ ..] = rest {
-            rest = others;
-            let repository = Repository::new(&self.request.access, place, reference, self.events);
-            match self.run_at(&repository, &usage).await {
-                Err(error) if !others.is_empty() && is_of_the_place(&error) => {
-                    tell_of_mirror(&error, self.events);
-                }
-                result => return result,
+        let access = &self.request.access;
+        let mut places = Places::of(access, reference)?;
+        loop {
+            let repository = Repository::new(access, places.here(), reference, self.events);
+            let pulled = self.run_at(&repository, &usage).await;
+            if let Some(result) = places.came_to(pulled, self.events) {
+                return result;
             }
         }
-        Err(self.interrupted())
     }
 
     /// Pulls from one place; layers that came from another before are there.
@@ -191,9 +167,16 @@ impl Pull<'_> {
             ConfigFile::parse(&config).map_err(|e| self.malformed("config", &e.to_string()))?;
         self.check_platform(&file)?;
         let layers = self.pair_layers(&documents.manifest, &file)?;
+        let what = self.what();
+        let into = fetch::Into {
+            store: self.store,
+            usage,
+            events: self.events,
+            what: &what,
+        };
         let work = layers
             .iter()
-            .map(|(diff_id, layer)| self.layer(repository, usage, diff_id, layer));
+            .map(|(diff_id, layer)| into.layer(repository, diff_id, layer));
         try_join_all(work).await?;
         let by_digest = format!("{}@{}", reference.name(), documents.target);
         let tagged = reference.tag().filter(|_| reference.digest().is_none());
@@ -219,16 +202,11 @@ impl Pull<'_> {
         &self,
         work: impl FnOnce(&Store) -> Result<T, ImageError> + Send + 'static,
     ) -> Result<T, ImageError> {
-        let store = self.store.clone();
-        spawn_blocking(move || work(&store))
-            .await
-            .map_err(|_| self.interrupted())?
+        beside(self.store, &self.what(), work).await
     }
 
-    fn interrupted(&self) -> ImageError {
-        ImageError::Interrupted {
-            what: format!("`{}`", self.request.reference.familiar()),
-        }
+    fn what(&self) -> String {
+        format!("`{}`", self.request.reference.familiar())
     }
 
     fn malformed(&self, document: &str, reason: &str) -> ImageError {
@@ -336,141 +314,5 @@ impl Pull<'_> {
             }
         }
         Ok(pairs)
-    }
-
-    /// Sees to it that one layer is in the store.
-    async fn layer(
-        &self,
-        repository: &Repository<'_>,
-        usage: &Arc<Usage>,
-        diff_id: &Digest,
-        descriptor: &Descriptor,
-    ) -> Result<(), ImageError> {
-        let _slot = self
-            .store
-            .slots()
-            .acquire()
-            .await
-            .map_err(|_| self.interrupted())?;
-        let progress = Progress::new(
-            self.events,
-            "Downloading",
-            &descriptor.digest,
-            descriptor.size,
-        );
-        let claim = {
-            let (usage, diff_id) = (Arc::clone(usage), diff_id.clone());
-            self.blocking(move |store| store.claim_layer(&usage, &diff_id))
-                .await?
-        };
-        match claim {
-            LayerClaim::Present => progress.done("Already exists"),
-            LayerClaim::Missing(pending) => {
-                let result = self
-                    .receive(repository, descriptor, pending, &progress)
-                    .await;
-                match &result {
-                    Ok(()) => progress.done("Pull complete"),
-                    Err(error) => progress.failed(error),
-                }
-                return result;
-            }
-        }
-        Ok(())
-    }
-
-    /// Downloads and unpacks a layer at once, and keeps it if all is right.
-    async fn receive(
-        &self,
-        repository: &Repository<'_>,
-        descriptor: &Descriptor,
-        pending: PendingLayer,
-        progress: &Progress<'_>,
-    ) -> Result<(), ImageError> {
-        let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
-        let unpacking = spawn_blocking(move || {
-            let result = pending.unpack(ChunkReader::new(Pieces(receiver)));
-            (pending, result)
-        });
-        let downloaded = download(repository, descriptor, sender, progress).await;
-        let (pending, unpacked) = unpacking.await.map_err(|_| self.interrupted())?;
-        // A broken download makes unpacking fail too, so it is told first.
-        let result = match (downloaded, unpacked) {
-            (Err(error), _) | (Ok(_), Err(error)) => Err(error),
-            (Ok(Transfer::Refused), Ok(_)) => Err(self.interrupted()),
-            (Ok(Transfer::Complete), Ok(unpacked)) => Ok(unpacked),
-        };
-        self.blocking(move |_| finish(pending, result)).await
-    }
-}
-
-/// Whether an error is about what one place has, so that another may do better.
-fn is_of_the_place(error: &ImageError) -> bool {
-    matches!(
-        error,
-        ImageError::Unreachable { .. }
-            | ImageError::NotFound { .. }
-            | ImageError::Denied { .. }
-            | ImageError::Registry { .. }
-            | ImageError::Malformed { .. }
-            | ImageError::WrongDigest { .. }
-            | ImageError::WrongSize { .. }
-            | ImageError::NoPlatform { .. }
-    )
-}
-
-fn finish(pending: PendingLayer, result: Result<Unpacked, ImageError>) -> Result<(), ImageError> {
-    match result {
-        Ok(unpacked) => pending.commit(&unpacked),
-        Err(error) => {
-            // The first error is the one to tell.
-            pending.abandon().ok();
-            Err(error)
-        }
-    }
-}
-
-enum Transfer {
-    /// All bytes came, with the right digest.
-    Complete,
-    /// The unpacking side has given up.
-    Refused,
-}
-
-async fn download(
-    repository: &Repository<'_>,
-    descriptor: &Descriptor,
-    sender: mpsc::Sender<Chunk>,
-    progress: &Progress<'_>,
-) -> Result<Transfer, ImageError> {
-    let mut blob = Blob::new(repository, descriptor);
-    while let Some(chunk) = next(&mut blob, progress).await? {
-        if sender.send(chunk).await.is_err() {
-            return Ok(Transfer::Refused);
-        }
-        progress.at(blob.received());
-    }
-    progress.turn_to("Extracting", blob.received());
-    Ok(Transfer::Complete)
-}
-
-/// The next piece. Where it is long in coming, what has come is told meanwhile.
-async fn next(blob: &mut Blob<'_>, shown: &Progress<'_>) -> Result<Option<Chunk>, ImageError> {
-    let received = blob.received();
-    let mut next = std::pin::pin!(blob.next());
-    if let Ok(chunk) = tokio::time::timeout(progress::PERIOD, &mut next).await {
-        return chunk;
-    }
-    shown.catch_up(received);
-    next.await
-}
-
-struct Pieces(mpsc::Receiver<Chunk>);
-
-impl ChunkSource for Pieces {
-    type Chunk = Chunk;
-
-    fn next_chunk(&mut self) -> std::io::Result<Option<Chunk>> {
-        Ok(self.0.blocking_recv())
     }
 }

@@ -2,13 +2,18 @@
 //! is about to use, stays.
 
 use std::io;
+use std::time::SystemTime;
 
 use crate::build::solve as build;
+use crate::env;
 use crate::event::{Event, EventSink};
+use crate::image::toolbox::is_toolbox;
 use crate::image::{Collected, Digest, ImageError, InUse, Store, Usage};
 use crate::state::Layout;
+use crate::state::space::Space;
 use crate::supervise::inspect;
 
+use super::budget::{self, Budget, Chosen, Stock};
 use super::session::{ReconcileError, Session};
 
 /// Keeps images and layers that are in the store there, until it is dropped:
@@ -36,8 +41,9 @@ pub(super) async fn collect_beside(session: &Session<'_>) {
 
 /// Removes images whose names others have now, and their layers, unless a
 /// container of any project uses them or another command uses the store: then
-/// the next one does it. Where no image lost its name, nothing is looked for.
-/// A failure is a warning.
+/// the next one does it. Where the store takes more than it may, what was longest
+/// unused goes, too. Where neither is so, nothing is looked for. A failure is a
+/// warning.
 pub fn collect(layout: &Layout, sink: &dyn EventSink) {
     tell(sink, try_collect(layout));
 }
@@ -51,31 +57,123 @@ pub fn collect_all(layout: &Layout) -> Result<Option<Collected>, ImageError> {
     Store::open(layout).collect_garbage(|| in_use(layout))
 }
 
-fn tell(sink: &dyn EventSink, collected: io::Result<()>) {
-    if let Err(error) = collected {
-        sink.emit(Event::Warning {
+fn tell(sink: &dyn EventSink, collected: io::Result<Option<Event>>) {
+    match collected {
+        Ok(None) => {}
+        Ok(Some(event)) => sink.emit(event),
+        Err(error) => sink.emit(Event::Warning {
             message: format!("cannot remove images that are not used any longer: {error}"),
-        });
+        }),
     }
 }
 
-fn try_collect(layout: &Layout) -> io::Result<()> {
+/// What was removed for want of room comes back, to be told.
+fn try_collect(layout: &Layout) -> io::Result<Option<Event>> {
     let store = Store::open(layout);
-    if store.has_superseded().map_err(io::Error::other)? {
-        store
-            .collect_garbage(|| in_use(layout))
-            .map_err(io::Error::other)?;
+    let excess = excess(layout, &store)?;
+    if excess.is_none() && !store.has_superseded().map_err(io::Error::other)? {
+        return Ok(None);
     }
-    Ok(())
+    let mut gone = Chosen::default();
+    let collected = store.collect_garbage_after(|alone| {
+        if let Some((budget, bytes)) = excess {
+            let stock = stock(layout, &store)?;
+            let takes_named = budget.takes_named();
+            gone = budget::choose(&stock, bytes, takes_named, SystemTime::now());
+            build::forget(layout, &gone.steps)?;
+            alone.remove(&gone.images).map_err(io::Error::other)?;
+        }
+        in_use(layout)
+    });
+    let collected = collected.map_err(io::Error::other)?;
+    let (Some((_, budget)), Some(collected)) = (excess, collected) else {
+        return Ok(None);
+    };
+    Ok((!gone.is_empty()).then_some(Event::MadeRoom {
+        steps: gone.steps.len(),
+        images: gone.images.len(),
+        bytes: collected.bytes,
+        budget,
+    }))
+}
+
+/// The budget and its bytes, where the store takes more. A file system that has less
+/// than that in use is not looked at any closer.
+fn excess(layout: &Layout, store: &Store) -> io::Result<Option<(Budget, u64)>> {
+    let budget = Budget::from_env().map_err(|text| {
+        io::Error::other(format!(
+            "{} takes `40GB`, `30%` or `off`, not `{text}`",
+            env::SKIFF_DISK_BUDGET
+        ))
+    })?;
+    let Some(space) = Space::of(&layout.images())? else {
+        return Ok(None);
+    };
+    let Some(bytes) = budget.bytes(space.size).filter(|bytes| space.used > *bytes) else {
+        return Ok(None);
+    };
+    let taken = store.bytes().map_err(io::Error::other)?;
+    Ok((taken > bytes).then_some((budget, bytes)))
+}
+
+/// All that takes room, and who uses it.
+fn stock(layout: &Layout, store: &Store) -> io::Result<Stock> {
+    let mut in_use = of_containers(layout)?;
+    let mut images = Vec::new();
+    for image in store.list_own().map_err(io::Error::other)? {
+        let is_built_in = image.names.iter().any(is_toolbox);
+        let (id, is_named) = (image.id.clone(), !image.names.is_empty());
+        // Those for other platforms go with it.
+        let all = store.with_variants(image).map_err(io::Error::other)?;
+        let is_needed = all.iter().any(|one| in_use.images.contains(&one.id));
+        if is_built_in || is_needed {
+            in_use.images.insert(id.clone());
+        }
+        let layers = all.into_iter().flat_map(|one| one.layers);
+        images.push(budget::Image {
+            used: store.used(&id),
+            layers: layers.collect(),
+            is_named,
+            id,
+        });
+    }
+    let steps = build::kept(layout)?.into_iter().map(|step| budget::Step {
+        key: step.key,
+        layer: step.layer,
+        below: step.below,
+        used: step.used,
+    });
+    Ok(Stock {
+        sizes: store.layer_sizes().map_err(io::Error::other)?,
+        steps: steps.collect(),
+        images,
+        in_use,
+    })
 }
 
 /// What the containers of all projects need, and what builds keep.
 pub(super) fn in_use(layout: &Layout) -> io::Result<InUse> {
+    let mut found = of_containers(layout)?;
+    found.layers.extend(build::layers_in_use(layout)?);
+    Ok(found)
+}
+
+/// Counts as a use of the images that a project's containers are of: they were in
+/// use up to now.
+pub(super) fn touch_images(layout: &Layout, project: &str) {
+    let store = Store::open(layout);
+    for id in inspect::container_ids(layout, project).unwrap_or_default() {
+        if let Ok(Some(record)) = inspect::record(layout, project, &id)
+            && let Ok(image) = Digest::parse(&record.image_id)
+        {
+            store.touch(&image);
+        }
+    }
+}
+
+fn of_containers(layout: &Layout) -> io::Result<InUse> {
     let digest = |text: &str| Digest::parse(text).map_err(io::Error::other);
-    let mut found = InUse {
-        layers: build::layers_in_use(layout)?,
-        ..InUse::default()
-    };
+    let mut found = InUse::default();
     for project in inspect::projects(layout)? {
         for id in inspect::container_ids(layout, &project)? {
             let Some(record) = inspect::record(layout, &project, &id)? else {

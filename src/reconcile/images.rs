@@ -122,6 +122,9 @@ pub fn needs(
         let local = found.map_err(|source| image_error(name, &image, source))?;
         match decide(project, name, service, (pull, mode), local.as_ref()) {
             Ok(Choice::Use) => {
+                if let Some(found) = &local {
+                    store.touch(&found.id);
+                }
                 let facts = local.map(|found| ImageFacts::new(&image, &found));
                 let facts = facts.map(|facts| (name.clone(), facts));
                 needs.here.extend(facts);

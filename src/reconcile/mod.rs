@@ -11,6 +11,7 @@
 //! [`kill`], [`run_prepare`]) put them together.
 
 pub mod backend;
+mod budget;
 pub mod build;
 pub mod cancel;
 mod chosen;

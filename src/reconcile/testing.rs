@@ -23,6 +23,7 @@ impl EventSink for Recorder {
             Event::Failed { resource, message } => format!("{} failed: {message}", resource.name),
             Event::Warning { message } => format!("warning: {message}"),
             Event::Build { step, news } => format!("#{step} {news:?}"),
+            Event::MadeRoom { steps, images, .. } => format!("gone: {steps}, {images}"),
             Event::Note { message } => format!("note: {message}"),
             Event::Progress { .. } => return,
         };

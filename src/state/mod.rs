@@ -10,6 +10,7 @@ pub mod layout;
 pub mod lock;
 pub mod names;
 mod root;
+pub mod space;
 pub mod sweep;
 pub mod volume;
 

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
-use super::hashes::{Hash, hex};
+use super::hashes::{Hash, hex, unhex};
 use crate::image::Digest;
 use crate::state::Layout;
 use crate::state::atomic::{self, Durability};
@@ -95,21 +95,17 @@ impl Cache {
         self.folder.join("mounts")
     }
 
-    /// What a step with this key made, which counts as a use.
-    ///
-    /// # Errors
-    /// There is one, and it cannot be read.
-    pub(crate) fn find(&self, key: &Hash) -> io::Result<Option<Entry>> {
+    /// What a step with this key made, which counts as a use. One that cannot be
+    /// read is as good as none: the step is made again, and written over it.
+    pub(crate) fn find(&self, key: &Hash) -> Option<Entry> {
         let path = self.path(key);
-        let Some(entry) = read(&path)? else {
-            return Ok(None);
-        };
+        let entry = read(&path)?;
         let now = SystemTime::now();
         // It may go while it is looked at, and is made again then.
         fs::File::open(&path)
             .and_then(|file| file.set_modified(now))
             .ok();
-        Ok(Some(entry))
+        Some(entry)
     }
 
     /// Keeps what a step made. Not synced: a step that was lost is made again.
@@ -138,10 +134,13 @@ impl Cache {
             let Ok(key) = file.file_name().into_string() else {
                 continue;
             };
-            let Some(entry) = read(&file.path())? else {
+            // Others may take some away meanwhile.
+            let Some(entry) = read(&file.path()) else {
                 continue;
             };
-            let used = file.metadata()?.modified()?;
+            let Ok(used) = file.metadata().and_then(|found| found.modified()) else {
+                continue;
+            };
             all.push(Found { key, entry, used });
         }
         Ok(all)
@@ -162,7 +161,8 @@ impl Cache {
         self.folder.join("steps")
     }
 
-    fn path(&self, key: &Hash) -> PathBuf {
+    /// Where the entry of a key is.
+    pub(crate) fn path(&self, key: &Hash) -> PathBuf {
         self.steps().join(hex(key))
     }
 }
@@ -179,13 +179,8 @@ pub fn layers_in_use(layout: &Layout) -> io::Result<BTreeSet<Digest>> {
         .collect())
 }
 
-/// `None` where there is none, or it is of another version, or torn.
-fn read(path: &Path) -> io::Result<Option<Entry>> {
-    let text = match fs::read(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let entry = serde_json::from_slice::<Entry>(&text).ok();
-    Ok(entry.filter(|entry| entry.version == VERSION))
+/// `None` where there is none, or it is of another version, torn, or no file.
+fn read(path: &Path) -> Option<Entry> {
+    let entry: Entry = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+    Some(entry).filter(|entry| entry.version == VERSION && unhex(&entry.key).is_some())
 }

@@ -68,7 +68,10 @@ impl Builder<'_> {
         let mut file = File::create_new(&part.path)
             .await
             .map_err(BuildError::files("make", &part.path))?;
-        let fetched = self.access.fetch(wanted.url, validators, &mut file, LIMIT);
+        let fetched = self
+            .outside
+            .access
+            .fetch(wanted.url, validators, &mut file, LIMIT);
         let fetched = fetched.await.map_err(|source| BuildError::Fetch {
             url: shown_address(wanted.url),
             source,

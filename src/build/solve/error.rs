@@ -7,8 +7,9 @@ use super::copy::CopyError;
 use super::output::OutputLine;
 use crate::build::fetch::git::GitError;
 use crate::build::graph::StepId;
+use crate::causes::with_causes;
 use crate::engine::spec::InitError;
-use crate::image::{Digest, FetchError, ImageError, Platform};
+use crate::image::{Digest, FetchError, ImageError, Place, Platform};
 use crate::supervise::client::ClientError;
 use crate::supervise::wire::Failure;
 
@@ -145,6 +146,24 @@ pub enum BuildError {
         /// Its id.
         id: String,
     },
+    /// A shared cache does not have a layer that it says to have.
+    #[error("cannot use the cache `{place}`")]
+    CacheLost {
+        /// Which.
+        place: Place,
+        /// Why.
+        #[source]
+        source: Box<ImageError>,
+    },
+    /// A cache for other machines.
+    #[error("cannot write the cache `{place}`")]
+    CacheNotWritten {
+        /// Which.
+        place: Place,
+        /// Why.
+        #[source]
+        source: Box<ImageError>,
+    },
     /// A program that the machine has to have.
     #[error("`{program}` is not installed (sudo apt-get install {package})")]
     NoProgram {
@@ -160,6 +179,18 @@ pub enum BuildError {
         keys: Vec<PathBuf>,
         /// What `ssh-add` said.
         said: String,
+    },
+    /// There is no room any more.
+    #[error("{}: the disk is full, `{folder}` has {free} of {size} MB left", with_causes(&**failed), folder = folder.display())]
+    Full {
+        /// What failed of it.
+        failed: Box<BuildError>,
+        /// Where skiff's data is.
+        folder: PathBuf,
+        /// Megabytes that may still be written.
+        free: u64,
+        /// Megabytes of the file system.
+        size: u64,
     },
     /// Something that skiff does not do.
     #[error("{what} is not supported")]
@@ -179,6 +210,10 @@ fn shown(keys: &[PathBuf]) -> String {
         .collect();
     keys.join(", ")
 }
+
+/// What helps against a full disk.
+const ROOM: &str = "`skiff build prune` takes away what no image has of builds, `skiff image prune -a` images \
+                    without containers";
 
 impl BuildError {
     /// What it means that a step for this platform failed so.
@@ -218,6 +253,7 @@ impl BuildError {
             Self::Engine(error) => error.failure().and_then(Failure::hint),
             Self::Foreign { hint, .. } => hint.clone(),
             Self::Image(error) => error.hint(),
+            Self::Full { .. } => Some(ROOM.to_owned()),
             _ => None,
         }
     }

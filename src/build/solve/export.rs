@@ -6,8 +6,12 @@ use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
 use super::error::{BuildError, StepError};
+use super::full;
+use super::share::{self, Walked};
 use super::solver::{Builder, Given, Outcome, joined};
 use crate::build::graph::{self, Kind, Plan, Source, StepId};
+use crate::build::shared_cache::Target;
+use crate::build::shared_cache::document::FIELD;
 use crate::image::config::{History, RootFs};
 use crate::image::store::NewImage;
 use crate::image::{ConfigFile, Digest, Image, Platform, Reference};
@@ -37,24 +41,27 @@ impl Builder<'_> {
     ) -> Result<Image, BuildFailure> {
         let chain = chain(plan);
         let mut diff_ids = base_layers(plan, chain.first(), &given)?;
-        let outcomes = self.walk(plan, given).await.map_err(BuildFailure::Step)?;
+        let caches = given.cache_to.clone();
+        let work = self.begin(plan, given).map_err(BuildFailure::Step)?;
+        let outcomes = work.walk().await.map_err(BuildFailure::Step)?;
+        let walked = Walked {
+            plan,
+            chain: &chain,
+            outcomes: &outcomes,
+        };
         let is_made = |id: &&StepId| {
             let step = plan.steps.get(id.0);
             step.is_some_and(|step| !matches!(step.kind, Kind::Source(_)))
         };
-        let chain: Vec<&Outcome> = chain
+        let made: Vec<&Outcome> = chain
             .iter()
             .filter(is_made)
             .filter_map(|id| outcomes.get(id.0).map(|outcome| &**outcome))
             .collect();
-        diff_ids.extend(
-            chain
-                .iter()
-                .filter_map(|outcome| outcome.made.layer.clone()),
-        );
-        let history = history(plan, &chain);
+        diff_ids.extend(made.iter().filter_map(|outcome| outcome.made.layer.clone()));
+        let history = history(plan, &made);
         let created = plan.epoch.map(time_of).or_else(|| {
-            let made = chain.iter().rev().map(|outcome| outcome.created.clone());
+            let made = made.iter().rev().map(|outcome| outcome.created.clone());
             let made = made.chain(history.iter().rev().filter_map(|one| one.created.clone()));
             made.into_iter().find(|created| !created.is_empty())
         });
@@ -68,9 +75,18 @@ impl Builder<'_> {
             history,
             ..plan.config.clone()
         };
-        let config = graph::document(&file, plan.has_escaped_args);
+        let mut config = graph::document(&file, plan.has_escaped_args);
+        if caches.iter().any(|to| to.target == Target::Inline)
+            && let Some(fields) = config.as_object_mut()
+        {
+            let inline = walked.inline(&file.rootfs.diff_ids);
+            fields.insert(FIELD.to_owned(), inline);
+        }
         let config = config.to_string().into_bytes();
-        Ok(self.enter(config, names, Vec::new()).await?)
+        let image = self.enter(config, names, Vec::new()).await?;
+        let shared = share::write(self, &work.caches, &walked, &caches).await;
+        shared.map_err(|error| full::told(self.layout, error))?;
+        Ok(image)
     }
 
     /// Gives an image its names, which mean these others for other platforms.
@@ -128,7 +144,8 @@ impl Builder<'_> {
             };
             store.add_image(&usage, new).map_err(BuildError::from)
         });
-        added.await.map_err(joined)?
+        let added = added.await.map_err(joined).flatten();
+        added.map_err(|error| full::told(self.layout, error))
     }
 }
 

@@ -12,7 +12,7 @@ use super::digest::digest;
 use super::error::BuildError;
 use super::hashes::{Hash, Hashes};
 use super::key::Key;
-use super::layer::Scratch;
+use super::layer::Stacks;
 use super::scan::{Selected, Verdict, has_wildcard, select};
 use crate::build::graph::CopySource;
 use crate::build::ignore::Ignore;
@@ -67,6 +67,7 @@ struct Part {
     /// A download: the mode of its file.
     mode: Option<u32>,
     store: Store,
+    stacks: Stacks,
 }
 
 /// Mode of a file that was downloaded.
@@ -78,7 +79,7 @@ impl SourceFiles {
         source: &CopySource,
         from: Option<(&Files, Hash)>,
         excludes: &Arc<Ignore>,
-        store: &Store,
+        (store, stacks): (&Store, &Stacks),
     ) -> Self {
         let empty = Files::Layers(Vec::new());
         let (files, key) = from.map_or((&empty, None), |(files, key)| (files, Some(key)));
@@ -108,6 +109,7 @@ impl SourceFiles {
             unpacks,
             mode,
             store: store.clone(),
+            stacks: stacks.clone(),
         };
         Self {
             known: part.known(key),
@@ -127,6 +129,7 @@ impl SourceFiles {
             unpacks: false,
             mode: None,
             store: store.clone(),
+            stacks: Stacks::default(),
         };
         Self {
             known: part.known(key),
@@ -174,8 +177,13 @@ impl SourceFiles {
                     Some(_) => {
                         for one in selected {
                             let below = part.below(one);
-                            let above = below.parent().unwrap_or_else(|| Path::new(""));
-                            let to = to.join(above).join("");
+                            // A folder is its content.
+                            let into = if one.is_folder() {
+                                below.as_path()
+                            } else {
+                                below.parent().unwrap_or_else(|| Path::new(""))
+                            };
+                            let to = to.join(into).join("");
                             copy::put(root, &to, true, std::slice::from_ref(one), looks)?;
                         }
                     }
@@ -253,7 +261,7 @@ impl Part {
                 work(context.root(), context.hashes(), &selected)
             }
             Files::Layers(layers) => {
-                let scratch = Scratch::open(&self.store, layers)?;
+                let scratch = self.stacks.open(&self.store, layers)?;
                 let filter =
                     |path: &Path, is_folder: bool| self.excluded(path, is_folder, Verdict::Take);
                 let selected = self.select(scratch.root(), &filter)?;

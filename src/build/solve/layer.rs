@@ -1,6 +1,8 @@
 //! A step's files as a layer of the store.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::BuildError;
 use crate::engine::inroot::Root;
@@ -44,6 +46,31 @@ impl Made {
             },
             None => Self::nothing(),
         })
+    }
+}
+
+/// Layers that files are taken from, each stack mounted once however often it is
+/// looked into.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stacks(Arc<Mutex<BTreeMap<Vec<Digest>, Arc<Scratch>>>>);
+
+impl Stacks {
+    /// The root on these layers. Blocks.
+    ///
+    /// # Errors
+    /// As [`Scratch::open`].
+    pub(crate) fn open(
+        &self,
+        store: &Store,
+        layers: &[Digest],
+    ) -> Result<Arc<Scratch>, BuildError> {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(stack) = open.get(layers) {
+            return Ok(Arc::clone(stack));
+        }
+        let stack = Arc::new(Scratch::open(store, layers)?);
+        open.insert(layers.to_vec(), Arc::clone(&stack));
+        Ok(stack)
     }
 }
 

@@ -22,6 +22,19 @@ pub struct Prune {
     pub keep: Option<u64>,
 }
 
+/// A step that is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// What it is known by.
+    pub key: String,
+    /// Its layer; absent where it changed nothing.
+    pub layer: Option<Digest>,
+    /// The layers that it is of use upon.
+    pub below: Vec<Digest>,
+    /// When it was last used.
+    pub used: SystemTime,
+}
+
 /// What went.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pruned {
@@ -55,6 +68,31 @@ pub fn prune(layout: &Layout, wanted: &Prune) -> io::Result<Pruned> {
         }
     }
     Ok(pruned)
+}
+
+/// What is kept of all steps, in no order.
+///
+/// # Errors
+/// The cache cannot be read.
+pub fn kept(layout: &Layout) -> io::Result<Vec<Kept>> {
+    let all = Cache::open(layout).all()?.into_iter();
+    Ok(all
+        .map(|found| Kept {
+            key: found.key,
+            layer: found.entry.layer,
+            below: found.entry.below,
+            used: found.used,
+        })
+        .collect())
+}
+
+/// Forgets these steps.
+///
+/// # Errors
+/// One cannot be removed.
+pub fn forget(layout: &Layout, keys: &BTreeSet<String>) -> io::Result<()> {
+    let cache = Cache::open(layout);
+    keys.iter().try_for_each(|key| cache.forget(key))
 }
 
 /// Which steps go.

@@ -83,7 +83,7 @@ impl Builder<'_> {
                 } else {
                     shown.done();
                 }
-                Ok(outcome(None, &got.entry))
+                Ok(outcome(None, &got.entry, &[]))
             }
             Err(error) => {
                 shown.failed(&error);

@@ -52,7 +52,7 @@ impl Builder<'_> {
         let account = self.user(agent);
         let folder = self.users_folder(account)?;
         let access = GitAccess {
-            access: &self.access,
+            access: &self.outside.access,
             account,
             agent,
             authorization: authorization(wanted, keys),
@@ -115,7 +115,7 @@ impl Builder<'_> {
     /// Whom git runs as: the user who called sudo, unless the agent that it asks listens
     /// to its own user alone and that is somebody else (ssh-agent(1)).
     fn user(&self, agent: Option<&Path>) -> Option<&Account> {
-        let account = self.access.account()?;
+        let account = self.outside.access.account()?;
         let is_theirs = agent
             .is_none_or(|agent| fs::metadata(agent).is_ok_and(|found| found.uid() == account.uid));
         is_theirs.then_some(account)

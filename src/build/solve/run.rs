@@ -8,6 +8,7 @@ use oci_spec::runtime::{LinuxMemory, PosixRlimit, PosixRlimitBuilder, PosixRlimi
 
 use super::agent::Relay;
 use super::error::BuildError;
+use super::full;
 use super::layer::Made;
 use super::stubs;
 use super::worker::Worker;
@@ -110,7 +111,8 @@ pub(crate) async fn run(
     let ended = worker.run(record, output).await?;
     match ended.code {
         Some(0) => {}
-        Some(code) => return Err(BuildError::Exit { command, code }),
+        // Its files are there still: later there is room again.
+        Some(code) => return Err(full::told(layout, BuildError::Exit { command, code })),
         None => return Err(BuildError::Lost { command }),
     }
     let (store, usage) = (store.clone(), Arc::clone(usage));

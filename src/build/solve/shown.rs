@@ -47,10 +47,14 @@ impl<'a> Shown<'a> {
         self.emit(BuildNews::Cached);
     }
 
-    pub(super) fn failed(mut self, error: &BuildError) {
+    pub(super) fn failed(self, error: &BuildError) {
+        self.failed_for(&error.to_string());
+    }
+
+    pub(super) fn failed_for(mut self, reason: &str) {
         self.ended = true;
         self.emit(BuildNews::Failed {
-            message: error.to_string(),
+            message: reason.to_owned(),
         });
     }
 }

@@ -11,12 +11,14 @@ use futures_util::future::{BoxFuture, Shared, try_join_all};
 use tokio::task::spawn_blocking;
 
 use super::cache::{Cache, Entry};
+use super::caches::{Caches, Opened};
 use super::context::{Context, ContextFolder};
 use super::copy::{self, Looks};
 use super::error::{BuildError, StepError};
 use super::files::{self, Files};
+use super::full;
 use super::hashes::{Hash, unhex};
-use super::layer::{Made, Scratch};
+use super::layer::{Made, Scratch, Stacks};
 use super::mode::ModeChange;
 use super::output;
 use super::run::{self, Job};
@@ -26,7 +28,9 @@ use super::worker::Worker;
 use super::{key, mounts, owner};
 use crate::build::graph::{self, CopySource, Kind, Plan, Source, Step, StepId};
 use crate::build::ignore::Ignore;
+use crate::build::shared_cache::{CacheFrom, CacheTo};
 use crate::event::{BuildNews, Event, EventSink};
+use crate::image::artifact::Reach;
 use crate::image::{Access, Digest, Image, Platform, Store, Usage};
 use crate::state::Layout;
 
@@ -39,13 +43,22 @@ pub struct Builder<'a> {
     pub(super) cache: Cache,
     pub(super) worker: Worker,
     pub(super) sink: &'a dyn EventSink,
-    /// How others' machines are reached.
-    pub(super) access: Access,
     /// The number of the step that was shown last.
     pub(super) shown: AtomicU32,
     /// What is being made, by key: the same step of two builds is carried out
     /// once.
     turns: Mutex<BTreeMap<Hash, Arc<tokio::sync::Mutex<()>>>>,
+    pub(super) outside: Outside,
+    pub(super) opened: Opened,
+}
+
+/// What reaches beyond this machine, and into the user's own folders.
+#[derive(Debug, Clone)]
+pub struct Outside {
+    /// How registries are reached.
+    pub access: Access,
+    /// Who owns files that are written for the user; absent: this process's user.
+    pub owner: Option<(u32, u32)>,
 }
 
 /// A copy whose files change while it is made is made anew, so often.
@@ -68,6 +81,10 @@ pub struct Given {
     pub secrets: BTreeMap<String, Vec<u8>>,
     /// Sockets of SSH agents by id.
     pub agents: BTreeMap<String, std::path::PathBuf>,
+    /// Caches of other machines to take steps from.
+    pub cache_from: Vec<CacheFrom>,
+    /// And to put steps into.
+    pub cache_to: Vec<CacheTo>,
 }
 
 /// What a step came to.
@@ -75,6 +92,8 @@ pub struct Given {
 pub(super) struct Outcome {
     /// What it is known by.
     pub(super) key: Hash,
+    /// All keys that it is known by, that one first.
+    pub(super) keys: Vec<Hash>,
     /// Its files.
     pub(super) files: Files,
     /// Its own layer and when it was made; absent where it made none.
@@ -87,7 +106,7 @@ type Pending<'a> = Shared<BoxFuture<'a, Result<Arc<Outcome>, Arc<StepError>>>>;
 
 impl<'a> Builder<'a> {
     /// Begins; nothing runs before a step needs it. Blocks while another process
-    /// collects garbage. `access` is how web servers and repositories are reached.
+    /// collects garbage.
     ///
     /// # Errors
     /// The roots cannot be written.
@@ -95,7 +114,7 @@ impl<'a> Builder<'a> {
         layout: &'a Layout,
         store: Store,
         sink: &'a dyn EventSink,
-        access: Access,
+        outside: Outside,
     ) -> Result<Self, BuildError> {
         let usage = Arc::new(store.use_shared()?);
         let run = layout.run().to_owned();
@@ -106,10 +125,22 @@ impl<'a> Builder<'a> {
             store,
             usage,
             sink,
-            access,
             shown: AtomicU32::new(0),
             turns: Mutex::default(),
+            outside,
+            opened: Opened::default(),
         })
+    }
+
+    /// How caches of other machines are reached.
+    pub(super) fn reach(&self) -> Reach<'_> {
+        Reach {
+            store: &self.store,
+            usage: &self.usage,
+            access: &self.outside.access,
+            events: self.sink,
+            owner: self.outside.owner,
+        }
     }
 
     /// The store, which nobody collects garbage in meanwhile.
@@ -145,45 +176,20 @@ impl<'a> Builder<'a> {
         closed
     }
 
-    /// Carries a plan out; what came of each step comes back in their order.
-    pub(super) async fn walk<'w>(
+    /// Makes a plan ready to be walked.
+    pub(super) fn begin<'w>(
         &'w self,
         plan: &'w Plan,
         mut given: Given,
-    ) -> Result<Vec<Arc<Outcome>>, Arc<StepError>> {
+    ) -> Result<Work<'w>, Arc<StepError>> {
         let contexts = self.contexts(plan, std::mem::take(&mut given.contexts))?;
-        let work = Arc::new(Work {
+        Ok(Work {
             builder: self,
             plan,
             contexts,
+            caches: Caches::new(&given.cache_from),
             given,
-        });
-        let mut pending: Vec<Pending<'w>> = Vec::new();
-        for (index, step) in plan.steps.iter().enumerate() {
-            let inputs: BTreeMap<StepId, Pending<'w>> = step
-                .inputs()
-                .into_iter()
-                .filter_map(|id| Some((id, pending.get(id.0)?.clone())))
-                .collect();
-            let work = Arc::clone(&work);
-            let future = async move {
-                let named = inputs
-                    .into_iter()
-                    .map(|(id, input)| async move { input.await.map(|outcome| (id, outcome)) });
-                let inputs: BTreeMap<_, _> = try_join_all(named).await?.into_iter().collect();
-                let outcome = work.step(step, &inputs).await;
-                outcome
-                    .map(Arc::new)
-                    .map_err(|error| Arc::new(error.at(StepId(index))))
-            };
-            pending.push(future.boxed().shared());
-        }
-        let outcomes = try_join_all(pending).await;
-        for context in work.contexts.values() {
-            // What is not kept is read again next time.
-            context.hashes().save().ok();
-        }
-        outcomes
+        })
     }
 
     fn contexts(
@@ -208,9 +214,9 @@ impl<'a> Builder<'a> {
 
     /// What a step with this key made, where its layer is here.
     pub(super) fn known(&self, key: &Hash) -> Result<Option<Entry>, BuildError> {
-        let found = self.cache.find(key);
-        let found = found.map_err(BuildError::files("read", self.cache.hashes()))?;
-        let Some(entry) = found else { return Ok(None) };
+        let Some(entry) = self.cache.find(key) else {
+            return Ok(None);
+        };
         let is_here = match &entry.layer {
             Some(layer) => self.store.has_layer(layer)?,
             None => true,
@@ -221,7 +227,7 @@ impl<'a> Builder<'a> {
     /// Keeps what a step made.
     pub(super) fn keep(&self, key: &Hash, entry: &Entry) -> Result<(), BuildError> {
         let kept = self.cache.keep(key, entry);
-        kept.map_err(BuildError::files("write", self.cache.hashes()))
+        kept.map_err(BuildError::files("write", self.cache.path(key)))
     }
 
     pub(super) fn turn(&self, key: Hash) -> Arc<tokio::sync::Mutex<()>> {
@@ -268,21 +274,90 @@ type Inputs = BTreeMap<StepId, Arc<Outcome>>;
 /// One plan being walked.
 pub(super) struct Work<'a> {
     pub(super) builder: &'a Builder<'a>,
-    plan: &'a Plan,
+    pub(super) plan: &'a Plan,
     pub(super) contexts: BTreeMap<Option<String>, Arc<Context>>,
+    pub(super) caches: Caches,
     /// All but the contexts.
     pub(super) given: Given,
 }
 
 impl Work<'_> {
+    /// Carries the plan out; what came of each step comes back in their order. A
+    /// shared cache that does not have what it says is done without.
+    pub(super) async fn walk(&self) -> Result<Vec<Arc<Outcome>>, Arc<StepError>> {
+        let outcomes = loop {
+            match self.walk_once().await {
+                Err(error) if self.caches.gives_up(self.builder, &error) => {}
+                outcomes => break outcomes,
+            }
+        };
+        for context in self.contexts.values() {
+            // What is not kept is read again next time.
+            context.hashes().save().ok();
+        }
+        outcomes
+    }
+
+    async fn walk_once(&self) -> Result<Vec<Arc<Outcome>>, Arc<StepError>> {
+        let mut pending: Vec<Pending<'_>> = Vec::new();
+        for (index, step) in self.plan.steps.iter().enumerate() {
+            let inputs: BTreeMap<StepId, Pending<'_>> = step
+                .inputs()
+                .into_iter()
+                .filter_map(|id| Some((id, pending.get(id.0)?.clone())))
+                .collect();
+            let is_result = self.plan.result == Some(StepId(index));
+            let future = async move {
+                let named = inputs
+                    .into_iter()
+                    .map(|(id, input)| async move { input.await.map(|outcome| (id, outcome)) });
+                let inputs: BTreeMap<_, _> = try_join_all(named).await?.into_iter().collect();
+                let at = |failed: Failed| {
+                    let error = full::told(self.builder.layout, *failed.error);
+                    let failed = Failed {
+                        error: Box::new(error),
+                        ..failed
+                    };
+                    Arc::new(failed.at(StepId(index)))
+                };
+                let outcome = self.step(step, &inputs).await.map_err(at)?;
+                if is_result {
+                    // The image has them.
+                    let all = self.have(outcome.files.layers()).await;
+                    all.map_err(|error| at(error.into()))?;
+                }
+                Ok(Arc::new(outcome))
+            };
+            pending.push(future.boxed().shared());
+        }
+        try_join_all(pending).await
+    }
+
+    /// Sees to it that layers are here which a shared cache has.
+    async fn have(&self, layers: &[Digest]) -> Result<(), BuildError> {
+        self.caches.fetch(self.builder, layers).await
+    }
+
+    async fn have_sources(
+        &self,
+        sources: impl IntoIterator<Item = &files::SourceFiles>,
+    ) -> Result<(), BuildError> {
+        for (layers, _) in sources
+            .into_iter()
+            .filter_map(files::SourceFiles::in_layers)
+        {
+            self.have(layers).await?;
+        }
+        Ok(())
+    }
+
     async fn step(&self, step: &Step, inputs: &Inputs) -> Result<Outcome, Failed> {
         match &step.kind {
             Kind::Source(source) => self.source(step, source).await,
             Kind::Folder(folder) => {
                 let root = root_of(inputs, folder.root);
                 let key = key::folder(folder, root.map(|root| &root.key));
-                let below = below(root);
-                self.make(step, &[key], root, below, async |_| {
+                self.make(step, &[key], root, root, async |_| {
                     let folder = folder.clone();
                     self.written(root, move |root| {
                         if root.open(Path::new(&folder.path)).is_ok() {
@@ -314,17 +389,18 @@ impl Work<'_> {
         let known: Option<Vec<Hash>> = sources.iter().map(|source| source.known).collect();
         let quick = known.map(|known| key::copy(wanted, root_key, &known));
         let known: Vec<Hash> = quick.into_iter().collect();
-        if let Some(outcome) = self.cached(step, &known, root)? {
+        let base = root.filter(|_| !wanted.is_link);
+        if let Some(outcome) = self.cached(step, &known, root, base).await? {
             return Ok(outcome);
         }
-        let base = root.filter(|_| !wanted.is_link);
+        self.have_sources(&sources).await?;
         let mut left = CHANGES;
         loop {
             let contents = contents(sources.clone()).await?;
             let own = key::copy(wanted, root_key, &contents);
             let all: Vec<Hash> = std::iter::once(own).chain(quick).collect();
             let sources = sources.clone();
-            let copied = self.make(step, &all, root, below(base), async |_| {
+            let copied = self.make(step, &all, root, base, async |_| {
                 let wanted = wanted.clone();
                 self.written(base, move |root| {
                     put(root, &wanted, &sources)?;
@@ -356,6 +432,7 @@ impl Work<'_> {
             what: format!("`--exclude={}` ({})", error.pattern, error.reason),
         })?;
         let excludes = Arc::new(excludes);
+        let stacks = Stacks::default();
         let mut sources = Vec::new();
         for source in &wanted.sources {
             let from = match source {
@@ -367,7 +444,7 @@ impl Work<'_> {
                 source,
                 from.map(|outcome| (&outcome.files, outcome.key)),
                 &excludes,
-                &self.builder.store,
+                (&self.builder.store, &stacks),
             ));
         }
         Ok(sources)
@@ -395,9 +472,10 @@ impl Work<'_> {
             .collect();
         let shows_files = seen.iter().any(Option::is_some);
         if shows_files {
-            if let Some(outcome) = self.cached(step, &keys, root)? {
+            if let Some(outcome) = self.cached(step, &keys, root, root).await? {
                 return Ok(outcome);
             }
+            self.have_sources(seen.iter().flatten()).await?;
             let shown: Vec<_> = seen.iter().flatten().cloned().collect();
             let mut contents = contents(shown).await?.into_iter();
             let contents: Vec<Option<Hash>> = seen
@@ -406,7 +484,7 @@ impl Work<'_> {
                 .collect();
             keys.insert(0, key::run(wanted, root_key, &contents));
         }
-        self.make(step, &keys, root, below(root), async |shown| {
+        self.make(step, &keys, root, root, async |shown| {
             let made = self.command(wanted, inputs, root, shown).await;
             made.map_err(|failed| failed.on(&step.platform))
         })
@@ -421,6 +499,11 @@ impl Work<'_> {
         shown: &Shown<'_>,
     ) -> Result<Made, Failed> {
         let builder = self.builder;
+        self.have(&below(root)).await?;
+        for input in inputs.values() {
+            // What a mount shows, or a cache folder begins with.
+            self.have(input.files.layers()).await?;
+        }
         let prepared = mounts::prepare(
             wanted,
             inputs,
@@ -469,6 +552,7 @@ impl Work<'_> {
     ) -> Result<Made, Failed> {
         let (store, usage) = (self.builder.store.clone(), Arc::clone(&self.builder.usage));
         let (layers, latest) = (below(root), self.plan.epoch);
+        self.have(&layers).await?;
         let made = spawn_blocking(move || {
             let scratch = Scratch::open(&store, &layers)?;
             write(scratch.root())?;
@@ -477,13 +561,14 @@ impl Work<'_> {
         Ok(made.await.map_err(joined)??)
     }
 
-    /// What the cache has under one of these keys, where it may be used. What was
-    /// found under a later one is entered under the first, too.
-    fn cached(
+    /// What the cache has under one of these keys, where it may be used, or a shared
+    /// one. What was found under a later one is entered under the first, too.
+    async fn cached(
         &self,
         step: &Step,
         keys: &[Hash],
         root: Option<&Outcome>,
+        base: Option<&Outcome>,
     ) -> Result<Option<Outcome>, Failed> {
         let builder = self.builder;
         if step.ignores_cache {
@@ -497,18 +582,39 @@ impl Work<'_> {
                 builder.cache.keep(other, &entry).ok();
             }
             Shown::begin(builder, &step.name).cached();
-            return Ok(Some(outcome(root, &entry)));
+            return Ok(Some(outcome(root, &entry, keys)));
         }
-        Ok(None)
+        let Some(known) = self.caches.find(builder, keys).await else {
+            return Ok(None);
+        };
+        let own = known.keys.first().copied().unwrap_or_default();
+        let mut entry = Entry::new(&own, step.name.clone(), known.layer.clone(), 0, below(base));
+        if !known.created.is_empty() {
+            entry.created.clone_from(&known.created);
+        }
+        if let Some(layer) = &known.layer
+            && !builder.store.has_layer(layer)?
+        {
+            self.caches.keep_later(keys, &entry, layer);
+        } else {
+            if let Some(layer) = &known.layer {
+                entry.size = builder.store.layer_size(layer)?;
+            }
+            for key in keys {
+                builder.cache.keep(key, &entry).ok();
+            }
+        }
+        Shown::begin(builder, &step.name).cached();
+        Ok(Some(outcome(root, &entry, &known.keys)))
     }
 
-    /// What the cache has, or what `work` makes.
+    /// What the cache has, or what `work` makes on the layers of `base`.
     async fn make(
         &self,
         step: &Step,
         keys: &[Hash],
         root: Option<&Outcome>,
-        below: Vec<Digest>,
+        base: Option<&Outcome>,
         work: impl AsyncFnOnce(&Shown<'_>) -> Result<Made, Failed>,
     ) -> Result<Outcome, Failed> {
         let builder = self.builder;
@@ -520,7 +626,7 @@ impl Work<'_> {
         };
         let turn = builder.turn(*own);
         let _turn = turn.lock().await;
-        if let Some(outcome) = self.cached(step, keys, root)? {
+        if let Some(outcome) = self.cached(step, keys, root, base).await? {
             return Ok(outcome);
         }
         let shown = Shown::begin(builder, &step.name);
@@ -531,12 +637,13 @@ impl Work<'_> {
                 return Err(failed);
             }
         };
-        let entry = Entry::new(own, step.name.clone(), made.layer.clone(), made.size, below);
+        let (layer, size) = (made.layer.clone(), made.size);
+        let entry = Entry::new(own, step.name.clone(), layer, size, below(base));
         for key in keys {
             builder.keep(key, &entry)?;
         }
         shown.done();
-        Ok(outcome(root, &entry))
+        Ok(outcome(root, &entry, keys))
     }
 }
 
@@ -560,11 +667,14 @@ fn below(root: Option<&Outcome>) -> Vec<Digest> {
         .unwrap_or_default()
 }
 
-pub(super) fn outcome(root: Option<&Outcome>, entry: &Entry) -> Outcome {
+pub(super) fn outcome(root: Option<&Outcome>, entry: &Entry, keys: &[Hash]) -> Outcome {
     let mut layers = below(root);
     layers.extend(entry.layer.clone());
+    let key = unhex(&entry.key).unwrap_or_default();
+    let others = keys.iter().filter(|other| **other != key);
     Outcome {
-        key: unhex(&entry.key).unwrap_or_default(),
+        key,
+        keys: std::iter::once(key).chain(others.copied()).collect(),
         files: Files::Layers(layers),
         made: Made {
             layer: entry.layer.clone(),

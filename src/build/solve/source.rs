@@ -76,6 +76,7 @@ impl Work<'_> {
             Source::Context { name, .. } => self.contexts.get(name).map(|context| Outcome {
                 // What is copied of it says what it is.
                 key: Hash::default(),
+                keys: Vec::new(),
                 files: Files::Context(Arc::clone(context)),
                 made: Made::nothing(),
                 created: String::new(),
@@ -152,6 +153,7 @@ fn image(image: &Image) -> Outcome {
     });
     Outcome {
         key: key.finish(),
+        keys: Vec::new(),
         files: Files::Layers(image.layers.clone()),
         made: Made::nothing(),
         created: image.created.clone().unwrap_or_default(),

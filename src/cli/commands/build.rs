@@ -179,6 +179,10 @@ fn bake(requests: &Requests) -> serde_json::Value {
         put("labels", serde_json::json!(request.labels));
         let names: Vec<String> = request.names.iter().map(Reference::familiar).collect();
         put("tags", names.into());
+        let from = request.cache_from.iter().map(|from| from.text.clone());
+        put("cache-from", from.collect::<Vec<_>>().into());
+        let to = request.cache_to.iter().map(|to| to.text.clone());
+        put("cache-to", to.collect::<Vec<_>>().into());
         put("target", request.target.clone().into());
         put("no-cache", request.no_cache.into());
         put("no-cache-filter", request.no_cache_stages.clone().into());

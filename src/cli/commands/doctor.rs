@@ -12,6 +12,7 @@ use crate::cli::error::{CliError, CliResult};
 use crate::engine::{cgroup, probe as engine_probe, systemd};
 use crate::net;
 use crate::state::Layout;
+use crate::state::space::Space;
 use crate::supervise::group;
 use crate::ui::{color, write_out};
 
@@ -253,9 +254,8 @@ fn network(root: bool) -> Vec<Check> {
 fn space(layout: &Layout) -> Check {
     let subject = format!("space in {}", layout.data().display());
     let existing = layout.data().ancestors().find(|path| path.exists());
-    let verdict = match existing.map(rustix::fs::statvfs) {
-        Some(Ok(stat)) => {
-            let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    let verdict = match existing.map(Space::of) {
+        Some(Ok(Some(Space { free, .. }))) => {
             Verdict::Note(format!("{} free", crate::ui::units::human_size(free)))
         }
         _ => Verdict::Note("cannot be told".to_owned()),

@@ -209,7 +209,7 @@ impl Explainer<'_> {
             chain: self.way(node.mark, path),
             variables: variables
                 .iter()
-                .map(|(name, _)| self.variable_in(name, node.mark))
+                .map(|(name, _)| self.variable_in(name, node.mark, path))
                 .collect(),
         }
     }

@@ -10,6 +10,9 @@ use crate::compose::diag::{Diagnostic, Step, UseKind, similar};
 use crate::compose::trace::{MOST_OVERRIDDEN, Setting, Template};
 use crate::compose::tree::Mark;
 
+/// The variable that the loader sets to the project's name.
+const PROJECT_NAME: &str = "COMPOSE_PROJECT_NAME";
+
 /// Variables of one text whose places in it are looked for, each from its beginning.
 const MOST_PLACED: usize = 100;
 
@@ -93,12 +96,22 @@ impl Explainer<'_> {
 
     /// A variable of the project.
     pub(super) fn variable(&self, name: &str) -> Explanation {
-        let (mut sources, mut is_cut) = self.own_settings(name);
-        let value = self.project.environment.get(name);
-        if name == "COMPOSE_PROJECT_NAME" {
+        let settings = if name == PROJECT_NAME {
             // The loader sets it, to the name that it found.
-            (sources, is_cut) = (self.name_sources(), false);
-        }
+            (self.name_sources(), false)
+        } else {
+            self.own_settings(name)
+        };
+        let value = self.project.environment.get(name);
+        self.with_settings(name, settings, value)
+    }
+
+    fn with_settings(
+        &self,
+        name: &str,
+        (mut sources, is_cut): (Vec<Source>, bool),
+        value: Option<&String>,
+    ) -> Explanation {
         if let (true, Some(value)) = (sources.is_empty(), value) {
             sources.push(source(Origin::Implied, value));
         }
@@ -134,9 +147,16 @@ impl Explainer<'_> {
         Some(source)
     }
 
-    /// A variable of the text at a mark.
-    pub(super) fn variable_in(&self, name: &str, mark: Mark) -> Explanation {
-        let mut explanation = self.variable(name);
+    /// A variable of the text at a mark, which is that of an attribute.
+    pub(super) fn variable_in(&self, name: &str, mark: Mark, path: &str) -> Explanation {
+        // What the project's name is made of cannot be that name itself.
+        let mut explanation = if path == "name" && name == PROJECT_NAME {
+            let settings = self.own_settings(name);
+            let value = settings.0.first().map(|first| first.written.clone());
+            self.with_settings(name, settings, value.as_ref())
+        } else {
+            self.variable(name)
+        };
         if let Some(template) = self.trace.templates.get(&mark) {
             self.add_defaults(&mut explanation, &[(mark, template)]);
         }

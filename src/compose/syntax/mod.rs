@@ -320,7 +320,9 @@ impl<'t> File<'t> {
         }
         let value = value_text(self.rest());
         let define = format!("define it above, with `&{name}`");
-        if key_of(self.text(self.line)) == Some("<<") {
+        let line = self.text(self.line);
+        let before: String = line.chars().take(self.column.saturating_sub(1)).collect();
+        if key_of(line) == Some("<<") || before.trim_end().ends_with("<<:") {
             return cause.suggest(define);
         }
         cause.suggest(format!(

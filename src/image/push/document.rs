@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::produce::Packing;
 use crate::image::digest::Digest;
-use crate::image::registry::manifest::{Descriptor, INDEX_TYPE, MANIFEST_TYPE};
+use crate::image::registry::manifest::{Descriptor, INDEX_TYPE, LAYER_TYPE, MANIFEST_TYPE};
 use crate::image::store::Image;
 
 /// A manifest or an index, as it is sent.
@@ -26,7 +27,17 @@ impl Document {
     }
 }
 
-/// The manifest of one image.
+/// The media type of a layer that is packed so.
+pub(crate) fn layer_type(packing: Packing) -> String {
+    let packing = match packing {
+        Packing::Plain => "",
+        Packing::Gzip(_) => "+gzip",
+        Packing::Zstd(_) => "+zstd",
+    };
+    format!("{LAYER_TYPE}{packing}")
+}
+
+/// The manifest of one image, or of whatever has a config and layers.
 pub(super) fn manifest(config: &Descriptor, layers: &[Descriptor]) -> Document {
     let layers: Vec<Value> = layers.iter().map(layer_entry).collect();
     let value = json!({
@@ -49,7 +60,7 @@ fn layer_entry(layer: &Descriptor) -> Value {
         ""
     };
     json!({
-        "mediaType": format!("application/vnd.oci.image.layer.v1.tar{packing}"),
+        "mediaType": format!("{LAYER_TYPE}{packing}"),
         "digest": layer.digest,
         "size": layer.size,
     })

@@ -1,11 +1,12 @@
 //! One layer on its way to a registry.
 
+use super::document::layer_type;
 use super::known::Packed;
 use super::produce::{Packing, Piece, Production, Whole};
 use crate::image::digest::Digest;
 use crate::image::error::ImageError;
 use crate::image::progress::Progress;
-use crate::image::registry::manifest::{Descriptor, LAYER_TYPE};
+use crate::image::registry::manifest::Descriptor;
 use crate::image::registry::{Mounted, Repository, Upload, UploadError};
 use crate::image::store::Store;
 
@@ -25,6 +26,8 @@ pub(super) struct Layer<'a> {
     pub(super) progress: Progress<'a>,
     /// All of those.
     pub(super) size: u64,
+    /// How it is packed where it has to be.
+    pub(super) packing: Packing,
 }
 
 impl<'a> Layer<'a> {
@@ -67,10 +70,7 @@ impl<'a> Layer<'a> {
                 Err(UploadError::Lost) => {}
                 Err(UploadError::Failed(error)) => return Err(error),
                 Ok((whole, outcome)) => {
-                    let kind = match packing {
-                        Packing::Plain => LAYER_TYPE.to_owned(),
-                        Packing::Gzip => format!("{LAYER_TYPE}+gzip"),
-                    };
+                    let kind = layer_type(packing);
                     return Ok((Descriptor::new(&kind, whole.digest, whole.size), outcome));
                 }
             }
@@ -97,7 +97,7 @@ impl<'a> Layer<'a> {
         if self.known.iter().any(is_plain) {
             Packing::Plain
         } else {
-            Packing::Gzip
+            self.packing
         }
     }
 

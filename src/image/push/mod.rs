@@ -5,6 +5,7 @@
 //! layer     one layer: there already, taken over, or packed and uploaded
 //! produce   a layer's bytes, packed as they are asked for
 //! document  manifests and indexes
+//! artifact  layers with a config that is no image's
 //! ```
 //!
 //! A layer's archive is written anew from the store, byte for byte, and packed
@@ -13,6 +14,7 @@
 //! one, as with Docker. Where all blobs are those of a manifest that the image
 //! came with, that manifest is pushed as it is, and the digest stays.
 
+mod artifact;
 mod document;
 mod known;
 mod layer;
@@ -31,8 +33,12 @@ use super::registry::manifest::{CONFIG_TYPE, Descriptor};
 use super::registry::{Access, Repository};
 use super::store::{Image, Store};
 use crate::event::{Event, EventSink, Resource, ResourceKind};
+pub(crate) use artifact::{ArtifactPush, push_artifact};
 use document::Document;
+pub(crate) use document::layer_type;
 use known::Known;
+pub use produce::Packing;
+pub(crate) use produce::pack;
 
 /// Layers that are uploaded at a time.
 const LAYERS_AT_ONCE: usize = 3;
@@ -142,6 +148,11 @@ async fn push_all(
     })
 }
 
+/// The bytes of a manifest.
+pub(crate) fn manifest_text(config: &Descriptor, layers: &[Descriptor]) -> Vec<u8> {
+    document::manifest(config, layers).text
+}
+
 /// Runs what may block beside the async threads.
 async fn blocking<T: Send + 'static>(
     store: &Store,
@@ -225,6 +236,7 @@ impl Push<'_> {
             known: self.known.layer(diff_id),
             progress: Progress::new(self.events, "Pushing", diff_id, record.size),
             size: record.size,
+            packing: Packing::default(),
         };
         layer.push().await
     }

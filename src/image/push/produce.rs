@@ -27,10 +27,19 @@ pub(super) struct Piece {
 
 /// How a layer is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Packing {
+pub enum Packing {
     /// As it is.
     Plain,
-    Gzip,
+    /// RFC 1952, 0 to 9.
+    Gzip(u32),
+    /// RFC 8878, 1 to 22.
+    Zstd(i32),
+}
+
+impl Default for Packing {
+    fn default() -> Self {
+        Self::Gzip(Compression::default().level())
+    }
 }
 
 /// All of a packed layer.
@@ -83,27 +92,52 @@ fn produce(
         size: 0,
         taken: Arc::clone(&taken),
     };
-    let broken = |_| ImageError::Interrupted {
-        what: format!("the packing of layer {}", diff_id.short()),
-    };
+    let pieces = pack(store, diff_id, packing, pieces, &taken)?;
+    pieces.end().map_err(|_| broken(diff_id))
+}
+
+/// Writes a layer, packed; `taken` says meanwhile how much of its archive went in.
+/// What it is written to comes back, unflushed.
+///
+/// # Errors
+/// The layer cannot be written again, or `output` not be written to.
+pub(crate) fn pack<W: Write>(
+    store: &Store,
+    diff_id: &Digest,
+    packing: Packing,
+    output: W,
+    taken: &Arc<AtomicU64>,
+) -> Result<W, ImageError> {
+    fn counted<W: Write>(
+        store: &Store,
+        diff_id: &Digest,
+        inner: W,
+        taken: &Arc<AtomicU64>,
+    ) -> Result<W, ImageError> {
+        let taken = Arc::clone(taken);
+        let mut output = Counting { inner, taken };
+        store.write_layer(diff_id, &mut output)?;
+        Ok(output.inner)
+    }
     match packing {
-        Packing::Plain => {
-            let mut output = Counting {
-                inner: pieces,
-                taken,
-            };
-            store.write_layer(diff_id, &mut output)?;
-            output.inner.end().map_err(broken)
+        Packing::Plain => counted(store, diff_id, output, taken),
+        Packing::Gzip(level) => {
+            let encoder = GzEncoder::new(output, Compression::new(level));
+            let encoder = counted(store, diff_id, encoder, taken)?;
+            encoder.finish().map_err(|_| broken(diff_id))
         }
-        Packing::Gzip => {
-            let mut output = Counting {
-                inner: GzEncoder::new(pieces, Compression::default()),
-                taken,
-            };
-            store.write_layer(diff_id, &mut output)?;
-            let pieces = output.inner.finish().map_err(broken)?;
-            pieces.end().map_err(broken)
+        Packing::Zstd(level) => {
+            let encoder = zstd::stream::write::Encoder::new(output, level);
+            let encoder = encoder.map_err(|_| broken(diff_id))?;
+            let encoder = counted(store, diff_id, encoder, taken)?;
+            encoder.finish().map_err(|_| broken(diff_id))
         }
+    }
+}
+
+fn broken(diff_id: &Digest) -> ImageError {
+    ImageError::Interrupted {
+        what: format!("the packing of layer {}", diff_id.short()),
     }
 }
 

@@ -129,6 +129,25 @@ impl Document {
     /// reliable, and a document that could be both is refused
     /// (CVE-2021-41190).
     pub(crate) fn parse(text: &[u8]) -> Result<Self, String> {
+        let (document, artifact) = Self::read(text)?;
+        if let Self::Manifest(Manifest { config, layers }) = &document {
+            if layers.len() > LAYER_LIMIT {
+                return Err(format!(
+                    "it has {} layers, and overlayfs can stack no more than {LAYER_LIMIT}",
+                    layers.len()
+                ));
+            }
+            check_media_types(artifact.as_deref(), config, layers)?;
+        }
+        Ok(document)
+    }
+
+    /// Reads a document that need not be an image's.
+    pub(crate) fn parse_any(text: &[u8]) -> Result<Self, String> {
+        Self::read(text).map(|(document, _)| document)
+    }
+
+    fn read(text: &[u8]) -> Result<(Self, Option<String>), String> {
         let raw: Raw = serde_json::from_slice(text).map_err(|e| e.to_string())?;
         match raw {
             Raw {
@@ -143,22 +162,13 @@ impl Document {
                 layers: Some(layers),
                 manifests: None,
                 ..
-            } => {
-                if layers.len() > LAYER_LIMIT {
-                    return Err(format!(
-                        "it has {} layers, and overlayfs can stack no more than {LAYER_LIMIT}",
-                        layers.len()
-                    ));
-                }
-                check_media_types(artifact.as_deref(), &config, &layers)?;
-                Ok(Self::Manifest(Manifest { config, layers }))
-            }
+            } => Ok((Self::Manifest(Manifest { config, layers }), artifact)),
             Raw {
                 manifests: Some(entries),
                 config: None,
                 layers: None,
                 ..
-            } => Ok(Self::Index(entries)),
+            } => Ok((Self::Index(entries), None)),
             _ => Err("it is neither a manifest nor an index".to_owned()),
         }
     }

@@ -42,6 +42,7 @@ pub(crate) use answer::plain;
 pub(crate) use blob::{Blob, Chunk};
 pub use credentials::Keeper;
 pub use download::{FetchError, Fetched, Validators, shown_address};
+pub(crate) use endpoint::Endpoint;
 pub use login::{Server, login, login_again, logout};
 pub use reason::Reason;
 pub(crate) use repository::Repository;

@@ -33,6 +33,26 @@ pub struct Collected {
     pub bytes: u64,
 }
 
+/// The store while nobody else uses it.
+#[derive(Debug)]
+pub struct Alone<'a> {
+    store: &'a Store,
+    usage: &'a Usage,
+}
+
+impl Alone<'_> {
+    /// Takes images away, whatever names they have.
+    ///
+    /// # Errors
+    /// The index cannot be read or written.
+    pub fn remove(&self, ids: &BTreeSet<Digest>) -> Result<(), ImageError> {
+        self.store.change_index_as(self.usage, |index| {
+            ids.iter()
+                .try_for_each(|id| index.remove(id.as_str()).map(|_| ()))
+        })
+    }
+}
+
 impl Store {
     /// Whether an image has lost its last name to another, so that a
     /// collection may find something. Costs the reading of one small file.
@@ -58,10 +78,25 @@ impl Store {
         &self,
         in_use: impl FnOnce() -> io::Result<InUse>,
     ) -> Result<Option<Collected>, ImageError> {
+        self.collect_garbage_after(|_| in_use())
+    }
+
+    /// The same; `prepare` may take images away before it tells what is in use.
+    ///
+    /// # Errors
+    /// As [`Store::collect_garbage`].
+    pub fn collect_garbage_after(
+        &self,
+        prepare: impl FnOnce(&Alone<'_>) -> io::Result<InUse>,
+    ) -> Result<Option<Collected>, ImageError> {
         let Some(usage) = self.try_use_exclusive()? else {
             return Ok(None);
         };
-        let in_use = in_use().store("tell which containers use", &self.root)?;
+        let alone = Alone {
+            store: self,
+            usage: &usage,
+        };
+        let in_use = prepare(&alone).store("tell which containers use", &self.root)?;
         let mut graves = Vec::new();
         let collected = self.bury_garbage(&usage, &in_use, &mut graves);
         // Whoever waits may go on while the files go.
@@ -134,12 +169,12 @@ impl Store {
 }
 
 /// The digest that a file of the store is named by.
-fn digest_of(path: &Path) -> Option<Digest> {
+pub(super) fn digest_of(path: &Path) -> Option<Digest> {
     let name = path.file_name().and_then(OsStr::to_str)?;
     Digest::parse(&format!("sha256:{name}")).ok()
 }
 
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, ImageError> {
+pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, ImageError> {
     match fs::read_dir(folder) {
         Ok(entries) => entries
             .map(|entry| entry.map(|entry| entry.path()))

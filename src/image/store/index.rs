@@ -415,6 +415,7 @@ impl Store {
             superseded: false,
             variants: new.variants,
         };
+        self.touch(&entry.id);
         let entry = self.change_index(|index| {
             let id = entry.id.clone();
             index.add(entry);

@@ -13,6 +13,7 @@
 //! l/<short>             link to ../layers/<hex>/diff, for mount options
 //! locks/<hex>           held while that layer is being unpacked
 //! tmp/<hex>/            a layer being unpacked
+//! size.json             bytes of all layers, as long as none came or went
 //! usage.lock            shared by who adds, exclusive to who collects garbage
 //! ```
 //!
@@ -34,6 +35,7 @@ mod garbage;
 mod index;
 mod layer;
 mod parents;
+mod room;
 mod usage;
 mod verify;
 
@@ -53,7 +55,7 @@ use super::reference::Reference;
 use crate::state::Layout;
 
 pub use commit::LayerCommit;
-pub use garbage::{Collected, InUse};
+pub use garbage::{Alone, Collected, InUse};
 pub(crate) use index::NewImage;
 pub(crate) use layer::{LayerClaim, PendingLayer};
 pub use usage::Usage;
@@ -200,6 +202,30 @@ impl Store {
     /// No such image; the store cannot be written.
     pub fn remove(&self, text: &str) -> Result<Removed, ImageError> {
         self.change_index(|index| index.remove(text))
+    }
+
+    /// Takes names and images away as [`Store::remove`] does, each that `choose` names.
+    /// It is asked when nobody else changes the index and, unless another command
+    /// uses the store, nobody can make a container; so what it sees of them is so
+    /// still when an image goes.
+    ///
+    /// # Errors
+    /// As [`Store::remove`], and inside those of `choose`.
+    pub fn remove_chosen<E>(
+        &self,
+        choose: impl FnOnce() -> Result<Vec<String>, E>,
+    ) -> Result<Result<Vec<Removed>, E>, ImageError> {
+        let usage = match self.try_use_exclusive()? {
+            Some(usage) => usage,
+            None => self.use_shared()?,
+        };
+        self.change_index_as(&usage, |index| match choose() {
+            Ok(chosen) => {
+                let removed = chosen.iter().map(|text| index.remove(text));
+                removed.collect::<Result<_, _>>().map(Ok)
+            }
+            Err(error) => Ok(Err(error)),
+        })
     }
 
     /// The folder that overlayfs mounts for a layer. It need not exist.

@@ -173,6 +173,27 @@ fn an_image_is_found_by_each_of_its_names() {
 }
 
 #[test]
+fn what_goes_is_chosen_while_nobody_can_change_the_index_or_make_a_container() {
+    let scene = Scene::new();
+    scene.add("nginx", vec![file("a", "a")], "one");
+    let lock = scene.folder.path().join("data/images/index.lock");
+    let chosen = || {
+        let held = crate::state::lock::Lock::try_acquire(&lock).unwrap();
+        assert!(held.is_none(), "the index is locked");
+        let usage = Scene::open(scene.folder.path()).try_use_alone().unwrap();
+        assert!(usage.is_none(), "the store is");
+        Ok::<_, ()>(vec!["nginx".to_owned()])
+    };
+    let removed = scene.store.remove_chosen(chosen).unwrap().unwrap();
+    assert_eq!(removed.len(), 1);
+    assert_eq!(scene.find("nginx"), None);
+    scene.add("nginx", vec![file("a", "a")], "one");
+    let refused = scene.store.remove_chosen(|| Err("a container has it"));
+    assert_eq!(refused.unwrap(), Err("a container has it"));
+    assert!(scene.find("nginx").is_some());
+}
+
+#[test]
 fn an_ambiguous_prefix_is_an_error() {
     let scene = Scene::new();
     let mut firsts = std::collections::BTreeMap::<String, String>::new();

@@ -203,7 +203,7 @@ impl<R: BufRead> Read for Prefixed<R> {
 }
 
 /// Hashes what is read from it.
-pub(super) struct Hashing<'a, R> {
+pub(crate) struct Hashing<'a, R> {
     inner: R,
     hasher: &'a mut Hasher,
     /// Bytes of the inner buffer that are hashed already.
@@ -211,7 +211,7 @@ pub(super) struct Hashing<'a, R> {
 }
 
 impl<'a, R: BufRead> Hashing<'a, R> {
-    pub(super) fn new(inner: R, hasher: &'a mut Hasher) -> Self {
+    pub(crate) fn new(inner: R, hasher: &'a mut Hasher) -> Self {
         Self {
             inner,
             hasher,

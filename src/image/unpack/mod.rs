@@ -43,7 +43,7 @@ use super::digest::Digest;
 use crate::image::digest::Hasher;
 
 pub(crate) use compare::compare;
-pub(crate) use input::{ChunkReader, ChunkSource, Compression, with_decompressed};
+pub(crate) use input::{ChunkReader, ChunkSource, Compression, Hashing, with_decompressed};
 pub(crate) use names::{clean, split};
 pub(crate) use pack::pack;
 pub(crate) use recipe::{archive_size, write_archive};

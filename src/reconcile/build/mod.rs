@@ -14,7 +14,7 @@ use futures_util::future::{BoxFuture, Shared, join_all};
 use crate::build::drive::{self, DriveError};
 use crate::build::graph::BaseRequest;
 use crate::build::request::Request;
-use crate::build::solve::Builder;
+use crate::build::solve::{Builder, Outside};
 use crate::compose::{Diagnostic, Project, Service};
 use crate::event::{Event, Resource, ResourceKind};
 use crate::image::toolbox::is_toolbox;
@@ -179,13 +179,12 @@ pub async fn check(
 
 fn start<'s>(session: &Session<'s>) -> Result<Builder<'s>, ReconcileError> {
     let store = Store::open(session.layout);
-    Builder::new(
-        session.layout,
-        store,
-        session.sink,
-        session.registries.clone(),
-    )
-    .map_err(|error| failed(vec![Arc::new(error.into())]))
+    let outside = Outside {
+        access: session.registries.clone(),
+        owner: session.owner,
+    };
+    Builder::new(session.layout, store, session.sink, outside)
+        .map_err(|error| failed(vec![Arc::new(error.into())]))
 }
 
 async fn finish(builder: Builder<'_>) -> Result<(), ReconcileError> {
@@ -392,6 +391,7 @@ async fn provide(
     if !request.pull
         && let Some(image) = here().map_err(failed)?
     {
+        store.touch(&image.id);
         return Ok(image);
     }
     if wanted != Platform::host() {
@@ -402,6 +402,7 @@ async fn provide(
         pull_request.reference = Reference::parse(&pinned).map_err(|error| failed(error.into()))?;
         let reference = &pull_request.reference;
         if let Some(image) = store.find_for(reference, &wanted).map_err(failed)? {
+            store.touch(&image.id);
             return Ok(image);
         }
     }

@@ -2,10 +2,11 @@
 //! `read` reads.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::build::graph::{Grants, Insecure, Sandbox};
 use crate::build::request::{ContextPlace, DockerfilePlace, Request, SshSource};
+use crate::build::shared_cache::{CacheFrom, CacheTo, SpecError};
 use crate::compose::{Build, Diagnostic, Project, Service};
 use crate::image::{Platform, Reference};
 use crate::reconcile::images::platform_of;
@@ -72,6 +73,8 @@ impl Mapping<'_> {
             args: self.args(choices),
             labels: self.labels(name),
             names: self.names(name, service),
+            cache_from: self.caches("cache_from", &build.cache_from, CacheFrom::parse),
+            cache_to: self.caches("cache_to", &build.cache_to, CacheTo::parse),
             no_cache: build.no_cache || choices.no_cache,
             no_cache_stages: build.no_cache_filter.clone(),
             pull: build.pull || choices.pull,
@@ -145,6 +148,23 @@ impl Mapping<'_> {
             }
         }
         names
+    }
+
+    /// Paths are relative to the project's folder.
+    fn caches<T>(
+        &mut self,
+        attribute: &str,
+        all: &[String],
+        parse: impl Fn(&str, &Path) -> Result<T, SpecError>,
+    ) -> Vec<T> {
+        let mut caches = Vec::new();
+        for (index, text) in all.iter().enumerate() {
+            match parse(text, &self.project.working_dir) {
+                Ok(cache) => caches.push(cache),
+                Err(error) => self.refuse(&format!("{attribute}[{index}]"), error.to_string()),
+            }
+        }
+        caches
     }
 
     /// `privileged` is for all commands, as the specification has it (build.md,
@@ -279,9 +299,6 @@ impl Mapping<'_> {
         }
         if asked(&build.sbom) {
             self.refuse("sbom", "skiff makes no software bill of materials");
-        }
-        if !build.cache_to.is_empty() {
-            self.refuse("cache_to", "skiff keeps caches on this machine only");
         }
         if let Some(isolation) = build.isolation.as_deref()
             && !matches!(isolation, "" | "default")

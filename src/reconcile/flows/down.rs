@@ -31,6 +31,9 @@ pub async fn down(
     choices: DownChoices,
     dry_run: bool,
 ) -> Result<Plan, ReconcileError> {
+    if !dry_run {
+        garbage::touch_images(session.layout, session.project);
+    }
     let backend = Embedded::new(session.layout, session.project);
     let plan = down_over(&backend, session, project, &choices, dry_run).await?;
     // Its connection would keep the supervisor.

@@ -106,7 +106,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         path: "services.*.build",
         standing: Standing::Partly,
-        note: "from folders and from Dockerfiles in the file; repositories (git) and addresses (`ADD https://`) as sources, attestations, several platforms at a time, `cache_to` and devices are refused, `cache_from` has no effect",
+        note: "from folders and from Dockerfiles in the file; repositories (git) and addresses (`ADD https://`) as sources, attestations, several platforms at a time, devices and caches of kinds other than `registry`, `local` and `inline` are refused",
         check: Some(fine),
     },
     works("services.*.cap_add", ""),

@@ -1,6 +1,6 @@
 //! A build in lines, as `BuildKit` prints them: `#5 [web 2/5] RUN npm ci`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
 
 use crate::event::BuildNews;
@@ -54,11 +54,60 @@ impl BuildLog {
     }
 }
 
+/// Lines of a step's output that are seen while it goes on, as with `BuildKit`.
+const TAIL: usize = 6;
+/// What stands before each.
+const INDENT: &str = "   │ ";
+
+/// The last lines of a step that goes on, on a terminal.
+#[derive(Debug, Default)]
+pub(super) struct Tail(VecDeque<String>);
+
+impl Tail {
+    pub(super) fn push(&mut self, line: String) {
+        if self.0.len() == TAIL {
+            self.0.pop_front();
+        }
+        self.0.push_back(line);
+    }
+
+    /// The lines that a terminal of this size has room for: a quarter of its rows at
+    /// most, none broken.
+    pub(super) fn text(&self, (rows, columns): (u16, u16)) -> String {
+        let most = usize::from(rows / 4).clamp(1, TAIL);
+        let width = usize::from(columns).saturating_sub(INDENT.chars().count() + 1);
+        let lines = self.0.iter().skip(self.0.len().saturating_sub(most));
+        lines
+            .map(|line| {
+                // A tab has no width of its own.
+                let line = line.replace('\t', " ");
+                format!("{INDENT}{}", console::truncate_str(&line, width, "…"))
+            })
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn the_last_lines_are_seen_as_far_as_there_is_room() {
+        let mut tail = Tail::default();
+        for number in 1..=8 {
+            tail.push(format!("line {number}"));
+        }
+        let shown = |rows, columns| tail.text((rows, columns));
+        let first = |text: &str| text.lines().next().map(str::to_owned);
+        assert_eq!(first(&shown(40, 80)).as_deref(), Some("   │ line 3"));
+        assert_eq!(shown(40, 80).lines().count(), 6);
+        assert_eq!(shown(9, 80), "   │ line 7\n   │ line 8");
+        assert_eq!(shown(2, 80), "   │ line 8");
+        assert_eq!(shown(2, 10), "   │ lin…");
+    }
 
     #[test]
     fn steps_at_the_same_time_take_turns() {

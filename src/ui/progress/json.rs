@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::made_room;
 use crate::event::{BuildNews, Event, EventSink, Resource};
 use crate::ui::Stream;
 
@@ -27,6 +28,14 @@ impl EventSink for Json {
                 json!({"id": id(&resource), "status": action, "current": current, "total": total})
             }
             Event::Build { step, news } => build(step, news),
+            Event::MadeRoom {
+                steps,
+                images,
+                bytes,
+                budget,
+            } => {
+                json!({"level": "info", "message": made_room((steps, images), bytes, budget)})
+            }
             Event::Note { message } => json!({"level": "info", "message": message}),
             Event::Warning { message } => json!({"level": "warning", "message": message}),
         };

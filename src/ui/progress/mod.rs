@@ -9,7 +9,9 @@ mod tty;
 use std::io;
 use std::sync::Arc;
 
+use crate::env;
 use crate::event::{EventSink, Silent};
+use crate::ui::units::human_size;
 use crate::ui::{Progress, Ui};
 pub use muted::Quiet;
 
@@ -37,6 +39,27 @@ pub fn sink(ui: Ui) -> Arc<dyn Console> {
         Progress::Json => Arc::new(json::Json(ui.status)),
         Progress::Quiet => Arc::new(plain::Plain::warnings_only(ui)),
     }
+}
+
+/// What is told of steps of builds and images that made room.
+fn made_room((steps, images): (usize, usize), bytes: u64, budget: u64) -> String {
+    let count = |number: usize, one: &str, many: &str| match number {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        number => Some(format!("{number} {many}")),
+    };
+    let gone = [
+        count(steps, "build step", "build steps"),
+        count(images, "image", "images"),
+    ];
+    let gone: Vec<String> = gone.into_iter().flatten().collect();
+    format!(
+        "removed {} that nothing used for longest ({}): images and build cache had more than {} ({})",
+        gone.join(" and "),
+        human_size(bytes),
+        human_size(budget),
+        env::SKIFF_DISK_BUDGET,
+    )
 }
 
 /// The same without some of its parts.

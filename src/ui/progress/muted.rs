@@ -23,7 +23,10 @@ impl Quiet {
             Event::Done { resource, outcome } => self.hides(resource.kind, *outcome == "Built"),
             Event::Progress { resource, .. } => self.hides(resource.kind, false),
             // What went wrong is told in any case.
-            Event::Failed { .. } | Event::Note { .. } | Event::Warning { .. } => false,
+            Event::Failed { .. }
+            | Event::MadeRoom { .. }
+            | Event::Note { .. }
+            | Event::Warning { .. } => false,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::build::BuildLog;
+use super::made_room;
 use crate::event::{Event, EventSink, Resource, ResourceKind};
 use crate::ui::Ui;
 
@@ -36,6 +37,12 @@ impl EventSink for Plain {
         match event {
             Event::Warning { message } => self.ui.warn(&message),
             _ if !self.all => {}
+            Event::MadeRoom {
+                steps,
+                images,
+                bytes,
+                budget,
+            } => self.ui.note(&made_room((steps, images), bytes, budget)),
             Event::Note { message } => self.ui.note(&message),
             Event::Started { resource, action } => self.line(&resource, action),
             Event::Done { resource, outcome } => self.line(&resource, outcome),

@@ -15,7 +15,8 @@ use std::time::Duration;
 use console::Term;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::Console;
+use super::build::Tail;
+use super::{Console, made_room};
 use crate::event::{BuildNews, Event, EventSink, Resource, ResourceKind};
 use crate::ui::{Stream, Ui, color, printable};
 
@@ -39,6 +40,8 @@ struct Line {
     bar: ProgressBar,
     /// Its last words, once it is done.
     done: Option<String>,
+    /// Of a step: what its command wrote last.
+    tail: Tail,
 }
 
 impl std::fmt::Debug for Tty {
@@ -77,6 +80,7 @@ impl Tty {
             resource: resource.clone(),
             bar,
             done: None,
+            tail: Tail::default(),
         };
         change(&mut line);
         lines.push(line);
@@ -105,8 +109,7 @@ impl Tty {
         });
     }
 
-    /// A step is a line; what its command writes is seen behind its name, one
-    /// line in the place of the other.
+    /// A step is a line; what its command wrote last is seen below it while it goes on.
     fn build(&self, step: u32, news: BuildNews) {
         let resource = self.step(step, &news);
         let done = |mark: &str, style, text: &str| {
@@ -117,11 +120,12 @@ impl Tty {
         match news {
             BuildNews::Named { .. } => self.work(&resource, ""),
             BuildNews::Status { line } | BuildNews::Output { line, .. } => {
+                let size = self.size();
                 self.change(&resource, |shown| {
-                    shown
-                        .bar
-                        .set_style(style(" {spinner} {prefix}  {wide_msg}  {elapsed}"));
-                    shown.bar.set_message(line);
+                    shown.tail.push(line);
+                    let bar = &shown.bar;
+                    bar.set_style(style(" {spinner} {prefix}  {elapsed}\n{msg}"));
+                    bar.set_message(shown.tail.text(size));
                 });
             }
             BuildNews::Done { .. } => done("✔", color::GOOD, ""),
@@ -140,6 +144,14 @@ impl Tty {
         Resource {
             kind: ResourceKind::Step,
             name: names.get(&step).cloned().unwrap_or_default(),
+        }
+    }
+
+    /// Rows and columns of the terminal.
+    fn size(&self) -> (u16, u16) {
+        match self.ui.status {
+            Stream::Out => Term::stdout().size(),
+            Stream::Err => Term::stderr().size(),
         }
     }
 
@@ -207,6 +219,12 @@ impl EventSink for Tty {
                 self.finish(&resource, &mark, &text);
             }
             Event::Build { step, news } => self.build(step, news),
+            Event::MadeRoom {
+                steps,
+                images,
+                bytes,
+                budget,
+            } => self.above(&made_room((steps, images), bytes, budget)),
             Event::Note { message } => self.above(&printable(&message)),
             Event::Warning { message } => {
                 let heading = color::paint(self.ui.color_err, color::WARNING, "warning");

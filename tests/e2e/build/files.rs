@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use fs_err as fs;
 
-use super::{build, with_dockerfile};
+use super::{build, carried_out, with_dockerfile};
 use crate::support::{Image, isolated};
 
 #[test]
@@ -233,5 +233,71 @@ fn a_step_leaves_nothing_of_its_sandbox() {
             .json();
         let layers = history[0]["RootFS"]["Layers"].as_array().unwrap();
         assert_eq!(layers.len(), 1, "those of the base alone: {history}");
+    });
+}
+
+#[test]
+fn what_is_linked_in_is_the_same_layer_on_another_base() {
+    isolated(|sandbox| {
+        let dockerfile = |word: &str| {
+            format!("FROM test/busybox\nRUN echo {word} > /base\nCOPY --link app /sub/\n")
+        };
+        let project = with_dockerfile(sandbox, "linked", &dockerfile("one"));
+        project.write("app", "content\n");
+        let last_layer = || {
+            let inspected = project.skiff(["image", "inspect", "linked-web"]);
+            let inspected = inspected.run().succeeds().json();
+            let layers = inspected[0]["RootFS"]["Layers"].as_array().unwrap();
+            assert_eq!(layers.len(), 3, "{inspected}");
+            layers[2].clone()
+        };
+        build(&project).whatever();
+        let first = last_layer();
+        project.write("Dockerfile", &dockerfile("two"));
+        let built = build(&project);
+        assert_eq!(carried_out(&built), ["RUN echo two > /base"]);
+        assert_eq!(last_layer(), first);
+        // Without it, the copy is made on each base anew.
+        project.write("Dockerfile", &dockerfile("three").replace("--link ", ""));
+        assert_eq!(carried_out(&build(&project)).len(), 2);
+    });
+}
+
+#[test]
+fn parents_keep_the_way_to_what_is_copied() {
+    isolated(|sandbox| {
+        let project = with_dockerfile(
+            sandbox,
+            "parents",
+            "FROM test/busybox AS from\nRUN mkdir -p /src/a/b && echo s > /src/a/b/c\n\
+             FROM test/busybox\n\
+             COPY --parents one/x.txt two/deep/*.txt three/./four/y.txt /dst/\n\
+             COPY --parents --from=from /src/a /stage/\n\
+             RUN find /dst /stage -type f | sort > /list; cat /list\n",
+        );
+        for path in [
+            "one/x.txt",
+            "one/other",
+            "two/deep/p.txt",
+            "two/deep/q.txt",
+            "three/four/y.txt",
+        ] {
+            project.write(path, "");
+        }
+        let built = build(&project);
+        let listed: Vec<&str> = built
+            .stderr
+            .lines()
+            .filter_map(|line| line.split(' ').nth(2))
+            .filter(|path| path.starts_with("/dst") || path.starts_with("/stage"))
+            .collect();
+        let wanted = [
+            "/dst/four/y.txt",
+            "/dst/one/x.txt",
+            "/dst/two/deep/p.txt",
+            "/dst/two/deep/q.txt",
+            "/stage/src/a/b/c",
+        ];
+        assert_eq!(listed, wanted, "{built}");
     });
 }

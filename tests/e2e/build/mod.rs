@@ -12,6 +12,9 @@ mod mounts;
 mod platforms;
 mod projects;
 mod remote;
+mod room;
+mod screen;
+mod shared;
 
 use crate::support::{Output, Project, Sandbox};
 

@@ -139,6 +139,12 @@ impl Terminal {
         (code, std::mem::take(&mut self.screen))
     }
 
+    /// The rows that are seen now, as far as the output was read.
+    pub(crate) fn rows(&self) -> Vec<String> {
+        let screen = self.shown.screen();
+        screen.rows(0, screen.size().1.get()).collect()
+    }
+
     /// Waits for the program's end; returns its exit code and all rows that
     /// somebody at the terminal can read then, scrolled-out ones first.
     pub(crate) fn finish_rows(mut self) -> (i32, Vec<String>) {

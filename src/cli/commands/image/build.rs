@@ -8,6 +8,7 @@ use clap::Args;
 
 use crate::build::graph::{Grants, Sandbox};
 use crate::build::request::{ContextPlace, DockerfilePlace, Request, SshSource};
+use crate::build::shared_cache::{CacheFrom, CacheTo, SpecError};
 use crate::cli::building::{self, Job};
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
@@ -40,6 +41,13 @@ pub struct BuildArgs {
     /// A further context: a folder, an image (`docker-image://NAME`), a git address
     #[arg(long, value_name = "NAME=PLACE")]
     build_context: Vec<String>,
+    /// A cache of other machines to take steps from: an image, or
+    /// type=registry|local,…
+    #[arg(long, value_name = "PLACE")]
+    cache_from: Vec<String>,
+    /// And one to put steps into: type=registry|local|inline,…
+    #[arg(long, value_name = "PLACE")]
+    cache_to: Vec<String>,
     /// Check the Dockerfile, and build nothing
     #[arg(long)]
     check: bool,
@@ -185,6 +193,12 @@ fn request(args: &BuildArgs) -> Result<Request, CliError> {
         args: build_args,
         labels: args.label.iter().map(|text| parse::label(text)).collect(),
         names: names.collect::<Result<_, _>>()?,
+        cache_from: caches("--cache-from", &args.cache_from, |text| {
+            CacheFrom::parse(text, &base)
+        })?,
+        cache_to: caches("--cache-to", &args.cache_to, |text| {
+            CacheTo::parse(text, &base)
+        })?,
         no_cache: args.no_cache,
         no_cache_stages: args.no_cache_filter.clone(),
         pull: args.pull,
@@ -196,6 +210,17 @@ fn request(args: &BuildArgs) -> Result<Request, CliError> {
         platforms,
         epoch: epoch.and_then(|text| text.parse().ok()),
     })
+}
+
+/// Paths are relative to the current folder.
+fn caches<T>(
+    flag: &str,
+    all: &[String],
+    parse: impl Fn(&str) -> Result<T, SpecError>,
+) -> Result<Vec<T>, CliError> {
+    let refused = |error| CliError::new(format!("{flag}: {error}"));
+    let parsed = all.iter().map(|text| parse(text).map_err(refused));
+    parsed.collect()
 }
 
 /// As with Docker, `--file` is relative to the current folder where the context is

@@ -47,19 +47,22 @@ pub fn run(context: &Context, args: &PruneArgs) -> CliResult {
     if !args.force && !agreed(only_dangling)? {
         return Err(CliError::new("nothing was removed"));
     }
-    let used: BTreeSet<String> = users(context)?.into_iter().map(|user| user.image).collect();
-    let goes = |image: &Image| {
+    let goes = |image: &Image, used: &BTreeSet<String>| {
         let built_in = image.names.iter().any(is_toolbox);
         !used.contains(image.id.as_str())
             && !built_in
             && (image.names.is_empty() || !only_dangling)
             && filters.fits_but_dangling(image)
     };
-    let images = store.list_own().map_err(|error| failed(&error))?;
+    let removed = store.remove_chosen(|| {
+        let users = users(context)?.into_iter();
+        let used = users.map(|user| user.image).collect();
+        let images = store.list_own().map_err(|error| failed(&error))?;
+        let chosen = images.into_iter().filter(|image| goes(image, &used));
+        Ok(chosen.map(|image| image.id.to_string()).collect())
+    });
     let mut text = String::new();
-    for image in images.iter().filter(|image| goes(image)) {
-        let removed = store.remove(image.id.as_str());
-        let removed = removed.map_err(|error| failed(&error))?;
+    for removed in removed.map_err(|error| failed(&error)).flatten()? {
         text.push_str(&report(&removed, ["untagged", "deleted"]));
     }
     let collected = garbage::collect_all(&context.layout).map_err(|error| failed(&error))?;

@@ -37,13 +37,18 @@ pub fn run(context: &Context, args: &RmArgs) -> CliResult {
     let store = Store::open(&context.layout);
     let mut errors = Vec::new();
     for text in &args.images {
-        let removed = find(&store, text).and_then(|image| {
+        let removed = store.remove_chosen(|| {
+            let image = find(&store, text)?;
             super::history::check_platform(&image, args.platform.as_deref())?;
             check(&image, text, &users(context)?, args.force)?;
-            store.remove(text).map_err(|error| failed(&error))
+            Ok(vec![text.clone()])
         });
-        match removed {
-            Ok(removed) => write_out(&report(&removed, ["Untagged", "Deleted"]))?,
+        match removed.map_err(|error| failed(&error)).flatten() {
+            Ok(removed) => {
+                for removed in removed {
+                    write_out(&report(&removed, ["Untagged", "Deleted"]))?;
+                }
+            }
             // As for rm(1): what is gone is what was asked for.
             Err(_) if args.force && store.find(text).is_ok_and(|found| found.is_none()) => {}
             Err(error) => errors.push(error),

@@ -1,0 +1,385 @@
+//! One budget of disk space for images and what builds keep. What has it longest
+//! unused goes first: steps of builds, then images without a name, and, where the
+//! user set a budget, images with one. What a container needs never goes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime};
+
+use crate::compose::parse_bytes;
+use crate::env;
+use crate::image::{Digest, InUse};
+
+/// Half of the file system. `BuildKit` keeps to a tenth, but counts nothing else than
+/// builds' steps; images are the greater part of most stores, and those with a name
+/// are not touched unless somebody says how much they may take.
+const DEFAULT_PERCENT: u64 = 50;
+/// What was used less long ago is at hand: another command may be about to use it.
+const AT_HAND: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How much images and builds may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Budget {
+    /// Whatever there is.
+    Off,
+    /// So many bytes.
+    Bytes(u64),
+    /// Hundredths of the file system.
+    Percent(u64),
+    /// As [`Budget::Percent`], but nobody asked for it.
+    Default,
+}
+
+impl Budget {
+    /// What `SKIFF_DISK_BUDGET` says.
+    ///
+    /// # Errors
+    /// The text, where it is no size.
+    pub(super) fn from_env() -> Result<Self, String> {
+        match env::read_string(env::SKIFF_DISK_BUDGET) {
+            None => Ok(Self::Default),
+            Some(text) => Self::parse(&text).ok_or(text),
+        }
+    }
+
+    /// `40GB`, `30%`, `off`.
+    fn parse(text: &str) -> Option<Self> {
+        if text == "off" {
+            return Some(Self::Off);
+        }
+        if let Some(percent) = text.strip_suffix('%') {
+            let percent = percent.trim().parse().ok()?;
+            return (1..=100)
+                .contains(&percent)
+                .then_some(Self::Percent(percent));
+        }
+        let bytes = u64::try_from(parse_bytes(text)?).ok()?;
+        (bytes > 0).then_some(Self::Bytes(bytes))
+    }
+
+    /// In bytes, of a file system of this size; absent: without end.
+    pub(super) fn bytes(self, file_system: u64) -> Option<u64> {
+        let share = |percent: u64| Some(file_system / 100 * percent);
+        match self {
+            Self::Off => None,
+            Self::Bytes(bytes) => Some(bytes),
+            Self::Percent(percent) => share(percent),
+            Self::Default => share(DEFAULT_PERCENT),
+        }
+    }
+
+    /// Whether images with a name may go.
+    pub(super) fn takes_named(self) -> bool {
+        matches!(self, Self::Bytes(_) | Self::Percent(_))
+    }
+}
+
+/// What a build keeps of a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Step {
+    /// What it is known by.
+    pub(super) key: String,
+    /// Its layer.
+    pub(super) layer: Option<Digest>,
+    /// The layers that it is of use upon.
+    pub(super) below: Vec<Digest>,
+    /// When it was last used.
+    pub(super) used: SystemTime,
+}
+
+/// An image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Image {
+    /// Its id.
+    pub(super) id: Digest,
+    /// Whether somebody can ask for it.
+    pub(super) is_named: bool,
+    /// Its layers.
+    pub(super) layers: Vec<Digest>,
+    /// When it was last used.
+    pub(super) used: SystemTime,
+}
+
+/// All that takes room.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Stock {
+    /// Bytes of each layer.
+    pub(super) sizes: BTreeMap<Digest, u64>,
+    /// What builds keep.
+    pub(super) steps: Vec<Step>,
+    /// All but the built-in ones.
+    pub(super) images: Vec<Image>,
+    /// What containers need, and what is never to go.
+    pub(super) in_use: InUse,
+}
+
+/// What goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Chosen {
+    /// Keys of steps.
+    pub(super) steps: BTreeSet<String>,
+    /// Ids of images.
+    pub(super) images: BTreeSet<Digest>,
+}
+
+impl Chosen {
+    /// Whether all may stay.
+    pub(super) fn is_empty(&self) -> bool {
+        self.steps.is_empty() && self.images.is_empty()
+    }
+}
+
+/// Chooses what goes until the rest fits into so many bytes, or nothing more may go.
+pub(super) fn choose(stock: &Stock, budget: u64, takes_named: bool, now: SystemTime) -> Chosen {
+    let mut room = Room::new(stock);
+    let mut chosen = Chosen::default();
+    let mut images: Vec<&Image> = stock
+        .images
+        .iter()
+        .filter(|image| !stock.in_use.images.contains(&image.id))
+        .collect();
+    images.sort_by_key(|image| (image.is_named, image.used));
+    let steps = in_order(&stock.steps);
+    room.forget(&steps, budget, &mut chosen);
+    for image in images {
+        let is_at_hand = now
+            .duration_since(image.used)
+            .is_ok_and(|age| age < AT_HAND);
+        if room.total <= budget || image.is_named && (!takes_named || is_at_hand) {
+            continue;
+        }
+        chosen.images.insert(image.id.clone());
+        room.let_go(&image.layers);
+        // The steps that made it kept its layers.
+        room.forget(&steps, budget, &mut chosen);
+    }
+    chosen
+}
+
+/// The longest unused first. A step counts as used when one was that stands upon it,
+/// and goes after that.
+fn in_order(steps: &[Step]) -> Vec<&Step> {
+    let mut used: BTreeMap<&Digest, SystemTime> = BTreeMap::new();
+    for step in steps {
+        for below in &step.below {
+            let latest = used.entry(below).or_insert(step.used);
+            *latest = (*latest).max(step.used);
+        }
+    }
+    let mut ordered: Vec<&Step> = steps.iter().collect();
+    ordered.sort_by_key(|step| {
+        let above = step.layer.as_ref().and_then(|layer| used.get(layer));
+        let latest = above.map_or(step.used, |above| step.used.max(*above));
+        (latest, std::cmp::Reverse(step.below.len()))
+    });
+    ordered
+}
+
+/// Who holds which layer.
+struct Room<'s> {
+    sizes: &'s BTreeMap<Digest, u64>,
+    holders: BTreeMap<&'s Digest, usize>,
+    /// Holders that are no steps.
+    others: BTreeMap<&'s Digest, usize>,
+    /// Bytes of what is held.
+    total: u64,
+}
+
+impl<'s> Room<'s> {
+    fn new(stock: &'s Stock) -> Self {
+        let mut others: BTreeMap<&Digest, usize> = BTreeMap::new();
+        let of_images = stock.images.iter().flat_map(|image| &image.layers);
+        for layer in stock.in_use.layers.iter().chain(of_images) {
+            *others.entry(layer).or_default() += 1;
+        }
+        let mut holders = others.clone();
+        let of_steps = stock
+            .steps
+            .iter()
+            .flat_map(|step| step.layer.iter().chain(&step.below));
+        for layer in of_steps {
+            *holders.entry(layer).or_default() += 1;
+        }
+        let total = holders.keys().filter_map(|layer| stock.sizes.get(*layer));
+        Self {
+            total: total.sum(),
+            sizes: &stock.sizes,
+            holders,
+            others,
+        }
+    }
+
+    /// Forgets steps until all fits. One whose layer stays anyway is kept.
+    fn forget(&mut self, ordered: &[&'s Step], budget: u64, chosen: &mut Chosen) {
+        for step in ordered {
+            if self.total <= budget {
+                return;
+            }
+            let stays = step
+                .layer
+                .as_ref()
+                .is_none_or(|layer| self.others.get(layer).is_some_and(|count| *count > 0));
+            if !stays && chosen.steps.insert(step.key.clone()) {
+                for layer in step.layer.iter().chain(&step.below) {
+                    self.drop_holder(layer);
+                }
+            }
+        }
+    }
+
+    fn let_go(&mut self, layers: &'s [Digest]) {
+        for layer in layers {
+            if let Some(count) = self.others.get_mut(layer) {
+                *count = count.saturating_sub(1);
+            }
+            self.drop_holder(layer);
+        }
+    }
+
+    fn drop_holder(&mut self, layer: &Digest) {
+        if let Some(count) = self.holders.get_mut(layer) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.total -= self.sizes.get(layer).copied().unwrap_or_default();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(name: &str) -> Digest {
+        Digest::of(name.as_bytes())
+    }
+
+    fn at(hour: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(hour * 3600)
+    }
+
+    fn step(key: &str, below: &[&str], used: u64) -> Step {
+        Step {
+            key: key.to_owned(),
+            layer: Some(layer(key)),
+            below: below.iter().map(|name| layer(name)).collect(),
+            used: at(used),
+        }
+    }
+
+    fn image(name: &str, is_named: bool, layers: &[&str], used: u64) -> Image {
+        Image {
+            id: layer(&format!("image {name}")),
+            is_named,
+            layers: layers.iter().map(|name| layer(name)).collect(),
+            used: at(used),
+        }
+    }
+
+    /// Every layer has ten bytes.
+    fn stock(steps: Vec<Step>, images: Vec<Image>) -> Stock {
+        let of_images = images.iter().flat_map(|image| image.layers.clone());
+        let of_steps = steps
+            .iter()
+            .flat_map(|step| step.layer.iter().chain(&step.below).cloned());
+        Stock {
+            sizes: of_images.chain(of_steps).map(|layer| (layer, 10)).collect(),
+            steps,
+            images,
+            in_use: InUse::default(),
+        }
+    }
+
+    fn names(stock: &Stock, budget: u64, takes_named: bool) -> (Vec<String>, Vec<usize>) {
+        let chosen = choose(stock, budget, takes_named, at(1000));
+        let images = stock.images.iter().enumerate();
+        let images = images.filter(|(_, image)| chosen.images.contains(&image.id));
+        (
+            chosen.steps.into_iter().collect(),
+            images.map(|(number, _)| number).collect(),
+        )
+    }
+
+    #[test]
+    fn the_longest_unused_steps_go_first_and_no_more_than_needed() {
+        let stock = stock(
+            vec![
+                step("new", &[], 9),
+                step("old", &[], 1),
+                step("mid", &[], 5),
+            ],
+            Vec::new(),
+        );
+        assert_eq!(names(&stock, 30, true).0, Vec::<String>::new());
+        assert_eq!(names(&stock, 29, true).0, ["old"]);
+        assert_eq!(names(&stock, 15, true).0, ["mid", "old"]);
+        assert_eq!(names(&stock, 0, true).0, ["mid", "new", "old"]);
+    }
+
+    #[test]
+    fn a_step_goes_after_those_that_stand_upon_it() {
+        let chain = vec![
+            step("a", &[], 1),
+            step("b", &["a"], 8),
+            step("other", &[], 5),
+        ];
+        let stock = stock(chain, Vec::new());
+        assert_eq!(names(&stock, 20, false).0, ["other"]);
+        assert_eq!(names(&stock, 10, false).0, ["b", "other"]);
+    }
+
+    #[test]
+    fn a_shared_layer_counts_once_and_goes_with_its_last_holder() {
+        let images = vec![
+            image("one", false, &["base", "x"], 1),
+            image("two", false, &["base", "y"], 2),
+        ];
+        let stock = stock(Vec::new(), images);
+        assert_eq!(names(&stock, 30, false).1, Vec::<usize>::new());
+        assert_eq!(names(&stock, 20, false).1, [0]);
+        assert_eq!(names(&stock, 19, false).1, [0, 1]);
+    }
+
+    #[test]
+    fn images_with_a_name_stay_unless_a_budget_was_set_and_they_were_not_used_today() {
+        let images = vec![
+            image("today", true, &["a"], 990),
+            image("old", true, &["b"], 1),
+            image("unnamed", false, &["c"], 999),
+        ];
+        let stock = stock(Vec::new(), images);
+        assert_eq!(names(&stock, 0, false).1, [2]);
+        assert_eq!(names(&stock, 20, true).1, [2], "those without one go first");
+        assert_eq!(names(&stock, 0, true).1, [1, 2]);
+    }
+
+    #[test]
+    fn what_containers_and_images_have_stays_and_steps_go_with_their_image() {
+        let steps = vec![step("base", &[], 1), step("x", &["base"], 1)];
+        let images = vec![image("built", true, &["base", "x"], 1)];
+        let mut stock = stock(steps, images);
+        assert_eq!(names(&stock, 0, false), (Vec::new(), Vec::new()));
+        assert_eq!(names(&stock, 10, true), (vec!["x".to_owned()], vec![0]));
+        stock.in_use.layers = stock.images[0].layers.iter().cloned().collect();
+        stock.in_use.images.insert(stock.images[0].id.clone());
+        assert_eq!(names(&stock, 0, true), (Vec::new(), Vec::new()));
+    }
+
+    #[test]
+    fn budgets_are_read() {
+        for (text, expected) in [
+            ("off", Some(Budget::Off)),
+            ("40GB", Some(Budget::Bytes(40 << 30))),
+            ("30%", Some(Budget::Percent(30))),
+            ("0", None),
+            ("0%", None),
+            ("101%", None),
+            ("much", None),
+        ] {
+            assert_eq!(Budget::parse(text), expected, "{text}");
+        }
+        assert_eq!(Budget::Default.bytes(1000), Some(500));
+        assert_eq!(Budget::Percent(30).bytes(1000), Some(300));
+        assert_eq!(Budget::Off.bytes(1000), None);
+        assert!(!Budget::Default.takes_named());
+    }
+}
