@@ -31,6 +31,7 @@ mod shown;
 mod solver;
 mod source;
 mod stubs;
+mod warm_up;
 mod worker;
 
 pub use cache::layers_in_use;

@@ -24,6 +24,7 @@ use super::output;
 use super::run::{self, Job};
 use super::shown::Shown;
 use super::source::Remote;
+use super::warm_up::WarmUp;
 use super::worker::Worker;
 use super::{key, mounts, owner};
 use crate::build::graph::{self, CopySource, Kind, Plan, Source, Step, StepId};
@@ -189,6 +190,7 @@ impl<'a> Builder<'a> {
             contexts,
             caches: Caches::new(&given.cache_from),
             given,
+            warm_up: WarmUp::default(),
         })
     }
 
@@ -279,6 +281,7 @@ pub(super) struct Work<'a> {
     pub(super) caches: Caches,
     /// All but the contexts.
     pub(super) given: Given,
+    warm_up: WarmUp,
 }
 
 impl Work<'_> {
@@ -330,7 +333,13 @@ impl Work<'_> {
             };
             pending.push(future.boxed().shared());
         }
-        try_join_all(pending).await
+        let walk = async {
+            let outcomes = try_join_all(pending).await;
+            self.warm_up.let_go();
+            outcomes
+        };
+        let (outcomes, ()) = tokio::join!(walk, self.warm_up.run(self.builder, self.plan));
+        outcomes
     }
 
     /// Sees to it that layers are here which a shared cache has.
@@ -629,6 +638,7 @@ impl Work<'_> {
         if let Some(outcome) = self.cached(step, keys, root, base).await? {
             return Ok(outcome);
         }
+        self.warm_up.begin();
         let shown = Shown::begin(builder, &step.name);
         let made = match work(&shown).await {
             Ok(made) => made,
