@@ -103,30 +103,7 @@ impl Explainer<'_> {
             self.own_settings(name)
         };
         let value = self.project.environment.get(name);
-        self.with_settings(name, settings, value)
-    }
-
-    fn with_settings(
-        &self,
-        name: &str,
-        (mut sources, is_cut): (Vec<Source>, bool),
-        value: Option<&String>,
-    ) -> Explanation {
-        if let (true, Some(value)) = (sources.is_empty(), value) {
-            sources.push(source(Origin::Implied, value));
-        }
-        if let Some(first) = sources.first_mut() {
-            first.standing = Standing::Wins;
-        }
-        // Only included files see it: no value of the project's.
-        let included = sources.first().map(|source| &source.written);
-        Explanation {
-            subject: name.to_owned(),
-            value: value.or(included).map(|value| one_line(value)),
-            sources,
-            is_cut,
-            uses: Vec::new(),
-        }
+        with_settings(name, settings, value)
     }
 
     /// A line in a file of variables.
@@ -153,7 +130,7 @@ impl Explainer<'_> {
         let mut explanation = if path == "name" && name == PROJECT_NAME {
             let settings = self.own_settings(name);
             let value = settings.0.first().map(|first| first.written.clone());
-            self.with_settings(name, settings, value.as_ref())
+            with_settings(name, settings, value.as_ref())
         } else {
             self.variable(name)
         };
@@ -225,6 +202,29 @@ impl Explainer<'_> {
                 written: one_line(&template.written),
             })
             .collect()
+    }
+}
+
+/// A variable with the places that set it, what counts first.
+fn with_settings(
+    name: &str,
+    (mut sources, is_cut): (Vec<Source>, bool),
+    value: Option<&String>,
+) -> Explanation {
+    if let (true, Some(value)) = (sources.is_empty(), value) {
+        sources.push(source(Origin::Implied, value));
+    }
+    if let Some(first) = sources.first_mut() {
+        first.standing = Standing::Wins;
+    }
+    // Only included files see it: no value of the project's.
+    let included = sources.first().map(|source| &source.written);
+    Explanation {
+        subject: name.to_owned(),
+        value: value.or(included).map(|value| one_line(value)),
+        sources,
+        is_cut,
+        uses: Vec::new(),
     }
 }
 
