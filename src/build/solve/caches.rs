@@ -9,11 +9,11 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::OnceCell;
 
+use super::builder::Builder;
 use super::cache::{Cache, Entry};
 use super::error::{BuildError, StepError};
 use super::hashes::Hash;
 use super::shown::Shown;
-use super::solver::Builder;
 use crate::build::shared_cache::CacheFrom;
 use crate::build::shared_cache::document::{self, Known};
 use crate::causes::with_causes;

@@ -10,13 +10,13 @@ use tempfile::TempDir;
 use tokio::fs::File;
 
 use super::archive;
+use super::builder::Builder;
 use super::error::BuildError;
 use super::hashes::{Hash, hex, place, unhex};
 use super::key;
 use super::layer::Made;
 use super::remote::{Got, make};
 use super::shown::Shown;
-use super::solver::Builder;
 use crate::build::fetch::http::{Known, LIMIT};
 use crate::event::BuildNews;
 use crate::image::{Digest, Fetched, Store, Usage, shown_address};

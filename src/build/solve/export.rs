@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
 
+use super::builder::{Builder, Given, joined};
 use super::error::{BuildError, StepError};
 use super::full;
 use super::share::{self, Walked};
-use super::solver::{Builder, Given, Outcome, joined};
+use super::solver::Outcome;
 use crate::build::graph::{self, Kind, Plan, Source, StepId};
 use crate::build::shared_cache::Target;
 use crate::build::shared_cache::document::FIELD;

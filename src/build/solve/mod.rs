@@ -3,14 +3,18 @@
 
 mod agent;
 mod archive;
+mod builder;
 mod cache;
 mod caches;
+mod commands;
 mod context;
 mod copy;
+mod copying;
 mod digest;
 mod download;
 mod error;
 mod export;
+mod failed;
 mod files;
 mod full;
 mod hashes;
@@ -34,6 +38,7 @@ mod stubs;
 mod warm_up;
 mod worker;
 
+pub use builder::{Builder, Given, Outside};
 pub use cache::layers_in_use;
 pub use context::ContextFolder;
 pub use copy::CopyError;
@@ -43,5 +48,4 @@ pub(crate) use hashes::{Hash, hex, unhex};
 pub(super) use key_agent::KeyAgent;
 pub use output::OutputLine;
 pub use prune::{Kept, Prune, Pruned, forget, kept, prune};
-pub use solver::{Builder, Given, Outside};
 pub use source::{Keys, Remote};

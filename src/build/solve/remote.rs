@@ -10,6 +10,7 @@ use fs_err as fs;
 use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 
+use super::builder::{Builder, joined};
 use super::cache::Entry;
 use super::download::Wanted;
 use super::error::BuildError;
@@ -17,7 +18,7 @@ use super::hashes::Hash;
 use super::key;
 use super::layer::Made;
 use super::shown::Shown;
-use super::solver::{Builder, Outcome, joined, outcome};
+use super::solver::{Outcome, outcome};
 use super::source::Keys;
 use crate::build::graph::Source;
 use crate::image::{Store, Usage};

@@ -8,6 +8,7 @@ use fs_err as fs;
 use rustix::fs::FileType;
 use tempfile::TempDir;
 
+use super::builder::Builder;
 use super::copy::{self, Looks};
 use super::error::BuildError;
 use super::files;
@@ -18,7 +19,6 @@ use super::mode::ModeChange;
 use super::remote::{Got, make};
 use super::scan::{Selected, Verdict, select};
 use super::shown::Shown;
-use super::solver::Builder;
 use super::source::Keys;
 use crate::build::fetch::git::{self, GitAccess, GitError, REPOSITORY, Resolved};
 use crate::build::graph::Git;

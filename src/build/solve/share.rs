@@ -6,10 +6,11 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
+use super::builder::Builder;
 use super::caches::Caches;
 use super::error::BuildError;
 use super::shown::Shown;
-use super::solver::{Builder, Outcome};
+use super::solver::Outcome;
 use crate::build::graph::{Kind, Plan, StepId};
 use crate::build::shared_cache::document::{self, Document, KIND, Known};
 use crate::build::shared_cache::{CacheTo, Extent, Target};

@@ -3,8 +3,8 @@
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use super::builder::Builder;
 use super::error::BuildError;
-use super::solver::Builder;
 use crate::event::{BuildNews, Event, EventSink};
 
 /// A step as it is shown. One that is dropped before its end was cancelled.

@@ -9,13 +9,15 @@ use std::sync::Arc;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
+use super::builder::Builder;
 use super::error::BuildError;
+use super::failed::Failed;
 use super::files::Files;
 use super::hashes::Hash;
 use super::key;
 use super::layer::Made;
 use super::shown::Shown;
-use super::solver::{Builder, Failed, Outcome, Work};
+use super::solver::{Outcome, Work};
 use crate::build::graph::{Source, Step};
 use crate::build::request::LayoutPlace;
 use crate::engine::inroot::Root;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Notify;
 
-use super::solver::Builder;
+use super::builder::Builder;
 use crate::build::graph::{Kind, Network, Plan};
 
 /// Begins once, if at all.
