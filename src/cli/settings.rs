@@ -204,9 +204,9 @@ const KNOWN: &[&str] = &[
 /// Variables of Docker Compose, of today or of old, that have none here.
 const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("COMPOSE_API_VERSION", NO_DAEMON),
-    ("COMPOSE_BAKE", NO_BUILDER),
+    ("COMPOSE_BAKE", ONE_BUILDER),
     ("COMPOSE_CONVERT_WINDOWS_PATHS", "it is for Windows"),
-    ("COMPOSE_DOCKER_CLI_BUILD", NO_BUILDER),
+    ("COMPOSE_DOCKER_CLI_BUILD", ONE_BUILDER),
     ("COMPOSE_EXPERIMENTAL_GIT_REMOTE", NO_REMOTE),
     ("COMPOSE_EXPERIMENTAL_OCI_REMOTE", NO_REMOTE),
     (
@@ -219,7 +219,7 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
 ];
 
 const NO_DAEMON: &str = "there is no daemon to talk to";
-const NO_BUILDER: &str = "skiff has no builder yet";
+const ONE_BUILDER: &str = "skiff builds by itself";
 const NO_REMOTE: &str = "files of other machines are not loaded";
 
 #[cfg(test)]
@@ -245,10 +245,7 @@ mod tests {
         assert_eq!(
             lines,
             [
-                (
-                    "`COMPOSE_BAKE` has no effect: skiff has no builder yet",
-                    None
-                ),
+                ("`COMPOSE_BAKE` has no effect: skiff builds by itself", None),
                 (
                     "`COMPOSE_FOO` is no variable of Compose, it has no effect",
                     None

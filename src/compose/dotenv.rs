@@ -12,7 +12,7 @@ use indexmap::IndexMap;
 
 use super::diag::quoted;
 use super::interpolate;
-use super::limits::{Budget, MOST_TEXT};
+use super::limits::{Budget, MOST_SETTINGS, MOST_TEXT};
 use super::template::{self, Lookup};
 
 /// What is wrong with a file, and in which line.
@@ -70,6 +70,10 @@ pub(crate) fn parse(
         room: RefCell::new(Budget::new(MOST_TEXT)),
     };
     while parser.errors.len() < MOST_ERRORS && parser.skip_to_statement() {
+        if parser.parsed.settings.len() >= MOST_SETTINGS {
+            parser.errors.push(too_many(parser.line));
+            break;
+        }
         if let Err(error) = parser.statement() {
             parser.errors.push(error);
             break;
@@ -79,6 +83,17 @@ pub(crate) fn parse(
         Ok(parser.parsed)
     } else {
         Err(parser.errors)
+    }
+}
+
+fn too_many(line: u32) -> DotenvError {
+    DotenvError {
+        line,
+        message: format!("a file sets at most {MOST_SETTINGS} variables"),
+        expected: LINE,
+        suggestion: Some(
+            "leave the rest out, or check that this is a file of variables".to_owned(),
+        ),
     }
 }
 
@@ -402,6 +417,10 @@ pub(crate) fn parse_raw(
         if errors.len() >= MOST_ERRORS {
             break;
         }
+        if parsed.settings.len() >= MOST_SETTINGS {
+            errors.push(too_many(number));
+            break;
+        }
         if let Some(value) = value.or_else(|| outside(name)) {
             parsed.settings.push(Assignment {
                 name: name.to_owned(),
@@ -502,6 +521,23 @@ mod tests {
             ),
         ] {
             assert_eq!(read(text).unwrap_err(), error);
+        }
+    }
+
+    #[test]
+    fn more_settings_than_anybody_has_are_refused() {
+        type Read = fn(
+            &str,
+            &mut IndexMap<String, String>,
+            &Lookup<'_>,
+        ) -> Result<Parsed, Vec<DotenvError>>;
+        let text = |count: usize| -> String { (0..count).map(|n| format!("A{n}=x\n")).collect() };
+        let (most, more) = (text(MOST_SETTINGS), text(MOST_SETTINGS + 1));
+        for read in [parse as Read, parse_raw as Read] {
+            assert!(read(&most, &mut IndexMap::new(), &outside).is_ok());
+            let errors = read(&more, &mut IndexMap::new(), &outside).unwrap_err();
+            assert_eq!(errors.len(), 1);
+            assert_eq!(errors[0].line, 200_001);
         }
     }
 

@@ -20,6 +20,9 @@ pub(crate) const MOST_SERVICES: usize = 20_000;
 /// Most bytes that variables, files of variables and resolved paths may add.
 pub(crate) const MOST_TEXT: usize = 32 << 20;
 
+/// Most times that one file of variables sets one.
+pub(crate) const MOST_SETTINGS: usize = 200_000;
+
 /// Most nodes that are looked at over and over, as each further document of a
 /// project is merged over all that came before it.
 pub(crate) const MOST_WORK: usize = 4_000_000;

@@ -141,11 +141,7 @@ impl<'a> Loader<'a> {
             .report
             .at(mark, path, message)
             .expected("a Compose file")
-            .suggest(if mark.is_known() {
-                "make the file, or correct the path: it starts from the project's folder"
-            } else {
-                "make the file, or correct its path"
-            });
+            .suggest("make the file, or correct its path");
         self.report.push(diagnostic);
     }
 

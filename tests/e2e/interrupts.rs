@@ -91,8 +91,12 @@ fn a_second_ctrl_c_kills_during_a_recreation_too() {
         let mut up = project.skiff(["up"]).env("A", "2").spawn();
         logs.wait_line("no");
         up.signal(Signal::INT);
-        up.wait_line("Gracefully Stopping");
-        up.wait_line("Stopping");
+        // On two streams, so in either order.
+        let mut left = vec!["Gracefully Stopping", "Container deaf-deaf-1  Stopping"];
+        up.wait_for("both lines", |line| {
+            left.retain(|wanted| !line.contains(wanted));
+            left.is_empty()
+        });
         up.signal(Signal::INT);
         up.finish().ends_with(130).whatever();
         assert_eq!(project.container_field("deaf", "ExitCode"), "137");

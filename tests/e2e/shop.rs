@@ -12,6 +12,9 @@ use crate::support::{free_port, http_get, http_request, isolated_after};
 /// Where the page is by default.
 const ADDRESS: &str = "127.0.0.1:8081";
 
+/// For loading some hundred megabytes, also where all is emulated and others work.
+const LIMIT: Duration = Duration::from_secs(400);
+
 const IMAGES: [&str; 4] = ["shop-web", "shop-app", "shop-cache", "shop-db"];
 
 /// The example's folder.
@@ -54,9 +57,7 @@ fn the_shop_serves_and_its_data_survives_down() {
         let shop = sandbox.work().join("shop");
         let archive = archive("shop");
         let load = sandbox.skiff(["load", "-i", &archive.to_string_lossy()]);
-        load.run_within(Duration::from_secs(120))
-            .succeeds()
-            .whatever();
+        load.run_within(LIMIT).succeeds().whatever();
         let skiff = |args: &[&str]| sandbox.skiff(args).dir(&shop).run();
         skiff(&["up", "-d", "--wait"]).succeeds().whatever();
         let first = page(ADDRESS);

@@ -421,6 +421,15 @@ impl<'r> Reader<'r> {
                             Entry::Vacant(slot) => {
                                 slot.insert(node);
                             }
+                            // Reset is what other files say; what is merged stays, and
+                            // takes the place of that.
+                            Entry::Occupied(mut slot)
+                                if slot.get().tag == Some(MergeTag::Reset) =>
+                            {
+                                let mut node = node;
+                                node.tag = Some(MergeTag::Override);
+                                slot.insert(node);
+                            }
                             Entry::Occupied(slot) => {
                                 let path = (slot.key().as_str(), slot.get().mark);
                                 self.report_replaced(path, &node);
