@@ -38,17 +38,8 @@ struct Options {
 
 fn main() {
     let options = parse(std::env::args().skip(1));
-    let home = tempfile::Builder::new()
-        .prefix("skiff-bench-")
-        .tempdir()
-        .expect("a folder");
-    // As /run is everywhere but in some containers: in memory.
-    let run = tempfile::Builder::new()
-        .prefix("skiff-bench-")
-        .tempdir_in("/dev/shm")
-        .expect("a folder in /dev/shm");
-    let mut sides = vec![Side::skiff(home.path(), run.path())];
-    sides.extend(Side::docker());
+    let (home, run) = side::roots();
+    let sides = Side::all(home.path(), run.path());
     for side in &sides {
         side.fetch(&options.image);
     }

@@ -21,7 +21,24 @@ pub(crate) enum Side {
     Docker,
 }
 
+/// Where a benchmark keeps what it makes: projects and the data root in the first, the
+/// run root in the second.
+pub(crate) fn roots() -> (tempfile::TempDir, tempfile::TempDir) {
+    let mut named = tempfile::Builder::new();
+    let named = named.prefix("skiff-bench-");
+    let home = named.tempdir().expect("a folder");
+    // As /run is everywhere but in some containers: in memory.
+    let run = named.tempdir_in("/dev/shm");
+    (home, run.expect("a folder in /dev/shm"))
+}
+
 impl Side {
+    /// skiff, and Docker where it answers.
+    pub(crate) fn all(home: &Path, run: &Path) -> Vec<Self> {
+        let sides = [Some(Self::skiff(home, run)), Self::docker()];
+        sides.into_iter().flatten().collect()
+    }
+
     /// skiff with its data root below `home`.
     pub(crate) fn skiff(home: &Path, run: &Path) -> Self {
         Self::Skiff {

@@ -12,7 +12,7 @@ use super::request::{ContextPlace, DockerfilePlace, Request};
 use super::solve::{BuildError, Builder, ContextFolder, Given, Keys, Remote};
 use crate::compose::Diagnostic;
 use crate::dockerfile::{self, Dockerfile, Problem};
-use crate::image::{Image, Platform, Reference, shown_address};
+use crate::image::{Image, Platform, Reference};
 
 /// A Dockerfile that was read, and the context that belongs to it.
 pub(super) struct Read {
@@ -114,20 +114,16 @@ async fn remote(
     builder: &Builder<'_>,
     request: &Request,
 ) -> Result<Option<(Source, Remote)>, BuildError> {
-    let (source, what) = match &request.context {
+    let source = match &request.context {
         ContextPlace::Nothing | ContextPlace::Folder(_) => return Ok(None),
         ContextPlace::Git(text) => {
             let git = graph::git(text).map_err(|reason| BuildError::NoContext {
                 what: text.clone(),
                 reason,
             })?;
-            let shown = format!("load git source {}", shown_address(&git.remote));
-            (Source::Git(git), shown)
+            Source::Git(git)
         }
-        ContextPlace::Archive(url) => (
-            graph::archive(url),
-            format!("load remote build context {}", shown_address(url)),
-        ),
+        ContextPlace::Archive(url) => graph::archive(url),
         ContextPlace::Image(_) | ContextPlace::Build(_) | ContextPlace::Layout(_) => {
             return Err(BuildError::NoContext {
                 what: "an image".to_owned(),
@@ -144,7 +140,7 @@ async fn remote(
         secrets: &request.secrets,
         agents: &agents,
     };
-    let name = format!("{}{what}", drive::internal(request));
+    let name = format!("{}{}", drive::internal(request), graph::loads(&source));
     let files = builder.load(&name, &source, keys).await?;
     Ok(Some((source, files)))
 }
@@ -213,16 +209,21 @@ pub(super) fn given(
     };
     for (base, image) in images {
         match base {
-            BaseRequest::Image { reference, .. } => {
+            BaseRequest::Image {
+                reference,
+                platform,
+            } => {
                 // The plan may have the digest in it.
                 if let Some(digest) = digest_of(&reference, &image) {
-                    let pinned = format!("{reference}@{digest}");
+                    let pinned = (format!("{reference}@{digest}"), platform.clone());
                     given.images.insert(pinned, image.clone());
                 }
-                given.images.insert(reference, image)
+                given.images.insert((reference, platform), image)
             }
             BaseRequest::Build { name } => given.builds.insert(name, image),
-            BaseRequest::Layout { layout, .. } => given.layouts.insert(layout, image),
+            BaseRequest::Layout { layout, platform } => {
+                given.layouts.insert((layout, platform), image)
+            }
         };
     }
     given.remote.extend(read.remote.clone());

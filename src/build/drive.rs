@@ -239,8 +239,15 @@ async fn planned(
                 }
                 Err(error) => return Err(error),
             };
-            let image = match target.platform {
-                Some(platform) => builder.variant(image, platform)?,
+            // A stage may be for another platform than the target is.
+            let wanted = match &base {
+                BaseRequest::Image { platform, .. } | BaseRequest::Layout { platform, .. } => {
+                    Platform::parse(platform).ok()
+                }
+                BaseRequest::Build { .. } => target.platform.cloned(),
+            };
+            let image = match wanted.filter(|_| target.platform.is_some()) {
+                Some(platform) => builder.variant(image, &platform)?,
                 None => image,
             };
             let config = ConfigFile::parse(image.raw_config.as_bytes()).map_err(|error| {

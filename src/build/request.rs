@@ -68,8 +68,14 @@ pub enum SshSource {
 }
 
 impl SshSource {
+    /// What is given, else the caller's agent; `None` where there is neither.
+    pub fn given(path: Option<String>, agent: Option<String>, base: &Path) -> Option<Self> {
+        let path = path.or(agent).filter(|path| !path.is_empty())?;
+        Some(Self::parse(&path, base))
+    }
+
     /// Reads `SOCKET` or `KEY[,KEY…]`; relative paths are below `base`.
-    pub fn parse(text: &str, base: &Path) -> Self {
+    fn parse(text: &str, base: &Path) -> Self {
         use std::os::unix::fs::FileTypeExt as _;
         let whole = base.join(text);
         if fs_err::metadata(&whole).is_ok_and(|found| found.file_type().is_socket()) {

@@ -27,21 +27,14 @@ impl Job<'_> {
     /// # Errors
     /// There are warnings, which have been told, or one cannot be read.
     pub fn check(&self, context: &Context) -> CliResult {
-        runtime::block_on(async {
-            let mut interrupts = Interrupts::new()?;
-            let (handle, cancel) = cancel_pair();
-            let work = Work::new(context, self.project, &cancel, self.quiet);
-            let session = work.session();
-            let check = reconcile::build::check(&session, self.requests);
-            let found =
-                session::interruptible(&*work.console(), check, &handle, &mut interrupts).await;
-            let found = found.map_err(|error| session::error(context, &error))?;
-            if found.is_empty() {
-                return Ok(());
-            }
-            context.show(&found);
-            Err(CliError::Exit(1))
-        })
+        let check =
+            async |session: &Session<'_>| reconcile::build::check(session, self.requests).await;
+        let found = self.carry_out(context, check)?;
+        if found.is_empty() {
+            return Ok(());
+        }
+        context.show(&found);
+        Err(CliError::Exit(1))
     }
 
     /// Builds, and does what comes `after`wards.
@@ -53,25 +46,34 @@ impl Job<'_> {
         context: &Context,
         after: impl AsyncFnOnce(&Session<'_>) -> Result<(), ReconcileError>,
     ) -> Result<Built, CliError> {
-        let built = runtime::block_on(async {
-            let mut interrupts = Interrupts::new()?;
-            let (handle, cancel) = cancel_pair();
-            let work = Work::new(context, self.project, &cancel, self.quiet);
-            let session = work.session();
-            let all = async {
-                let built = reconcile::build::build(&session, self.requests).await?;
-                after(&session).await?;
-                Ok(built)
-            };
-            let built =
-                session::interruptible(&*work.console(), all, &handle, &mut interrupts).await;
-            built.map_err(|error| session::error(context, &error))
-        })?;
+        let all = async |session: &Session<'_>| {
+            let built = reconcile::build::build(session, self.requests).await?;
+            after(session).await?;
+            Ok(built)
+        };
+        let built = self.carry_out(context, all)?;
         if self.quiet {
             let ids = built.iter().map(|(_, image)| format!("{}\n", image.id));
             write_out(&ids.collect::<String>())?;
         }
         Ok(built)
+    }
+
+    fn carry_out<T>(
+        &self,
+        context: &Context,
+        work: impl AsyncFnOnce(&Session<'_>) -> Result<T, ReconcileError>,
+    ) -> Result<T, CliError> {
+        runtime::block_on(async {
+            let mut interrupts = Interrupts::new()?;
+            let (handle, cancel) = cancel_pair();
+            let holder = Work::new(context, self.project, &cancel, self.quiet);
+            let session = holder.session();
+            let work = work(&session);
+            let done =
+                session::interruptible(&*holder.console(), work, &handle, &mut interrupts).await;
+            done.map_err(|error| session::error(context, &error))
+        })
     }
 }
 

@@ -2,16 +2,6 @@
 
 use super::error::CliError;
 use crate::image::PullPolicy;
-use crate::reconcile::BuildMode;
-
-/// `--build` and `--no-build`.
-pub fn build_mode(always: bool, never: bool) -> BuildMode {
-    match (always, never) {
-        (true, _) => BuildMode::Always,
-        (_, true) => BuildMode::Never,
-        _ => BuildMode::Missing,
-    }
-}
 
 /// `--pull`: `None` for `policy`, that is, as each service says.
 ///

@@ -13,16 +13,15 @@ use serde::Deserialize;
 use super::config::ConfigFile;
 use super::digest::Digest;
 use super::error::ImageError;
+use super::fetch::finish;
 use super::platform::Platform;
 use super::registry::manifest::{
-    self, CONFIG_LIMIT, Descriptor, Document, IndexEntry, MANIFEST_LIMIT, Manifest,
+    self, CONFIG_LIMIT, Descriptor, Document, INDEX_DEPTH, IndexEntry, MANIFEST_LIMIT, Manifest,
 };
 use super::store::{Image, LayerClaim, NewImage, Store, Usage};
 
 /// Layers that are unpacked at a time.
 const LAYERS_AT_ONCE: usize = 2;
-/// Indexes within indexes that are followed.
-const INDEX_DEPTH: usize = 3;
 /// Annotation with a name or only a tag, as the OCI specification has it.
 pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// The name that is meant where none is given.
@@ -120,14 +119,8 @@ pub(super) fn unpack<S: Sync, R: std::io::BufRead + Send>(
     let work = || -> Result<(), ImageError> {
         while let Some((diff_id, source)) = next() {
             if let LayerClaim::Missing(pending) = store.claim_layer(usage, diff_id)? {
-                match open(source).and_then(|input| pending.unpack(input)) {
-                    Ok(unpacked) => pending.commit(&unpacked)?,
-                    Err(error) => {
-                        // The first error counts, and the room may be needed.
-                        pending.abandon().ok();
-                        return Err(error);
-                    }
-                }
+                let unpacked = open(source).and_then(|input| pending.unpack(input));
+                finish(pending, unpacked)?;
             }
         }
         Ok(())
@@ -141,6 +134,30 @@ pub(super) fn unpack<S: Sync, R: std::io::BufRead + Send>(
                 })
             })
         })
+    })
+}
+
+/// A text, where it has a digest; `what` is what it is.
+///
+/// # Errors
+/// It has another one.
+pub(super) fn checked(text: Vec<u8>, digest: &Digest, what: &str) -> Result<Vec<u8>, ImageError> {
+    check(digest, Digest::of(&text), what)?;
+    Ok(text)
+}
+
+/// Whether a digest is the one that was expected.
+///
+/// # Errors
+/// It is another one.
+pub(super) fn check(expected: &Digest, found: Digest, what: &str) -> Result<(), ImageError> {
+    if found == *expected {
+        return Ok(());
+    }
+    Err(ImageError::WrongDigest {
+        what: what.to_owned(),
+        expected: expected.clone(),
+        found,
     })
 }
 
@@ -289,14 +306,6 @@ impl Layout<'_> {
     /// A document, its digest checked.
     fn blob(&self, digest: &Digest, limit: usize) -> Result<Vec<u8>, ImageError> {
         let text = self.document(&blob_path(digest), limit)?;
-        let found = Digest::of(&text);
-        if found == *digest {
-            return Ok(text);
-        }
-        Err(ImageError::WrongDigest {
-            what: format!("a document in {}", self.called()),
-            expected: digest.clone(),
-            found,
-        })
+        checked(text, digest, &format!("a document in {}", self.called()))
     }
 }

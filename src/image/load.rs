@@ -359,15 +359,7 @@ impl<'a> Contents<'a> {
     /// A blob of the OCI layout, its digest checked.
     fn blob(&self, digest: &Digest, limit: usize) -> Result<Vec<u8>, ImageError> {
         let text = self.document(&blob_path(digest), limit)?;
-        let found = Digest::of(&text);
-        if found == *digest {
-            return Ok(text);
-        }
-        Err(ImageError::WrongDigest {
-            what: format!("a document in {}", self.name),
-            expected: digest.clone(),
-            found,
-        })
+        layout::checked(text, digest, &format!("a document in {}", self.name))
     }
 
     fn open(&self, piece: Piece) -> impl BufRead + Send {

@@ -17,13 +17,10 @@ use super::error::ImageError;
 use super::fetch::{self, Places, beside};
 use super::platform::Platform;
 use super::reference::Reference;
-use super::registry::manifest::{self, CONFIG_LIMIT, Descriptor, Document, Manifest};
+use super::registry::manifest::{self, CONFIG_LIMIT, Descriptor, Document, INDEX_DEPTH, Manifest};
 use super::registry::{Access, Blob, Repository, plain};
 use super::store::{Image, NewImage, Store, Usage};
 use crate::event::{Event, EventSink, Resource, ResourceKind};
-
-/// Indexes within indexes that are followed.
-const INDEX_DEPTH: usize = 3;
 
 /// What to pull, and how.
 #[derive(Debug, Clone)]

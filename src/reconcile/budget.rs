@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
+use crate::build::solve::Kept;
 use crate::compose::parse_bytes;
 use crate::env;
 use crate::image::{Digest, InUse};
@@ -73,19 +74,6 @@ impl Budget {
     }
 }
 
-/// What a build keeps of a step.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Step {
-    /// What it is known by.
-    pub(super) key: String,
-    /// Its layer.
-    pub(super) layer: Option<Digest>,
-    /// The layers that it is of use upon.
-    pub(super) below: Vec<Digest>,
-    /// When it was last used.
-    pub(super) used: SystemTime,
-}
-
 /// An image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Image {
@@ -105,7 +93,7 @@ pub(super) struct Stock {
     /// Bytes of each layer.
     pub(super) sizes: BTreeMap<Digest, u64>,
     /// What builds keep.
-    pub(super) steps: Vec<Step>,
+    pub(super) steps: Vec<Kept>,
     /// All but the built-in ones.
     pub(super) images: Vec<Image>,
     /// What containers need, and what is never to go.
@@ -157,7 +145,7 @@ pub(super) fn choose(stock: &Stock, budget: u64, takes_named: bool, now: SystemT
 
 /// The longest unused first. A step counts as used when one was that stands upon it,
 /// and goes after that.
-fn in_order(steps: &[Step]) -> Vec<&Step> {
+fn in_order(steps: &[Kept]) -> Vec<&Kept> {
     let mut used: BTreeMap<&Digest, SystemTime> = BTreeMap::new();
     for step in steps {
         for below in &step.below {
@@ -165,7 +153,7 @@ fn in_order(steps: &[Step]) -> Vec<&Step> {
             *latest = (*latest).max(step.used);
         }
     }
-    let mut ordered: Vec<&Step> = steps.iter().collect();
+    let mut ordered: Vec<&Kept> = steps.iter().collect();
     ordered.sort_by_key(|step| {
         let above = step.layer.as_ref().and_then(|layer| used.get(layer));
         let latest = above.map_or(step.used, |above| step.used.max(*above));
@@ -209,7 +197,7 @@ impl<'s> Room<'s> {
     }
 
     /// Forgets steps until all fits. One whose layer stays anyway is kept.
-    fn forget(&mut self, ordered: &[&'s Step], budget: u64, chosen: &mut Chosen) {
+    fn forget(&mut self, ordered: &[&'s Kept], budget: u64, chosen: &mut Chosen) {
         for step in ordered {
             if self.total <= budget {
                 return;
@@ -257,8 +245,8 @@ mod tests {
         SystemTime::UNIX_EPOCH + Duration::from_secs(hour * 3600)
     }
 
-    fn step(key: &str, below: &[&str], used: u64) -> Step {
-        Step {
+    fn step(key: &str, below: &[&str], used: u64) -> Kept {
+        Kept {
             key: key.to_owned(),
             layer: Some(layer(key)),
             below: below.iter().map(|name| layer(name)).collect(),
@@ -276,7 +264,7 @@ mod tests {
     }
 
     /// Every layer has ten bytes.
-    fn stock(steps: Vec<Step>, images: Vec<Image>) -> Stock {
+    fn stock(steps: Vec<Kept>, images: Vec<Image>) -> Stock {
         let of_images = images.iter().flat_map(|image| image.layers.clone());
         let of_steps = steps
             .iter()

@@ -137,15 +137,9 @@ fn stock(layout: &Layout, store: &Store) -> io::Result<Stock> {
             id,
         });
     }
-    let steps = build::kept(layout)?.into_iter().map(|step| budget::Step {
-        key: step.key,
-        layer: step.layer,
-        below: step.below,
-        used: step.used,
-    });
     Ok(Stock {
         sizes: store.layer_sizes().map_err(io::Error::other)?,
-        steps: steps.collect(),
+        steps: build::kept(layout)?,
         images,
         in_use,
     })

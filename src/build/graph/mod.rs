@@ -33,6 +33,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) use address::{archive, git};
 pub use config::document;
 pub use options::{Grants, Insecure, NamedContext, NoCache, Options};
+pub(super) use sources::loads;
 pub use step::*;
 
 use crate::dockerfile::{Dockerfile, Problem, Span, Warning};

@@ -149,7 +149,7 @@ impl Walk<'_> {
 }
 
 /// As `BuildKit` says it.
-fn loads(source: &Source) -> String {
+pub(in crate::build) fn loads(source: &Source) -> String {
     match source {
         Source::Git(git) => format!(
             "load git source {}",

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::task::spawn_blocking;
+
 use super::cache::{Cache, Entry};
 use super::caches::Opened;
 use super::context::ContextFolder;
@@ -12,7 +14,7 @@ use super::hashes::Hash;
 use super::shown::Shown;
 use super::source::Remote;
 use super::worker::Worker;
-use crate::build::graph::Source;
+use crate::build::graph::{Kind, Source, Step};
 use crate::build::shared_cache::{CacheFrom, CacheTo};
 use crate::event::{BuildNews, Event, EventSink};
 use crate::image::artifact::Reach;
@@ -51,12 +53,13 @@ pub struct Outside {
 pub struct Given {
     /// Contexts by name; the build's own has none.
     pub contexts: BTreeMap<Option<String>, ContextFolder>,
-    /// Images that steps start from, by the reference that the plan has.
-    pub images: BTreeMap<String, Image>,
+    /// Images that steps start from, by the reference that the plan has, and platform:
+    /// one stage may run here and another one be for a machine elsewhere.
+    pub images: BTreeMap<(String, String), Image>,
     /// Results of other builds, by the name that the plan has.
     pub builds: BTreeMap<String, Image>,
-    /// Images in folders, by how the plan has them.
-    pub layouts: BTreeMap<String, Image>,
+    /// Images in folders, by how the plan has them, and platform.
+    pub layouts: BTreeMap<(String, String), Image>,
     /// What was got from other machines already, by its source in the plan.
     pub remote: BTreeMap<Source, Remote>,
     /// Secrets by id.
@@ -67,6 +70,19 @@ pub struct Given {
     pub cache_from: Vec<CacheFrom>,
     /// And to put steps into.
     pub cache_to: Vec<CacheTo>,
+}
+
+impl Given {
+    /// The image that a step is, where it is one.
+    pub(super) fn image(&self, step: &Step) -> Option<&Image> {
+        let of = |name: &String| (name.clone(), step.platform.to_string());
+        match &step.kind {
+            Kind::Source(Source::Image { reference }) => self.images.get(&of(reference)),
+            Kind::Source(Source::Layout { layout }) => self.layouts.get(&of(layout)),
+            Kind::Source(Source::Build { name }) => self.builds.get(name),
+            _ => None,
+        }
+    }
 }
 
 impl<'a> Builder<'a> {
@@ -157,6 +173,17 @@ impl<'a> Builder<'a> {
     pub(super) fn keep(&self, key: &Hash, entry: &Entry) -> Result<(), BuildError> {
         let kept = self.cache.keep(key, entry);
         kept.map_err(BuildError::files("write", self.cache.path(key)))
+    }
+
+    /// Does work that blocks, on the store.
+    pub(super) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store, &Usage) -> Result<T, BuildError> + Send + 'static,
+    ) -> Result<T, BuildError> {
+        let (store, usage) = (self.store.clone(), Arc::clone(&self.usage));
+        spawn_blocking(move || work(&store, &usage))
+            .await
+            .map_err(joined)?
     }
 
     pub(super) fn turn(&self, key: Hash) -> Arc<tokio::sync::Mutex<()>> {

@@ -12,6 +12,7 @@ use tokio::fs::File;
 use super::archive;
 use super::builder::Builder;
 use super::error::BuildError;
+use super::files::DOWNLOADED;
 use super::hashes::{Hash, hex, place, unhex};
 use super::key;
 use super::layer::Made;
@@ -20,9 +21,6 @@ use super::shown::Shown;
 use crate::build::fetch::http::{Known, LIMIT};
 use crate::event::BuildNews;
 use crate::image::{Digest, Fetched, Store, Usage, shown_address};
-
-/// Mode of a file that was downloaded, as `BuildKit` has it.
-const FILE_MODE: u32 = 0o600;
 
 /// A [`Source::Http`].
 #[derive(Clone, Copy)]
@@ -178,7 +176,7 @@ fn check(wanted: Wanted<'_>, found: &Digest) -> Result<(), BuildError> {
 }
 
 fn dress(file: &std::fs::File, modified: i64) -> std::io::Result<()> {
-    file.set_permissions(std::fs::Permissions::from_mode(FILE_MODE))?;
+    file.set_permissions(std::fs::Permissions::from_mode(DOWNLOADED))?;
     let since = Duration::from_secs(u64::try_from(modified).unwrap_or(0));
     file.set_modified(SystemTime::UNIX_EPOCH + since)
 }

@@ -3,14 +3,12 @@
 
 use std::sync::Arc;
 
-use tokio::task::spawn_blocking;
-
-use super::builder::{Builder, Given, joined};
+use super::builder::{Builder, Given};
 use super::error::{BuildError, StepError};
 use super::full;
 use super::share::{self, Walked};
 use super::solver::Outcome;
-use crate::build::graph::{self, Kind, Plan, Source, StepId};
+use crate::build::graph::{self, Kind, Plan, StepId};
 use crate::build::shared_cache::Target;
 use crate::build::shared_cache::document::FIELD;
 use crate::image::config::{History, RootFs};
@@ -126,8 +124,7 @@ impl Builder<'_> {
         names: Vec<Reference>,
         variants: Vec<Digest>,
     ) -> Result<Image, BuildError> {
-        let (store, usage) = (self.store.clone(), Arc::clone(&self.usage));
-        let added = spawn_blocking(move || {
+        let added = self.blocking(move |store, usage| {
             let id = Digest::of(&config);
             if let Some(image) = store.find(&id.to_string())?
                 && names.iter().all(|name| image.names.contains(name))
@@ -143,10 +140,9 @@ impl Builder<'_> {
                 repo_digests: Vec::new(),
                 variants,
             };
-            store.add_image(&usage, new).map_err(BuildError::from)
+            store.add_image(usage, new).map_err(BuildError::from)
         });
-        let added = added.await.map_err(joined).flatten();
-        added.map_err(|error| full::told(self.layout, error))
+        added.await.map_err(|error| full::told(self.layout, error))
     }
 }
 
@@ -165,16 +161,8 @@ fn base_layers(
     start: Option<&StepId>,
     given: &Given,
 ) -> Result<Vec<Digest>, BuildError> {
-    let image = match start
-        .and_then(|id| plan.steps.get(id.0))
-        .map(|step| &step.kind)
-    {
-        Some(Kind::Source(Source::Image { reference })) => given.images.get(reference),
-        Some(Kind::Source(Source::Build { name })) => given.builds.get(name),
-        Some(Kind::Source(Source::Layout { layout })) => given.layouts.get(layout),
-        _ => None,
-    };
-    let Some(image) = image else {
+    let step = start.and_then(|id| plan.steps.get(id.0));
+    let Some(image) = step.and_then(|step| given.image(step)) else {
         return Ok(Vec::new());
     };
     let file = ConfigFile::parse(image.raw_config.as_bytes());

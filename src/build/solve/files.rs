@@ -70,8 +70,8 @@ struct Part {
     stacks: Stacks,
 }
 
-/// Mode of a file that was downloaded.
-const DOWNLOADED: u32 = 0o600;
+/// Mode of a file that was downloaded, as `BuildKit` has it.
+pub(super) const DOWNLOADED: u32 = 0o600;
 
 impl SourceFiles {
     /// Of a COPY or ADD; `from` are the files and the key of the step that it names.

@@ -4,13 +4,11 @@
 
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
-use std::sync::Arc;
 
 use fs_err as fs;
 use tempfile::TempDir;
-use tokio::task::spawn_blocking;
 
-use super::builder::{Builder, joined};
+use super::builder::Builder;
 use super::cache::Entry;
 use super::download::Wanted;
 use super::error::BuildError;
@@ -21,7 +19,6 @@ use super::shown::Shown;
 use super::solver::{Outcome, outcome};
 use super::source::Keys;
 use crate::build::graph::Source;
-use crate::image::{Store, Usage};
 
 /// What came of a source.
 pub(super) struct Got {
@@ -109,17 +106,6 @@ impl Builder<'_> {
             entry,
             is_cached: false,
         })
-    }
-
-    /// Does work that blocks.
-    pub(super) async fn blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Store, &Usage) -> Result<T, BuildError> + Send + 'static,
-    ) -> Result<T, BuildError> {
-        let (store, usage) = (self.store.clone(), Arc::clone(&self.usage));
-        spawn_blocking(move || work(&store, &usage))
-            .await
-            .map_err(joined)?
     }
 }
 

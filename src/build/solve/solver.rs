@@ -7,9 +7,8 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared, try_join_all};
-use tokio::task::spawn_blocking;
 
-use super::builder::{Builder, Given, joined};
+use super::builder::{Builder, Given};
 use super::cache::Entry;
 use super::caches::Caches;
 use super::context::{Context, ContextFolder};
@@ -189,15 +188,14 @@ impl Work<'_> {
         root: Option<&Outcome>,
         write: impl FnOnce(&crate::engine::inroot::Root) -> Result<(), BuildError> + Send + 'static,
     ) -> Result<Made, Failed> {
-        let (store, usage) = (self.builder.store.clone(), Arc::clone(&self.builder.usage));
         let (layers, latest) = (below(root), self.plan.epoch);
         self.have(&layers).await?;
-        let made = spawn_blocking(move || {
-            let scratch = Scratch::open(&store, &layers)?;
+        let made = self.builder.blocking(move |store, usage| {
+            let scratch = Scratch::open(store, &layers)?;
             write(scratch.root())?;
-            scratch.commit(&store, &usage, latest)
+            scratch.commit(store, usage, latest)
         });
-        Ok(made.await.map_err(joined)??)
+        Ok(made.await?)
     }
 
     /// What the cache has under one of these keys, where it may be used, or a shared

@@ -72,9 +72,9 @@ impl Remote {
 impl Work<'_> {
     pub(super) async fn source(&self, step: &Step, source: &Source) -> Result<Outcome, Failed> {
         let found = match source {
-            Source::Image { reference } => self.given.images.get(reference).map(image),
-            Source::Build { name } => self.given.builds.get(name).map(image),
-            Source::Layout { layout } => self.given.layouts.get(layout).map(image),
+            Source::Image { .. } | Source::Build { .. } | Source::Layout { .. } => {
+                self.given.image(step).map(image)
+            }
             Source::Context { name, .. } => self.contexts.get(name).map(|context| Outcome {
                 // What is copied of it says what it is.
                 key: Hash::default(),

@@ -2,37 +2,25 @@
 
 use clap::Args;
 
+use super::image_flags::ImageFlags;
 use super::up;
 use crate::cli::context::Context;
 use crate::cli::error::CliResult;
-use crate::cli::{parse, runtime};
+use crate::cli::runtime;
 use crate::reconcile::{UpChoices, UpOptions};
-use crate::ui::progress::Quiet;
 
 /// Flags of `skiff create`.
 #[derive(Debug, Args)]
 pub struct CreateArgs {
-    /// Build images before creating containers
-    #[arg(long)]
-    build: bool,
-    /// Do not build images, not even missing ones
-    #[arg(long, conflicts_with = "build")]
-    no_build: bool,
-    /// Build without showing progress
-    #[arg(long)]
-    quiet_build: bool,
     /// Recreate containers even where nothing changed
     #[arg(long, conflicts_with = "no_recreate")]
     force_recreate: bool,
     /// Keep existing containers even where something changed
     #[arg(long)]
     no_recreate: bool,
-    /// When to pull images: always, missing, never, or as the file says
-    #[arg(long, default_value = "policy")]
-    pull: String,
-    /// Pull without showing progress
-    #[arg(long)]
-    quiet_pull: bool,
+    /// Images.
+    #[command(flatten)]
+    images: ImageFlags,
     /// Remove containers of services that the file no longer has
     #[arg(long)]
     remove_orphans: bool,
@@ -66,14 +54,15 @@ pub fn run(context: &Context, args: &CreateArgs) -> CliResult {
             scale: up::scales(&args.scale)?,
             ..UpChoices::default()
         },
-        pull: parse::pull(&args.pull)?,
-        build: parse::build_mode(args.build, args.no_build),
+        pull: args.images.pull()?,
+        build: args.images.build(),
         dry_run: context.global.dry_run,
         ..UpOptions::default()
     };
-    let quiet = Quiet {
-        pulls: args.quiet_pull,
-        builds: args.quiet_build,
-    };
-    runtime::block_on(up::detached(context, &project, options, quiet))
+    runtime::block_on(up::detached(
+        context,
+        &project,
+        options,
+        args.images.quiet(),
+    ))
 }

@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod down;
 pub mod exec;
 pub mod image;
+pub mod image_flags;
 pub mod images;
 pub mod later;
 pub mod lifecycle;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::exec::exit;
+use super::image_flags::ImageFlags;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
 use crate::cli::relay::{Input, Outputs, Streams};
@@ -16,7 +17,6 @@ use crate::compose::{LoadOptions, Project, mount_flag, parse_env_file, port_flag
 use crate::reconcile::{self, Overrides, Prepared, RunOptions, UpChoices, cancel_pair};
 use crate::supervise::client::{Client, ClientError, Conversation};
 use crate::supervise::wire::{ChangeKind, Request};
-use crate::ui::progress::Quiet;
 use crate::ui::{self, write_err, write_out};
 
 /// Flags of `skiff run`.
@@ -79,12 +79,9 @@ pub struct RunArgs {
     /// Drop a capability
     #[arg(long)]
     cap_drop: Vec<String>,
-    /// When to pull images: always, missing, never, or as the file says
-    #[arg(long, default_value = "policy")]
-    pull: String,
-    /// Pull without showing progress
-    #[arg(long)]
-    quiet_pull: bool,
+    /// Images.
+    #[command(flatten)]
+    images: ImageFlags,
     /// Show no progress
     #[arg(short, long)]
     quiet: bool,
@@ -93,15 +90,6 @@ pub struct RunArgs {
     remove_orphans: bool,
     /// Service
     service: String,
-    /// Build the image before
-    #[arg(long)]
-    build: bool,
-    /// Do not build images, not even missing ones
-    #[arg(long, conflicts_with = "build")]
-    no_build: bool,
-    /// Build without showing progress
-    #[arg(long)]
-    quiet_build: bool,
     /// Command and arguments instead of the service's
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<String>,
@@ -129,8 +117,8 @@ pub fn run(context: &Context, args: &RunArgs) -> CliResult {
             ignore_orphans: session::ignore_orphans(&project),
             ..UpChoices::default()
         },
-        pull: parse::pull(&args.pull)?,
-        build: parse::build_mode(args.build, args.no_build),
+        pull: args.images.pull()?,
+        build: args.images.build(),
         overrides: overrides(context, &project, args, tty)?,
     };
     runtime::block_on(async {
@@ -139,11 +127,7 @@ pub fn run(context: &Context, args: &RunArgs) -> CliResult {
         let console = if args.quiet {
             ui::progress::silent()
         } else {
-            let quiet = Quiet {
-                pulls: args.quiet_pull,
-                builds: args.quiet_build,
-            };
-            ui::progress::muted(context.sink(), quiet)
+            ui::progress::muted(context.sink(), args.images.quiet())
         };
         let work = Work::showing(context, &project.name, &cancel, console);
         let session = work.session();

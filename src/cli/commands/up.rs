@@ -7,6 +7,7 @@ use clap::Args;
 use tokio::sync::mpsc;
 
 use crate::cli::attach::{Ended, News, Reporter, Screen, Style};
+use crate::cli::commands::image_flags::ImageFlags;
 use crate::cli::commands::later::LaterArgs;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
@@ -64,21 +65,9 @@ pub struct UpArgs {
     /// Run so many replicas of a service
     #[arg(long, value_name = "SERVICE=NUM")]
     scale: Vec<String>,
-    /// When to pull images: always, missing, never, or as the file says
-    #[arg(long, default_value = "policy")]
-    pull: String,
-    /// Pull without showing progress
-    #[arg(long)]
-    quiet_pull: bool,
-    /// Build images before starting containers
-    #[arg(long)]
-    build: bool,
-    /// Do not build images, not even missing ones
-    #[arg(long, conflicts_with = "build")]
-    no_build: bool,
-    /// Build without showing progress
-    #[arg(long)]
-    quiet_build: bool,
+    /// Images.
+    #[command(flatten)]
+    images: ImageFlags,
     /// Seconds to wait for a container to stop
     #[arg(short, long, value_name = "SECONDS", allow_negative_numbers = true)]
     timeout: Option<i64>,
@@ -133,7 +122,7 @@ pub fn run(context: &Context, args: &UpArgs) -> CliResult {
     let named: Vec<String> = named.chain(&args.exit_code_from).cloned().collect();
     context.check_known(&project, &named)?;
     let in_background = args.detach || args.wait || args.no_start || context.global.dry_run;
-    let pull = parse::pull(&args.pull)?;
+    let pull = args.images.pull()?;
     let choices = choices(context, &project, args)?;
     runtime::block_on(async {
         let up = Up {
@@ -144,7 +133,7 @@ pub fn run(context: &Context, args: &UpArgs) -> CliResult {
         };
         if in_background {
             let options = up.options(choices, None);
-            detached(context, &project, options, up.quiet()).await
+            detached(context, &project, options, args.images.quiet()).await
         } else {
             up.attached(choices).await
         }
@@ -228,18 +217,11 @@ pub(super) async fn detached(
 }
 
 impl Up<'_> {
-    fn quiet(&self) -> Quiet {
-        Quiet {
-            pulls: self.args.quiet_pull,
-            builds: self.args.quiet_build,
-        }
-    }
-
     fn options<'w>(&self, choices: UpChoices, watcher: Option<&'w Reporter>) -> UpOptions<'w> {
         UpOptions {
             choices,
             pull: self.pull,
-            build: parse::build_mode(self.args.build, self.args.no_build),
+            build: self.args.images.build(),
             wait_timeout: self.args.wait_timeout.map(Duration::from_secs),
             dry_run: self.context.global.dry_run,
             watcher: watcher.map(|reporter| reporter as &dyn reconcile::Watcher),
@@ -250,7 +232,7 @@ impl Up<'_> {
         let (handle, cancel) = cancel_pair();
         let (sender, news) = mpsc::unbounded_channel();
         let reporter = Reporter(sender);
-        let console = ui::progress::muted(self.context.sink(), self.quiet());
+        let console = ui::progress::muted(self.context.sink(), self.args.images.quiet());
         let work = Work::showing(self.context, &self.project.name, &cancel, console);
         let session = work.session();
         let style = Style {

@@ -15,6 +15,7 @@ use super::{Artifact, FolderName, NewArtifact, malformed};
 use crate::image::digest::{Digest, Hasher};
 use crate::image::error::{ImageError, StoreContext as _};
 use crate::image::fetch::finish;
+use crate::image::layout::{REF_NAME, blob_path, check, checked};
 use crate::image::push::{Packing, layer_type, manifest_text, pack};
 use crate::image::registry::manifest::{
     CONFIG_LIMIT, Descriptor, Document, MANIFEST_LIMIT, MANIFEST_TYPE, Manifest,
@@ -24,8 +25,6 @@ use crate::image::unpack::{Hashing, Unpacked};
 use crate::state::atomic::{self, Durability};
 use crate::state::lock::Lock;
 
-/// The annotation that names a manifest.
-const NAME: &str = "org.opencontainers.image.ref.name";
 /// Held while the layout is written to.
 const LOCK: &str = ".skiff.lock";
 
@@ -50,7 +49,7 @@ struct Entry {
 
 impl Entry {
     fn name(&self) -> Option<&str> {
-        self.annotations.get(NAME)?.as_str()
+        self.annotations.get(REF_NAME)?.as_str()
     }
 }
 
@@ -108,26 +107,10 @@ fn bounded(path: &Path, limit: usize) -> Result<Vec<u8>, ImageError> {
     fs::read(path).store("read", path)
 }
 
-fn blob_path(folder: &Path, digest: &Digest) -> PathBuf {
-    folder.join("blobs/sha256").join(digest.hex())
-}
-
 fn document(folder: &Path, digest: &Digest, limit: usize) -> Result<Vec<u8>, ImageError> {
-    let path = blob_path(folder, digest);
+    let path = folder.join(blob_path(digest));
     let text = bounded(&path, limit)?;
-    check(&path, digest, Digest::of(&text))?;
-    Ok(text)
-}
-
-fn check(path: &Path, expected: &Digest, found: Digest) -> Result<(), ImageError> {
-    if found == *expected {
-        return Ok(());
-    }
-    Err(ImageError::WrongDigest {
-        what: format!("`{}`", path.display()),
-        expected: expected.clone(),
-        found,
-    })
+    checked(text, digest, &format!("`{}`", path.display()))
 }
 
 /// Sees to it that a layer is in the store.
@@ -152,7 +135,7 @@ fn unpack(
     folder: &Path,
     descriptor: &Descriptor,
 ) -> Result<Unpacked, ImageError> {
-    let path = blob_path(folder, &descriptor.digest);
+    let path = folder.join(blob_path(&descriptor.digest));
     let found = fs::metadata(&path).store("read", &path)?;
     if !found.is_file() || found.len() != descriptor.size {
         return Err(ImageError::WrongSize {
@@ -167,7 +150,11 @@ fn unpack(
     let unpacked = pending.unpack(&mut input)?;
     io::copy(&mut input, &mut io::sink()).store("read", &path)?;
     drop(input);
-    check(&path, &descriptor.digest, hasher.finish())?;
+    check(
+        &descriptor.digest,
+        hasher.finish(),
+        &format!("`{}`", path.display()),
+    )?;
     Ok(unpacked)
 }
 
@@ -198,14 +185,19 @@ pub(super) fn write(
     );
     let text = manifest_text(&config, &layers);
     let digest = put_document(&blobs, &text)?;
-    let mut index = index(folder).unwrap_or_default();
+    // What is in one that cannot be read is not ours to take away.
+    let mut index = if folder.join("index.json").exists() {
+        index(folder)?
+    } else {
+        Index::default()
+    };
     if let FolderName::Tag(tag) = name {
         index.manifests.retain(|one| one.name() != Some(tag));
         let entry = json!({
             "mediaType": MANIFEST_TYPE,
             "digest": digest,
             "size": text.len(),
-            "annotations": {NAME: tag},
+            "annotations": {REF_NAME: tag},
         });
         let entry = serde_json::from_value(entry)
             .map_err(|error| malformed(&folder.display().to_string(), &error.to_string()))?;
@@ -346,4 +338,34 @@ fn give(folder: &Path, kept: Option<&Path>, (uid, gid): (u32, u32)) -> Result<()
         std::os::unix::fs::lchown(&path, Some(uid), Some(gid)).store("set the owner of", &path)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::store::tests::Scene;
+
+    #[test]
+    fn a_layout_that_cannot_be_read_is_left_as_it_is() {
+        let scene = Scene::new();
+        let folder = scene.folder.path().join("layout");
+        let name = FolderName::Tag("latest".to_owned());
+        let new = |config: &str| NewArtifact {
+            kind: "application/vnd.example+json",
+            config: config.as_bytes().to_vec(),
+            layers: Vec::new(),
+            packing: Packing::default(),
+            repacks: false,
+        };
+        write(&scene.store, &folder, &name, &new("{\"a\": 1}"), None).unwrap();
+        write(&scene.store, &folder, &name, &new("{}"), None).unwrap();
+        assert_eq!(read(&folder, &name).unwrap().config, b"{}");
+        let blobs = || fs::read_dir(folder.join("blobs/sha256")).unwrap().count();
+        assert_eq!(blobs(), 2, "a manifest and its config");
+        fs::write(folder.join("index.json"), "{").unwrap();
+        let other = FolderName::Tag("other".to_owned());
+        write(&scene.store, &folder, &other, &new("[]"), None).unwrap_err();
+        assert!(blobs() >= 2, "what others have in it stays");
+        assert_eq!(fs::read(folder.join("index.json")).unwrap(), b"{");
+    }
 }

@@ -20,8 +20,6 @@ use super::registry::{Access, plain};
 use super::store::{Store, Usage};
 use crate::event::EventSink;
 
-/// Indexes within indexes that are followed.
-const INDEX_DEPTH: usize = 3;
 /// How configs of caches begin that `BuildKit` writes.
 const BUILDKIT: &str = "application/vnd.buildkit.cacheconfig.";
 

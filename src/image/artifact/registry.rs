@@ -2,14 +2,16 @@
 
 use futures_util::future::try_join_all;
 
-use super::{Artifact, INDEX_DEPTH, is_buildkit, malformed};
+use super::{Artifact, is_buildkit, malformed};
 use crate::event::EventSink;
 use crate::image::digest::Digest;
 use crate::image::error::ImageError;
 use crate::image::fetch::{Into, Places};
 use crate::image::platform::Platform;
 use crate::image::reference::Reference;
-use crate::image::registry::manifest::{self, CONFIG_LIMIT, Descriptor, Document, IndexEntry};
+use crate::image::registry::manifest::{
+    self, CONFIG_LIMIT, Descriptor, Document, INDEX_DEPTH, IndexEntry,
+};
 use crate::image::registry::{Access, Blob, Repository};
 
 /// Reads the manifest and the config of a name; of an index those for this

@@ -69,6 +69,9 @@ pub(crate) struct IndexEntry {
     platform: Option<RawPlatform>,
 }
 
+/// Indexes within indexes that are followed.
+pub(crate) const INDEX_DEPTH: usize = 3;
+
 impl IndexEntry {
     /// One of which nothing else is known.
     pub(crate) fn of(digest: &Digest) -> Self {

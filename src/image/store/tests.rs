@@ -27,28 +27,28 @@ pub(crate) fn image_pulled_at(time: &str) -> Image {
     }
 }
 
-pub(super) struct Scene {
-    pub(super) folder: tempfile::TempDir,
-    pub(super) store: Store,
+pub(crate) struct Scene {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) store: Store,
 }
 
 impl Scene {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Self::open(folder.path());
         Self { folder, store }
     }
 
-    pub(super) fn open(folder: &Path) -> Store {
+    pub(crate) fn open(folder: &Path) -> Store {
         Store::open(&Layout::new(folder.join("data"), folder.join("run")))
     }
 
-    pub(super) fn collect(&self, in_use: InUse) -> Option<Collected> {
+    pub(crate) fn collect(&self, in_use: InUse) -> Option<Collected> {
         self.store.collect_garbage(|| Ok(in_use)).unwrap()
     }
 
     /// Adds an image of these layers, the lowest first.
-    pub(super) fn add(&self, name: &str, layers: Vec<Tar>, note: &str) -> Image {
+    pub(crate) fn add(&self, name: &str, layers: Vec<Tar>, note: &str) -> Image {
         let usage = self.store.use_shared().unwrap();
         let archives: Vec<Vec<u8>> = layers.into_iter().map(Tar::finish).collect();
         let diff_ids: Vec<Digest> = archives.iter().map(|bytes| Digest::of(bytes)).collect();
@@ -80,7 +80,7 @@ impl Scene {
         self.store.add_image(&usage, new).unwrap()
     }
 
-    pub(super) fn find(&self, text: &str) -> Option<Image> {
+    pub(crate) fn find(&self, text: &str) -> Option<Image> {
         self.store.find(text).unwrap()
     }
 }

@@ -245,17 +245,13 @@ impl Mapping<'_> {
         let all: Vec<_> = declared.chain(choices.ssh.iter().cloned()).collect();
         let mut sources = BTreeMap::new();
         for (id, path) in all {
-            let agent = self.project.environment.get("SSH_AUTH_SOCK");
-            match path
-                .or_else(|| agent.cloned())
-                .filter(|path| !path.is_empty())
-            {
+            let agent = self.project.environment.get("SSH_AUTH_SOCK").cloned();
+            match SshSource::given(path, agent, &self.project.working_dir) {
                 None => self.refuse(
                     "ssh",
                     format!("no SSH agent for `{id}`: SSH_AUTH_SOCK is not set"),
                 ),
-                Some(path) => {
-                    let source = SshSource::parse(&path, &self.project.working_dir);
+                Some(source) => {
                     sources.insert(id, source);
                 }
             }

@@ -110,6 +110,26 @@ fn several_platforms_are_built_and_pushed_as_one_name() {
 }
 
 #[test]
+fn a_stage_may_be_for_another_platform_than_the_image() {
+    isolated(|sandbox| {
+        let registry = Registry::start(sandbox, 5000);
+        push_base(&registry, "base");
+        let text = "FROM --platform=$BUILDPLATFORM own/base:1 AS tool\nRUN cat /etc/is > /was\n\
+                    FROM own/base:1\nCOPY --from=tool /was /was\nRUN cat /was /etc/is; echo\n";
+        let project = with_dockerfile(sandbox, "stages", text);
+        project.write(
+            "compose.yaml",
+            "services:\n  base:\n    image: own/base:1\n    build:\n      \
+             dockerfile_inline: FROM 127.0.0.1:5000/base:1\n      \
+             platforms: [linux/amd64, linux/arm64]\n  \
+             app: {image: 'own/app:1', build: {context: ., platforms: [linux/arm64]}}\n",
+        );
+        let built = project.skiff(["build"]).run().succeeds();
+        built.warns(" amd64arm64\n").whatever();
+    });
+}
+
+#[test]
 fn an_image_for_another_machine_leaves_the_bases_name_alone() {
     isolated(|sandbox| {
         let registry = Registry::start(sandbox, 5000);

@@ -380,15 +380,13 @@ fn ssh(
     let mut sources = BTreeMap::new();
     for text in flags {
         let (id, path) = parse::variable(text);
-        let path = path
-            .or_else(|| variable("SSH_AUTH_SOCK"))
-            .filter(|path| !path.is_empty());
-        let path = path.ok_or_else(|| {
+        let source = SshSource::given(path, variable("SSH_AUTH_SOCK"), base);
+        let source = source.ok_or_else(|| {
             CliError::new(format!(
                 "--ssh {text}: there is no agent: SSH_AUTH_SOCK is not set"
             ))
         })?;
-        sources.insert(id, SshSource::parse(&path, base));
+        sources.insert(id, source);
     }
     Ok(sources)
 }
