@@ -99,6 +99,8 @@ pub enum Event {
         /// Bytes that images and builds may take.
         budget: u64,
     },
+    /// Something that `watch` did.
+    Watch(WatchNews),
     /// Something to tell that is no failure: `web recreated: image changed`.
     Note {
         /// One line, no final period.
@@ -109,6 +111,23 @@ pub enum Event {
         /// One line, no final period.
         message: String,
     },
+}
+
+/// What `watch` has to tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatchNews {
+    /// `watch`, `pause`, `resume`, `sync`, `rebuild`, `restart`, `exec`, `reload`.
+    pub action: &'static str,
+    /// The services that it is about.
+    pub services: Vec<String>,
+    /// One line, no final period.
+    pub message: String,
+    /// Files that were written, and that were taken away.
+    pub files: Option<(usize, usize)>,
+    /// From the change to here.
+    pub elapsed: Option<Duration>,
+    /// It failed; why is told beside.
+    pub failed: bool,
 }
 
 /// What happens to a step of a build.

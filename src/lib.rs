@@ -4,11 +4,11 @@
 //! The modules form layers, and uses point downwards only:
 //!
 //! ```text
-//! cli -> ui, reconcile -> build, supervise -> engine, image, net -> state -> event, env, causes
+//! cli -> ui, watch -> reconcile -> build, supervise -> engine, image, net -> state -> event, env, causes
 //! ```
 //!
 //! `compose` stands alone: text in, [`compose`] model out, no engine and no
-//! network; `cli`, `reconcile` and `build` may read its model. So does
+//! network; `cli`, `watch`, `reconcile` and `build` may read its model. So does
 //! `dockerfile`, the reader of Dockerfiles. `toolbox` holds the applets of the
 //! built-in image. `ARCHITECTURE.md` tells the story of an `up`
 //! through these layers.
@@ -32,3 +32,4 @@ pub mod state;
 pub mod supervise;
 pub mod toolbox;
 pub mod ui;
+pub mod watch;

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use super::diagnose;
 use super::drive::{self, DriveError};
 use super::graph::{self, BaseRequest, Kind, Plan, Source};
-use super::ignore::{Ignore, file_names};
+use super::ignore::Ignore;
+use super::ignore_file::{self, IgnoreFileError};
 use super::request::{ContextPlace, DockerfilePlace, Request};
 use super::solve::{BuildError, Builder, ContextFolder, Given, Keys, Remote};
 use crate::compose::Diagnostic;
@@ -162,33 +163,17 @@ fn read_file(path: &Path) -> Result<Vec<u8>, BuildError> {
     text.map_err(BuildError::files("read", path))
 }
 
-/// `DOCKERFILE.dockerignore` beside it, else `.dockerignore` of the context.
+/// What is left out of a context.
 fn ignore(
     folder: &Path,
     dockerfile: Option<&Path>,
 ) -> Result<Option<(PathBuf, Ignore)>, DriveError> {
-    let [own, common] = file_names(
-        &dockerfile
-            .unwrap_or_else(|| Path::new(""))
-            .to_string_lossy(),
-    );
-    for name in dockerfile.map(|_| own).into_iter().chain([common]) {
-        let path = folder.join(name);
-        match fs_err::read_to_string(&path) {
-            Ok(text) => {
-                let ignore = Ignore::parse(&text).map_err(|problem| {
-                    DriveError::Placed(vec![Diagnostic::error(format!(
-                        "{}: {problem}",
-                        path.display()
-                    ))])
-                })?;
-                return Ok(Some((path, ignore)));
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(BuildError::files("read", path)(error).into()),
+    ignore_file::read(folder, dockerfile).map_err(|error| match error {
+        IgnoreFileError::Read { path, source } => BuildError::files("read", path)(source).into(),
+        IgnoreFileError::Pattern { .. } => {
+            DriveError::Placed(vec![Diagnostic::error(error.to_string())])
         }
-    }
-    Ok(None)
+    })
 }
 
 /// What the steps of a plan are given.

@@ -29,6 +29,13 @@ pub struct Ignore {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Matched(Vec<bool>);
 
+impl Matched {
+    /// Whether any pattern matches, exceptions included.
+    pub fn any(&self) -> bool {
+        self.0.contains(&true)
+    }
+}
+
 /// What becomes of an entry of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
@@ -123,6 +130,11 @@ impl Ignore {
             });
         }
         Ok(Self { patterns })
+    }
+
+    /// Whether there is no pattern at all.
+    pub const fn is_empty(&self) -> bool {
+        self.patterns.is_empty()
     }
 
     /// Whether there are exceptions (`!`).

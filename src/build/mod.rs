@@ -10,6 +10,7 @@ pub mod drive;
 mod fetch;
 pub mod graph;
 pub mod ignore;
+pub mod ignore_file;
 mod paths;
 pub mod request;
 pub mod shared_cache;

@@ -90,6 +90,8 @@ pub enum Command {
     Exec(commands::exec::ExecArgs),
     /// Run a one-off command on a service
     Run(commands::run::RunArgs),
+    /// Carry changed files into running containers, or build and restart them
+    Watch(commands::watch::WatchArgs),
     /// Build the services' images
     Build(commands::build::BuildArgs),
     /// Pull the services' images
@@ -146,6 +148,7 @@ impl Command {
             | Self::Doctor(_) => true,
             Self::Exec(_)
             | Self::Run(_)
+            | Self::Watch(_)
             | Self::Pull(_)
             | Self::Push(_)
             | Self::Login(_)
@@ -191,6 +194,7 @@ mod tests {
             ("logs", true),
             ("exec a true", false),
             ("run a", false),
+            ("watch", false),
             ("pull", false),
             ("build", true),
             ("push", false),

@@ -155,6 +155,11 @@ impl<'a> Screen<'a> {
         self.logs.discover()
     }
 
+    /// Where progress is shown beside.
+    pub fn console(&self) -> Arc<dyn Console> {
+        Arc::clone(&self.console)
+    }
+
     /// Whether a followed container may still write.
     pub fn is_live(&self) -> bool {
         self.logs.is_live()

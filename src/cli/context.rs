@@ -71,7 +71,15 @@ impl Context {
     /// # Errors
     /// All that is wrong with the files, rendered.
     pub fn load(&self, services: &[String]) -> Result<Project, CliError> {
-        let project = self.load_with(&self.load_options(services)?)?;
+        self.load_by(&self.load_options(services)?)
+    }
+
+    /// The same by these options, for a command that loads the project again.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_by(&self, options: &LoadOptions) -> Result<Project, CliError> {
+        let project = self.load_with(options)?;
         if let Some(text) = project.environment.get(DEFAULT_PLATFORM)
             && let Err(error) = Platform::parse(text)
         {

@@ -10,6 +10,8 @@ pub mod detach;
 pub mod error;
 pub mod folder;
 pub mod interactive;
+pub mod keys;
+pub mod opener;
 pub mod parse;
 pub mod ports;
 pub mod registries;
@@ -22,6 +24,7 @@ pub mod signals;
 pub mod sudo;
 pub mod template;
 pub mod terminal;
+pub mod watching;
 pub mod when;
 
 use std::ffi::OsString;
@@ -133,6 +136,7 @@ fn dispatch(context: &Context, command: Command, arguments: Vec<OsString>) -> Cl
         Command::Logs(args) => commands::logs::run(context, &args),
         Command::Exec(args) => commands::exec::run(context, &args),
         Command::Run(args) => commands::run::run(context, &args),
+        Command::Watch(args) => commands::watch::run(context, &args),
         Command::Build(args) => commands::build::run(context, &args),
         Command::Pull(args) => commands::pull::run(context, args),
         Command::Push(args) => commands::push::run(context, args),

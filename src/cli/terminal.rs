@@ -38,8 +38,7 @@ impl Drop for RawMode {
 /// Keeps what is typed from appearing until it is dropped (termios(3), `ECHO`).
 #[derive(Debug)]
 pub struct Silence {
-    terminal: OwnedFd,
-    before: Termios,
+    _modes: Modes,
 }
 
 impl Silence {
@@ -49,16 +48,53 @@ impl Silence {
     /// # Errors
     /// It is no terminal.
     pub fn begin(terminal: impl AsFd) -> io::Result<Self> {
+        let modes = Modes::without(terminal, LocalModes::ECHO, OptionalActions::Flush)?;
+        Ok(Self { _modes: modes })
+    }
+}
+
+/// Gives each key as it is typed, and shows none, until it is dropped (termios(3),
+/// `ICANON`). Ctrl-C still makes a signal.
+#[derive(Debug)]
+pub struct KeyMode {
+    _modes: Modes,
+}
+
+impl KeyMode {
+    /// Begins it.
+    ///
+    /// # Errors
+    /// It is no terminal.
+    pub fn begin(terminal: impl AsFd) -> io::Result<Self> {
+        let modes = LocalModes::ECHO | LocalModes::ICANON;
+        let modes = Modes::without(terminal, modes, OptionalActions::Now)?;
+        Ok(Self { _modes: modes })
+    }
+}
+
+/// A terminal without some of its modes, until this is dropped.
+#[derive(Debug)]
+struct Modes {
+    terminal: OwnedFd,
+    before: Termios,
+}
+
+impl Modes {
+    fn without(
+        terminal: impl AsFd,
+        modes: LocalModes,
+        when: OptionalActions,
+    ) -> io::Result<Self> {
         let terminal = terminal.as_fd().try_clone_to_owned()?;
         let before = termios::tcgetattr(&terminal)?;
-        let mut silent = before.clone();
-        silent.local_modes.remove(LocalModes::ECHO);
-        termios::tcsetattr(&terminal, OptionalActions::Flush, &silent)?;
+        let mut changed = before.clone();
+        changed.local_modes.remove(modes);
+        termios::tcsetattr(&terminal, when, &changed)?;
         Ok(Self { terminal, before })
     }
 }
 
-impl Drop for Silence {
+impl Drop for Modes {
     fn drop(&mut self) {
         // A terminal that has gone needs no restoring.
         termios::tcsetattr(&self.terminal, OptionalActions::Now, &self.before).ok();

@@ -69,7 +69,10 @@ impl Root {
     ///
     /// # Errors
     /// As [`Root::open`].
-    pub(crate) fn open_file(&self, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    pub(crate) fn open_file(
+        &self,
+        path: impl AsRef<Path>,
+        flags: OFlags) -> rustix::io::Result<OwnedFd> {
         self.open2(path.as_ref(), flags, ResolveFlags::NO_MAGICLINKS)
     }
 
@@ -77,8 +80,30 @@ impl Root {
     ///
     /// # Errors
     /// As [`Root::open`].
-    pub(crate) fn open_no_links(&self, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    pub(crate) fn open_no_links(
+        &self,
+        path: impl AsRef<Path>,
+        flags: OFlags) -> rustix::io::Result<OwnedFd> {
         self.open2(path.as_ref(), flags, ResolveFlags::NO_SYMLINKS)
+    }
+
+    /// A handle of what is at `path` itself, be it a symlink; any symlink on the way is
+    /// an error.
+    ///
+    /// # Errors
+    /// As [`Root::open`].
+    pub(crate) fn open_link(&self, path: &Path) -> rustix::io::Result<OwnedFd> {
+        // The root itself has no name.
+        let path = if path.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            path
+        };
+        self.open2(
+            path,
+            OFlags::PATH | OFlags::NOFOLLOW,
+            ResolveFlags::NO_SYMLINKS,
+        )
     }
 
     fn open2(

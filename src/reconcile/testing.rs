@@ -24,6 +24,7 @@ impl EventSink for Recorder {
             Event::Warning { message } => format!("warning: {message}"),
             Event::Build { step, news } => format!("#{step} {news:?}"),
             Event::MadeRoom { steps, images, .. } => format!("gone: {steps}, {images}"),
+            Event::Watch(news) => format!("watch: {}", news.message),
             Event::Note { message } => format!("note: {message}"),
             Event::Progress { .. } => return,
         };

@@ -389,7 +389,7 @@ fn nearest(root: &Root, path: &Path) -> Vec<String> {
         return Vec::new();
     };
     let there = root
-        .open_file(&folder.to_string_lossy(), OFlags::RDONLY)
+        .open_file(folder, OFlags::RDONLY)
         .and_then(|folder| tree::names(&folder))
         .unwrap_or_default();
     let mut scored: Vec<(f64, String)> = there

@@ -1,6 +1,7 @@
 //! `skiff up`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -8,20 +9,24 @@ use tokio::sync::mpsc;
 
 use crate::cli::attach::{Ended, News, Reporter, Screen, Style};
 use crate::cli::commands::image_flags::ImageFlags;
-use crate::cli::commands::later::LaterArgs;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
+use crate::cli::keys::Keys;
 use crate::cli::session::{self, Work};
 use crate::cli::signals::Interrupts;
+use crate::cli::watching::{self, Next, Watching};
 use crate::cli::{parse, runtime};
-use crate::compose::Project;
+use crate::compose::{LoadOptions, Project};
 use crate::env;
 use crate::image::PullPolicy;
-use crate::reconcile::{self, CancelHandle, Member, Recreate, UpChoices, UpOptions, cancel_pair};
+use crate::reconcile::{
+    self, CancelHandle, Member, Recreate, Session, UpChoices, UpOptions, cancel_pair,
+};
 use crate::supervise::logs::project::Wanted;
 use crate::supervise::record::ContainerRecord;
 use crate::ui::progress::Quiet;
 use crate::ui::{self, write_out};
+use crate::watch::Rules;
 
 /// Flags of `skiff up`.
 #[derive(Debug, Args)]
@@ -101,9 +106,19 @@ pub struct UpArgs {
     /// Answer yes to every question
     #[arg(short = 'y', long)]
     yes: bool,
-    /// What is not there yet.
-    #[command(flatten)]
-    later: LaterArgs,
+    /// Watch files, as `watch` does
+    #[arg(short, long, conflicts_with_all = ["detach", "wait", "no_start"])]
+    watch: bool,
+    /// Keys that watch, rebuild and restart (default: where there is a terminal and
+    /// something to watch)
+    #[arg(
+        long,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_name = "BOOL"
+    )]
+    menu: Option<bool>,
     /// Services to start (default: all)
     #[arg(value_name = "SERVICE")]
     services: Vec<String>,
@@ -115,8 +130,8 @@ pub struct UpArgs {
 /// The file is wrong, asks for what cannot be done, or an operation failed;
 /// with containers' exit codes where the flags say so.
 pub fn run(context: &Context, args: &UpArgs) -> CliResult {
-    args.later.check(context)?;
-    let project = context.load(&args.services)?;
+    let load = context.load_options(&args.services)?;
+    let project = context.load_by(&load)?;
     context.check_known(&project, &args.services)?;
     let named = args.attach.iter().chain(&args.no_attach);
     let named: Vec<String> = named.chain(&args.exit_code_from).cloned().collect();
@@ -124,10 +139,17 @@ pub fn run(context: &Context, args: &UpArgs) -> CliResult {
     let in_background = args.detach || args.wait || args.no_start || context.global.dry_run;
     let pull = args.images.pull()?;
     let choices = choices(context, &project, args)?;
+    let rules = if args.watch {
+        Some(watching::rules(context, &project, args.images.build())?)
+    } else {
+        None
+    };
+    let project = Arc::new(project);
     runtime::block_on(async {
         let up = Up {
             context,
             args,
+            load,
             project: &project,
             pull,
         };
@@ -135,7 +157,7 @@ pub fn run(context: &Context, args: &UpArgs) -> CliResult {
             let options = up.options(choices, None);
             detached(context, &project, options, args.images.quiet()).await
         } else {
-            up.attached(choices).await
+            up.attached(choices, rules).await
         }
     })
 }
@@ -191,7 +213,9 @@ pub(super) fn scales(flags: &[String]) -> Result<BTreeMap<String, u32>, CliError
 struct Up<'a> {
     context: &'a Context,
     args: &'a UpArgs,
-    project: &'a Project,
+    /// How the project was loaded.
+    load: LoadOptions,
+    project: &'a Arc<Project>,
     pull: Option<PullPolicy>,
 }
 
@@ -228,7 +252,7 @@ impl Up<'_> {
         }
     }
 
-    async fn attached(&self, choices: UpChoices) -> CliResult {
+    async fn attached(&self, choices: UpChoices, rules: Option<Rules>) -> CliResult {
         let (handle, cancel) = cancel_pair();
         let (sender, news) = mpsc::unbounded_channel();
         let reporter = Reporter(sender);
@@ -257,6 +281,8 @@ impl Up<'_> {
             interrupted: false,
             result: None,
             is_final: false,
+            keys: None,
+            watching: None,
         };
         let options = self.options(choices, Some(&reporter));
         let up = reconcile::up(&session, self.project, options);
@@ -282,7 +308,15 @@ impl Up<'_> {
             attached.take(news)?;
         }
         attached.screen.discover()?;
-        if attached.interrupted || !attached.follow_to_the_end().await? {
+        if !attached.interrupted {
+            attached.keys = self.keys();
+            if let Some(rules) = rules {
+                attached.watch(&session, rules)?;
+            }
+            attached.show_menu(&work);
+        }
+        if attached.interrupted || !attached.follow_to_the_end(&session).await? {
+            attached.leave().await;
             attached.stop(&work).await?;
         }
         attached.exit()
@@ -309,6 +343,24 @@ impl Up<'_> {
             || args.exit_code_from.is_some()
     }
 
+    /// The keys, where somebody can press them and they mean something.
+    fn keys(&self) -> Option<Keys> {
+        let has_rules = || {
+            let mut services = self.project.services.values();
+            services.any(|service| {
+                let develop = service.develop.as_ref();
+                develop.is_some_and(|develop| !develop.watch.is_empty())
+            })
+        };
+        let settings = &self.context.settings;
+        let wished = match self.args.menu {
+            Some(flag) => flag,
+            None if settings.get(env::COMPOSE_MENU).is_some() => settings.is_set(env::COMPOSE_MENU),
+            None => has_rules(),
+        };
+        (wished || self.args.watch).then(Keys::listen).flatten()
+    }
+
     /// Whether a service's output is shown.
     fn is_shown(&self, service: &str) -> bool {
         let args = self.args;
@@ -329,9 +381,15 @@ impl Up<'_> {
     }
 }
 
+/// What the lower end of the terminal says while nothing is watched.
+const MENU: &str = "w watch   q stop";
+
 /// An `up` that shows its containers' output.
 struct Attached<'a> {
     up: &'a Up<'a>,
+    keys: Option<Keys>,
+    /// Files are watched.
+    watching: Option<Watching<'a>>,
     screen: Screen<'a>,
     interrupts: Interrupts,
     news: mpsc::UnboundedReceiver<News>,
@@ -347,7 +405,15 @@ struct Attached<'a> {
     is_final: bool,
 }
 
-impl Attached<'_> {
+/// What `watch` has to say; nothing where nothing is watched.
+async fn watched(watching: Option<&mut Watching<'_>>) -> Result<Next, CliError> {
+    match watching {
+        Some(watching) => watching.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+impl<'a> Attached<'a> {
     fn take(&mut self, news: News) -> CliResult {
         match news {
             News::Planned(members) => {
@@ -398,21 +464,87 @@ impl Attached<'_> {
         Ok(())
     }
 
+    /// Begins to watch files.
+    fn watch(&mut self, session: &Session<'a>, rules: Rules) -> CliResult {
+        let up = self.up;
+        self.watching = Some(Watching::start(
+            up.context,
+            (*session, self.screen.console()),
+            (Arc::clone(up.project), rules),
+            (up.load.clone(), up.args.services.clone()),
+        )?);
+        Ok(())
+    }
+
+    fn show_menu(&self, work: &Work<'_>) {
+        match &self.watching {
+            Some(watching) => watching.show_menu(self.keys.as_ref()),
+            None => work.console().footer(self.keys.as_ref().map(|_| MENU)),
+        }
+    }
+
+    /// What a key means.
+    fn press(&mut self, key: u8, session: &Session<'a>) -> Result<Next, CliError> {
+        match (&mut self.watching, key) {
+            (Some(watching), key) => Ok(watching.press(key)),
+            (None, b'w') => {
+                let up = self.up;
+                let rules = watching::rules(up.context, up.project, up.args.images.build());
+                match rules.and_then(|rules| self.watch(session, rules)) {
+                    Ok(()) => {
+                        if let Some(watching) = &self.watching {
+                            watching.show_menu(self.keys.as_ref());
+                        }
+                    }
+                    // Why not is told, and what runs goes on.
+                    Err(error) => drop(error.report(up.context.ui)),
+                }
+                Ok(Next::Nothing)
+            }
+            (None, b'q') => Ok(Next::Quit),
+            (None, _) => Ok(Next::Nothing),
+        }
+    }
+
+    /// Ends what `watch` has under way.
+    async fn leave(&mut self) {
+        self.screen.console().footer(None);
+        if let Some(mut watching) = self.watching.take() {
+            self.handle.cancel();
+            tokio::select! {
+                () = watching.settle() => {}
+                _ = self.interrupts.next() => {}
+            }
+        }
+        self.keys = None;
+    }
+
     /// Shows output until all containers have ended (true), or all are to be
-    /// stopped (false).
-    async fn follow_to_the_end(&mut self) -> Result<bool, CliError> {
+    /// stopped (false). While files are watched, a container that ended may be made anew.
+    async fn follow_to_the_end(&mut self, session: &Session<'a>) -> Result<bool, CliError> {
         loop {
             // It may be known since before all were started.
             if self.result.is_some() {
                 self.screen.say_aside("Aborting on container exit...")?;
                 return Ok(false);
             }
-            tokio::select! {
-                ended = self.screen.run() => match ended? {
-                    None => return Ok(true),
-                    ended => self.note(ended),
+            let follows = self.watching.is_none() || self.screen.is_live();
+            let next = tokio::select! {
+                ended = self.screen.run(), if follows => match ended? {
+                    None if self.watching.is_none() => return Ok(true),
+                    ended => {
+                        self.note(ended);
+                        Next::Nothing
+                    }
                 },
-                _ = self.interrupts.next() => {
+                next = watched(self.watching.as_mut()) => next?,
+                key = Keys::next(self.keys.as_mut()) => self.press(key, session)?,
+                _ = self.interrupts.next() => Next::Quit,
+            };
+            match next {
+                Next::Nothing => {}
+                Next::Discover => self.screen.discover()?,
+                Next::Quit => {
                     self.interrupt()?;
                     return Ok(false);
                 }
@@ -424,7 +556,7 @@ impl Attached<'_> {
     /// while that takes its time ends the command.
     async fn stop(&mut self, work: &Work<'_>) -> CliResult {
         let session = work.uncancelled();
-        let project = Some(self.up.project);
+        let project = Some(&**self.up.project);
         let services = self.selected.clone();
         let stop = reconcile::stop_own(&session, project, &services, self.up.args.timeout);
         let mut stop = std::pin::pin!(stop);

@@ -97,6 +97,11 @@ pub(crate) struct Sources {
 }
 
 impl Sources {
+    /// The names of all files.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(|file| file.name.as_path())
+    }
+
     /// Adds a file; the result is [`Mark::file`] for it.
     pub(crate) fn add(&mut self, name: &Path, text: Arc<str>) -> u16 {
         // A byte order mark takes no column.

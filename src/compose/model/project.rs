@@ -69,6 +69,20 @@ impl Project {
         self.origin = Arc::default();
     }
 
+    /// The files of this machine that the model was read from, absolute: Compose files
+    /// with what they include and extend, and files of variables.
+    pub fn files(&self) -> BTreeSet<PathBuf> {
+        let services = self.services.values();
+        let env_files = services
+            .flat_map(|service| &service.env_file)
+            .map(|file| self.working_dir.join(&file.path));
+        let read = self.origin.sources.names().map(PathBuf::from);
+        read.chain(env_files)
+            .chain([self.working_dir.join(".env")])
+            .filter(|path| path.is_absolute())
+            .collect()
+    }
+
     /// Where an attribute is written: `services.web.ports[1].target`. For what
     /// a default put there, the nearest thing above it that was written.
     pub fn position(&self, path: &str) -> Option<Position> {

@@ -195,10 +195,7 @@ pub(super) const ROWS: &[Row] = &[
         "services.*.deploy.update_config",
         "has no effect: containers are recreated at once",
     ),
-    warned(
-        "services.*.develop",
-        "has no effect: watching files comes later",
-    ),
+    works("services.*.develop", "`watch`, `up --watch`, `run --watch`"),
     works("services.*.device_cgroup_rules", ""),
     works(
         "services.*.devices",

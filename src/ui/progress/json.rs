@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::made_room;
-use crate::event::{BuildNews, Event, EventSink, Resource};
+use crate::event::{BuildNews, Event, EventSink, Resource, WatchNews};
 use crate::ui::Stream;
 
 /// Prints `{"id":"Container shop-web-1","status":"Started"}`, as `docker
@@ -36,11 +36,32 @@ impl EventSink for Json {
             } => {
                 json!({"level": "info", "message": made_room((steps, images), bytes, budget)})
             }
+            Event::Watch(news) => watch(news),
             Event::Note { message } => json!({"level": "info", "message": message}),
             Event::Warning { message } => json!({"level": "warning", "message": message}),
         };
         self.0.write(&format!("{value}\n"));
     }
+}
+
+/// Milliseconds have a fraction.
+fn watch(news: WatchNews) -> serde_json::Value {
+    let mut value = json!({
+        "watch": news.action,
+        "services": news.services,
+        "message": news.message,
+    });
+    if let Some((written, removed)) = news.files {
+        value["written"] = written.into();
+        value["removed"] = removed.into();
+    }
+    if let Some(elapsed) = news.elapsed {
+        value["ms"] = (elapsed.as_secs_f64() * 1000.0).into();
+    }
+    if news.failed {
+        value["error"] = true.into();
+    }
+    value
 }
 
 /// A step has the id `#5`, by which its lines belong together.

@@ -8,11 +8,12 @@ mod tty;
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::env;
-use crate::event::{EventSink, Silent};
+use crate::event::{EventSink, Silent, WatchNews};
 use crate::ui::units::human_size;
-use crate::ui::{Progress, Ui};
+use crate::ui::{Progress, Ui, printable};
 pub use muted::Quiet;
 
 /// Progress on the same terminal as other output.
@@ -25,6 +26,9 @@ pub trait Console: EventSink {
     fn beside(&self, write: &mut dyn FnMut() -> io::Result<()>) -> io::Result<()> {
         write()
     }
+
+    /// Keeps a line at the lower end of the terminal, where there is one.
+    fn footer(&self, _text: Option<&str>) {}
 }
 
 impl Console for plain::Plain {}
@@ -60,6 +64,28 @@ fn made_room((steps, images): (usize, usize), bytes: u64, budget: u64) -> String
         human_size(budget),
         env::SKIFF_DISK_BUDGET,
     )
+}
+
+/// One line of `watch`: `web: main.py to /app/main.py  4 ms`.
+fn watch(news: &WatchNews) -> String {
+    let mut line = match news.services.as_slice() {
+        [] => String::new(),
+        services => format!("{}: ", services.join(", ")),
+    };
+    line.push_str(&printable(&news.message));
+    if let Some(elapsed) = news.elapsed {
+        line.push_str("  ");
+        line.push_str(&human_time(elapsed));
+    }
+    line
+}
+
+/// `4 ms`, `1.3 s`.
+fn human_time(elapsed: Duration) -> String {
+    match elapsed.as_millis() {
+        ms @ 0..1000 => format!("{} ms", ms.max(1)),
+        _ => format!("{:.1} s", elapsed.as_secs_f64()),
+    }
 }
 
 /// The same without some of its parts.

@@ -25,6 +25,7 @@ impl Quiet {
             // What went wrong is told in any case.
             Event::Failed { .. }
             | Event::MadeRoom { .. }
+            | Event::Watch(_)
             | Event::Note { .. }
             | Event::Warning { .. } => false,
         }
@@ -57,6 +58,10 @@ impl EventSink for Muted {
 impl Console for Muted {
     fn beside(&self, write: &mut dyn FnMut() -> io::Result<()>) -> io::Result<()> {
         self.console.beside(write)
+    }
+
+    fn footer(&self, text: Option<&str>) {
+        self.console.footer(text);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::build::BuildLog;
-use super::made_room;
+use super::{made_room, watch};
 use crate::event::{Event, EventSink, Resource, ResourceKind};
 use crate::ui::Ui;
 
@@ -43,6 +43,7 @@ impl EventSink for Plain {
                 bytes,
                 budget,
             } => self.ui.note(&made_room((steps, images), bytes, budget)),
+            Event::Watch(news) => self.ui.status.write(&format!("{}\n", watch(&news))),
             Event::Note { message } => self.ui.note(&message),
             Event::Started { resource, action } => self.line(&resource, action),
             Event::Done { resource, outcome } => self.line(&resource, outcome),

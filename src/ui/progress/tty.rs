@@ -16,7 +16,7 @@ use console::Term;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::build::Tail;
-use super::{Console, made_room};
+use super::{Console, made_room, watch};
 use crate::event::{BuildNews, Event, EventSink, Resource, ResourceKind};
 use crate::ui::{Stream, Ui, color, printable};
 
@@ -30,6 +30,8 @@ pub(super) struct Tty {
     // A std mutex: it is never held across an await, and events come from
     // several threads at once.
     lines: Mutex<Vec<Line>>,
+    /// Below all of them.
+    footer: Mutex<Option<ProgressBar>>,
     /// Names of a build's steps.
     steps: Mutex<BTreeMap<u32, String>>,
 }
@@ -56,6 +58,7 @@ impl Tty {
             ui,
             screen: MultiProgress::with_draw_target(target(ui)),
             lines: Mutex::new(Vec::new()),
+            footer: Mutex::default(),
             steps: Mutex::default(),
         }
     }
@@ -66,13 +69,22 @@ impl Tty {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
+    fn lowest(&self) -> MutexGuard<'_, Option<ProgressBar>> {
+        self.footer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Changes a resource's line, which is made where there is none.
     fn change(&self, resource: &Resource, change: impl FnOnce(&mut Line)) {
         let mut lines = self.lines();
         if let Some(line) = lines.iter_mut().find(|line| line.resource == *resource) {
             return change(line);
         }
-        let bar = self.screen.add(ProgressBar::new_spinner());
+        let bar = match &*self.lowest() {
+            Some(footer) => self
+                .screen
+                .insert_before(footer, ProgressBar::new_spinner()),
+            None => self.screen.add(ProgressBar::new_spinner()),
+        };
         bar.set_style(style(" {spinner} {prefix}  {msg}  {elapsed}"));
         bar.set_prefix(label(resource));
         bar.enable_steady_tick(TICK);
@@ -168,7 +180,7 @@ impl Tty {
 impl Console for Tty {
     fn beside(&self, write: &mut dyn FnMut() -> io::Result<()>) -> io::Result<()> {
         let mut lines = self.lines();
-        if lines.is_empty() {
+        if lines.is_empty() && self.lowest().is_none() {
             return write();
         }
         let (done, open) = lines.drain(..).partition::<Vec<_>, _>(|l| l.done.is_some());
@@ -182,6 +194,24 @@ impl Console for Tty {
             }
             write()
         })
+    }
+
+    fn footer(&self, text: Option<&str>) {
+        let mut footer = self.lowest();
+        match (text, footer.take()) {
+            (Some(text), before) => {
+                let bar = before.unwrap_or_else(|| self.screen.add(ProgressBar::new_spinner()));
+                bar.set_style(style("{msg}"));
+                bar.set_message(text.to_owned());
+                bar.tick();
+                *footer = Some(bar);
+            }
+            (None, Some(bar)) => {
+                bar.finish_and_clear();
+                self.screen.remove(&bar);
+            }
+            (None, None) => {}
+        }
     }
 }
 
@@ -225,6 +255,12 @@ impl EventSink for Tty {
                 bytes,
                 budget,
             } => self.above(&made_room((steps, images), bytes, budget)),
+            Event::Watch(news) => {
+                let style = if news.failed { color::ERROR } else { color::GOOD };
+                let mark = if news.failed { "✘" } else { "⦿" };
+                let mark = color::paint(self.ui.color_err, style, mark);
+                self.above(&format!("{mark} {}", watch(&news)));
+            }
             Event::Note { message } => self.above(&printable(&message)),
             Event::Warning { message } => {
                 let heading = color::paint(self.ui.color_err, color::WARNING, "warning");

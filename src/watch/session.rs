@@ -1,0 +1,383 @@
+//! The loop: changes come in, work goes out, and nothing that comes while something is
+//! under way is lost.
+//!
+//! Files of one service are carried one batch after the other, at once, whatever else
+//! is under way. Builds, restarts and commands of one service follow each other; those
+//! of several do not wait for each other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::StreamExt as _;
+use futures_util::future::{FutureExt as _, LocalBoxFuture};
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{Mutex, mpsc};
+
+use crate::compose::Project;
+use crate::event::{Event, WatchNews};
+use crate::reconcile::Session;
+
+use super::carry::{Given, image_time};
+use super::error::WatchError;
+use super::files::{Files, News, Watched};
+use super::jobs::{Finished, Ground};
+use super::rules::Rules;
+use super::tree::Change;
+use super::work::{After, Work, of};
+
+/// Watches a project's files and does what its rules say.
+#[expect(missing_debug_implementations, reason = "holds futures")]
+pub struct Watch<'a> {
+    ground: Ground<'a>,
+    rules: Rules,
+    files: Files,
+    news: mpsc::UnboundedReceiver<News>,
+    jobs: FuturesUnordered<LocalBoxFuture<'a, Finished>>,
+    /// What each service has been given; absent while it is being given something.
+    given: BTreeMap<String, Given>,
+    /// Files that wait to be carried, and what comes after that.
+    waiting: BTreeMap<String, Work>,
+    /// What waits to be done with containers.
+    pending: BTreeMap<String, After>,
+    /// Services with whose containers something is being done.
+    busy: BTreeSet<String>,
+    /// What has changed while nothing is to be done.
+    paused: Option<BTreeMap<String, Work>>,
+    has_begun: bool,
+}
+
+/// What somebody has to be told, beside the events.
+#[derive(Debug)]
+pub enum Report {
+    /// Something failed; watching goes on.
+    Failed(WatchError),
+    /// The project's own files have changed: load it, and [`Watch::apply`] it.
+    Sources,
+    /// Containers may be others now.
+    Settled,
+    /// Nothing is watched any more.
+    Ended(WatchError),
+}
+
+impl<'a> Watch<'a> {
+    /// Begins to watch the files of a project's services, by the rules that were read
+    /// from it.
+    ///
+    /// # Errors
+    /// No service has a rule; records cannot be read.
+    pub fn start(
+        session: Session<'a>,
+        project: Arc<Project>,
+        rules: Rules,
+    ) -> Result<Self, WatchError> {
+        if rules.list.is_empty() {
+            return Err(WatchError::Nothing);
+        }
+        let (sender, news) = mpsc::unbounded_channel();
+        let watched = Watched {
+            rules: rules.clone(),
+            sources: project.files(),
+        };
+        let files = Files::start(watched, sender).map_err(|source| WatchError::Io {
+            action: "watch files",
+            source,
+        })?;
+        let mut watch = Self {
+            ground: Ground {
+                session,
+                project,
+                gate: Arc::new(Mutex::new(())),
+            },
+            rules,
+            files,
+            news,
+            jobs: FuturesUnordered::new(),
+            given: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            busy: BTreeSet::new(),
+            paused: None,
+            has_begun: false,
+        };
+        watch.meet()?;
+        Ok(watch)
+    }
+
+    /// Gets to know the containers of services that are new.
+    fn meet(&mut self) -> Result<(), WatchError> {
+        let session = &self.ground.session;
+        for service in self.rules.services() {
+            if self.given.contains_key(service) {
+                continue;
+            }
+            let given = Given::begin(session.layout, session.project, service);
+            let given = given.map_err(|source| WatchError::Io {
+                action: "read the project's containers",
+                source,
+            })?;
+            self.given.insert(service.to_owned(), given);
+        }
+        Ok(())
+    }
+
+    /// Works until something is to be told. May be dropped and called again.
+    pub async fn next(&mut self) -> Report {
+        loop {
+            self.launch();
+            tokio::select! {
+                biased;
+                Some(finished) = self.jobs.next(), if !self.jobs.is_empty() => {
+                    if let Some(report) = self.finish(finished) {
+                        return report;
+                    }
+                }
+                news = self.news.recv() => {
+                    if let Some(report) = self.hear(news) {
+                        return report;
+                    }
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, news: Option<News>) -> Option<Report> {
+        match news {
+            Some(News::Watching { folders }) => {
+                self.begun(folders);
+                None
+            }
+            Some(News::Changed {
+                changes,
+                sources,
+                since,
+            }) => {
+                self.take(&changes, since);
+                sources.then_some(Report::Sources)
+            }
+            Some(News::Limited { message }) => {
+                self.ground.session.sink.emit(Event::Warning { message });
+                None
+            }
+            Some(News::Failed { message }) => Some(Report::Ended(WatchError::Ended(message))),
+            None => Some(Report::Ended(WatchError::Ended(
+                "the thread that watches has ended".to_owned(),
+            ))),
+        }
+    }
+
+    /// Everything is watched: what was to be synced at the start is.
+    fn begun(&mut self, folders: usize) {
+        let paths = self.rules.list.len();
+        let paths = match paths {
+            1 => "1 rule".to_owned(),
+            paths => format!("{paths} rules"),
+        };
+        let folders = match folders {
+            1 => "1 folder".to_owned(),
+            folders => format!("{folders} folders"),
+        };
+        let is_first = !std::mem::replace(&mut self.has_begun, true);
+        let services = self.rules.services().into_iter().map(str::to_owned);
+        self.tell("watch", services.collect(), format!("watching {folders} for {paths}"));
+        if !is_first {
+            return;
+        }
+        let session = self.ground.session;
+        for rule in self.rules.list.clone() {
+            if !rule.initial_sync || !rule.copies() {
+                continue;
+            }
+            let Some(since) = image_time(session.layout, session.project, &rule.service) else {
+                continue;
+            };
+            let changes = self.files.newer(&rule.path, since);
+            let changes = changes
+                .into_iter()
+                .filter(|change| rule.takes(&change.path).is_some());
+            let items: Vec<_> = changes
+                .map(|change| (Arc::clone(&rule), change))
+                .collect();
+            if items.is_empty() {
+                continue;
+            }
+            let work = Work {
+                items,
+                since: Some(Instant::now()),
+                ..Work::default()
+            };
+            let waiting = self.waiting.entry(rule.service.clone());
+            waiting.or_default().merge(work);
+        }
+    }
+
+    fn take(&mut self, changes: &[Change], since: Instant) {
+        let target = self.paused.as_mut().unwrap_or(&mut self.waiting);
+        for (service, work) in of(&self.rules, changes, since) {
+            target.entry(service).or_default().merge(work);
+        }
+    }
+
+    /// Begins what can begin.
+    fn launch(&mut self) {
+        let names: Vec<String> = self.waiting.keys().cloned().collect();
+        for service in names {
+            // Absent: it is being given something.
+            let Some(given) = self.given.remove(&service) else {
+                continue;
+            };
+            let Some(work) = self.waiting.remove(&service) else {
+                continue;
+            };
+            if work.items.is_empty() && !work.anew {
+                self.given.insert(service.clone(), given);
+                if !work.after.is_nothing() {
+                    self.pending.entry(service).or_default().merge(work.after);
+                }
+                continue;
+            }
+            let job = self.ground.clone().sync(service, given, work);
+            self.jobs.push(job.boxed_local());
+        }
+        let ready: Vec<String> = self
+            .pending
+            .keys()
+            .filter(|service| !self.busy.contains(*service))
+            .cloned()
+            .collect();
+        let mut wanted = BTreeMap::new();
+        for service in ready {
+            if let Some(after) = self.pending.remove(&service) {
+                self.busy.insert(service.clone());
+                wanted.insert(service, after);
+            }
+        }
+        if !wanted.is_empty() {
+            let job = self.ground.clone().settle(wanted);
+            self.jobs.push(job.boxed_local());
+        }
+    }
+
+    fn finish(&mut self, finished: Finished) -> Option<Report> {
+        match finished {
+            Finished::Synced {
+                service,
+                given,
+                after,
+                error,
+            } => {
+                self.given.insert(service.clone(), given);
+                if !after.is_nothing() {
+                    self.pending.entry(service).or_default().merge(after);
+                }
+                error.map(Report::Failed)
+            }
+            Finished::Settled {
+                services,
+                anew,
+                rest,
+                errors,
+            } => {
+                self.busy.retain(|service| !services.contains(service));
+                for service in anew {
+                    self.waiting.entry(service).or_default().anew = true;
+                }
+                for (service, after) in rest {
+                    let work = Work {
+                        after,
+                        ..Work::default()
+                    };
+                    self.waiting.entry(service).or_default().merge(work);
+                }
+                let mut errors = errors.into_iter();
+                let first = errors.next();
+                // The others come next.
+                for error in errors {
+                    let told = async move { Finished::Told(error) };
+                    self.jobs.push(told.boxed_local());
+                }
+                Some(first.map_or(Report::Settled, Report::Failed))
+            }
+            Finished::Applied {
+                project,
+                rules,
+                error,
+            } => {
+                self.files.watch(Watched {
+                    rules: rules.clone(),
+                    sources: project.files(),
+                });
+                self.rules = rules;
+                self.ground.project = project;
+                let met = self.meet();
+                for service in self.given.keys().chain(&self.busy) {
+                    self.waiting.entry(service.clone()).or_default().anew = true;
+                }
+                let error = error.or(met.err());
+                Some(error.map_or(Report::Settled, Report::Failed))
+            }
+            Finished::Told(error) => Some(Report::Failed(error)),
+        }
+    }
+
+    fn tell(&self, action: &'static str, services: Vec<String>, message: impl Into<String>) {
+        self.ground.session.sink.emit(Event::Watch(WatchNews {
+            action,
+            services,
+            message: message.into(),
+            files: None,
+            elapsed: None,
+            failed: false,
+        }));
+    }
+
+    /// Does nothing about changes until it goes on; they are kept. A second time goes on.
+    pub fn pause_or_resume(&mut self) {
+        let Some(kept) = self.paused.take() else {
+            self.paused = Some(BTreeMap::new());
+            return self.tell("pause", Vec::new(), "paused: changes wait");
+        };
+        self.tell("resume", Vec::new(), "going on");
+        for (service, work) in kept {
+            self.waiting.entry(service).or_default().merge(work);
+        }
+    }
+
+    /// Builds the services that are watched and can be built, as if something had changed.
+    pub fn rebuild(&mut self) {
+        self.ask(|after, can_build| after.rebuild = can_build);
+    }
+
+    /// Restarts the services that are watched.
+    pub fn restart(&mut self) {
+        self.ask(|after, _| after.restart = true);
+    }
+
+    fn ask(&mut self, ask: impl Fn(&mut After, bool)) {
+        for service in self.rules.services() {
+            let declared = self.ground.project.services.get(service);
+            let can_build = declared.is_some_and(|declared| declared.build.is_some());
+            let mut after = After {
+                since: Some(Instant::now()),
+                ..After::default()
+            };
+            ask(&mut after, can_build);
+            if !after.is_nothing() {
+                self.pending.entry(service.to_owned()).or_default().merge(after);
+            }
+        }
+    }
+
+    /// Brings the project to what its files say now, and goes on with its rules.
+    /// `services`: the ones that are chosen; empty: all.
+    pub fn apply(&mut self, project: Arc<Project>, rules: Rules, services: Vec<String>) {
+        let job = self.ground.clone();
+        let job = job.apply(project, rules, services, Instant::now());
+        self.jobs.push(job.boxed_local());
+    }
+
+    /// Waits until nothing is under way any more, and begins nothing.
+    pub async fn settle(&mut self) {
+        while self.jobs.next().await.is_some() {}
+    }
+}

@@ -1,0 +1,66 @@
+//! Taking away what has gone: no symlink is followed, and what is mounted stays.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, ResolveFlags, openat2, unlinkat};
+use rustix::io::Errno;
+
+use super::place::Place;
+
+/// Removes a path of a container with all that it has; false where it is not there.
+///
+/// # Errors
+/// `EBUSY` where something is mounted below it.
+pub(super) fn at(place: &Place, path: &Path) -> rustix::io::Result<bool> {
+    let Some((root, path)) = place.find(path) else {
+        return Ok(false);
+    };
+    let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {
+        return Ok(false);
+    };
+    let above = match root.open(above) {
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(false),
+        other => other?,
+    };
+    match tree(above.as_fd(), name) {
+        Ok(()) => Ok(true),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Removes a name and everything below it.
+///
+/// # Errors
+/// `EBUSY`, `EXDEV` at a mount; otherwise what the kernel says.
+pub(super) fn tree(folder: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<()> {
+    match unlinkat(folder, name, AtFlags::empty()) {
+        Err(Errno::ISDIR | Errno::PERM) => {}
+        other => return other,
+    }
+    let inner = openat2(
+        folder,
+        name,
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+        ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS | ResolveFlags::BENEATH,
+    )
+    .map_err(|errno| match errno {
+        Errno::XDEV => Errno::BUSY,
+        other => other,
+    })?;
+    for entry in Dir::read_from(&inner)? {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if !matches!(name, b"." | b"..") {
+            use std::os::unix::ffi::OsStrExt as _;
+            match tree(inner.as_fd(), OsStr::from_bytes(name)) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+    unlinkat(folder, name, AtFlags::REMOVEDIR)
+}

@@ -1,0 +1,94 @@
+//! What a service waits for. Pure: work that is wanted several times is one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::compose::WatchAction;
+
+use super::carry::Item;
+use super::rules::{Rule, Rules};
+use super::tree::Change;
+
+/// What is to be done for one service.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Work {
+    /// Files to be carried.
+    pub(super) items: Vec<Item>,
+    /// Containers are others: what they have not been given, they get.
+    pub(super) anew: bool,
+    /// What comes after that.
+    pub(super) after: After,
+    /// When the first change was heard of.
+    pub(super) since: Option<Instant>,
+}
+
+/// What is done with the service's containers.
+#[derive(Debug, Clone, Default)]
+pub(super) struct After {
+    /// Build the image, and make its containers anew.
+    pub(super) rebuild: bool,
+    /// Restart them.
+    pub(super) restart: bool,
+    /// Run these rules' commands in them, by their numbers.
+    pub(super) exec: BTreeMap<usize, Arc<Rule>>,
+    /// When the first change was heard of.
+    pub(super) since: Option<Instant>,
+}
+
+impl After {
+    pub(super) fn is_nothing(&self) -> bool {
+        !self.rebuild && !self.restart && self.exec.is_empty()
+    }
+
+    pub(super) fn merge(&mut self, other: Self) {
+        self.rebuild |= other.rebuild;
+        self.restart |= other.restart;
+        self.exec.extend(other.exec);
+        self.since = self.since.into_iter().chain(other.since).min();
+    }
+}
+
+impl Work {
+    pub(super) fn merge(&mut self, other: Self) {
+        // The later change of a path says what is there now.
+        let newer: BTreeSet<(usize, &std::path::Path)> = other
+            .items
+            .iter()
+            .map(|(rule, change)| (rule.index, change.path.as_path()))
+            .collect();
+        self.items
+            .retain(|(rule, change)| !newer.contains(&(rule.index, change.path.as_path())));
+        self.items.extend(other.items);
+        self.anew |= other.anew;
+        self.after.merge(other.after);
+        self.since = self.since.into_iter().chain(other.since).min();
+    }
+}
+
+/// What changes lead to, by service.
+pub(super) fn of(rules: &Rules, changes: &[Change], since: Instant) -> BTreeMap<String, Work> {
+    let mut all: BTreeMap<String, Work> = BTreeMap::new();
+    for change in changes {
+        for rule in &rules.list {
+            if rule.takes(&change.path).is_none() {
+                continue;
+            }
+            let work = all.entry(rule.service.clone()).or_default();
+            work.since = Some(since);
+            work.after.since = Some(since);
+            if rule.copies() {
+                work.items.push((Arc::clone(rule), change.clone()));
+            }
+            match rule.action {
+                WatchAction::Sync => {}
+                WatchAction::Rebuild => work.after.rebuild = true,
+                WatchAction::Restart | WatchAction::SyncRestart => work.after.restart = true,
+                WatchAction::SyncExec => {
+                    work.after.exec.insert(rule.index, Arc::clone(rule));
+                }
+            }
+        }
+    }
+    all
+}
