@@ -155,6 +155,14 @@ impl<'a> Screen<'a> {
         self.logs.discover()
     }
 
+    /// The same, and goes on where nothing runs any more: what ended may be started again.
+    ///
+    /// # Errors
+    /// Records or a log cannot be read.
+    pub fn stay(&mut self) -> io::Result<()> {
+        self.logs.stay()
+    }
+
     /// Where progress is shown beside.
     pub fn console(&self) -> Arc<dyn Console> {
         Arc::clone(&self.console)

@@ -80,11 +80,7 @@ struct Modes {
 }
 
 impl Modes {
-    fn without(
-        terminal: impl AsFd,
-        modes: LocalModes,
-        when: OptionalActions,
-    ) -> io::Result<Self> {
+    fn without(terminal: impl AsFd, modes: LocalModes, when: OptionalActions) -> io::Result<Self> {
         let terminal = terminal.as_fd().try_clone_to_owned()?;
         let before = termios::tcgetattr(&terminal)?;
         let mut changed = before.clone();

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use super::context::Context;
 use super::error::CliError;
-use super::{keys::Keys, opener, session};
+use super::keys::Keys;
+use super::opener;
+use super::session::{self, Work};
 use crate::compose::{LoadOptions, Loaded, Project};
 use crate::event::{Event, WatchNews};
-use crate::reconcile::{BuildMode, Session};
+use crate::reconcile::BuildMode;
 use crate::ui::progress::Console;
 use crate::watch::{Report, Rules, Watch, WatchError};
 
@@ -65,15 +67,16 @@ impl<'a> Watching<'a> {
     /// Files cannot be watched.
     pub fn start(
         context: &'a Context,
-        (session, console): (Session<'a>, Arc<dyn Console>),
+        work: &'a Work<'a>,
         (project, rules): (Arc<Project>, Rules),
         (options, services): (LoadOptions, Vec<String>),
     ) -> Result<Self, CliError> {
         context.show(&rules.warnings);
-        let watch = Watch::start(session, Arc::clone(&project), rules);
+        let sessions = (work.session(), work.uncancelled());
+        let watch = Watch::start(sessions, Arc::clone(&project), rules);
         Ok(Self {
             context,
-            console,
+            console: work.console(),
             project,
             options,
             services,

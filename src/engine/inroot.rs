@@ -72,7 +72,8 @@ impl Root {
     pub(crate) fn open_file(
         &self,
         path: impl AsRef<Path>,
-        flags: OFlags) -> rustix::io::Result<OwnedFd> {
+        flags: OFlags,
+    ) -> rustix::io::Result<OwnedFd> {
         self.open2(path.as_ref(), flags, ResolveFlags::NO_MAGICLINKS)
     }
 
@@ -83,7 +84,8 @@ impl Root {
     pub(crate) fn open_no_links(
         &self,
         path: impl AsRef<Path>,
-        flags: OFlags) -> rustix::io::Result<OwnedFd> {
+        flags: OFlags,
+    ) -> rustix::io::Result<OwnedFd> {
         self.open2(path.as_ref(), flags, ResolveFlags::NO_SYMLINKS)
     }
 

@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 /// Quiet after a change that is alone.
 const ALONE: Duration = Duration::from_millis(2);
 /// Quiet after a few that came together: "save all".
-const FEW: Duration = Duration::from_millis(10);
+const FEW: Duration = Duration::from_millis(15);
 /// Quiet after many.
-const MANY: Duration = Duration::from_millis(50);
+const MANY: Duration = Duration::from_millis(80);
 /// From here on they are many.
 const MANY_ARE: usize = 8;
 /// A file that is written and not closed may be half a file for so long.
@@ -131,20 +131,25 @@ mod tests {
         let start = Instant::now();
         let mut batch = Batch::default();
         let mut given = Vec::new();
-        let mut flush = |batch: &mut Batch, until: Option<Instant>| {
-            while let Some(due) = batch.due().filter(|due| until.is_none_or(|end| *due <= end)) {
+        let mut heard = start;
+        let mut flush = |batch: &mut Batch, heard: Instant, until: Option<Instant>| {
+            while let Some(due) = batch
+                .due()
+                .filter(|due| until.is_none_or(|end| *due <= end))
+            {
                 let paths = batch.take(due);
                 let paths = paths.iter().map(|(path, _)| path.display().to_string());
-                let at = due.duration_since(start).as_millis();
+                let at = due.max(heard).duration_since(start).as_millis();
                 given.push((u64::try_from(at).unwrap(), paths.collect()));
             }
         };
         for (at, path, hint) in hints {
             let now = start + Duration::from_millis(*at);
-            flush(&mut batch, Some(now));
+            flush(&mut batch, heard, Some(now));
+            heard = now;
             batch.note(now, PathBuf::from(path), *hint);
         }
-        flush(&mut batch, None);
+        flush(&mut batch, heard, None);
         given
     }
 
@@ -154,7 +159,11 @@ mod tests {
 
     #[test]
     fn one_save_goes_at_once() {
-        let hints = [(0, "a", Hint::Open), (1, "a", Hint::Open), (3, "a", Hint::Whole)];
+        let hints = [
+            (0, "a", Hint::Open),
+            (1, "a", Hint::Open),
+            (3, "a", Hint::Whole),
+        ];
         assert_eq!(play(&hints), [at(3, &["a"])]);
         assert_eq!(play(&[(0, "a", Hint::Whole)]), [at(2, &["a"])]);
     }
@@ -192,7 +201,7 @@ mod tests {
             .collect();
         let given = play(&hints);
         assert_eq!(given.len(), 1);
-        assert_eq!((given[0].0, given[0].1.len()), (999 + 50, 1000));
+        assert_eq!((given[0].0, given[0].1.len()), (999 + 80, 1000));
     }
 
     #[test]
@@ -204,7 +213,7 @@ mod tests {
             .map(|(name, i)| (i, name.as_str(), Hint::Whole))
             .collect();
         let times: Vec<u64> = play(&hints).iter().map(|given| given.0).collect();
-        assert_eq!(times, [2000, 4001, 5049]);
+        assert_eq!(times, [2000, 4000, 5079]);
     }
 
     #[test]

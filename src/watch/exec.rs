@@ -68,7 +68,11 @@ async fn one(
     hook: &Hook,
 ) -> Result<i32, ClientError> {
     let options = ExecOptions {
-        command: hook.command.as_ref().map(|it| it.0.clone()).unwrap_or_default(),
+        command: hook
+            .command
+            .as_ref()
+            .map(|it| it.0.clone())
+            .unwrap_or_default(),
         environment: hook
             .environment
             .iter()

@@ -145,9 +145,7 @@ impl Thread {
             let due = self.batch.due().into_iter().chain(self.rescan).min();
             let input = match due {
                 None => inputs.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(due) => {
-                    inputs.recv_timeout(due.saturating_duration_since(Instant::now()))
-                }
+                Some(due) => inputs.recv_timeout(due.saturating_duration_since(Instant::now())),
             };
             let done = match input {
                 Ok(Input::Hint(Ok(hint))) => {
@@ -284,9 +282,7 @@ impl Thread {
                 changes.extend(further);
             }
         }
-        let mut seen = HashSet::new();
-        changes.retain(|change| seen.insert(change.path.clone()));
-        self.changed(changes, sources, since)
+        self.changed(last_words(changes), sources, since)
     }
 
     fn changed(&self, changes: Vec<Change>, sources: bool, since: Instant) -> Result<(), Left> {
@@ -301,16 +297,27 @@ impl Thread {
     }
 }
 
+/// Each path once, as the last change of it says: a folder that became a file has gone
+/// first.
+fn last_words(mut changes: Vec<Change>) -> Vec<Change> {
+    let mut seen = HashSet::new();
+    changes.reverse();
+    changes.retain(|change| seen.insert(change.path.clone()));
+    changes.reverse();
+    changes
+}
+
 /// What an event says of its paths; `None` where it says nothing of interest.
 const fn hint(kind: EventKind) -> Option<Hint> {
     Some(match kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write))
-        | EventKind::Create(CreateKind::Folder | CreateKind::Any)
+        | EventKind::Create(CreateKind::Any)
         | EventKind::Modify(
             ModifyKind::Name(RenameMode::To)
             | ModifyKind::Metadata(MetadataKind::WriteTime)
             | ModifyKind::Any,
         ) => Hint::Whole,
+        // A new folder is mostly not left empty.
         EventKind::Create(_) | EventKind::Modify(ModifyKind::Data(_)) => Hint::Open,
         EventKind::Modify(ModifyKind::Metadata(_)) => Hint::Touched,
         EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => Hint::Gone,
@@ -446,3 +453,7 @@ fn limited(error: &io::Error) -> String {
          instead; raise it with: sudo sysctl fs.inotify.{name}={better}"
     )
 }
+
+#[cfg(test)]
+#[path = "files_tests.rs"]
+mod tests;

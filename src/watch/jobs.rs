@@ -21,6 +21,9 @@ use super::work::{After, Work};
 #[derive(Clone)]
 pub(super) struct Ground<'a> {
     pub(super) session: Session<'a>,
+    /// The same, which nobody can interrupt: a restart that is given up half-way leaves a
+    /// container that is started behind everybody's back.
+    pub(super) calm: Session<'a>,
     pub(super) project: Arc<Project>,
     /// Held by whoever changes containers: one of our own is nothing to wait for aloud.
     pub(super) gate: Arc<Mutex<()>>,
@@ -56,7 +59,12 @@ pub(super) enum Finished {
 }
 
 impl Ground<'_> {
-    fn tell(&self, action: &'static str, services: Vec<String>, message: impl Into<String>) -> Tell<'_> {
+    fn tell(
+        &self,
+        action: &'static str,
+        services: Vec<String>,
+        message: impl Into<String>,
+    ) -> Tell<'_> {
         Tell {
             session: &self.session,
             news: WatchNews {
@@ -217,8 +225,12 @@ impl Ground<'_> {
         let requests = reconcile::build::requests(&self.project, &choices)?;
         let built = reconcile::build::build(&self.session, &requests).await;
         built.inspect_err(|_| {
-            self.tell("rebuild", services.to_vec(), "the build failed: what runs stays as it is")
-                .failed();
+            self.tell(
+                "rebuild",
+                services.to_vec(),
+                "the build failed: what runs stays as it is",
+            )
+            .failed();
         })?;
         let options = UpOptions {
             choices: UpChoices {
@@ -242,7 +254,8 @@ impl Ground<'_> {
         } else {
             "rebuilt and running"
         };
-        self.tell("rebuild", services.to_vec(), message).since(since);
+        self.tell("rebuild", services.to_vec(), message)
+            .since(since);
         Ok(changed)
     }
 
@@ -278,10 +291,16 @@ impl Ground<'_> {
             ..UpOptions::default()
         };
         let held = self.gate.lock().await;
-        let plan = reconcile::up(&self.session, project, options(true)).await?.plan;
+        let plan = reconcile::up(&self.session, project, options(true))
+            .await?
+            .plan;
         if plan.is_empty() {
-            self.tell("reload", Vec::new(), "the project's files have changed: nothing to do")
-                .now();
+            self.tell(
+                "reload",
+                Vec::new(),
+                "the project's files have changed: nothing to do",
+            )
+            .now();
             return Ok(());
         }
         self.tell("reload", Vec::new(), "the project's files have changed:")
@@ -298,9 +317,10 @@ impl Ground<'_> {
     async fn restart(&self, services: &[String], since: Option<Instant>) -> Result<(), WatchError> {
         let held = self.gate.lock().await;
         let project = Some(&*self.project);
-        reconcile::restart(&self.session, project, services, None, false).await?;
+        reconcile::restart(&self.calm, project, services, None, false).await?;
         drop(held);
-        self.tell("restart", services.to_vec(), "restarted").since(since);
+        self.tell("restart", services.to_vec(), "restarted")
+            .since(since);
         Ok(())
     }
 }

@@ -115,7 +115,11 @@ impl Rule {
         if !self.ignore.is_empty() {
             let verdict = self.ignore.decide(below);
             if verdict.matched.any() {
-                return if whole { verdict.is_pruned } else { verdict.is_excluded };
+                return if whole {
+                    verdict.is_pruned
+                } else {
+                    verdict.is_excluded
+                };
             }
         }
         below.split('/').any(is_never_meant)
@@ -246,7 +250,10 @@ impl Reader<'_> {
             return Err(self
                 .error(
                     ".action",
-                    format!("`rebuild` needs a `build` section in service `{}`", self.name),
+                    format!(
+                        "`rebuild` needs a `build` section in service `{}`",
+                        self.name
+                    ),
                 )
                 .suggest("add `build:` to the service, or use `sync` or `restart`"));
         }
@@ -405,7 +412,8 @@ mod tests {
 
     #[test]
     fn what_is_left_out_can_be_taken_back() {
-        let rule = one("path: /src\naction: sync\ntarget: /app\nignore: ['!**/.idea', 'a', '!a/b']");
+        let rule =
+            one("path: /src\naction: sync\ntarget: /app\nignore: ['!**/.idea', 'a', '!a/b']");
         assert!(rule.takes(Path::new("/src/.idea/x")).is_some());
         assert!(rule.takes(Path::new("/src/a/c")).is_none());
         assert!(rule.takes(Path::new("/src/a/b")).is_some());
@@ -414,9 +422,9 @@ mod tests {
 
     #[test]
     fn include_chooses() {
-        let rule = one("path: /src\naction: rebuild\ninclude: ['**/*.go', assets]".replace(
-            "rebuild", "restart",
-        ).as_str());
+        let rule = one("path: /src\naction: rebuild\ninclude: ['**/*.go', assets]"
+            .replace("rebuild", "restart")
+            .as_str());
         for (path, taken) in [
             ("/src/main.go", true),
             ("/src/a/b.go", true),
@@ -463,8 +471,8 @@ mod tests {
                  service `web` (Some(6))",
                 "services.web.develop.watch[1].action: `sync+exec` needs a command to run \
                  (Some(7))",
-                "services.web.develop.watch[2].ignore[0]: `[` is no pattern: the bracket is not \
-                 closed (Some(8))",
+                "services.web.develop.watch[2].ignore[0]: `[` is no pattern: a `[` is not closed \
+                 (Some(8))",
             ]
         );
     }

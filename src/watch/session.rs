@@ -62,15 +62,16 @@ pub enum Report {
 
 impl<'a> Watch<'a> {
     /// Begins to watch the files of a project's services, by the rules that were read
-    /// from it.
+    /// from it. `sessions`: one that can be interrupted, and the same that cannot.
     ///
     /// # Errors
     /// No service has a rule; records cannot be read.
     pub fn start(
-        session: Session<'a>,
+        sessions: (Session<'a>, Session<'a>),
         project: Arc<Project>,
         rules: Rules,
     ) -> Result<Self, WatchError> {
+        let (session, calm) = sessions;
         if rules.list.is_empty() {
             return Err(WatchError::Nothing);
         }
@@ -86,6 +87,7 @@ impl<'a> Watch<'a> {
         let mut watch = Self {
             ground: Ground {
                 session,
+                calm,
                 project,
                 gate: Arc::new(Mutex::new(())),
             },
@@ -179,7 +181,11 @@ impl<'a> Watch<'a> {
         };
         let is_first = !std::mem::replace(&mut self.has_begun, true);
         let services = self.rules.services().into_iter().map(str::to_owned);
-        self.tell("watch", services.collect(), format!("watching {folders} for {paths}"));
+        self.tell(
+            "watch",
+            services.collect(),
+            format!("watching {folders} for {paths}"),
+        );
         if !is_first {
             return;
         }
@@ -195,9 +201,7 @@ impl<'a> Watch<'a> {
             let changes = changes
                 .into_iter()
                 .filter(|change| rule.takes(&change.path).is_some());
-            let items: Vec<_> = changes
-                .map(|change| (Arc::clone(&rule), change))
-                .collect();
+            let items: Vec<_> = changes.map(|change| (Arc::clone(&rule), change)).collect();
             if items.is_empty() {
                 continue;
             }
@@ -363,7 +367,10 @@ impl<'a> Watch<'a> {
             };
             ask(&mut after, can_build);
             if !after.is_nothing() {
-                self.pending.entry(service.to_owned()).or_default().merge(after);
+                self.pending
+                    .entry(service.to_owned())
+                    .or_default()
+                    .merge(after);
             }
         }
     }

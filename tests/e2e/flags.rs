@@ -3,12 +3,10 @@
 use crate::support::{Image, SLEEPER, isolated};
 
 #[test]
-fn what_is_not_watched_yet_is_refused_by_name() {
+fn flags_of_scripts_are_taken() {
     isolated(|sandbox| {
         sandbox.load_busybox();
         let project = sandbox.project("later", "services:\n  a: {image: test/busybox}\n");
-        let refused = project.skiff(["up", "--watch"]).run().ends_with(1);
-        refused.warns("does not watch files yet").whatever();
         let up = project.skiff(["--verbose", "up", "-d", "--no-build"]).run();
         up.succeeds().whatever();
         project

@@ -88,3 +88,5 @@ mod terminal;
 mod variables;
 #[cfg(test)]
 mod volumes;
+#[cfg(test)]
+mod watch;

@@ -51,8 +51,7 @@ impl Remote {
             return Ok(None);
         };
         let root = Root::at(&store.layer_dir(layer))?;
-        let file = match root.open_file(path, OFlags::RDONLY | OFlags::NONBLOCK)
-        {
+        let file = match root.open_file(path, OFlags::RDONLY | OFlags::NONBLOCK) {
             Ok(file) => std::fs::File::from(file),
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
             Err(errno) => return Err(errno.into()),

@@ -19,9 +19,7 @@ use crate::cli::{parse, runtime};
 use crate::compose::{LoadOptions, Project};
 use crate::env;
 use crate::image::PullPolicy;
-use crate::reconcile::{
-    self, CancelHandle, Member, Recreate, Session, UpChoices, UpOptions, cancel_pair,
-};
+use crate::reconcile::{self, CancelHandle, Member, Recreate, UpChoices, UpOptions, cancel_pair};
 use crate::supervise::logs::project::Wanted;
 use crate::supervise::record::ContainerRecord;
 use crate::ui::progress::Quiet;
@@ -311,11 +309,11 @@ impl Up<'_> {
         if !attached.interrupted {
             attached.keys = self.keys();
             if let Some(rules) = rules {
-                attached.watch(&session, rules)?;
+                attached.watch(&work, rules)?;
             }
             attached.show_menu(&work);
         }
-        if attached.interrupted || !attached.follow_to_the_end(&session).await? {
+        if attached.interrupted || !attached.follow_to_the_end(&work).await? {
             attached.leave().await;
             attached.stop(&work).await?;
         }
@@ -465,15 +463,16 @@ impl<'a> Attached<'a> {
     }
 
     /// Begins to watch files.
-    fn watch(&mut self, session: &Session<'a>, rules: Rules) -> CliResult {
+    fn watch(&mut self, work: &'a Work<'a>, rules: Rules) -> CliResult {
         let up = self.up;
         self.watching = Some(Watching::start(
             up.context,
-            (*session, self.screen.console()),
+            work,
             (Arc::clone(up.project), rules),
             (up.load.clone(), up.args.services.clone()),
         )?);
-        Ok(())
+        // What ended may be started again by a change.
+        Ok(self.screen.stay()?)
     }
 
     fn show_menu(&self, work: &Work<'_>) {
@@ -484,13 +483,13 @@ impl<'a> Attached<'a> {
     }
 
     /// What a key means.
-    fn press(&mut self, key: u8, session: &Session<'a>) -> Result<Next, CliError> {
+    fn press(&mut self, key: u8, work: &'a Work<'a>) -> Result<Next, CliError> {
         match (&mut self.watching, key) {
             (Some(watching), key) => Ok(watching.press(key)),
             (None, b'w') => {
                 let up = self.up;
                 let rules = watching::rules(up.context, up.project, up.args.images.build());
-                match rules.and_then(|rules| self.watch(session, rules)) {
+                match rules.and_then(|rules| self.watch(work, rules)) {
                     Ok(()) => {
                         if let Some(watching) = &self.watching {
                             watching.show_menu(self.keys.as_ref());
@@ -521,24 +520,23 @@ impl<'a> Attached<'a> {
 
     /// Shows output until all containers have ended (true), or all are to be
     /// stopped (false). While files are watched, a container that ended may be made anew.
-    async fn follow_to_the_end(&mut self, session: &Session<'a>) -> Result<bool, CliError> {
+    async fn follow_to_the_end(&mut self, work: &'a Work<'a>) -> Result<bool, CliError> {
         loop {
             // It may be known since before all were started.
             if self.result.is_some() {
                 self.screen.say_aside("Aborting on container exit...")?;
                 return Ok(false);
             }
-            let follows = self.watching.is_none() || self.screen.is_live();
             let next = tokio::select! {
-                ended = self.screen.run(), if follows => match ended? {
-                    None if self.watching.is_none() => return Ok(true),
+                ended = self.screen.run() => match ended? {
+                    None => return Ok(true),
                     ended => {
                         self.note(ended);
                         Next::Nothing
                     }
                 },
                 next = watched(self.watching.as_mut()) => next?,
-                key = Keys::next(self.keys.as_mut()) => self.press(key, session)?,
+                key = Keys::next(self.keys.as_mut()) => self.press(key, work)?,
                 _ = self.interrupts.next() => Next::Quit,
             };
             match next {

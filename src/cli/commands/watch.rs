@@ -97,10 +97,10 @@ pub fn run(context: &Context, args: &WatchArgs) -> CliResult {
                 .await
                 .map_err(|error| session::error(context, &error))?;
         }
-        screen.discover()?;
+        screen.stay()?;
         let mut watching = Watching::start(
             context,
-            (session, work.console()),
+            &work,
             (Arc::clone(&project), rules),
             (options, args.services.clone()),
         )?;
@@ -109,7 +109,7 @@ pub fn run(context: &Context, args: &WatchArgs) -> CliResult {
         loop {
             let next = tokio::select! {
                 next = watching.next() => next?,
-                ended = screen.run(), if screen.is_live() => {
+                ended = screen.run() => {
                     ended?;
                     Next::Nothing
                 }

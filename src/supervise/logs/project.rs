@@ -54,6 +54,8 @@ pub struct ProjectLogs<'a> {
     speakers: Vec<Speaker>,
     /// Containers that were not added are looked for.
     discovers: bool,
+    /// Where nothing runs, something may be started: that is waited for.
+    stays: bool,
     /// No command was at work the last time that nothing ran.
     quiet: bool,
     /// Waits for the command that is at work.
@@ -81,6 +83,7 @@ impl<'a> ProjectLogs<'a> {
             reader: LogReader::new(options)?,
             speakers: Vec::new(),
             discovers: false,
+            stays: false,
             quiet: false,
             at_work: None,
         })
@@ -125,6 +128,16 @@ impl<'a> ProjectLogs<'a> {
         self.look_around()
     }
 
+    /// As [`ProjectLogs::discover`], and goes on where nothing runs any more.
+    ///
+    /// # Errors
+    /// Records or a log cannot be read.
+    pub fn stay(&mut self) -> io::Result<()> {
+        self.stays = true;
+        self.reader.watch(&self.records())?;
+        self.discover()
+    }
+
     /// Who it is that [`LogItem`] gives the number of.
     pub fn speaker(&self, source: usize) -> Option<&Speaker> {
         self.speakers.get(source)
@@ -132,7 +145,7 @@ impl<'a> ProjectLogs<'a> {
 
     /// Whether a container that holds runs, or will by itself.
     pub fn is_live(&self) -> bool {
-        self.reader.is_live()
+        self.stays || self.reader.is_live()
     }
 
     /// The next line or end; never [`LogItem::Stirred`]. `None` at the end,
@@ -150,6 +163,11 @@ impl<'a> ProjectLogs<'a> {
                     return Ok(Some(item));
                 }
                 // Looked at again after no command was at work.
+                None if self.stays => {
+                    if self.reader.stirred().await? {
+                        self.look_around()?;
+                    }
+                }
                 None if !self.follow || self.quiet => return Ok(None),
                 None => self.rest().await?,
             }

@@ -14,7 +14,7 @@ use tokio::io::unix::AsyncFd;
 
 use super::cursor::{Cursor, WholeLine};
 use super::line::{Stream, format_time};
-use super::runs::Run;
+use super::runs::{Phase, Run};
 use crate::supervise::ready::watched;
 
 /// Which lines are read.
@@ -331,7 +331,9 @@ impl Source {
                 since.is_none_or(|since| line.time.as_str() >= since)
                     && until.is_none_or(|until| line.time.as_str() <= until)
             });
-            if self.follow == Follow::On && self.run.is_before(&now) {
+            // Held back until the end of the run before them is told.
+            let is_next = self.run.phase == Phase::Live && self.run.is_before(&now);
+            if self.follow == Follow::On && is_next {
                 let is_new = |line: &WholeLine| line.time >= now.started;
                 let old = lines.iter().position(is_new).unwrap_or(lines.len());
                 self.next_run.extend(lines.drain(old..));
@@ -345,8 +347,16 @@ impl Source {
                 return Ok(Some(false));
             }
             let ended = self.run.has_ended_by(&now);
-            let restarts = now.phase.is_live();
-            self.run = now;
+            let restarts = is_next || now.phase.is_live();
+            // One that began and ended meanwhile ends behind its lines.
+            self.run = if is_next {
+                Run {
+                    phase: Phase::Live,
+                    started: now.started,
+                }
+            } else {
+                now
+            };
             self.ready.extend(self.next_run.drain(..));
             if ended {
                 return Ok(Some(restarts));

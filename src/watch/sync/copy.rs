@@ -81,12 +81,7 @@ impl<'p> Copier<'p> {
         if kind == Kind::Folder {
             let folder = self.folder(root, to, source, Some(from))?;
             let looks = self.looks(source, from)?;
-            rustix::fs::chmodat(
-                &folder,
-                ".",
-                looks.mode,
-                AtFlags::empty(),
-            )?;
+            rustix::fs::chmodat(&folder, ".", looks.mode, AtFlags::empty())?;
             return Ok(true);
         }
         let Some(name) = to.file_name() else {
@@ -157,7 +152,7 @@ impl<'p> Copier<'p> {
         match root.open(to) {
             Ok(found) if is_folder(&found)? => return Ok(found),
             // Something else is in the way of what is a folder here.
-            Ok(_) if from.is_some() => {}
+            Ok(_) if from.is_some_and(|from| !from.as_os_str().is_empty()) => {}
             Ok(_) => return Err(Errno::NOTDIR),
             Err(Errno::NOENT | Errno::NOTDIR) => {}
             Err(errno) => return Err(errno),
@@ -166,7 +161,7 @@ impl<'p> Copier<'p> {
             return root.open(Path::new("/"));
         };
         let parent = self.folder(root, above, source, from.and_then(Path::parent))?;
-        match unlinkat(&parent, name, AtFlags::empty()) {
+        match remove::tree(parent.as_fd(), name) {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(errno) => return Err(errno),
         }
@@ -268,6 +263,7 @@ fn replace(
         Err(Errno::BUSY) => {}
         other => return other,
     }
+    // Refused where a folder is mounted.
     let mounted = openat(
         folder,
         name,
@@ -282,7 +278,15 @@ fn replace(
 }
 
 /// Takes the place of whatever is there; a folder goes with all that it has.
+///
+/// # Errors
+/// `EBUSY` where something is mounted there.
 fn settle(folder: BorrowedFd<'_>, temporary: &OsStr, name: &OsStr) -> rustix::io::Result<()> {
+    match remove::is_mount(folder, name) {
+        Ok(true) => return Err(Errno::BUSY),
+        Ok(false) | Err(Errno::NOENT) => {}
+        Err(errno) => return Err(errno),
+    }
     match renameat(folder, temporary, folder, name) {
         Err(Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST) => {
             remove::tree(folder, name)?;

@@ -144,7 +144,10 @@ pub(super) fn carry(
         let Some(below) = rule.takes(&change.path) else {
             continue;
         };
-        let Some(to) = rule.destination(below).filter(|_| change.kind == Kind::Gone) else {
+        let Some(to) = rule
+            .destination(below)
+            .filter(|_| change.kind == Kind::Gone)
+        else {
             continue;
         };
         match remove::at(&place, &to) {

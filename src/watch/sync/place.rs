@@ -42,7 +42,13 @@ impl Place {
         };
         // As docker compose has it: files belong to the user that the container runs
         // as, and where that is not said, to whom they belong here.
-        if let Some(user) = view.record.launch.user.as_deref().filter(|it| !it.is_empty()) {
+        if let Some(user) = view
+            .record
+            .launch
+            .user
+            .as_deref()
+            .filter(|it| !it.is_empty())
+        {
             let identity = Accounts::read(&place.root)
                 .and_then(|accounts| accounts.identity(user, &[]))
                 .map_err(|error| io::Error::other(error.to_string()))?;
@@ -114,7 +120,9 @@ impl Place {
             let is_bind = one.typ().as_deref() == Some("bind");
             let source = one.source().as_ref().filter(|_| is_bind);
             // A file that is mounted is not written through a folder.
-            let shown = source.filter(|source| source.is_dir()).map(|path| Root::at(path));
+            let shown = source
+                .filter(|source| source.is_dir())
+                .map(|path| Root::at(path));
             mounts.push((one.destination().clone(), shown.transpose()?));
         }
         for one in &record.launch.volumes {

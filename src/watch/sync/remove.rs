@@ -4,7 +4,9 @@ use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Dir, Mode, OFlags, ResolveFlags, openat2, unlinkat};
+use rustix::fs::{
+    AtFlags, Dir, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags, openat2, statx, unlinkat,
+};
 use rustix::io::Errno;
 
 use super::place::Place;
@@ -31,11 +33,25 @@ pub(super) fn at(place: &Place, path: &Path) -> rustix::io::Result<bool> {
     }
 }
 
+/// Whether something is mounted at a name. The kernel keeps what is mounted from going
+/// in our own mount namespace only; a container's mount would go with the name.
+///
+/// # Errors
+/// `ENOENT` where there is nothing. `STATX_ATTR_MOUNT_ROOT` came with Linux 5.8.
+pub(super) fn is_mount(folder: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<bool> {
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+    let status = statx(folder, name, flags, StatxFlags::empty())?;
+    Ok(status.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
 /// Removes a name and everything below it.
 ///
 /// # Errors
 /// `EBUSY`, `EXDEV` at a mount; otherwise what the kernel says.
 pub(super) fn tree(folder: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<()> {
+    if is_mount(folder, name)? {
+        return Err(Errno::BUSY);
+    }
     match unlinkat(folder, name, AtFlags::empty()) {
         Err(Errno::ISDIR | Errno::PERM) => {}
         other => return other,
@@ -46,11 +62,7 @@ pub(super) fn tree(folder: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<(
         OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
         Mode::empty(),
         ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS | ResolveFlags::BENEATH,
-    )
-    .map_err(|errno| match errno {
-        Errno::XDEV => Errno::BUSY,
-        other => other,
-    })?;
+    )?;
     for entry in Dir::read_from(&inner)? {
         let entry = entry?;
         let name = entry.file_name().to_bytes();

@@ -28,7 +28,7 @@ pub(crate) use http::{free_port, http_get, http_request, raw_listener};
 pub(crate) use image::Image;
 pub(crate) use isolate::{isolated, isolated_after};
 pub(crate) use proc::{processes, status_field};
-pub(crate) use process::{Invocation, Output};
+pub(crate) use process::{Background, Invocation, Output};
 pub(crate) use pty::Terminal;
 pub(crate) use registry::Registry;
 pub(crate) use sandbox::{PATH, Project, Sandbox, files_below, program};

@@ -27,6 +27,21 @@ fn source(folder: &Path) -> LogSource {
     LogSource::new(folder.to_owned(), None)
 }
 
+fn run(state: RunState, started: String) -> RunRecord {
+    RunRecord {
+        boot_id: String::new(),
+        state,
+        pid: 1,
+        start_time: 1,
+        started,
+        health: None,
+        restarts: 0,
+        endpoints: Vec::new(),
+        ports: Vec::new(),
+        cgroup: String::new(),
+    }
+}
+
 async fn texts(reader: &mut LogReader) -> Vec<String> {
     let mut texts = Vec::new();
     while let Some(item) = reader.next().await.unwrap() {
@@ -141,18 +156,7 @@ async fn following_waits_for_a_line_and_for_the_run_record() {
     let (folder, records) = (root.path().join("log"), root.path().join("run"));
     let mut log = LogFile::open(&folder, ALL).unwrap();
     let path = records.join("c.json");
-    let mut record = RunRecord {
-        boot_id: String::new(),
-        state: RunState::Running,
-        pid: 1,
-        start_time: 1,
-        started: String::new(),
-        health: None,
-        restarts: 0,
-        endpoints: Vec::new(),
-        ports: Vec::new(),
-        cgroup: String::new(),
-    };
+    let mut record = run(RunState::Running, String::new());
     atomic::write_json(&path, &record, atomic::Durability::ThisBoot).unwrap();
     let options = ReadOptions {
         follow: true,
@@ -175,4 +179,51 @@ async fn following_waits_for_a_line_and_for_the_run_record() {
     };
     let (lines, ()) = tokio::join!(texts(&mut reader), writer);
     assert_eq!(lines, ["0 late"]);
+}
+
+/// Runs that nobody saw: each end is told once, behind the lines of its run.
+#[tokio::test]
+async fn runs_between_two_looks_are_told_in_order() {
+    for seen in [RunState::Running, RunState::Restarting] {
+        let root = tempfile::tempdir().unwrap();
+        let (folder, path) = (root.path().join("log"), root.path().join("run/c.json"));
+        let mut log = LogFile::open(&folder, ALL).unwrap();
+        let write = |state, second| {
+            let record = run(state, at(second));
+            atomic::write_json(&path, &record, atomic::Durability::ThisBoot).unwrap();
+        };
+        write(RunState::Running, 1);
+        append(&mut log, 2, "first run\n");
+        let options = ReadOptions {
+            follow: true,
+            ..ReadOptions::default()
+        };
+        let mut reader = LogReader::new(options).unwrap();
+        reader
+            .add(LogSource::new(folder.clone(), Some(path.clone())))
+            .unwrap();
+        let mut told = Vec::new();
+        let mut tell = |item| match item {
+            Some(LogItem::Line(line)) => told.push(String::from_utf8(line.text).unwrap()),
+            Some(LogItem::Ended { restarts, .. }) => told.push(format!("end, again: {restarts}")),
+            other => panic!("{other:?}"),
+        };
+        tell(reader.next().await.unwrap());
+        if seen == RunState::Restarting {
+            write(RunState::Restarting, 1);
+            tell(reader.next().await.unwrap());
+        }
+        append(&mut log, 4, "second run\n");
+        write(RunState::Exited, 3);
+        while let Some(item) = reader.next().await.unwrap() {
+            tell(Some(item));
+        }
+        let expected = [
+            "first run",
+            "end, again: true",
+            "second run",
+            "end, again: false",
+        ];
+        assert_eq!(told, expected, "{seen:?}");
+    }
 }

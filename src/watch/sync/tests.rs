@@ -1,0 +1,130 @@
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+use fs_err as fs;
+use rustix::fs::{Gid, Uid};
+
+use super::*;
+
+/// A source, a container's root, and a copier between them.
+struct Pair {
+    _folder: tempfile::TempDir,
+    from: PathBuf,
+    to: PathBuf,
+}
+
+impl Pair {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        fs::create_dir(&from).unwrap();
+        fs::create_dir(&to).unwrap();
+        Self {
+            _folder: folder,
+            from,
+            to,
+        }
+    }
+
+    fn place(&self) -> Place {
+        let own = rustix::process::geteuid().as_raw();
+        let group = rustix::process::getegid().as_raw();
+        let owner = (Uid::from_raw(own), Gid::from_raw(group));
+        Place::of(Root::at(&self.to).unwrap(), Some(owner))
+    }
+
+    fn put(&self, below: &str, to: &str, kind: Kind) -> rustix::io::Result<bool> {
+        let place = self.place();
+        let source = Root::at(&self.from).unwrap();
+        Copier::new(&place).put(&source, below.as_ref(), to.as_ref(), kind)
+    }
+}
+
+#[test]
+fn a_file_takes_the_place_of_whatever_is_there() {
+    let pair = Pair::new();
+    fs::write(pair.from.join("x"), "new").unwrap();
+    fs::set_permissions(pair.from.join("x"), std::fs::Permissions::from_mode(0o640)).unwrap();
+    let target = pair.to.join("app/x");
+    let found = || fs::read_to_string(&target).unwrap();
+    // Nothing, a file, a link, a folder that is not empty.
+    assert_eq!(pair.put("x", "/app/x", Kind::File), Ok(true));
+    assert_eq!(found(), "new");
+    fs::write(&target, "old").unwrap();
+    assert_eq!(pair.put("x", "/app/x", Kind::File), Ok(true));
+    assert_eq!(found(), "new");
+    fs::remove_file(&target).unwrap();
+    fs::write(pair.to.join("other"), "other").unwrap();
+    symlink("../other", &target).unwrap();
+    assert_eq!(pair.put("x", "/app/x", Kind::File), Ok(true));
+    assert!(!target.is_symlink());
+    assert_eq!(fs::read_to_string(pair.to.join("other")).unwrap(), "other");
+    fs::remove_file(&target).unwrap();
+    fs::create_dir_all(target.join("deep")).unwrap();
+    fs::write(target.join("deep/file"), "").unwrap();
+    assert_eq!(pair.put("x", "/app/x", Kind::File), Ok(true));
+    assert_eq!(found(), "new");
+    let mode = fs::metadata(&target).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(mode, 0o640);
+    // Nothing is left beside it.
+    assert_eq!(fs::read_dir(pair.to.join("app")).unwrap().count(), 1);
+}
+
+#[test]
+fn what_is_not_there_any_more_is_nothing() {
+    let pair = Pair::new();
+    for kind in [Kind::File, Kind::Folder, Kind::Link] {
+        assert_eq!(pair.put("gone", "/app/gone", kind), Ok(false), "{kind:?}");
+    }
+    // It became something else.
+    fs::create_dir(pair.from.join("folder")).unwrap();
+    assert_eq!(pair.put("folder", "/x", Kind::File), Ok(false));
+    symlink("folder", pair.from.join("link")).unwrap();
+    assert_eq!(pair.put("link", "/x", Kind::File), Ok(false));
+    assert!(!pair.to.join("x").exists());
+}
+
+#[test]
+fn a_link_in_the_source_is_not_followed() {
+    let pair = Pair::new();
+    fs::create_dir(pair.from.join("real")).unwrap();
+    fs::write(pair.from.join("real/secret"), "secret").unwrap();
+    symlink("real", pair.from.join("link")).unwrap();
+    assert_eq!(pair.put("link/secret", "/secret", Kind::File), Ok(false));
+    assert!(!pair.to.join("secret").exists());
+}
+
+#[test]
+fn a_file_is_in_the_way_of_a_target() {
+    let pair = Pair::new();
+    fs::write(pair.from.join("x"), "new").unwrap();
+    fs::write(pair.to.join("app"), "a file").unwrap();
+    let refused = pair.put("x", "/app/x", Kind::File);
+    assert_eq!(refused, Err(rustix::io::Errno::NOTDIR));
+    assert_eq!(fs::read_to_string(pair.to.join("app")).unwrap(), "a file");
+    // In the way of what is a folder of the source it goes.
+    fs::create_dir(pair.from.join("sub")).unwrap();
+    fs::write(pair.from.join("sub/y"), "y").unwrap();
+    fs::create_dir(pair.to.join("there")).unwrap();
+    fs::write(pair.to.join("there/sub"), "a file").unwrap();
+    assert_eq!(pair.put("sub/y", "/there/sub/y", Kind::File), Ok(true));
+    assert_eq!(
+        fs::read_to_string(pair.to.join("there/sub/y")).unwrap(),
+        "y"
+    );
+}
+
+#[test]
+fn removing_follows_nothing_and_misses_nothing() {
+    let pair = Pair::new();
+    fs::create_dir_all(pair.to.join("app/a/b")).unwrap();
+    fs::write(pair.to.join("app/a/b/c"), "").unwrap();
+    fs::create_dir(pair.to.join("kept")).unwrap();
+    fs::write(pair.to.join("kept/file"), "").unwrap();
+    symlink("../../kept", pair.to.join("app/a/link")).unwrap();
+    let place = pair.place();
+    assert_eq!(remove::at(&place, "/app/a".as_ref()), Ok(true));
+    assert_eq!(remove::at(&place, "/app/a".as_ref()), Ok(false));
+    assert_eq!(remove::at(&place, "/no/such/path".as_ref()), Ok(false));
+    assert!(pair.to.join("kept/file").exists());
+    assert!(!pair.to.join("app/a").exists());
+}
