@@ -27,17 +27,18 @@ pub async fn exec(client: &Client, request: Request) -> Result<i32, ClientError>
     Ok(code.unwrap_or(255))
 }
 
-/// Shows a container's terminal from the beginning of this run, and returns its
-/// exit code; 255 where nobody could learn it, `None` where the user left it
-/// with the [`DetachKeys`].
+/// Shows a container's terminal, to which a conversation was attached before its start,
+/// and returns its exit code; 255 where nobody could learn it, `None` where the user left
+/// it with the [`DetachKeys`].
 ///
 /// # Errors
 /// The conversation broke.
-pub async fn attach(client: &Client, id: &ContainerId) -> Result<Option<i32>, ClientError> {
-    let conversation = client
-        .start(Request::Attach { id: id.clone() }, &[])
-        .await?;
-    talk(client, conversation, Some(id)).await
+pub async fn show_terminal(
+    client: &Client,
+    id: &ContainerId,
+    attached: Conversation,
+) -> Result<Option<i32>, ClientError> {
+    talk(client, attached, Some(id)).await
 }
 
 async fn talk(

@@ -186,7 +186,8 @@ impl Drop for Watching<'_> {
     }
 }
 
-fn error(context: &Context, found: &WatchError) -> CliError {
+/// The error as the command's.
+pub fn error(context: &Context, found: &WatchError) -> CliError {
     match found {
         WatchError::Rules { diagnostics } => context.refusal(diagnostics.iter()),
         WatchError::Reconcile(error) => session::error(context, error),

@@ -13,7 +13,7 @@ use super::backend::BackendError;
 use super::cancel::Cancel;
 use super::executor::{ExecuteError, OpFailure};
 use super::images::BuildMode;
-use super::plan::{Plan, Target};
+use super::plan::{Op, Plan, Target};
 use super::planner::{PlanError, UpChoices};
 
 /// One command's view of the machine.
@@ -111,6 +111,16 @@ pub struct Prepared {
     pub tty: bool,
     /// What was done for it.
     pub plan: Plan,
+}
+
+impl Prepared {
+    /// The services that were started for it.
+    pub fn dependencies(&self) -> impl Iterator<Item = String> + '_ {
+        self.plan.steps().filter_map(|(_, step)| match &step.op {
+            Op::StartContainer { target } => Some(target.service.clone()),
+            _ => None,
+        })
+    }
 }
 
 /// Why a command did not do what it was asked.

@@ -200,6 +200,17 @@ impl Client {
         }
     }
 
+    /// Attaches to a container's output ([`Request::Attach`]); returns when nothing of what
+    /// it writes from now on is missed.
+    ///
+    /// # Errors
+    /// No such container, or the conversation broke.
+    pub async fn attach(&self, id: &ContainerId) -> Result<Conversation, ClientError> {
+        let mut conversation = self.start(Request::Attach { id: id.clone() }, &[]).await?;
+        conversation.next().await?;
+        Ok(conversation)
+    }
+
     /// Asks something that is answered by many replies (`Subscribe`, `Attach`,
     /// `Exec`).
     ///

@@ -18,7 +18,7 @@ use crate::state::ContainerId;
 /// Raised when a message changes its meaning. A supervisor answers a call of
 /// another version with [`Failure::Version`], and the CLI then asks the keeper
 /// to take up the newer binary.
-pub const WIRE_VERSION: u32 = 6;
+pub const WIRE_VERSION: u32 = 7;
 
 /// The longest frame, bytes.
 pub const FRAME_LIMIT: u32 = 16 * 1024 * 1024;
@@ -142,9 +142,11 @@ pub enum Request {
         detach: bool,
     },
     /// Streams a container's raw output from the first byte of this run
-    /// ([`Reply::Output`]), then [`Reply::Event`] with its exit, then `Ok`. The
-    /// first reply is the event that it runs; a terminal's master, or the
-    /// writing end of a standard input that is kept open, comes with it.
+    /// ([`Reply::Output`]), then [`Reply::Event`] with its exit, then `Ok`. The first
+    /// reply is the event that it was created, from which on nothing is missed: of a
+    /// program that ends at once, only who asks before the start sees anything. The next is
+    /// the event that it runs; a terminal's master, or the writing end of a standard input
+    /// that is kept open, comes with it. Of a container whose run is over, `Ok` comes alone.
     Attach {
         /// The container.
         id: ContainerId,

@@ -9,12 +9,13 @@ use crate::image::Store;
 use crate::state::{ContainerId, Layout};
 use crate::supervise::inspect::{self, ContainerView};
 
+use super::error::WatchError;
 use super::rules::Rule;
 use super::sync::{self, SyncError};
 use super::tree::{Change, Kind, kind};
 
 /// A change, and the rule that it counts for.
-pub(super) type Item = (Arc<Rule>, Change);
+pub type Item = (Arc<Rule>, Change);
 
 /// What the containers of a service have been given in this session. One that is made
 /// anew gets all of it: its image may be older.
@@ -123,13 +124,18 @@ impl Given {
 /// Compose Develop Specification, `initial_sync`.
 pub(super) fn image_time(layout: &Layout, project: &str, service: &str) -> Option<(i64, i64)> {
     let views = containers(layout, project, service).ok()?;
-    let times = views.iter().filter_map(|view| {
-        let image = Store::open(layout).find(&view.record.image_id).ok()??;
-        let created: jiff::Timestamp = image.created?.parse().ok()?;
-        Some((created.as_second(), i64::from(created.subsec_nanosecond())))
-    });
-    // An image that does not say when it was made may be older than anything.
-    Some(times.min().unwrap_or((0, 0))).filter(|_| !views.is_empty())
+    views.iter().map(|view| built(layout, view)).min()
+}
+
+/// When a container's image was made, as seconds and nanoseconds of the epoch; one that
+/// does not say it may be older than anything.
+pub fn built(layout: &Layout, view: &ContainerView) -> (i64, i64) {
+    let image = Store::open(layout).find(&view.record.image_id);
+    let created = image.ok().flatten().and_then(|image| image.created);
+    let created = created.and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    created.map_or((0, 0), |time| {
+        (time.as_second(), i64::from(time.subsec_nanosecond()))
+    })
 }
 
 /// The service's containers, those of `run` left out.
@@ -142,6 +148,30 @@ fn containers(layout: &Layout, project: &str, service: &str) -> io::Result<Vec<C
 fn is_gone(layout: &Layout, view: &ContainerView) -> bool {
     let found = inspect::record(layout, &view.record.project, &view.record.id);
     matches!(found, Ok(None))
+}
+
+/// Carries changes into one container. Blocks.
+///
+/// # Errors
+/// The first thing that could not be written.
+pub fn give(layout: &Layout, view: &ContainerView, items: &[Item]) -> Result<(), WatchError> {
+    let work: Vec<(&Rule, &Change)> = items
+        .iter()
+        .map(|(rule, change)| (&**rule, change))
+        .collect();
+    let done = sync::carry(layout, view, &work);
+    let done = done.map_err(|error| WatchError::Sync {
+        first: Box::new(error),
+        further: 0,
+    })?;
+    let mut errors = done.errors.into_iter();
+    match errors.next() {
+        None => Ok(()),
+        Some(first) => Err(WatchError::Sync {
+            first: Box::new(first),
+            further: errors.count() + done.further,
+        }),
+    }
 }
 
 /// What a batch is called: the file, or how many of them.

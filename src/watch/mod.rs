@@ -19,6 +19,7 @@ pub mod sync;
 pub mod tree;
 mod work;
 
+pub use carry::{Item, built, give};
 pub use error::WatchError;
 pub use rules::{Rule, Rules};
 pub use session::{Report, Watch};

@@ -188,6 +188,53 @@ impl Rules {
         }
     }
 
+    /// Those by which a command of a service is run again: the service's own, or where it
+    /// has none, what it mounts of this machine, or what it is built from.
+    ///
+    /// # Errors
+    /// As [`Rules::of`].
+    pub fn of_command(project: &Project, name: &str) -> Result<Self, Vec<Diagnostic>> {
+        let mut rules = Self::of(project)?;
+        rules.list.retain(|rule| rule.service == name);
+        rules.warnings.clear();
+        let Some(service) = project.services.get(name).filter(|_| rules.list.is_empty()) else {
+            return Ok(rules);
+        };
+        let mounted = service
+            .volumes
+            .iter()
+            .filter(|mount| mount.kind == MountKind::Bind)
+            .filter_map(|mount| mount.source.as_deref().map(Path::new))
+            .filter(|source| source.exists() && !source.starts_with("/var/run"));
+        let mut paths: Vec<(PathBuf, WatchAction)> = mounted
+            .map(|source| (source.to_owned(), WatchAction::Restart))
+            .collect();
+        let context = context(service).unwrap_or_default();
+        if paths.is_empty() {
+            let build = service.build.as_ref();
+            let folder = build.and_then(|build| build.context.as_deref());
+            let folder = folder.map(PathBuf::from).filter(|folder| folder.is_dir());
+            paths.extend(folder.map(|folder| (folder, WatchAction::Rebuild)));
+        }
+        let rule = |(index, (path, action)): (usize, (PathBuf, WatchAction))| Rule {
+            service: name.to_owned(),
+            index,
+            // As the kernel tells them.
+            path: path.canonicalize().unwrap_or(path),
+            action,
+            target: None,
+            target_is_folder: false,
+            exec: Hook::default(),
+            initial_sync: false,
+            include: None,
+            ignore: Ignore::default(),
+            context: context.clone(),
+        };
+        let list = paths.into_iter().enumerate().map(rule).map(Arc::new);
+        rules.list = list.collect();
+        Ok(rules)
+    }
+
     /// The rules that have a service built anew.
     pub fn rebuilding(&self) -> impl Iterator<Item = &Arc<Rule>> {
         let rebuilds = |rule: &&Arc<Rule>| rule.action == WatchAction::Rebuild;

@@ -488,10 +488,7 @@ fn an_attached_terminal_shows_all_output_and_takes_input() {
         record.launch.tty = true;
         record.launch.open_stdin = true;
         let id = client.create(&record).await;
-        let mut attached = client
-            .start(Request::Attach { id: id.clone() }, &[])
-            .await
-            .unwrap();
+        let mut attached = client.attach(&id).await.unwrap();
         client.begin(&id).await;
         let first = attached.next().await.unwrap();
         let Reply::Event(change) = first.reply else {
@@ -526,6 +523,34 @@ fn an_attached_terminal_shows_all_output_and_takes_input() {
         assert!(shown.ends_with("# hello\r\ngot hello\r\n"), "{shown:?}");
         let log = bench.lines(&id).await;
         assert_eq!(log.last().unwrap(), "got hello\r");
+    });
+}
+
+#[test]
+fn an_attached_program_that_ends_at_once_is_seen_and_one_that_is_over_holds_nobody() {
+    isolated(async |bench| {
+        let client = bench.client().await;
+        for number in 0..20 {
+            let mut record = bench.shell(&format!("quick{number}"), "echo here");
+            record.launch.tty = true;
+            let id = client.create(&record).await;
+            let mut attached = client.attach(&id).await.unwrap();
+            client.begin(&id).await;
+            let mut shown = String::new();
+            loop {
+                match attached.next().await.unwrap().reply {
+                    Reply::Output { data, .. } => {
+                        shown.push_str(&String::from_utf8(data).unwrap());
+                    }
+                    Reply::Event(_) => {}
+                    Reply::Ok => break,
+                    other => panic!("{other:?}"),
+                }
+            }
+            assert_eq!(shown, "here\r\n");
+            let mut late = client.attach(&id).await.unwrap();
+            assert_eq!(late.next().await.unwrap().reply, Reply::Ok);
+        }
     });
 }
 

@@ -19,6 +19,7 @@ pub mod ps;
 pub mod pull;
 pub mod push;
 pub mod run;
+mod run_watch;
 pub mod up;
 pub mod version;
 pub mod watch;

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::exec::exit;
 use super::image_flags::ImageFlags;
+use super::run_watch;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
 use crate::cli::relay::{Input, Outputs, Streams};
@@ -88,6 +89,13 @@ pub struct RunArgs {
     /// Remove containers of services that the file no longer has
     #[arg(long)]
     remove_orphans: bool,
+    /// Run the command again whenever a file of the service changes: those that its
+    /// `develop.watch` names, else what it mounts or is built from
+    #[arg(long, conflicts_with = "detach")]
+    watch: bool,
+    /// Clear the terminal before each run
+    #[arg(long, requires = "watch")]
+    clear: bool,
     /// Service
     service: String,
     /// Command and arguments instead of the service's
@@ -102,14 +110,16 @@ pub struct RunArgs {
 /// its exit code.
 pub fn run(context: &Context, args: &RunArgs) -> CliResult {
     let services = [args.service.clone()];
-    let project = context.load_with(&LoadOptions {
+    let load = LoadOptions {
         // `-v` may name a volume that no service uses.
         all_resources: !args.volume.is_empty(),
         ..context.load_options(&services)?
-    })?;
+    };
+    let project = context.load_with(&load)?;
     context.check_known(&project, &services)?;
     let terminals = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let tty = terminals && !args.no_tty && !args.detach;
+    let removed_at_end = args.rm || args.watch;
     let options = RunOptions {
         choices: UpChoices {
             no_deps: args.no_deps,
@@ -121,6 +131,17 @@ pub fn run(context: &Context, args: &RunArgs) -> CliResult {
         build: args.images.build(),
         overrides: overrides(context, &project, args, tty)?,
     };
+    if args.watch {
+        let again = run_watch::Again {
+            context,
+            service: &args.service,
+            load,
+            options,
+            quiet: (args.quiet, args.images.quiet()),
+            clears: args.clear && std::io::stdout().is_terminal(),
+        };
+        return runtime::block_on(again.run(project));
+    }
     runtime::block_on(async {
         let mut interrupts = Interrupts::new()?;
         let (handle, cancel) = cancel_pair();
@@ -149,7 +170,7 @@ pub fn run(context: &Context, args: &RunArgs) -> CliResult {
             client: &client,
             overrides: &overrides,
             prepared: &prepared,
-            removed_at_end: args.rm,
+            removed_at_end,
         };
         let code = if args.detach {
             let started = tokio::select! {
@@ -219,7 +240,7 @@ fn overrides(
         cap_drop: args.cap_drop.clone(),
         tty,
         interactive: !args.detach,
-        auto_remove: args.rm,
+        auto_remove: args.rm || args.watch,
         use_aliases: args.use_aliases,
     })
 }
@@ -228,18 +249,21 @@ fn overrides(
 const INTERRUPTED: i32 = 130;
 
 /// A one-off that was created and is to be started here.
-struct OneOff<'a> {
-    context: &'a Context,
-    project: &'a Project,
-    client: &'a Client,
-    overrides: &'a Overrides,
-    prepared: &'a Prepared,
+pub(super) struct OneOff<'a> {
+    pub(super) context: &'a Context,
+    pub(super) project: &'a Project,
+    pub(super) client: &'a Client,
+    pub(super) overrides: &'a Overrides,
+    pub(super) prepared: &'a Prepared,
     /// `--rm`
-    removed_at_end: bool,
+    pub(super) removed_at_end: bool,
 }
 
 impl OneOff<'_> {
-    async fn start(&self, fds: &[std::os::fd::BorrowedFd<'_>]) -> Result<(), ClientError> {
+    pub(super) async fn start(
+        &self,
+        fds: &[std::os::fd::BorrowedFd<'_>],
+    ) -> Result<(), ClientError> {
         let id = self.prepared.container.id.clone();
         let request = Request::Start {
             id,
@@ -253,7 +277,7 @@ impl OneOff<'_> {
 
     /// Why it could not be started, with the place in the file that accounts
     /// for it, as `up` tells it.
-    fn error(&self, error: &ClientError) -> CliError {
+    pub(super) fn error(&self, error: &ClientError) -> CliError {
         let Some(failure) = error.failure() else {
             return CliError::from_error(error);
         };
@@ -270,8 +294,9 @@ impl OneOff<'_> {
     async fn on_terminal(&self) -> Result<i32, ClientError> {
         let id = &self.prepared.container.id;
         let mut changes = self.client.start(Request::Subscribe, &[]).await?;
+        let attached = self.client.attach(id).await?;
         self.start(&[]).await?;
-        let Some(code) = interactive::attach(self.client, id).await? else {
+        let Some(code) = interactive::show_terminal(self.client, id, attached).await? else {
             let name = &self.prepared.container.name;
             write_err(&format!("\r\nDetached: {name} runs on\r\n"));
             return Ok(0);

@@ -319,6 +319,16 @@ async fn attach(
     };
     let mut changes = shared.changes.subscribe();
     let mut output = shared.logs.attach(key);
+    // From here on nothing is missed: a start that is asked for now is one of ours.
+    let attached = Reply::Event(Shared::change(&record, ChangeKind::Created));
+    frame::send(stream, &attached, &[]).await?;
+    let is_over = {
+        let status = status.borrow();
+        status.code.is_some() && status.target.is_none()
+    };
+    if is_over {
+        return Ok(Ok(Reply::Ok));
+    }
     // Input can be written as soon as there is something to write to.
     let started = status.wait_for(|status| {
         status.target.is_some() || status.failure.is_some() || status.code.is_some()

@@ -1,6 +1,7 @@
 //! `watch`, `up --watch`, `run --watch`: a file is saved, and what runs has it.
 
 mod actions;
+mod again;
 mod files;
 mod screen;
 mod storms;

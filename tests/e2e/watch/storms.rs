@@ -2,7 +2,7 @@
 
 use fs_err as fs;
 
-use super::{SYNC, end, path, watch, with_rules};
+use super::{SYNC, end, watch, with_rules};
 use crate::support::{Background, isolated, program};
 
 #[test]
