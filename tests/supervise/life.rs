@@ -28,7 +28,8 @@ fn output_code_and_records_of_a_short_run() {
         let exit = view.exit.unwrap();
         assert_eq!(exit.code, Some(3));
         assert!(!exit.stopped_by_user && !exit.oom_killed, "{exit:?}");
-        assert!(exit.started < exit.finished, "{exit:?}");
+        // A program that ends before its start is written down ends at its start.
+        assert!(exit.started <= exit.finished, "{exit:?}");
     });
 }
 
