@@ -6,7 +6,6 @@
 //! so is what an older reader of YAML takes for a boolean (`yes`, `on`, `y`).
 
 use serde::Serialize as _;
-use serde_json::Value as Json;
 use serde_json::ser::{PrettyFormatter, Serializer};
 
 use super::model::Form;
@@ -61,30 +60,40 @@ pub(crate) fn tree_yaml(tree: &Node) -> String {
 }
 
 /// Prints the typed model as JSON. Keys keep their order.
-pub(crate) fn json(model: &Json) -> String {
+pub(crate) fn json(model: &Printed) -> String {
+    let text = pretty(model, "  ");
     // These stand within strings only; the reference thinks of web pages.
-    format!("{model:#}")
-        .replace('&', "\\u0026")
-        .replace('<', "\\u003c")
-        .replace('>', "\\u003e")
-        .replace('\u{2028}', "\\u2028")
-        .replace('\u{2029}', "\\u2029")
+    let escapes = [
+        ('&', "\\u0026"),
+        ('<', "\\u003c"),
+        ('>', "\\u003e"),
+        ('\u{2028}', "\\u2028"),
+        ('\u{2029}', "\\u2029"),
+    ];
+    let unescaped = escapes.into_iter().filter(|(c, _)| text.contains(*c));
+    let unescaped: Vec<_> = unescaped.collect();
+    let escape = |text: String, (c, escape): (char, &str)| text.replace(c, escape);
+    unescaped.into_iter().fold(text, escape)
 }
 
 /// Prints JSON with four spaces a level and an empty line at its end.
-pub(crate) fn wide_json(value: &Json) -> String {
+pub(crate) fn wide_json(value: &Printed) -> String {
+    pretty(value, "    ") + "\n\n"
+}
+
+fn pretty(value: &Printed, step: &str) -> String {
     let mut text = Vec::new();
-    let format = PrettyFormatter::with_indent(b"    ");
+    let format = PrettyFormatter::with_indent(step.as_bytes());
     // Writing to memory cannot fail, nor can JSON be without a JSON form.
     value
         .serialize(&mut Serializer::with_formatter(&mut text, format))
         .ok();
-    String::from_utf8_lossy(&text).into_owned() + "\n\n"
+    String::from_utf8(text).unwrap_or_default()
 }
 
 /// Prints a tree as JSON, its keys in the order of their letters.
 pub(crate) fn tree_json(tree: &Node) -> String {
-    json(&Printed::of(tree).ordered(Form::Json).into_json())
+    json(&Printed::of(tree).ordered(Form::Json))
 }
 
 /// What is said of a number that JSON does not have.

@@ -2,6 +2,7 @@
 //! an end and times.
 
 use indexmap::IndexMap;
+use serde::{Serialize, Serializer};
 use serde_json::{Number, Value as Json};
 
 use super::model::Form;
@@ -106,6 +107,32 @@ impl Printed {
                 Some((format!("{key}{dot}{below}"), value))
             }),
             _ => None,
+        }
+    }
+}
+
+/// False where no value of a tree can come to one that JSON does not have.
+pub(crate) fn may_be_endless(tree: &Node) -> bool {
+    match &tree.value {
+        Value::Float(value) => !value.is_finite(),
+        Value::Str(text) => text.parse::<f64>().is_ok_and(|value| !value.is_finite()),
+        Value::Seq(items) => items.iter().any(may_be_endless),
+        Value::Map(map) => map.values().any(may_be_endless),
+        _ => false,
+    }
+}
+
+/// As [`Printed::into_json`].
+impl Serialize for Printed {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Null => serializer.serialize_unit(),
+            Self::Bool(value) => serializer.serialize_bool(*value),
+            Self::Number(value) => value.serialize(serializer),
+            Self::Endless(value) => serializer.serialize_str(&float_text(*value)),
+            Self::String(text) | Self::Time(text) => serializer.serialize_str(text),
+            Self::Array(items) => serializer.collect_seq(items),
+            Self::Object(map) => serializer.collect_map(map),
         }
     }
 }

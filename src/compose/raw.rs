@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use super::diag::Diagnostic;
 use super::model::Form;
 use super::order::natural;
-use super::printed::Printed;
+use super::printed::{Printed, may_be_endless};
 use super::tree::{Node, Value};
 use super::{emit, template};
 
@@ -61,7 +61,8 @@ impl RawModel {
     /// What is said of the first value that JSON does not have, which the reference
     /// does not print as JSON, either.
     pub fn without_json(&self) -> Option<Diagnostic> {
-        let (path, value) = Printed::of(&self.tree).endless()?;
+        let tree = Some(&self.tree).filter(|tree| may_be_endless(tree))?;
+        let (path, value) = Printed::of(tree).endless()?;
         Some(Diagnostic::error(emit::no_json(value)).path(path))
     }
 
@@ -104,7 +105,7 @@ impl RawModel {
         });
         let all: Printed = values.collect();
         match form {
-            Form::Json => emit::wide_json(&all.into_json()),
+            Form::Json => emit::wide_json(&all),
             Form::Yaml => emit::wide_yaml(&all),
         }
     }

@@ -11,7 +11,7 @@ use super::record::{Emit, Extensions, Form, put, put_extensions};
 use super::{ConfigSource, Model, Network, SecretSource, Service, Volume};
 use crate::compose::diag::{Diagnostic, Position, Sources};
 use crate::compose::emit;
-use crate::compose::printed::{Object, Printed};
+use crate::compose::printed::{Object, Printed, may_be_endless};
 use crate::compose::trace::Trace;
 use crate::compose::tree::{Mark, Node};
 
@@ -158,7 +158,7 @@ impl Project {
                     .entry("name".to_owned())
                     .or_insert_with(|| Printed::from(""));
                 object.sort_keys();
-                emit::json(&Printed::Object(object).into_json())
+                emit::json(&Printed::Object(object))
             }
         };
         text.replace('$', "$$")
@@ -168,6 +168,10 @@ impl Project {
     /// reference does not print such a model as JSON, either. Before
     /// [`Self::forget_places`].
     pub fn without_json(&self) -> Option<Diagnostic> {
+        self.origin
+            .tree
+            .as_ref()
+            .filter(|tree| may_be_endless(tree))?;
         let (path, value) = Printed::Object(self.canonical(Form::Json)).endless()?;
         Some(self.diagnostic(&path, emit::no_json(value)))
     }
