@@ -41,6 +41,11 @@ pub(super) const CASES: &[Unreadable] = &[
         becomes: "is printed without `context`, and has the project's folder when it is read",
     },
     Unreadable {
+        id: "target-zero",
+        written: "`target: 0` of a port",
+        becomes: "is left out, and the port refused: it needs one",
+    },
+    Unreadable {
         id: "content-empty",
         written: "`content: \"\"` of a config",
         becomes: "is left out, and the config refused: it has no source",
