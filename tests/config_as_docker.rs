@@ -65,6 +65,7 @@ mod tests {
         for (name, text) in &case.files {
             let path = folder.join(name);
             fs_err::create_dir_all(path.parent().expect("a folder")).expect("folders");
+            let text = text.replace("@DIR@", &folder.display().to_string());
             fs_err::write(path, text).expect("a file");
         }
         let (program, first) = program.split_first().expect("a program");
@@ -146,6 +147,59 @@ mod tests {
             return;
         }
         assert_eq!(wrong, Vec::<&str>::new());
+    }
+
+    /// What was printed for a case, given to `program` in place
+    /// of the file that it came from.
+    fn read_again(case: &Case<'_>, printed: &str, program: &[&str]) -> Answer {
+        let others = case
+            .files
+            .iter()
+            .filter(|(name, _)| *name != "compose.yaml");
+        let again = Case {
+            head: case.head,
+            files: std::iter::once(("compose.yaml", printed))
+                .chain(others.copied())
+                .collect(),
+            answer: None,
+        };
+        run(&again, program)
+    }
+
+    /// All that is printed can be read again, and is printed in the same words; but for
+    /// a few things, which Docker cannot read, either.
+    #[test]
+    fn what_is_printed_is_read_again_but_for_what_is_listed() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/config");
+        let asks_docker = skiff::env::read_string("UPDATE_GOLDEN").as_deref() == Some("docker");
+        let program: &[&str] = if asks_docker {
+            &["docker", "compose"]
+        } else {
+            &[env!("CARGO_BIN_EXE_skiff")]
+        };
+        let mut count = 0;
+        for name in ["models", "raw", "unreadable"] {
+            let text = fs_err::read_to_string(folder.join(format!("{name}.txt"))).expect("cases");
+            for block in text.split("=== ").skip(1) {
+                let case = parse(block);
+                let words = case.head.split(' ').skip(1);
+                let is_plain = words.filter(|word| !word.contains('=')).eq(["config"]);
+                let Some(answer) = &case.answer else { continue };
+                if !is_plain || answer.code != 0 {
+                    continue;
+                }
+                count += 1;
+                let again = read_again(&case, &answer.stdout, program);
+                let is_same = again == *answer;
+                assert_eq!(is_same, name != "unreadable", "{}: {again:?}", case.head);
+            }
+        }
+        assert!(count > 10, "{count}");
+    }
+
+    #[test]
+    fn what_cannot_be_read_again_is_as_docker_prints_it() {
+        check("unreadable");
     }
 
     #[test]

@@ -10,3 +10,4 @@ pub mod compose;
 pub mod dockerfile;
 
 pub mod project;
+pub mod unreadable;

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use super::commands;
-use crate::ui::Ansi;
 
 /// Reads a Compose file and runs it, without a daemon.
 #[derive(Debug, Parser)]
@@ -50,9 +49,9 @@ pub struct Global {
     /// How progress is shown: auto, tty, plain, json or quiet
     #[arg(long)]
     pub progress: Option<String>,
-    /// When to use colours and cursor movement
-    #[arg(long, value_enum)]
-    pub ansi: Option<Ansi>,
+    /// When to use colours and cursor movement: auto, never or always
+    #[arg(long)]
+    pub ansi: Option<String>,
     /// The same as --ansi never
     #[arg(long, hide = true)]
     pub no_ansi: bool,

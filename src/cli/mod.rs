@@ -88,6 +88,9 @@ fn run(cli: Cli, arguments: Vec<OsString>) -> ExitCode {
         settings,
         told_strangers: AtomicBool::new(false),
     };
+    for (message, advice) in &context.settings.remarks {
+        ui.warn_with(message, std::slice::from_ref(advice));
+    }
     if env::read(env::DOCKER_HOST).is_some() {
         ui.warn("`DOCKER_HOST` has no effect: skiff runs containers itself, on this machine");
     }

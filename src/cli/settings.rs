@@ -16,6 +16,13 @@ use crate::ui::{Ansi, Progress, Ui};
 /// Prefix of the variables that are for Compose itself.
 const PREFIX: &str = "COMPOSE_";
 
+/// The words of `--ansi`.
+const ANSI: [(&str, Ansi); 3] = [
+    ("auto", Ansi::Auto),
+    ("never", Ansi::Never),
+    ("always", Ansi::Always),
+];
+
 /// Decisions for one command.
 #[derive(Debug, Default)]
 pub struct Settings {
@@ -25,6 +32,8 @@ pub struct Settings {
     pub parallel: Option<usize>,
     /// `COMPOSE_` variables of the first `.env`, as far as the shell has none.
     pub dotenv: IndexMap<String, String>,
+    /// Values without a meaning, that are let pass: each a message and advice.
+    pub remarks: Vec<(String, String)>,
 }
 
 impl Settings {
@@ -38,15 +47,15 @@ impl Settings {
             dotenv: dotenv(global),
             ..Self::default()
         };
-        let ansi = settings.ansi(global)?;
+        let (ansi, said) = settings.ansi(global)?;
         let progress = progress(global)?;
-        match (progress, ansi) {
-            (Progress::Tty, Ansi::Never) => {
+        match (progress, said.as_str()) {
+            (Progress::Tty, "never") => {
                 return Err(CliError::new(
                     "can't use --progress tty while ANSI support is disabled",
                 ));
             }
-            (Progress::Plain, Ansi::Always) => {
+            (Progress::Plain, "always") => {
                 return Err(CliError::new(
                     "can't use --progress plain while ANSI support is forced",
                 ));
@@ -70,25 +79,31 @@ impl Settings {
         self.get(name).is_some_and(|text| is_true(&text))
     }
 
-    fn ansi(&self, global: &Global) -> Result<Ansi, CliError> {
+    /// When to use colours, and the word that says so. A word without a meaning
+    /// counts as `never`, as with Docker, and is told.
+    fn ansi(&mut self, global: &Global) -> Result<(Ansi, String), CliError> {
         if global.no_ansi {
             if global.ansi.is_some() {
                 return Err(CliError::new("--no-ansi and --ansi exclude each other"));
             }
-            return Ok(Ansi::Never);
+            return Ok((Ansi::Never, "never".to_owned()));
         }
-        if let Some(ansi) = global.ansi {
-            return Ok(ansi);
+        let (origin, said) = match (&global.ansi, self.get(env::COMPOSE_ANSI)) {
+            (Some(said), _) => ("--ansi", said.clone()),
+            (None, Some(said)) => (env::COMPOSE_ANSI, said),
+            (None, None) => return Ok((Ansi::Auto, "auto".to_owned())),
+        };
+        let known = ANSI.iter().find(|(word, _)| *word == said);
+        if known.is_none() {
+            let words = ANSI.iter().map(|(word, _)| *word);
+            let advice = match super::nearest(&said, words) {
+                Some(nearest) => format!("did you mean `{nearest}`?"),
+                None => "it takes auto, never or always".to_owned(),
+            };
+            let message = format!("{origin} {said:?} has no meaning and counts as `never`");
+            self.remarks.push((message, advice));
         }
-        match self.get(env::COMPOSE_ANSI).as_deref() {
-            None | Some("auto") => Ok(Ansi::Auto),
-            Some("never") => Ok(Ansi::Never),
-            Some("always") => Ok(Ansi::Always),
-            Some(other) => Err(CliError::new(format!(
-                "{} must be auto, never or always (found: {other:?})",
-                env::COMPOSE_ANSI
-            ))),
-        }
+        Ok((known.map_or(Ansi::Never, |(_, ansi)| *ansi), said))
     }
 
     fn parallel(&self, global: &Global) -> Result<Option<usize>, CliError> {
@@ -225,6 +240,25 @@ const NO_REMOTE: &str = "files of other machines are not loaded";
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What a word of `--ansi` comes to: its remarks, and whether data is coloured.
+    fn said(word: &str) -> (Vec<(String, String)>, Ui) {
+        let arguments = ["skiff", "--ansi", word, "config"];
+        let cli = <crate::cli::args::Cli as clap::Parser>::try_parse_from(arguments).unwrap();
+        let settings = Settings::new(&cli.global).unwrap();
+        (settings.remarks, settings.ui)
+    }
+
+    #[test]
+    fn a_word_of_ansi_without_a_meaning_counts_as_never_and_is_told() {
+        let (remarks, ui) = said("allways");
+        let told = "--ansi \"allways\" has no meaning and counts as `never`".to_owned();
+        assert_eq!(remarks, [(told, "did you mean `always`?".to_owned())]);
+        assert!(!ui.color_out);
+        let (remarks, ui) = said("always");
+        assert!(remarks.is_empty() && ui.color_out);
+        assert_eq!(said("foo").0[0].1, "it takes auto, never or always");
+    }
 
     #[test]
     fn strangers_are_told_once_with_the_nearest_name() {

@@ -435,8 +435,10 @@ impl Walk<'_> {
     }
 }
 
-/// Nodes of a port that is written out.
-const GROWN_PORT: usize = 8;
+/// Nodes of a port that is written out: its mapping and what [`long_port`] puts
+/// there. The largest ranges for two protocols (`1-65535:1-65535` and the same with
+/// `/udp`) leave room for a project around them.
+const GROWN_PORT: usize = 6;
 
 /// How many nodes more a form may make of a node; ports are counted one by one.
 fn growth(node: &Node, form: Form) -> usize {

@@ -412,7 +412,15 @@ pub(crate) fn parse_raw(
                 suggestion: None,
             });
         } else if name.contains(char::is_whitespace) {
-            errors.push(spaced_name(number, name));
+            let mut error = spaced_name(number, name);
+            if let Some(("export", bare)) = name.split_once(char::is_whitespace) {
+                let advice = format!(
+                    "write `{}=…` alone: the format `raw` does not know `export`",
+                    bare.trim()
+                );
+                error.suggestion = Some(advice);
+            }
+            errors.push(error);
         }
         if errors.len() >= MOST_ERRORS {
             break;

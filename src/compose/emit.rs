@@ -7,10 +7,10 @@
 
 use serde::Serialize as _;
 use serde_json::ser::{PrettyFormatter, Serializer};
-use serde_json::{Map as JsonMap, Value as Json};
 
-use super::model::raw_json;
+use super::model::Form;
 use super::order::natural;
+use super::printed::Printed;
 use super::scalar::{self, full_time};
 use super::tree::{Node, Value};
 use super::units::float_text;
@@ -21,7 +21,7 @@ const LONGEST_KEY: usize = 128;
 /// What is printed: a part of the typed model, or of a tree.
 #[derive(Debug, Clone, Copy)]
 enum View<'a> {
-    Typed(&'a Json),
+    Typed(&'a Printed),
     Raw(&'a Node),
 }
 
@@ -45,12 +45,12 @@ impl<'a> View<'a> {
 }
 
 /// Prints the typed model as YAML. Keys keep their order.
-pub(crate) fn yaml(model: &Json) -> String {
+pub(crate) fn yaml(model: &Printed) -> String {
     print(View::Typed(model), 2)
 }
 
 /// Prints mappings as YAML with four spaces a level. Keys keep their order.
-pub(crate) fn wide_yaml(mappings: &Json) -> String {
+pub(crate) fn wide_yaml(mappings: &Printed) -> String {
     print(View::Typed(mappings), 4)
 }
 
@@ -60,72 +60,79 @@ pub(crate) fn tree_yaml(tree: &Node) -> String {
 }
 
 /// Prints the typed model as JSON. Keys keep their order.
-pub(crate) fn json(model: &Json) -> String {
+pub(crate) fn json(model: &Printed) -> String {
+    let text = pretty(model, "  ");
     // These stand within strings only; the reference thinks of web pages.
-    format!("{model:#}")
-        .replace('&', "\\u0026")
-        .replace('<', "\\u003c")
-        .replace('>', "\\u003e")
-        .replace('\u{2028}', "\\u2028")
-        .replace('\u{2029}', "\\u2029")
+    let escapes = [
+        ('&', "\\u0026"),
+        ('<', "\\u003c"),
+        ('>', "\\u003e"),
+        ('\u{2028}', "\\u2028"),
+        ('\u{2029}', "\\u2029"),
+    ];
+    let unescaped = escapes.into_iter().filter(|(c, _)| text.contains(*c));
+    let unescaped: Vec<_> = unescaped.collect();
+    let escape = |text: String, (c, escape): (char, &str)| text.replace(c, escape);
+    unescaped.into_iter().fold(text, escape)
 }
 
 /// Prints JSON with four spaces a level and an empty line at its end.
-pub(crate) fn wide_json(value: &Json) -> String {
+pub(crate) fn wide_json(value: &Printed) -> String {
+    pretty(value, "    ") + "\n\n"
+}
+
+fn pretty(value: &Printed, step: &str) -> String {
     let mut text = Vec::new();
-    let format = PrettyFormatter::with_indent(b"    ");
+    let format = PrettyFormatter::with_indent(step.as_bytes());
     // Writing to memory cannot fail, nor can JSON be without a JSON form.
     value
         .serialize(&mut Serializer::with_formatter(&mut text, format))
         .ok();
-    String::from_utf8_lossy(&text).into_owned() + "\n\n"
+    String::from_utf8(text).unwrap_or_default()
 }
 
 /// Prints a tree as JSON, its keys in the order of their letters.
 pub(crate) fn tree_json(tree: &Node) -> String {
-    json(&plain_json(&raw_json(tree)))
+    json(&Printed::of(tree).ordered(Form::Json))
 }
 
-/// JSON with its keys in order. The reference makes nothing of an empty list.
-pub(crate) fn plain_json(value: &Json) -> Json {
-    match value {
-        Json::Array(items) if items.is_empty() => Json::Null,
-        Json::Array(items) => items.iter().map(plain_json).collect(),
-        Json::Object(map) => {
-            let mut entries: Vec<_> = map.iter().collect();
-            entries.sort_by_key(|(key, _)| *key);
-            let plain = |(key, child): (&String, &Json)| (key.clone(), plain_json(child));
-            Json::Object(entries.into_iter().map(plain).collect())
-        }
-        scalar => scalar.clone(),
+/// What is said of a number that JSON does not have.
+pub(crate) fn no_json(value: f64) -> String {
+    format!("`{}` is no number of JSON", endless(value))
+}
+
+/// A number that JSON does not have, as YAML has it.
+fn endless(value: f64) -> &'static str {
+    if value.is_nan() {
+        ".nan"
+    } else if value > 0.0 {
+        ".inf"
+    } else {
+        "-.inf"
     }
 }
 
-/// JSON with its keys in the order of names.
-pub(crate) fn named_json(value: &Json) -> Json {
-    match value {
-        Json::Array(items) => items.iter().map(named_json).collect(),
-        Json::Object(map) => {
-            let mut entries: Vec<_> = map.iter().collect();
-            entries.sort_by(|one, other| natural(one.0, other.0));
-            let named = |(key, child): (&String, &Json)| (key.clone(), named_json(child));
-            Json::Object(entries.into_iter().map(named).collect::<JsonMap<_, _>>())
-        }
-        scalar => scalar.clone(),
+fn float(value: f64) -> String {
+    if value.is_finite() {
+        float_text(value)
+    } else {
+        endless(value).to_owned()
     }
 }
 
-fn typed(value: &Json) -> Item<'_> {
+fn typed(value: &Printed) -> Item<'_> {
     match value {
-        Json::Null => Item::Plain("null".to_owned()),
-        Json::Bool(value) => Item::Plain(value.to_string()),
-        Json::Number(value) => Item::Plain(match value.as_f64() {
+        Printed::Null => Item::Plain("null".to_owned()),
+        Printed::Bool(value) => Item::Plain(value.to_string()),
+        Printed::Number(value) => Item::Plain(match value.as_f64() {
             Some(float) if value.is_f64() => float_text(float),
             _ => value.to_string(),
         }),
-        Json::String(text) => Item::Text(text),
-        Json::Array(items) => Item::List(items.iter().map(View::Typed).collect()),
-        Json::Object(map) => {
+        Printed::Endless(value) => Item::Plain(endless(*value).to_owned()),
+        Printed::Time(text) => Item::Plain(text.clone()),
+        Printed::String(text) => Item::Text(text),
+        Printed::Array(items) => Item::List(items.iter().map(View::Typed).collect()),
+        Printed::Object(map) => {
             let entries = map
                 .iter()
                 .map(|(key, child)| (key.as_str(), View::Typed(child)));
@@ -139,11 +146,7 @@ fn raw(node: &Node) -> Item<'_> {
         Value::Null => Item::Plain("null".to_owned()),
         Value::Bool(value) => Item::Plain(value.to_string()),
         Value::Int(value) => Item::Plain(value.to_string()),
-        Value::Float(value) if value.is_nan() => Item::Plain(".nan".to_owned()),
-        Value::Float(value) if value.is_infinite() => {
-            Item::Plain(if *value > 0.0 { ".inf" } else { "-.inf" }.to_owned())
-        }
-        Value::Float(value) => Item::Plain(float_text(*value)),
+        Value::Float(value) => Item::Plain(float(*value)),
         Value::Time(text) => Item::Plain(full_time(text)),
         Value::Str(text) => Item::Text(text),
         Value::Seq(items) => Item::List(items.iter().map(View::Raw).collect()),

@@ -147,6 +147,12 @@ impl Loader<'_> {
         chain.pop();
         let mut base = base?;
         if base.is_null() {
+            // In another file that is allowed: there is nothing to extend.
+            let mut services = place.services.borrow_mut();
+            services
+                .get_mut(name)?
+                .as_map_mut()?
+                .shift_remove("extends");
             return Some(());
         }
         let null = Node::null(Mark::default());

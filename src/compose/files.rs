@@ -23,8 +23,13 @@ use super::pipes;
 /// Standard input's name.
 const STDIN: &str = "-";
 
-/// How long a pipe may be silent, all its pauses taken together: one with a name,
-/// and one that was handed over by somebody who knows what it waits for.
+/// How long a pipe may be silent, all its pauses taken together.
+///
+/// A pipe with a name lies in a folder, and nothing tells whether anybody is going
+/// to write to it. Whoever does (`generate > fifo & skiff -f fifo up`) was started
+/// beforehand, so seconds are enough; a pipe that was forgotten there must not hang
+/// a CI job for ever, as it does where nothing limits the wait.
+/// One that was handed over (`<(…)`) has a writer, who may take its time.
 const PATIENCE: Duration = Duration::from_secs(5);
 const LONG_PATIENCE: Duration = Duration::from_secs(60);
 

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
-use serde_json::Value as Json;
 
 use super::diag::Diagnostic;
 use super::model::Form;
 use super::order::natural;
+use super::printed::{Printed, may_be_endless};
 use super::tree::{Node, Value};
 use super::{emit, template};
 
@@ -58,6 +58,14 @@ impl RawModel {
         }
     }
 
+    /// What is said of the first value that JSON does not have, which the reference
+    /// does not print as JSON, either.
+    pub fn without_json(&self) -> Option<Diagnostic> {
+        let tree = Some(&self.tree).filter(|tree| may_be_endless(tree))?;
+        let (path, value) = Printed::of(tree).endless()?;
+        Some(Diagnostic::error(emit::no_json(value)).path(path))
+    }
+
     /// The services' names, all of them.
     pub fn services(&self) -> impl Iterator<Item = &str> {
         let services = self.tree.get("services").and_then(Node::as_map);
@@ -87,15 +95,15 @@ impl RawModel {
         };
         let values = variables.into_iter().map(|variable| {
             let values = [
-                Json::from(variable.name.as_str()),
-                variable.default.into(),
-                variable.alternate.into(),
-                variable.required.into(),
+                Printed::String(variable.name.clone()),
+                Printed::String(variable.default),
+                Printed::String(variable.alternate),
+                Printed::Bool(variable.required),
             ];
             let members = keys.into_iter().map(str::to_owned).zip(values);
-            (variable.name, members.collect::<Json>())
+            (variable.name, members.collect::<Printed>())
         });
-        let all: Json = values.collect();
+        let all: Printed = values.collect();
         match form {
             Form::Json => emit::wide_json(&all),
             Form::Yaml => emit::wide_yaml(&all),

@@ -1,11 +1,15 @@
 //! What YAML allows, or the YAML library lets pass, and the reference refuses:
 //! control characters, directives other than `%YAML 1.1`, tabs as indentation
 //! on lines without content, a second document without `---`, the escape `\\/` of
-//! YAML 1.2, and some plain scalars in flow collections.
+//! YAML 1.2, some plain scalars in flow collections, and tags without a space behind
+//! them there.
+
+use std::collections::HashMap;
 
 use saphyr_parser::{Event, ScalarStyle};
 
 use super::diag::Allowed;
+use super::limits::MOST_NODES;
 use super::tree::Mark;
 
 /// The first character that no file may have, whatever it means, and where.
@@ -70,6 +74,9 @@ pub(super) struct Refused {
     tabs: Vec<(u32, u32, bool)>,
     /// Lines and columns of `\\/`, the last first.
     slashes: Vec<(u32, u32)>,
+    /// Lines and columns of tags that a bracket or a comma follows, and how long
+    /// they are.
+    tags: HashMap<(u32, u32), u32>,
     /// Of the collections that are open, which are in flow context.
     open: Vec<bool>,
     documents: usize,
@@ -93,9 +100,18 @@ impl Refused {
             }
             slashes.reverse();
         }
+        let mut tags = HashMap::new();
+        if text.contains('!') {
+            for (line, text) in (1..).zip(text.split('\n')) {
+                let found = crowded_tags(text).map(|(column, length)| ((line, column), length));
+                // Those of more nodes than there may be are not needed.
+                tags.extend(found.take(MOST_NODES - tags.len().min(MOST_NODES)));
+            }
+        }
         Self {
             tabs,
             slashes,
+            tags,
             open: Vec::new(),
             documents: 0,
         }
@@ -105,6 +121,14 @@ impl Refused {
     pub(super) fn by(&mut self, event: &Event<'_>, start: Mark, end: Mark) -> Option<Refusal> {
         let in_flow = self.open.last() == Some(&true);
         let tab = self.tab(event, in_flow, start, end);
+        if let Some(mark) = self.tag(event, start).filter(|_| in_flow) {
+            let message = "invalid YAML: in brackets, a tag needs a space behind it";
+            return Some(Refusal {
+                mark,
+                message,
+                allowed: Some(Allowed::CrowdedTag),
+            });
+        }
         match event {
             Event::DocumentStart(explicit) => {
                 self.documents += 1;
@@ -148,6 +172,19 @@ impl Refused {
             _ => {}
         }
         tab
+    }
+
+    /// Finds a tag that a bracket or a comma follows at once.
+    fn tag(&self, event: &Event<'_>, start: Mark) -> Option<Mark> {
+        let tagged = match event {
+            Event::Scalar(_, _, _, tag)
+            | Event::SequenceStart(_, tag)
+            | Event::MappingStart(_, tag) => tag.is_some(),
+            _ => false,
+        };
+        let length = self.tags.get(&(start.line, start.column)).copied();
+        let length = u16::try_from(length.filter(|_| tagged)?).unwrap_or(u16::MAX);
+        Some(Mark { length, ..start })
     }
 
     /// Finds the first `\\/` within a scalar in double quotes.
@@ -216,6 +253,27 @@ fn indenting_tab(line: &str) -> Option<u32> {
     let column = line.len() - rest.len() + 1;
     rest.starts_with('\t')
         .then(|| u32::try_from(column).unwrap_or(u32::MAX))
+}
+
+/// The columns and lengths of what may be tags with a bracket or a comma behind them:
+/// there the reference reads on, and takes `,`, `[` and `]` for a part of the tag.
+fn crowded_tags(line: &str) -> impl Iterator<Item = (u32, u32)> {
+    let is_end = |c: char| matches!(c, ',' | '[' | ']' | '{' | '}');
+    let mut before = ' ';
+    let mut tag = None;
+    (1..).zip(line.chars()).filter_map(move |(column, c)| {
+        let is_first = before.is_whitespace() || is_end(before);
+        before = c;
+        if is_end(c) {
+            return tag.take().map(|start: u32| (start, column - start));
+        }
+        if c == '!' && is_first {
+            tag = Some(column);
+        } else if c.is_whitespace() || (c == '<' && tag == Some(column - 1)) {
+            tag = None; // `!<…>` has an end of its own
+        }
+        None
+    })
 }
 
 /// The columns of backslashes, themselves not escaped, before a slash.

@@ -5,9 +5,8 @@
 
 use std::time::Duration;
 
-use serde_json::Value as Json;
-
 use super::model::{Cx, Emit, Form, Parse};
+use super::printed::Printed;
 use super::tree::{Node, Value};
 
 /// An amount of memory or disk, in bytes. Negative only where -1 means
@@ -49,11 +48,11 @@ impl Parse for Bytes {
 }
 
 impl Emit for Bytes {
-    fn value(&self, form: Form) -> Json {
+    fn value(&self, form: Form) -> Printed {
         match form {
             // A string of a negative number could not be read back.
-            Form::Yaml if self.0 < 0 => Json::from(self.0),
-            _ => Json::String(self.0.to_string()),
+            Form::Yaml if self.0 < 0 => Printed::from(self.0),
+            _ => Printed::String(self.0.to_string()),
         }
     }
 }
@@ -80,14 +79,15 @@ fn likely_size(text: &str) -> Option<String> {
 /// seconds without one.
 fn likely_duration(text: &str) -> Option<String> {
     let (number, unit) = number_and_word(text)?;
-    let unit = match unit.to_ascii_lowercase().as_str() {
+    let unit = unit.to_ascii_lowercase();
+    let unit = match unit.as_str() {
         "" | "sec" | "secs" | "second" | "seconds" => "s",
         "min" | "mins" | "minute" | "minutes" => "m",
         "hour" | "hours" | "hr" | "hrs" => "h",
         "day" | "days" => "d",
         "week" | "weeks" => "w",
         "msec" | "millisecond" | "milliseconds" => "ms",
-        _ => return None,
+        short => short, // something else is wrong, such as a space before it
     };
     let likely = format!("{number}{unit}");
     parse_duration(&likely)
@@ -174,8 +174,8 @@ impl Parse for Period {
 }
 
 impl Emit for Period {
-    fn value(&self, _form: Form) -> Json {
-        Json::String(duration_text(self.0))
+    fn value(&self, _form: Form) -> Printed {
+        Printed::String(duration_text(self.0))
     }
 }
 
@@ -190,7 +190,7 @@ impl Parse for PeriodOrZero {
 }
 
 impl Emit for PeriodOrZero {
-    fn value(&self, form: Form) -> Json {
+    fn value(&self, form: Form) -> Printed {
         self.0.value(form)
     }
 
@@ -347,9 +347,9 @@ impl Parse for FileMode {
 }
 
 impl Emit for FileMode {
-    fn value(&self, _form: Form) -> Json {
+    fn value(&self, _form: Form) -> Printed {
         let sign = if self.0 < 0 { "-" } else { "" };
-        Json::String(format!("0{sign}{:o}", self.0.unsigned_abs()))
+        Printed::String(format!("0{sign}{:o}", self.0.unsigned_abs()))
     }
 }
 
@@ -384,18 +384,6 @@ pub(crate) fn float_text(value: f64) -> String {
         return format!("{mantissa}e{sign}{:02}", exponent.abs());
     }
     format!("{value}")
-}
-
-/// A float as a JSON number, a whole one without a fraction.
-pub(crate) fn float_json(value: f64) -> Json {
-    if value.fract() == 0.0
-        && value.abs() < 9e15
-        && let Some(whole) = whole_part(value)
-    {
-        return Json::from(whole);
-    }
-    serde_json::Number::from_f64(value)
-        .map_or_else(|| Json::String(float_text(value)), Json::Number)
 }
 
 #[cfg(test)]

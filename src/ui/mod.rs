@@ -15,7 +15,7 @@ use std::io::{self, IsTerminal, Write};
 use crate::env;
 
 /// When to use colours and cursor movement (`--ansi`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Ansi {
     /// On a terminal, unless `NO_COLOR` is set.
     #[default]

@@ -165,6 +165,11 @@ pub(crate) fn sizes() -> Vec<Hostile> {
             format!("{WEB}    ports: ['1-65535:1-65535']\n"),
         ),
         one(
+            "ranges of all ports for two protocols",
+            Yes,
+            format!("{WEB}    ports: ['1-65535:1-65535', '1-65535:1-65535/udp']\n"),
+        ),
+        one(
             "many ranges of all ports",
             No("more than 1000000 nodes"),
             format!(

@@ -11,7 +11,9 @@ use clap::Args;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
 use crate::cli::sudo;
-use crate::compose::{self, Form, LoadOptions, Loaded, Project, RawModel, Readers, Skip, Style};
+use crate::compose::{
+    self, Diagnostic, Form, LoadOptions, Loaded, Project, RawModel, Readers, Skip, Style,
+};
 use crate::reconcile::translate::Host;
 use crate::reconcile::translate::identity::{Contents, Identity};
 use crate::reconcile::translate::project::image_name;
@@ -167,7 +169,9 @@ impl Config<'_> {
         Ok(Some(if args.services && args.no_interpolate {
             sorted(self.raw()?.services().map(str::to_owned))
         } else if args.services {
-            dependencies_first(&self.outline(&[])?)
+            let project = self.outline(&[])?;
+            let names = dependencies_first(&project);
+            names.map_err(|missing| self.context.refusal(std::iter::once(&*missing)))?
         } else if args.volumes {
             sorted(self.outline(&[])?.volumes.into_keys())
         } else if args.networks {
@@ -261,12 +265,14 @@ impl Config<'_> {
             if args.lock_image_digests {
                 model.keep_images_only();
             }
+            self.check_json(|| model.without_json())?;
             match form {
                 Ok(_) if args.quiet => return Ok(()),
                 form => model.text(form?),
             }
         } else {
             let mut project = self.project()?;
+            self.check_json(|| project.without_json())?;
             // There is nothing more to say about its files, which may be large.
             project.forget_places();
             if self.wants_digests() {
@@ -281,6 +287,21 @@ impl Config<'_> {
             }
         };
         self.put(&text)
+    }
+
+    /// Refuses to print as JSON what that has no word for.
+    fn check_json(&self, find: impl FnOnce() -> Option<Diagnostic>) -> CliResult {
+        let found = match self.form() {
+            Ok(Form::Json) => find(),
+            _ => None,
+        };
+        match found {
+            Some(error) => {
+                let error = error.suggest("`--format yaml` prints it");
+                Err(self.context.refusal(std::iter::once(&error)))
+            }
+            None => Ok(()),
+        }
     }
 
     fn wants_digests(&self) -> bool {
@@ -373,8 +394,12 @@ fn unknown_format(format: &str, expected: &str) -> CliError {
         .hint(format!("--format takes {expected}"))
 }
 
-/// The services by name, but none before what it depends on.
-fn dependencies_first(project: &Project) -> Vec<String> {
+/// The services by name, but none before what it depends on. That is looked for even
+/// with --no-consistency, as by the reference.
+///
+/// # Errors
+/// A dependency that is required and not there.
+fn dependencies_first(project: &Project) -> Result<Vec<String>, Box<Diagnostic>> {
     let mut names = Vec::new();
     // Each with what is left to look at of its dependencies; no cycle gets here
     // but with --no-consistency.
@@ -394,12 +419,20 @@ fn dependencies_first(project: &Project) -> Vec<String> {
         if !seen.insert(name.clone()) {
             continue;
         }
+        let is_missing = |(on, how): &(&String, &compose::Dependency)| {
+            how.required && !project.services.contains_key(*on)
+        };
+        if let Some((on, _)) = service.depends_on.iter().find(is_missing) {
+            let path = format!("services.{name}.depends_on.{on}");
+            let message = format!("there is no active service `{on}`");
+            return Err(Box::new(project.diagnostic(&path, message)));
+        }
         open.push((name, true));
         let mut dependencies = sorted(service.depends_on.keys().cloned());
         dependencies.reverse();
         open.extend(dependencies.into_iter().map(|name| (name, false)));
     }
-    names
+    Ok(names)
 }
 
 /// Width of a column without a long text in it, and the space behind one.

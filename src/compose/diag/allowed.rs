@@ -30,10 +30,12 @@ pub(crate) enum Allowed {
     EscapedSlash,
     /// A tab before a comment.
     TabBeforeNothing,
+    /// `{a: !reset}`.
+    CrowdedTag,
 }
 
 /// Where the specification allows it, and what it says there.
-const TABLE: [(Allowed, &str, &str); 11] = [
+const TABLE: [(Allowed, &str, &str); 12] = [
     (
         Allowed::BareIpv6,
         "services, ports",
@@ -88,6 +90,11 @@ const TABLE: [(Allowed, &str, &str); 11] = [
         Allowed::TabBeforeNothing,
         "fragments, by way of YAML 1.2",
         "tabs may stand in a line without content",
+    ),
+    (
+        Allowed::CrowdedTag,
+        "fragments, by way of YAML 1.2",
+        "brackets and commas end a tag",
     ),
 ];
 

@@ -159,6 +159,28 @@ impl Diagnostic {
         self
     }
 
+    /// Takes a message apart that is `WHAT IS WRONG; expected THIS; DO THAT`: its
+    /// first part stays.
+    #[must_use]
+    pub(crate) fn in_parts(mut self) -> Self {
+        let message = std::mem::take(&mut self.message);
+        let mut parts = message.split("; ");
+        parts
+            .next()
+            .unwrap_or_default()
+            .clone_into(&mut self.message);
+        let (expected, advice): (Vec<&str>, Vec<&str>) =
+            parts.partition(|part| part.starts_with("expected "));
+        let expected = expected
+            .first()
+            .and_then(|text| text.strip_prefix("expected "));
+        self.expected = expected.map(str::to_owned);
+        if !advice.is_empty() {
+            self.suggestion = Some(advice.join("; "));
+        }
+        self
+    }
+
     /// Says which attribute it is about.
     #[must_use]
     pub fn path(mut self, path: impl Into<String>) -> Self {

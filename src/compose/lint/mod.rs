@@ -9,6 +9,7 @@ mod dockerfile;
 mod mounts;
 mod names;
 mod ports;
+mod restart;
 mod values;
 
 use super::diag::{Diagnostic, Report, Sources, Step};
@@ -45,7 +46,8 @@ pub fn lint(
     hints.extend(ports::doubled(&linter));
     hints.extend(command::eaten(&linter));
     hints.extend(depends::conditions(&linter, files));
-    hints.extend(mounts::hidden_code(&linter, files));
+    hints.extend(restart::policies(&linter));
+    hints.extend(mounts::hints(&linter, files));
     hints.sort_by_cached_key(|hint| {
         let place = hint.position.as_ref();
         let file = place.map(|at| {

@@ -1,4 +1,5 @@
-//! Mounts over the folder that an image has its code in.
+//! Mounts of what the host does not have, and over the folder that an image has its
+//! code in.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,8 +11,52 @@ use crate::compose::diag::{Diagnostic, Step};
 use crate::compose::files::FileSystem;
 use crate::compose::model::{Mount, MountKind};
 
+/// Both, a mount in one hint.
+pub(super) fn hints(linter: &Linter<'_>, files: &dyn FileSystem) -> Vec<Diagnostic> {
+    let hidden = hidden_code(linter, files);
+    let told: BTreeSet<String> = hidden.iter().map(|hint| hint.path.clone()).collect();
+    let mut hints = missing_sources(linter, files);
+    hints.retain(|hint| !told.contains(&hint.path));
+    hints.extend(hidden);
+    hints
+}
+
+/// Mounts of files and folders that the host does not have.
+fn missing_sources(linter: &Linter<'_>, files: &dyn FileSystem) -> Vec<Diagnostic> {
+    let mut hints = Vec::new();
+    for (name, service) in &linter.project.services {
+        for (at, mount) in service.volumes.iter().enumerate() {
+            let Some(source) = mount
+                .source
+                .as_deref()
+                .filter(|_| mount.kind == MountKind::Bind)
+            else {
+                continue;
+            };
+            if files.exists(Path::new(source)) {
+                continue;
+            }
+            if hints.len() >= super::MOST {
+                return hints;
+            }
+            let path = format!("services.{name}.volumes[{at}]");
+            let node = linter.attribute(name, &format!("volumes[{at}]"));
+            let mark = node.map_or_else(Default::default, |node| node.mark);
+            let message = format!("the host has no `{source}`");
+            let is_made = mount.bind.as_ref().is_none_or(|bind| bind.create_host_path);
+            let help = if is_made {
+                "`up` makes an empty folder there; correct the path if something else is meant"
+            } else {
+                "`up` refuses that; correct the path, or let it be made: `create_host_path: true`"
+            };
+            hints.push(linter.hint(mark, &path, message).suggest(help));
+        }
+    }
+    hints
+}
+
 /// Mounts that hide what the service's Dockerfile puts into the image.
-pub(super) fn hidden_code(linter: &Linter<'_>, files: &dyn FileSystem) -> Vec<Diagnostic> {
+fn hidden_code(linter: &Linter<'_>, files: &dyn FileSystem) -> Vec<Diagnostic> {
     let mut hints = Vec::new();
     for (name, service) in &linter.project.services {
         let Some((file, image)) = image_of(service, files) else {

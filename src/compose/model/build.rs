@@ -1,10 +1,10 @@
 //! `build`: the Compose Build Specification.
 
 use indexmap::IndexMap;
-use serde_json::Value as Json;
 
 use super::record::{Cx, Emit, Form, Parse, record};
 use super::{ExtraHosts, FileReference, Labels, OptionsMap, Ulimit, Variables};
+use crate::compose::printed::Printed;
 use crate::compose::tree::Node;
 use crate::compose::units::Bytes;
 
@@ -92,7 +92,7 @@ impl Parse for SshKeys {
 }
 
 impl Emit for SshKeys {
-    fn value(&self, form: Form) -> Json {
+    fn value(&self, form: Form) -> Printed {
         self.0.value(form)
     }
 
@@ -102,8 +102,8 @@ impl Emit for SshKeys {
 }
 
 impl Emit for SshKey {
-    fn value(&self, _form: Form) -> Json {
-        Json::String(match &self.path {
+    fn value(&self, _form: Form) -> Printed {
+        Printed::String(match &self.path {
             Some(path) => format!("{}={path}", self.id),
             None => self.id.clone(),
         })

@@ -1,10 +1,10 @@
 //! Lists and mappings that the specification allows in several forms.
 
 use indexmap::IndexMap;
-use serde_json::Value as Json;
 
 use super::record::{Cx, Emit, Form, Parse};
 use crate::compose::diag::quoted;
+use crate::compose::printed::Printed;
 use crate::compose::shell;
 use crate::compose::tree::{Node, Value};
 
@@ -39,7 +39,7 @@ impl Parse for Argv {
 }
 
 impl Emit for Argv {
-    fn value(&self, form: Form) -> Json {
+    fn value(&self, form: Form) -> Printed {
         self.0.value(form)
     }
 
@@ -99,9 +99,9 @@ impl Parse for Variables {
 }
 
 impl Emit for Variables {
-    fn value(&self, form: Form) -> Json {
+    fn value(&self, form: Form) -> Printed {
         sorted(&self.0, form, |value| {
-            value.clone().map_or(Json::Null, Json::String)
+            value.clone().map_or(Printed::Null, Printed::String)
         })
     }
 
@@ -146,8 +146,8 @@ impl Parse for Labels {
 }
 
 impl Emit for Labels {
-    fn value(&self, form: Form) -> Json {
-        sorted(&self.0, form, |value| Json::String(value.clone()))
+    fn value(&self, form: Form) -> Printed {
+        sorted(&self.0, form, |value| Printed::String(value.clone()))
     }
 
     fn omit(&self, _form: Form) -> bool {
@@ -179,8 +179,8 @@ impl Parse for OptionsMap {
 }
 
 impl Emit for OptionsMap {
-    fn value(&self, form: Form) -> Json {
-        sorted(&self.0, form, |value| Json::String(value.clone()))
+    fn value(&self, form: Form) -> Printed {
+        sorted(&self.0, form, |value| Printed::String(value.clone()))
     }
 
     fn omit(&self, _form: Form) -> bool {
@@ -271,7 +271,7 @@ fn check_host(host: &str, node: &Node, cx: &mut Cx<'_>) -> Option<()> {
 }
 
 impl Emit for ExtraHosts {
-    fn value(&self, _form: Form) -> Json {
+    fn value(&self, _form: Form) -> Printed {
         let mut list: Vec<String> = self
             .0
             .iter()
@@ -282,7 +282,7 @@ impl Emit for ExtraHosts {
             })
             .collect();
         list.sort();
-        Json::Array(list.into_iter().map(Json::String).collect())
+        Printed::Array(list.into_iter().map(Printed::String).collect())
     }
 
     fn omit(&self, _form: Form) -> bool {
@@ -298,8 +298,8 @@ fn split_pair(text: &str, separator: char) -> (String, Option<String>) {
     }
 }
 
-fn sorted<T>(map: &IndexMap<String, T>, form: Form, value: impl Fn(&T) -> Json) -> Json {
-    Json::Object(
+fn sorted<T>(map: &IndexMap<String, T>, form: Form, value: impl Fn(&T) -> Printed) -> Printed {
+    Printed::Object(
         form.ordered(map)
             .into_iter()
             .map(|(key, item)| (key.clone(), value(item)))

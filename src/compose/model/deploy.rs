@@ -1,10 +1,9 @@
 //! `deploy`: the Compose Deploy Specification, and the device requests that it
 //! shares with `gpus`.
 
-use serde_json::Value as Json;
-
 use super::record::{Cx, Emit, Form, Parse, record};
 use super::{Labels, Shown, shown};
+use crate::compose::printed::Printed;
 use crate::compose::tree::{Node, Value};
 use crate::compose::units::{Bytes, Period, PeriodOrZero};
 
@@ -120,8 +119,8 @@ impl Parse for DeviceCount {
 }
 
 impl Emit for DeviceCount {
-    fn value(&self, _form: Form) -> Json {
-        Json::from(self.0)
+    fn value(&self, _form: Form) -> Printed {
+        Printed::from(self.0)
     }
 }
 

@@ -1,9 +1,8 @@
 //! Limits and devices of a service's containers: `ulimits`, `blkio_config`,
 //! `devices`.
 
-use serde_json::{Value as Json, json};
-
 use super::record::{Cx, Emit, Form, Parse, member, record};
+use crate::compose::printed::Printed;
 use crate::compose::tree::Node;
 use crate::compose::units::Bytes;
 
@@ -56,11 +55,11 @@ impl Parse for Ulimit {
 }
 
 impl Emit for Ulimit {
-    fn value(&self, form: Form) -> Json {
+    fn value(&self, form: Form) -> Printed {
         if let Self::Single(limit) = *self
             && limit != 0
         {
-            return Json::from(limit);
+            return Printed::from(limit);
         }
         let (soft, hard) = self.limits();
         let limits = [("soft", soft), ("hard", hard)];
@@ -68,7 +67,7 @@ impl Emit for Ulimit {
             .into_iter()
             .filter(|(_, limit)| *limit != 0 || form == Form::Yaml);
         written
-            .map(|(name, limit)| (name.to_owned(), Json::from(limit)))
+            .map(|(name, limit)| (name.to_owned(), Printed::from(limit)))
             .collect()
     }
 }
@@ -118,13 +117,27 @@ impl Parse for WeightDevice {
     }
 }
 
-/// The reference writes these names in capitals in JSON.
+/// A device and what is said of it, by its name in JSON and in YAML: the reference
+/// writes these names in capitals in JSON.
+fn of_device(form: Form, path: &str, names: (&str, &str), value: Printed) -> Printed {
+    let (path_name, name) = match form {
+        Form::Json => ("Path", names.0),
+        Form::Yaml => ("path", names.1),
+    };
+    [(path_name, Printed::from(path)), (name, value)]
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect()
+}
+
 impl Emit for WeightDevice {
-    fn value(&self, form: Form) -> Json {
-        match form {
-            Form::Json => json!({ "Path": self.path, "Weight": self.weight }),
-            Form::Yaml => json!({ "path": self.path, "weight": self.weight }),
-        }
+    fn value(&self, form: Form) -> Printed {
+        of_device(
+            form,
+            &self.path,
+            ("Weight", "weight"),
+            Printed::from(self.weight),
+        )
     }
 }
 
@@ -138,12 +151,9 @@ impl Parse for ThrottleDevice {
 }
 
 impl Emit for ThrottleDevice {
-    fn value(&self, form: Form) -> Json {
+    fn value(&self, form: Form) -> Printed {
         let rate = self.rate.value(form);
-        match form {
-            Form::Json => json!({ "Path": self.path, "Rate": rate }),
-            Form::Yaml => json!({ "path": self.path, "rate": rate }),
-        }
+        of_device(form, &self.path, ("Rate", "rate"), rate)
     }
 }
 

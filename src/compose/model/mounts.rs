@@ -1,10 +1,10 @@
 //! `volumes` of a service and of the project, `configs` and `secrets`.
 
 use indexmap::IndexMap;
-use serde_json::Value as Json;
 
 use super::record::{Cx, Emit, Form, Parse, record};
 use super::{Labels, OptionsMap, shown};
+use crate::compose::printed::Printed;
 use crate::compose::tree::Node;
 use crate::compose::units::{Bytes, FileMode};
 
@@ -65,8 +65,8 @@ impl Parse for MountKind {
 }
 
 impl Emit for MountKind {
-    fn value(&self, _form: Form) -> Json {
-        Json::from(self.as_str())
+    fn value(&self, _form: Form) -> Printed {
+        Printed::from(self.as_str())
     }
 }
 
@@ -233,8 +233,8 @@ impl Parse for Content {
 }
 
 impl Emit for Content {
-    fn value(&self, _form: Form) -> Json {
-        Json::String(self.0.clone())
+    fn value(&self, _form: Form) -> Printed {
+        Printed::String(self.0.clone())
     }
 
     fn is_blank(&self) -> bool {
@@ -259,8 +259,8 @@ impl Parse for HiddenText {
 }
 
 impl Emit for HiddenText {
-    fn value(&self, _form: Form) -> Json {
-        Json::Null
+    fn value(&self, _form: Form) -> Printed {
+        Printed::Null
     }
 
     fn hidden() -> bool {

@@ -2,11 +2,11 @@
 //! dependencies, `develop`.
 
 use indexmap::IndexMap;
-use serde_json::Value as Json;
 
 use super::record::{self, Cx, Emit, Form, Parse, member, record};
 use super::{Argv, OptionsMap, Variables, shown};
 use crate::compose::diag::did_you_mean;
+use crate::compose::printed::{Object, Printed};
 use crate::compose::tree::{Node, Value};
 use crate::compose::units::Period;
 
@@ -53,7 +53,7 @@ impl Parse for Probe {
 }
 
 impl Emit for Probe {
-    fn value(&self, form: Form) -> Json {
+    fn value(&self, form: Form) -> Printed {
         self.0.value(form)
     }
 
@@ -155,7 +155,7 @@ impl Parse for ProviderOptions {
 }
 
 impl Emit for ProviderOptions {
-    fn value(&self, form: Form) -> Json {
+    fn value(&self, form: Form) -> Printed {
         self.0.value(form)
     }
 
@@ -206,17 +206,17 @@ impl Parse for EnvFile {
 }
 
 impl Emit for EnvFile {
-    fn value(&self, form: Form) -> Json {
+    fn value(&self, form: Form) -> Printed {
         if self.required {
-            return Json::String(self.path.clone());
+            return Printed::String(self.path.clone());
         }
-        let mut object = serde_json::Map::new();
-        object.insert("path".to_owned(), Json::String(self.path.clone()));
-        object.insert("required".to_owned(), Json::Bool(false));
+        let mut object = Object::new();
+        object.insert("path".to_owned(), Printed::String(self.path.clone()));
+        object.insert("required".to_owned(), Printed::Bool(false));
         if form == Form::Json {
             record::put(&mut object, "format", &self.format, form);
         }
-        Json::Object(object)
+        Printed::Object(object)
     }
 }
 
@@ -261,8 +261,8 @@ impl Parse for Condition {
 }
 
 impl Emit for Condition {
-    fn value(&self, _form: Form) -> Json {
-        Json::from(self.as_str())
+    fn value(&self, _form: Form) -> Printed {
+        Printed::from(self.as_str())
     }
 }
 
@@ -301,7 +301,7 @@ impl Parse for Dependency {
             .into_iter()
             .flatten()
             .filter(|(key, _)| key.starts_with("x-"))
-            .map(|(key, child)| (key.clone(), record::raw_json(child)))
+            .map(|(key, child)| (key.clone(), Printed::of(child)))
             .collect();
         Some(Self {
             condition: member(node, "condition", cx)?,
@@ -313,15 +313,15 @@ impl Parse for Dependency {
 }
 
 impl Emit for Dependency {
-    fn value(&self, form: Form) -> Json {
-        let mut object = serde_json::Map::new();
+    fn value(&self, form: Form) -> Printed {
+        let mut object = Object::new();
         object.insert("condition".to_owned(), self.condition.value(form));
         record::put(&mut object, "restart", &self.restart, form);
-        object.insert("required".to_owned(), Json::Bool(self.required));
+        object.insert("required".to_owned(), Printed::Bool(self.required));
         if form == Form::Yaml {
             record::put_extensions(&mut object, &self.extensions, form);
         }
-        Json::Object(object)
+        Printed::Object(object)
     }
 }
 
@@ -405,8 +405,8 @@ impl Parse for WatchAction {
 }
 
 impl Emit for WatchAction {
-    fn value(&self, _form: Form) -> Json {
-        Json::from(self.as_str())
+    fn value(&self, _form: Form) -> Printed {
+        Printed::from(self.as_str())
     }
 }
 

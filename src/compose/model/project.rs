@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use serde_json::{Map as JsonMap, Value as Json};
+use serde_json::Value as Json;
 
 use super::record::{Emit, Extensions, Form, put, put_extensions};
 use super::{ConfigSource, Model, Network, SecretSource, Service, Volume};
 use crate::compose::diag::{Diagnostic, Position, Sources};
 use crate::compose::emit;
+use crate::compose::printed::{Object, Printed, may_be_endless};
 use crate::compose::trace::Trace;
 use crate::compose::tree::{Mark, Node};
 
@@ -155,7 +156,7 @@ impl Project {
     pub fn canonical_json(&self) -> Json {
         let mut object = self.canonical(Form::Json);
         object.shift_remove("models");
-        Json::Object(object)
+        Printed::Object(object).into_json()
     }
 
     /// The model as `config` prints it, to be read back: a `$` is doubled, so that
@@ -163,18 +164,30 @@ impl Project {
     /// reference has none there.
     pub fn text(&self, form: Form) -> String {
         let text = match form {
-            Form::Yaml => emit::yaml(&Json::Object(self.canonical(form))),
+            Form::Yaml => emit::yaml(&Printed::Object(self.canonical(form))),
             Form::Json => {
                 let mut object = self.canonical(form);
                 object.shift_remove("models");
                 object
-                    .entry("name")
-                    .or_insert_with(|| Json::String(String::new()));
+                    .entry("name".to_owned())
+                    .or_insert_with(|| Printed::from(""));
                 object.sort_keys();
-                emit::json(&Json::Object(object))
+                emit::json(&Printed::Object(object))
             }
         };
         text.replace('$', "$$")
+    }
+
+    /// The first value that JSON does not have (`cpus: .inf`), told at its place: the
+    /// reference does not print such a model as JSON, either. Before
+    /// [`Self::forget_places`].
+    pub fn without_json(&self) -> Option<Diagnostic> {
+        self.origin
+            .tree
+            .as_ref()
+            .filter(|tree| may_be_endless(tree))?;
+        let (path, value) = Printed::Object(self.canonical(Form::Json)).endless()?;
+        Some(self.diagnostic(&path, emit::no_json(value)))
     }
 
     /// Replaces each service's image by what `pin` makes of it, such as the same
@@ -212,8 +225,8 @@ impl Project {
         }
     }
 
-    fn canonical(&self, form: Form) -> JsonMap<String, Json> {
-        let mut object = JsonMap::new();
+    fn canonical(&self, form: Form) -> Object {
+        let mut object = Object::new();
         put(&mut object, "name", &self.name, form);
         object.insert("services".to_owned(), self.services.value(form));
         put(&mut object, "networks", &self.networks, form);

@@ -6,15 +6,16 @@
 //! reference implementation does.
 
 use indexmap::IndexMap;
-use serde_json::{Map as JsonMap, Value as Json};
+use serde_json::Value as Json;
 
 use crate::compose::diag::{Allowed, Diagnostic, Report, quoted};
 use crate::compose::order::natural;
+use crate::compose::printed::{Object, Printed};
 use crate::compose::tree::{Mark, Node, Trail, Value};
-use crate::compose::{emit, scalar, units};
+use crate::compose::units;
 
 /// `x-` attributes, kept as they were written.
-pub type Extensions = IndexMap<String, Json>;
+pub type Extensions = Object;
 
 /// What [`Parse`] implementations work with: the path and where to complain.
 pub(crate) struct Cx<'a> {
@@ -114,7 +115,7 @@ impl Form {
 
 /// Writing to the canonical form.
 pub(crate) trait Emit {
-    fn value(&self, form: Form) -> Json;
+    fn value(&self, form: Form) -> Printed;
 
     /// True where the attribute is left out.
     fn omit(&self, _form: Form) -> bool {
@@ -180,7 +181,7 @@ macro_rules! record {
                         _ if key.starts_with("x-") => {
                             record.extensions.insert(
                                 key.clone(),
-                                $crate::compose::model::record::raw_json(child),
+                                $crate::compose::printed::Printed::of(child),
                             );
                         }
                         _ => {} // the schema has refused what is unknown
@@ -191,8 +192,11 @@ macro_rules! record {
         }
 
         impl $crate::compose::model::record::Emit for $name {
-            fn value(&self, form: $crate::compose::model::Form) -> serde_json::Value {
-                let mut object = serde_json::Map::new();
+            fn value(
+                &self,
+                form: $crate::compose::model::Form,
+            ) -> $crate::compose::printed::Printed {
+                let mut object = $crate::compose::printed::Object::new();
                 $(
                     $crate::compose::model::record::put(
                         &mut object,
@@ -208,7 +212,7 @@ macro_rules! record {
                         form,
                     );
                 }
-                serde_json::Value::Object(object)
+                $crate::compose::printed::Printed::Object(object)
             }
 
             /// Only the reference's JSON has an empty record.
@@ -237,46 +241,22 @@ pub(crate) fn member<T: Parse + Default>(node: &Node, name: &str, cx: &mut Cx<'_
 }
 
 /// Writes one attribute unless it is empty.
-pub(crate) fn put<T: Emit>(object: &mut JsonMap<String, Json>, key: &str, value: &T, form: Form) {
+pub(crate) fn put<T: Emit>(object: &mut Object, key: &str, value: &T, form: Form) {
     if !value.omit(form) {
         object.insert(key.to_owned(), value.value(form));
     }
 }
 
 /// Writes `x-` attributes, everything in them in the form's order.
-pub(crate) fn put_extensions(
-    object: &mut JsonMap<String, Json>,
-    extensions: &Extensions,
-    form: Form,
-) {
+pub(crate) fn put_extensions(object: &mut Object, extensions: &Extensions, form: Form) {
     for (key, value) in form.ordered(extensions) {
-        let value = match form {
-            Form::Json => emit::plain_json(value),
-            Form::Yaml => emit::named_json(value),
-        };
-        object.insert(key.clone(), value);
+        object.insert(key.clone(), value.ordered(form));
     }
 }
 
 /// A node as JSON, without interpretation.
 pub(crate) fn raw_json(node: &Node) -> Json {
-    match &node.value {
-        Value::Null => Json::Null,
-        Value::Bool(value) => Json::Bool(*value),
-        Value::Int(value) => i64::try_from(*value)
-            .map(Json::from)
-            .or_else(|_| u64::try_from(*value).map(Json::from))
-            .unwrap_or_else(|_| Json::String(value.to_string())),
-        Value::Float(value) => units::float_json(*value),
-        Value::Str(text) => Json::String(text.clone()),
-        Value::Time(text) => Json::String(scalar::full_time(text)),
-        Value::Seq(items) => Json::Array(items.iter().map(raw_json).collect()),
-        Value::Map(map) => Json::Object(
-            map.iter()
-                .map(|(key, child)| (key.clone(), raw_json(child)))
-                .collect(),
-        ),
-    }
+    Printed::of(node).into_json()
 }
 
 /// What is written even where it is empty.
@@ -290,7 +270,7 @@ impl<T: Parse> Parse for Shown<T> {
 }
 
 impl<T: Emit> Emit for Shown<T> {
-    fn value(&self, form: Form) -> Json {
+    fn value(&self, form: Form) -> Printed {
         self.0.value(form)
     }
 }
@@ -305,8 +285,9 @@ impl<T: Parse> Parse for Option<T> {
 }
 
 impl<T: Emit> Emit for Option<T> {
-    fn value(&self, form: Form) -> Json {
-        self.as_ref().map_or(Json::Null, |value| value.value(form))
+    fn value(&self, form: Form) -> Printed {
+        self.as_ref()
+            .map_or(Printed::Null, |value| value.value(form))
     }
 
     fn omit(&self, form: Form) -> bool {
@@ -339,8 +320,8 @@ impl Parse for String {
 }
 
 impl Emit for String {
-    fn value(&self, _form: Form) -> Json {
-        Json::String(self.clone())
+    fn value(&self, _form: Form) -> Printed {
+        Printed::String(self.clone())
     }
 
     fn omit(&self, _form: Form) -> bool {
@@ -366,8 +347,8 @@ impl Parse for bool {
 }
 
 impl Emit for bool {
-    fn value(&self, _form: Form) -> Json {
-        Json::Bool(*self)
+    fn value(&self, _form: Form) -> Printed {
+        Printed::Bool(*self)
     }
 
     fn omit(&self, _form: Form) -> bool {
@@ -395,8 +376,8 @@ impl Parse for i64 {
 }
 
 impl Emit for i64 {
-    fn value(&self, _form: Form) -> Json {
-        Json::from(*self)
+    fn value(&self, _form: Form) -> Printed {
+        Printed::from(*self)
     }
 
     fn omit(&self, _form: Form) -> bool {
@@ -424,8 +405,8 @@ macro_rules! unsigned {
         }
 
         impl Emit for $type {
-            fn value(&self, _form: Form) -> Json {
-                Json::from(*self)
+            fn value(&self, _form: Form) -> Printed {
+                Printed::from(*self)
             }
 
             fn omit(&self, _form: Form) -> bool {
@@ -450,7 +431,8 @@ impl Parse for f64 {
             Value::Str(text) => units::parse_float(text),
             _ => None,
         };
-        match value.filter(|value| value.is_finite()) {
+        // `.inf` and `.nan` are numbers to the reference, too.
+        match value {
             Some(value) => Some(value),
             None => cx.fail(
                 node,
@@ -462,8 +444,8 @@ impl Parse for f64 {
 }
 
 impl Emit for f64 {
-    fn value(&self, _form: Form) -> Json {
-        units::float_json(*self)
+    fn value(&self, _form: Form) -> Printed {
+        Printed::from(*self)
     }
 
     fn omit(&self, _form: Form) -> bool {
@@ -490,8 +472,8 @@ impl<T: Parse + Default> Parse for Vec<T> {
 }
 
 impl<T: Emit> Emit for Vec<T> {
-    fn value(&self, form: Form) -> Json {
-        Json::Array(self.iter().map(|item| item.value(form)).collect())
+    fn value(&self, form: Form) -> Printed {
+        Printed::Array(self.iter().map(|item| item.value(form)).collect())
     }
 
     fn omit(&self, _form: Form) -> bool {
@@ -517,8 +499,8 @@ impl<T: Parse + Default> Parse for IndexMap<String, T> {
 }
 
 impl<T: Emit> Emit for IndexMap<String, T> {
-    fn value(&self, form: Form) -> Json {
-        Json::Object(
+    fn value(&self, form: Form) -> Printed {
+        Printed::Object(
             form.ordered(self)
                 .into_iter()
                 .map(|(key, value)| (key.clone(), value.value(form)))

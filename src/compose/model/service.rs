@@ -10,6 +10,7 @@ use super::{
     EnvFile, ExtraHosts, FileReference, Healthcheck, HiddenText, Hook, Labels, Logging, Mount,
     Port, PreStartHook, Provider, Restart, ServiceModel, ServiceNetwork, Ulimit, Variables,
 };
+use crate::compose::printed::Printed;
 use crate::compose::units::{Bytes, Period};
 
 record! {
@@ -225,8 +226,8 @@ impl super::Parse for PortText {
 }
 
 impl super::Emit for PortText {
-    fn value(&self, _form: Form) -> Json {
-        Json::String(self.0.clone())
+    fn value(&self, _form: Form) -> Printed {
+        Printed::String(self.0.clone())
     }
 }
 
@@ -255,7 +256,7 @@ pub fn canonical_hash(mut json: Json) -> String {
 impl Service {
     /// The service as `config --format json` prints it.
     pub fn canonical_json(&self) -> Json {
-        self.value(Form::Json)
+        self.value(Form::Json).into_json()
     }
 
     /// The canonical JSON without what needs no recreation of a container:

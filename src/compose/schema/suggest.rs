@@ -78,15 +78,27 @@ pub(super) fn value(node: &Node, text: &str, shape: &Shape, path: &str) -> Optio
             _ => None,
         },
         Value::Map(map) if list_would_do => keys_as_entries(map, shape, attribute),
-        Value::Map(map) if text_would_do || number_would_do => match map.first()? {
-            (_, only) if map.len() == 1 && only.scalar_text().is_some() => Some(format!(
-                "write the value alone: {attribute}: {}",
-                only.scalar_text()?
-            )),
-            _ => None,
-        },
+        Value::Map(map) if text_would_do || number_would_do => entry_alone(map, attribute),
         _ => None,
     }
+}
+
+/// A mapping where a text or a number is needed.
+fn entry_alone(map: &Map, attribute: &str) -> Option<String> {
+    let (key, only) = map.first()?;
+    if is_keyed(attribute) {
+        return Some(format!(
+            "write each entry as a key, without the `- `: `{key}:`, with the rest below it"
+        ));
+    }
+    let text = only.scalar_text().filter(|_| map.len() == 1)?;
+    Some(format!("write the value alone: {attribute}: {text}"))
+}
+
+/// True for an item of a list of names that can be a mapping as well.
+fn is_keyed(item: &str) -> bool {
+    let list = item.split('[').next().unwrap_or_default();
+    item != list && ["depends_on", "networks", "models"].contains(&list)
 }
 
 /// A text where a mapping is needed.

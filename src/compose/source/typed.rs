@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::{Readers, Source};
-use crate::compose::model::{Cx, Project, field, raw_json};
+use crate::compose::model::{Cx, Project, field};
 use crate::compose::paths::absolute;
+use crate::compose::printed::Printed;
 use crate::compose::tree::{Node, Trail};
 use crate::compose::{consistency, select};
 
@@ -139,7 +140,7 @@ fn fill(project: &mut Project, tree: &Node, cx: &mut Cx<'_>) {
             "secrets" => project.secrets = field(node, cx).unwrap_or_default(),
             "models" => project.models = field(node, cx).unwrap_or_default(),
             _ if key.starts_with("x-") => {
-                project.extensions.insert(key.clone(), raw_json(node));
+                project.extensions.insert(key.clone(), Printed::of(node));
             }
             _ => {}
         });

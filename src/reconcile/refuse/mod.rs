@@ -8,6 +8,7 @@
 mod addresses;
 mod crowded;
 mod table;
+mod unreadable;
 
 use serde_json::Value;
 
@@ -165,6 +166,15 @@ pub fn support_table() -> String {
         text.push_str(" | ");
         text.push_str(row.note);
         text.push_str(" |\n");
+    }
+    text.push_str(
+        "\n## What `config` prints and cannot read again\n\n\
+         `skiff config` prints what `docker compose config` prints. Of these, neither of the two \
+         can read that as the same model.\n\n\
+         | written | what becomes of it |\n|---|---|\n",
+    );
+    for case in unreadable::CASES {
+        text.push_str(&format!("| {} | {} |\n", case.written, case.becomes));
     }
     text
 }

@@ -109,6 +109,10 @@ pub(super) const ROWS: &[Row] = &[
         note: "from folders and from Dockerfiles in the file; repositories (git) and addresses (`ADD https://`) as sources, attestations, several platforms at a time, devices and caches of kinds other than `registry`, `local` and `inline` are refused",
         check: Some(fine),
     },
+    works(
+        "services.*.build.no_cache_filter",
+        "stages that are not taken from the cache; Docker Compose 2.40 refuses the attribute",
+    ),
     works("services.*.cap_add", ""),
     works("services.*.cap_drop", ""),
     partly("services.*.cgroup", "`host` and `private`", |value| {
@@ -298,7 +302,10 @@ pub(super) const ROWS: &[Row] = &[
         one_of(value, &["tcp", "udp"], "can only be `tcp` or `udp`")
     }),
     refused("services.*.post_start", "lifecycle hooks are not run yet"),
-    refused("services.*.pre_start", "lifecycle hooks are not run yet"),
+    refused(
+        "services.*.pre_start",
+        "lifecycle hooks are not run yet (Docker Compose 2.40 does not know this one)",
+    ),
     refused("services.*.pre_stop", "lifecycle hooks are not run yet"),
     works("services.*.privileged", ""),
     works("services.*.profiles", ""),
@@ -412,7 +419,10 @@ pub(super) const ROWS: &[Row] = &[
         volume_options,
     ),
     // Secrets.
-    works("secrets", "`file` and `environment`"),
+    works(
+        "secrets",
+        "`file` and `environment`; one that has none of the two and is not `external`, such as `driver` alone, `config` refuses already, as Docker Compose does",
+    ),
     refused("secrets.*.driver", "there are no secret drivers"),
     refused("secrets.*.driver_opts", "there are no secret drivers"),
     refused(

@@ -68,6 +68,18 @@ fn every_row_is_an_attribute_and_stands_once() {
     }
 }
 
+/// Each of them has an example, which `tests/config_as_docker.rs` reads again.
+#[test]
+fn what_cannot_be_read_again_has_an_example() {
+    let examples = include_str!("../../../tests/golden/config/unreadable.txt");
+    let heads = examples
+        .lines()
+        .filter_map(|line| line.strip_prefix("=== "));
+    let examples: Vec<&str> = heads.filter_map(|head| head.split(' ').next()).collect();
+    let listed: Vec<&str> = unreadable::CASES.iter().map(|case| case.id).collect();
+    assert_eq!(examples, listed);
+}
+
 #[test]
 fn committed_documentation_is_this_table() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/compose-support.md");

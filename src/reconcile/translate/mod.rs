@@ -126,22 +126,11 @@ pub struct Issue {
 }
 
 impl Issue {
-    /// As an error at its place in the file: of the message's parts, which `; `
-    /// separates, the first says what is wrong.
+    /// As an error at its place in the file.
     pub fn diagnostic(&self, project: &Project) -> Diagnostic {
-        let mut parts = self.message.split("; ");
-        let wrong = parts.next().unwrap_or_default();
-        let (expected, advice): (Vec<&str>, Vec<&str>) =
-            parts.partition(|part| part.starts_with("expected "));
-        let mut diagnostic = project.diagnostic(&self.path, wrong);
-        let expected = expected
-            .first()
-            .and_then(|text| text.strip_prefix("expected "));
-        diagnostic.expected = expected.map(str::to_owned);
-        if !advice.is_empty() {
-            diagnostic = diagnostic.suggest(advice.join("; "));
-        }
-        diagnostic
+        project
+            .diagnostic(&self.path, self.message.as_str())
+            .in_parts()
     }
 }
 

@@ -52,6 +52,25 @@ fn only_what_changed_and_what_follows_is_done_again() {
     });
 }
 
+/// `no_cache_filter` of the file: that stage, and nothing that comes to the same.
+#[test]
+fn the_stages_that_a_file_names_are_carried_out_anew() {
+    isolated(|sandbox| {
+        let project = with_dockerfile(
+            sandbox,
+            "filtered",
+            "FROM test/busybox AS tools\nRUN echo tools > /tools\n\
+             FROM test/busybox\nCOPY --from=tools /tools /\nRUN cat /tools\n",
+        );
+        assert_eq!(carried_out(&build(&project)).len(), 3);
+        let file = "services: {web: {build: {context: ., no_cache_filter: [tools]}}}\n";
+        project.write("compose.yaml", file);
+        assert_eq!(carried_out(&build(&project)), ["RUN echo tools > /tools"]);
+        project.write("compose.yaml", &file.replace("tools", "other"));
+        assert_eq!(carried_out(&build(&project)), Vec::<String>::new());
+    });
+}
+
 #[test]
 fn the_same_step_of_two_services_is_carried_out_once() {
     isolated(|sandbox| {
