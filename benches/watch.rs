@@ -204,11 +204,18 @@ fn drain(mut stream: Box<dyn std::io::Read + Send>) {
 /// The root of the container whose command has this mark.
 fn root(mark: &str) -> PathBuf {
     let wanted = format!("sleep\0{mark}\0");
-    let processes = fs::read_dir("/proc").expect("/proc").flatten();
-    let process = processes
-        .map(|entry| entry.path())
-        .find(|path| fs::read_to_string(path.join("cmdline")).is_ok_and(|it| it == wanted));
-    process.expect("the container's process").join("root")
+    let begun = Instant::now();
+    loop {
+        let processes = fs::read_dir("/proc").expect("/proc").flatten();
+        let process = processes
+            .map(|entry| entry.path())
+            .find(|path| fs::read_to_string(path.join("cmdline")).is_ok_and(|it| it == wanted));
+        if let Some(process) = process {
+            return process.join("root");
+        }
+        // Process 1 is an init, which has just begun.
+        assert!(begun.elapsed() < PATIENCE, "no process `sleep {mark}`");
+    }
 }
 
 impl Watching {
@@ -236,7 +243,7 @@ impl Watching {
     /// Many files at once, in a hundred folders.
     fn storm(&self, files: usize) -> Duration {
         let begun = Instant::now();
-        let place = |number: usize| format!("storm/{}/{number}", number % 100);
+        let place = |number: usize| format!("storm/{}/file-{number}", number % 100);
         for number in 0..files {
             let path = self.folder.join("src").join(place(number));
             if number < 100 {

@@ -94,6 +94,41 @@ pub(crate) struct Workshop {
 }
 
 impl Workshop {
+    /// For a copy of a project, which may be changed, with nothing but the base there.
+    pub(crate) fn of_copy(project: &Path, env: &[(&str, String)]) -> Self {
+        let name = project.file_name().expect("a folder's name");
+        let home = kept("copies").join(name);
+        fs::remove_dir_all(&home).ok();
+        for file in files_below(project) {
+            let copy = home.join(name).join(file.strip_prefix(project).expect("in it"));
+            fs::create_dir_all(copy.parent().expect("a folder")).expect("a folder");
+            fs::copy(&file, copy).expect("a copy");
+        }
+        Self::with_base(home.join("data"), home.join(name), env)
+    }
+
+    fn with_base(data: PathBuf, project: PathBuf, env: &[(&str, String)]) -> Self {
+        let base = base();
+        let env = env
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.clone()));
+        let workshop = Self {
+            data,
+            run: tempfile::tempdir().expect("a temporary folder"),
+            project,
+            env: env.collect(),
+        };
+        fs::remove_dir_all(&workshop.data).ok();
+        let stand_in = workshop.skiff(&["build"]).dir(&base);
+        stand_in.run_within(LIMIT).succeeds().whatever();
+        workshop
+    }
+
+    /// The project's folder.
+    pub(crate) fn project(&self) -> &Path {
+        &self.project
+    }
+
     /// A command in the project's folder.
     pub(crate) fn skiff(&self, args: &[&str]) -> Invocation {
         let skiff = Invocation::new(env!("CARGO_BIN_EXE_skiff")).args(args);
@@ -139,19 +174,7 @@ pub(crate) fn built<T>(
     if fs::read_to_string(&complete).is_ok_and(|made| made == sources) {
         return;
     }
-    let base = base();
-    let env = env
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), value.clone()));
-    let workshop = Workshop {
-        data: home.join("data"),
-        run: tempfile::tempdir().expect("a temporary folder"),
-        project: project.to_owned(),
-        env: env.collect(),
-    };
-    fs::remove_dir_all(&workshop.data).ok();
-    let stand_in = workshop.skiff(&["build"]).dir(&base);
-    stand_in.run_within(LIMIT).succeeds().whatever();
+    let workshop = Workshop::with_base(home.join("data"), project.to_owned(), env);
     let prepared = prepare(&workshop);
     let up = workshop.skiff(&["up", "-d", "--build", "--wait"]);
     talk(&up.run_within(LIMIT).succeeds());

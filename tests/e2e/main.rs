@@ -13,6 +13,8 @@ mod crash;
 #[cfg(test)]
 mod debian;
 #[cfg(test)]
+mod developing;
+#[cfg(test)]
 mod errors;
 #[cfg(test)]
 mod exec;
