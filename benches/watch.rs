@@ -11,7 +11,8 @@
 #![expect(
     clippy::expect_used,
     clippy::print_stdout,
-    reason = "a program for the developer's terminal: it prints, and ends where it cannot go on"
+    clippy::disallowed_methods,
+    reason = "a program for the developer's terminal: it prints, ends where it cannot go on, and looks again after a while"
 )]
 
 #[expect(dead_code, reason = "shared with the benchmark of containers")]

@@ -180,38 +180,33 @@ pub(super) fn title(items: &[Item], folder: &Path) -> String {
         let short = path.strip_prefix(folder).unwrap_or(path);
         short.display().to_string()
     };
-    match items {
-        [(rule, change)] => {
-            let to = rule
-                .takes(&change.path)
-                .and_then(|below| rule.destination(below))
-                .unwrap_or_default();
-            match change.kind {
-                Kind::Gone => format!("{} is gone from {}", short(&change.path), to.display()),
-                _ => format!("{} to {}", short(&change.path), to.display()),
-            }
-        }
-        _ => {
-            let targets: BTreeSet<String> = items
-                .iter()
-                .filter_map(|(rule, _)| rule.target.as_ref())
-                .map(|target| target.display().to_string())
-                .collect();
-            let gone = items
-                .iter()
-                .filter(|(_, change)| change.kind == Kind::Gone)
-                .count();
-            let files = |count: usize| match count {
-                1 => "1 file".to_owned(),
-                count => format!("{count} files"),
-            };
-            let what = match (items.len() - gone, gone) {
-                (count, 0) => files(count),
-                (0, gone) => format!("{} gone", files(gone)),
-                (count, gone) => format!("{} ({gone} gone)", files(count)),
-            };
-            let targets: Vec<String> = targets.into_iter().collect();
-            format!("{what} to {}", targets.join(", "))
-        }
+    if let [(rule, change)] = items {
+        let to = rule
+            .takes(&change.path)
+            .and_then(|below| rule.destination(below))
+            .unwrap_or_default();
+        let (path, to) = (short(&change.path), to.display());
+        return match change.kind {
+            Kind::Gone => format!("{path} is gone from {to}"),
+            _ => format!("{path} to {to}"),
+        };
     }
+    let targets: BTreeSet<String> = items
+        .iter()
+        .filter_map(|(rule, _)| rule.target.as_ref())
+        .map(|target| target.display().to_string())
+        .collect();
+    let is_gone = |(_, change): &&Item| change.kind == Kind::Gone;
+    let gone = items.iter().filter(is_gone).count();
+    let files = |count: usize| match count {
+        1 => "1 file".to_owned(),
+        count => format!("{count} files"),
+    };
+    let what = match (items.len() - gone, gone) {
+        (count, 0) => files(count),
+        (0, gone) => format!("{} gone", files(gone)),
+        (count, gone) => format!("{} ({gone} gone)", files(count)),
+    };
+    let targets: Vec<String> = targets.into_iter().collect();
+    format!("{what} to {}", targets.join(", "))
 }

@@ -86,17 +86,17 @@ impl Files {
     /// # Errors
     /// No thread can be made.
     pub fn start(watched: Watched, news: UnboundedSender<News>) -> io::Result<Self> {
-        Self::start_with(Backend::Kernel, watched, news)
+        Self::start_with(watched, news, Folders::new)
     }
 
     fn start_with(
-        backend: Backend,
         watched: Watched,
         news: UnboundedSender<News>,
+        folders: impl FnOnce(mpsc::Sender<Input>) -> Folders,
     ) -> io::Result<Self> {
         let (input, inputs) = mpsc::channel();
         let thread = Thread {
-            watches: Folders::new(backend, input.clone()),
+            watches: folders(input.clone()),
             watched: Watched::default(),
             tree: Tree::default(),
             batch: Batch::default(),
@@ -325,14 +325,6 @@ const fn hint(kind: EventKind) -> Option<Hint> {
     })
 }
 
-/// How folders are watched.
-enum Backend {
-    /// `inotify(7)`
-    Kernel,
-    #[cfg(test)]
-    Given(Box<dyn Watcher + Send>),
-}
-
 /// The folders that are watched.
 struct Folders {
     watcher: Option<Box<dyn Watcher + Send>>,
@@ -344,26 +336,27 @@ struct Folders {
 }
 
 impl Folders {
-    fn new(backend: Backend, input: mpsc::Sender<Input>) -> Self {
-        let mut folders = Self {
-            watcher: None,
+    /// Watched by the kernel (inotify(7)), where it has a watcher left.
+    fn new(input: mpsc::Sender<Input>) -> Self {
+        let mut folders = Self::with(None, input);
+        match notify::recommended_watcher(folders.handler()) {
+            Ok(watcher) => folders.watcher = Some(Box::new(watcher)),
+            Err(error) => {
+                folders.poll();
+                folders.limited = Some(limited(&as_io(error)));
+            }
+        }
+        folders
+    }
+
+    fn with(watcher: Option<Box<dyn Watcher + Send>>, input: mpsc::Sender<Input>) -> Self {
+        Self {
+            watcher,
             is_polling: false,
             limited: None,
             seen: HashSet::new(),
             input,
-        };
-        match backend {
-            Backend::Kernel => match notify::recommended_watcher(folders.handler()) {
-                Ok(watcher) => folders.watcher = Some(Box::new(watcher)),
-                Err(error) => {
-                    folders.poll();
-                    folders.limited = Some(limited(&as_io(error)));
-                }
-            },
-            #[cfg(test)]
-            Backend::Given(watcher) => folders.watcher = Some(watcher),
         }
-        folders
     }
 
     fn handler(&self) -> impl Fn(notify::Result<Event>) + Send + 'static {

@@ -47,12 +47,14 @@ fn watched(folder: &Path) -> Watched {
     }
 }
 
-fn begin(backend: Backend) -> (tempfile::TempDir, PathBuf, Files, impl FnMut() -> News) {
+fn begin(
+    folders: impl FnOnce(mpsc::Sender<Input>) -> Folders,
+) -> (tempfile::TempDir, PathBuf, Files, impl FnMut() -> News) {
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().canonicalize().unwrap().join("src");
     fs::create_dir(&folder).unwrap();
     let (sender, mut news) = unbounded_channel();
-    let files = Files::start_with(backend, watched(&folder), sender).unwrap();
+    let files = Files::start_with(watched(&folder), sender, folders).unwrap();
     let next = move || news.blocking_recv().unwrap();
     (root, folder, files, next)
 }
@@ -70,7 +72,8 @@ fn changed(news: News) -> Vec<(String, Kind)> {
 
 #[test]
 fn the_limit_is_told_and_files_are_looked_at_instead() {
-    let (_root, folder, _files, mut next) = begin(Backend::Given(Box::new(Full)));
+    let (_root, folder, _files, mut next) =
+        begin(|input| Folders::with(Some(Box::new(Full)), input));
     let News::Limited { message } = next() else {
         panic!("no limit");
     };
@@ -97,7 +100,7 @@ fn the_limit_is_told_and_files_are_looked_at_instead() {
 
 #[test]
 fn the_projects_own_files_are_told_apart() {
-    let (root, folder, _files, mut next) = begin(Backend::Kernel);
+    let (root, folder, _files, mut next) = begin(Folders::new);
     assert!(matches!(next(), News::Watching { .. }));
     fs::write(root.path().join("compose.yaml"), "services: {}").unwrap();
     let News::Changed {
@@ -116,7 +119,8 @@ fn the_projects_own_files_are_told_apart() {
 /// Hints that were lost: everything is looked at.
 #[test]
 fn after_an_overflow_all_is_looked_at() {
-    let (_root, folder, files, mut next) = begin(Backend::Given(Box::new(Deaf)));
+    let (_root, folder, files, mut next) =
+        begin(|input| Folders::with(Some(Box::new(Deaf)), input));
     assert!(matches!(next(), News::Watching { .. }));
     fs::create_dir(folder.join("sub")).unwrap();
     fs::write(folder.join("sub/unheard"), "1").unwrap();

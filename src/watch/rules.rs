@@ -90,8 +90,7 @@ impl Rule {
             Some(include) => include.excludes(&text),
             None => true,
         };
-        let ignored = self.leaves_out(&text, false)
-            || self.in_context(path, |ignore, text| ignore.excludes(text));
+        let ignored = self.leaves_out(&text, false) || self.in_context(path, Ignore::excludes);
         (is_meant && !ignored).then_some(below)
     }
 
@@ -177,7 +176,7 @@ impl Rules {
                 match reader.read(context.as_ref()) {
                     Ok(Found::Rule(rule)) => rules.list.push(Arc::new(rule)),
                     Ok(Found::Mounted(warning)) => rules.warnings.push(warning),
-                    Err(error) => errors.push(error),
+                    Err(error) => errors.push(*error),
                 }
             }
         }
@@ -284,30 +283,26 @@ impl Reader<'_> {
         )
     }
 
-    fn error(&self, attribute: &str, message: impl Into<String>) -> Diagnostic {
-        self.project.diagnostic(&self.at(attribute), message)
+    fn error(&self, attribute: &str, message: impl Into<String>) -> Box<Diagnostic> {
+        Box::new(self.project.diagnostic(&self.at(attribute), message))
     }
 
-    fn read(&self, context: Option<&(PathBuf, Ignore)>) -> Result<Found, Diagnostic> {
+    fn read(&self, context: Option<&(PathBuf, Ignore)>) -> Result<Found, Box<Diagnostic>> {
         let develop = self.service.develop.as_ref();
         let watch = develop.and_then(|develop| develop.watch.get(self.index));
         let watch = watch.ok_or_else(|| self.error("", "the rule is gone"))?;
         let action = watch.action.unwrap_or(WatchAction::Sync);
         if action == WatchAction::Rebuild && self.service.build.is_none() {
-            return Err(self
-                .error(
-                    ".action",
-                    format!(
-                        "`rebuild` needs a `build` section in service `{}`",
-                        self.name
-                    ),
-                )
-                .suggest("add `build:` to the service, or use `sync` or `restart`"));
+            let message = format!(
+                "`rebuild` needs a `build` section in service `{}`",
+                self.name
+            );
+            let help = "add `build:` to the service, or use `sync` or `restart`";
+            return Err(Box::new(self.error(".action", message).suggest(help)));
         }
         if action == WatchAction::SyncExec && watch.exec.command.is_none() {
-            return Err(self
-                .error(".action", "`sync+exec` needs a command to run")
-                .suggest("add `exec: {command: …}`"));
+            let error = self.error(".action", "`sync+exec` needs a command to run");
+            return Err(Box::new(error.suggest("add `exec: {command: …}`")));
         }
         let path = PathBuf::from(&watch.path);
         let path = clean(&path);
@@ -350,12 +345,12 @@ impl Reader<'_> {
                     ),
                 );
                 warning.severity = crate::compose::Severity::Warning;
-                Ok(Found::Mounted(warning))
+                Ok(Found::Mounted(*warning))
             }
         }
     }
 
-    fn patterns(&self, attribute: &str, patterns: &[String]) -> Result<Ignore, Diagnostic> {
+    fn patterns(&self, attribute: &str, patterns: &[String]) -> Result<Ignore, Box<Diagnostic>> {
         Ignore::of(patterns).map_err(|error| {
             self.error(
                 &format!("{attribute}[{}]", error.line.saturating_sub(1)),

@@ -317,7 +317,7 @@ impl<'a> Watch<'a> {
                 for service in self.given.keys().chain(&self.busy) {
                     self.waiting.entry(service.clone()).or_default().anew = true;
                 }
-                let error = error.or(met.err());
+                let error = error.or_else(|| met.err());
                 Some(error.map_or(Report::Settled, Report::Failed))
             }
             Finished::Told(error) => Some(Report::Failed(error)),

@@ -100,7 +100,9 @@ impl Workshop {
         let home = kept("copies").join(name);
         fs::remove_dir_all(&home).ok();
         for file in files_below(project) {
-            let copy = home.join(name).join(file.strip_prefix(project).expect("in it"));
+            let copy = home
+                .join(name)
+                .join(file.strip_prefix(project).expect("in it"));
             fs::create_dir_all(copy.parent().expect("a folder")).expect("a folder");
             fs::copy(&file, copy).expect("a copy");
         }

@@ -69,7 +69,10 @@ impl Events {
         let mut line = String::new();
         while line.trim_end() != wanted {
             line.clear();
-            assert!(self.0.read_line(&mut line).is_ok_and(|length| length > 0), "no {wanted}");
+            assert!(
+                self.0.read_line(&mut line).is_ok_and(|length| length > 0),
+                "no {wanted}"
+            );
         }
     }
 }
@@ -79,7 +82,12 @@ fn a_page_loads_itself_again_when_its_template_is_saved() {
     let (workshop, address, mut watch) = watch("live");
     assert!(page(&address).contains("<h1>Hello from a template</h1>"));
     let mut browser = Events::listen(&address);
-    edit(&workshop, "pages/index.html", "Change this file", "This file has changed");
+    edit(
+        &workshop,
+        "pages/index.html",
+        "Change this file",
+        "This file has changed",
+    );
     browser.wait("data: reload");
     assert!(page(&address).contains("This file has changed"));
     watch.wait_line("web: pages/index.html to /app/pages/index.html");

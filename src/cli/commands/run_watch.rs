@@ -111,7 +111,9 @@ impl Again<'_> {
             let begun = Instant::now();
             let over = self.once(project, watcher, started, interrupts).await;
             let waits = match over {
-                Ok(Over::Interrupted) => return Err(CliError::Interrupted),
+                Ok(Over::Interrupted) | Err(CliError::Interrupted) => {
+                    return Err(CliError::Interrupted);
+                }
                 Ok(Over::Changed) => false,
                 Ok(Over::Ended(code)) => {
                     let message = format!("ended with code {code}: waiting for changes");
@@ -119,7 +121,6 @@ impl Again<'_> {
                         .emit(self.news("run", message, Some(begun), code != 0));
                     true
                 }
-                Err(CliError::Interrupted) => return Err(CliError::Interrupted),
                 Err(error) => {
                     let _ = error.report(self.context.ui);
                     self.console()

@@ -483,9 +483,9 @@ impl<'a> Attached<'a> {
     }
 
     /// What a key means.
-    fn press(&mut self, key: u8, work: &'a Work<'a>) -> Result<Next, CliError> {
+    fn press(&mut self, key: u8, work: &'a Work<'a>) -> Next {
         match (&mut self.watching, key) {
-            (Some(watching), key) => Ok(watching.press(key)),
+            (Some(watching), key) => watching.press(key),
             (None, b'w') => {
                 let up = self.up;
                 let rules = watching::rules(up.context, up.project, up.args.images.build());
@@ -498,10 +498,10 @@ impl<'a> Attached<'a> {
                     // Why not is told, and what runs goes on.
                     Err(error) => drop(error.report(up.context.ui)),
                 }
-                Ok(Next::Nothing)
+                Next::Nothing
             }
-            (None, b'q') => Ok(Next::Quit),
-            (None, _) => Ok(Next::Nothing),
+            (None, b'q') => Next::Quit,
+            (None, _) => Next::Nothing,
         }
     }
 
@@ -536,7 +536,7 @@ impl<'a> Attached<'a> {
                     }
                 },
                 next = watched(self.watching.as_mut()) => next?,
-                key = Keys::next(self.keys.as_mut()) => self.press(key, work)?,
+                key = Keys::next(self.keys.as_mut()) => self.press(key, work),
                 _ = self.interrupts.next() => Next::Quit,
             };
             match next {

@@ -46,22 +46,24 @@ impl EventSink for Json {
 
 /// Milliseconds have a fraction.
 fn watch(news: WatchNews) -> serde_json::Value {
-    let mut value = json!({
-        "watch": news.action,
-        "services": news.services,
-        "message": news.message,
-    });
+    let mut event = serde_json::Map::new();
+    let mut put = |key: &str, value: serde_json::Value| {
+        event.insert(key.to_owned(), value);
+    };
+    put("watch", news.action.into());
+    put("services", news.services.into());
+    put("message", news.message.into());
     if let Some((written, removed)) = news.files {
-        value["written"] = written.into();
-        value["removed"] = removed.into();
+        put("written", written.into());
+        put("removed", removed.into());
     }
     if let Some(elapsed) = news.elapsed {
-        value["ms"] = (elapsed.as_secs_f64() * 1000.0).into();
+        put("ms", (elapsed.as_secs_f64() * 1000.0).into());
     }
     if news.failed {
-        value["error"] = true.into();
+        put("error", true.into());
     }
-    value
+    event.into()
 }
 
 /// A step has the id `#5`, by which its lines belong together.
