@@ -2,7 +2,10 @@
 //! may be given elsewhere, what loading uses up (`include`, `extends`), words of a
 //! command that is one text, and what is not there at all.
 
+use indexmap::IndexSet;
+
 use super::attribute::WHOLE;
+use super::pairs::{PAIRS, pairs};
 use super::{Explainer, Explanation, Origin, Source, Standing, one_line, written};
 use crate::compose::diag::{Diagnostic, similar};
 use crate::compose::flags::split_words;
@@ -203,7 +206,8 @@ impl Explainer<'_> {
                 words.len()
             ));
         }
-        if let Some(items) = node.as_seq() {
+        let is_pairs = PAIRS.contains(&last) && !name.ends_with(']');
+        if let Some(items) = node.as_seq().filter(|_| !is_pairs) {
             return error.expected(match items.len() {
                 0 => format!("`{above}` is an empty list"),
                 1 => format!("an entry of `{above}`, which has one: [0]"),
@@ -213,7 +217,11 @@ impl Explainer<'_> {
                 ),
             });
         }
-        let names = keys(node);
+        let mut names: IndexSet<&str> = pairs(node).into_keys().collect();
+        if let Some(fed) = self.fed_list(above) {
+            names.extend(self.trace.settings.names(&fed.files));
+        }
+        let names = Vec::from_iter(names);
         match similar(name, names.iter().copied()) {
             Some(near) => {
                 let full = format!("{above}.{near}{behind}");

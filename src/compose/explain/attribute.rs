@@ -1,24 +1,14 @@
-//! Where an attribute's value comes from: files over files, `extends`,
-//! fragments, and for variables and labels the files that services name.
+//! Where an attribute's value comes from: files over files, `extends`, fragments.
 
-use indexmap::IndexMap;
 use serde_json::Value as Json;
 
+use super::above::Above;
+use super::pairs::{PAIRS, is_pair, pairs, value_of};
 use super::{Explainer, Explanation, Origin, Source, Standing, one_line, shown};
 use crate::compose::diag::{INCLUDED, Step};
 use crate::compose::model::raw_json;
 use crate::compose::trace::{MOST_OVERRIDDEN, Overridden};
 use crate::compose::tree::{Map, Mark, Node, Value, service_of};
-
-/// Attributes whose lists are `NAME=VALUE`, each entry an attribute of its own.
-const PAIRS: [&str; 6] = [
-    "additional_contexts",
-    "annotations",
-    "args",
-    "environment",
-    "labels",
-    "sysctls",
-];
 
 /// Lists that are one value.
 pub(super) const WHOLE: [&str; 3] = ["command", "entrypoint", "test"];
@@ -27,13 +17,17 @@ impl Explainer<'_> {
     /// Everything at and below a path; nothing where it leads nowhere.
     pub(super) fn attribute(&self, path: &str) -> Vec<Explanation> {
         let mut found = Vec::new();
-        let (above, last) = path.rsplit_once('.').unwrap_or(("", path));
+        let above = path.rsplit_once('.').map_or("", |(above, _)| above);
         let replaced = self.above(path);
-        if from_files(path).is_some() {
-            self.pairs_with_files(path, &mut found);
-        } else if from_files(above).is_some() {
-            let list = self.tree.lookup(above).map(pairs).unwrap_or_default();
-            found.extend(self.pair_with_files(above, last, list.get(last).copied()));
+        if let Some(fed) = self.fed(path) {
+            match fed.name {
+                Some(name) => {
+                    let list = self.tree.lookup(&fed.list).map(pairs).unwrap_or_default();
+                    let item = list.get(name).copied();
+                    found.extend(self.pair(&fed, name, item, replaced.as_ref()));
+                }
+                None => self.pairs(&fed, &mut found),
+            }
         } else if let Some(node) = self.tree.lookup(path) {
             // What a short form is written out to stands where that does, too.
             let parent = self.tree.lookup(above);
@@ -41,19 +35,11 @@ impl Explainer<'_> {
                 parent.filter(|node| !is_short_form(node, node.mark) || self.says_nothing(node));
             let parent = parent.map(|node| node.mark);
             match &replaced {
-                Some(replaced) => {
-                    let mut entry = self.entry(node, path, parent);
-                    let parts = replaced.parts.iter();
-                    entry
-                        .sources
-                        .extend(parts.map(|part| self.loser(part, path)));
-                    found.push(entry);
-                }
+                Some(_) => found.push(self.entry_over(node, path, parent, replaced.as_ref())),
                 None => self.entries(node, path, parent, &mut found),
             }
-        } else if let Some(list) = self.tree.lookup(above) {
-            let item = pairs(list).get(last).copied();
-            found.extend(item.map(|item| self.entry(item, path, None)));
+        } else if let Some(item) = self.pair_at(path) {
+            found.push(self.entry_over(item, path, None, replaced.as_ref()));
         }
         self.add_dropped(path, &mut found);
         if found.is_empty() {
@@ -82,8 +68,8 @@ impl Explainer<'_> {
                 for (key, child) in map {
                     let path = format!("{path}.{key}");
                     let before = out.len();
-                    if from_files(&path).is_some() {
-                        self.pairs_with_files(&path, out);
+                    if let Some(fed) = self.fed_list(&path) {
+                        self.pairs(&fed, out);
                     }
                     if out.len() == before {
                         self.entries(child, &path, Some(node.mark), out);
@@ -92,8 +78,10 @@ impl Explainer<'_> {
                 // What files alone give a service.
                 for attribute in ["environment", "labels"] {
                     let path = format!("{path}.{attribute}");
-                    if !map.contains_key(attribute) && from_files(&path).is_some() {
-                        self.pairs_with_files(&path, out);
+                    if !map.contains_key(attribute)
+                        && let Some(fed) = self.fed_list(&path)
+                    {
+                        self.pairs(&fed, out);
                     }
                 }
             }
@@ -123,6 +111,22 @@ impl Explainer<'_> {
             (first.origin, first.written) = (origin, key);
         }
         explanation
+    }
+
+    /// One value, with what it took the place of itself, and what a value above it
+    /// did.
+    pub(super) fn entry_over(
+        &self,
+        node: &Node,
+        path: &str,
+        parent: Option<Mark>,
+        above: Option<&Above<'_>>,
+    ) -> Explanation {
+        let mut entry = self.entry(node, path, parent);
+        let parts = above.into_iter().flat_map(|above| &above.parts);
+        let parts = parts.map(|part| self.loser(part, path));
+        entry.sources.extend(parts);
+        entry
     }
 
     /// One value, with what it took the place of.
@@ -251,117 +255,10 @@ impl Explainer<'_> {
     }
 
     /// What stands in the file at a node's place.
-    fn token(&self, node: &Node) -> Option<String> {
+    pub(super) fn token(&self, node: &Node) -> Option<String> {
         let token = self.project.origin.sources.token(node.mark)?;
         let bare = token.trim_matches(['"', '\'']).trim();
         (!bare.is_empty()).then(|| one_line(bare))
-    }
-
-    /// `environment` or `labels`, to which files add.
-    fn pairs_with_files(&self, path: &str, out: &mut Vec<Explanation>) {
-        let mut items: IndexMap<&str, Option<&Node>> = IndexMap::new();
-        if let Some(list) = self.tree.lookup(path) {
-            let pairs = pairs(list).into_iter();
-            items.extend(pairs.map(|(name, node)| (name, Some(node))));
-        }
-        let files = from_files(path).unwrap_or_default();
-        for name in self.trace.settings.names(&files) {
-            items.entry(name).or_insert(None);
-        }
-        let items = items.into_iter();
-        out.extend(items.filter_map(|(name, item)| self.pair_with_files(path, name, item)));
-    }
-
-    /// One of them, with the node that says something about it.
-    pub(super) fn pair_with_files(
-        &self,
-        list: &str,
-        name: &str,
-        item: Option<&Node>,
-    ) -> Option<Explanation> {
-        let path = format!("{list}.{name}");
-        let mut explanation = match item {
-            Some(item) => self.entry(item, &path, None),
-            None => Explanation {
-                subject: path,
-                value: None,
-                sources: Vec::new(),
-                is_cut: false,
-                uses: Vec::new(),
-            },
-        };
-        if let (Some(item), Some(winner)) = (item, explanation.sources.first_mut())
-            && (item.is_null() || self.token(item).as_deref() == Some(name))
-        {
-            // A name alone passes a variable of the project on.
-            let variable = self.variable(name);
-            explanation.value.clone_from(&variable.value);
-            name.clone_into(&mut winner.written);
-            winner.variables = vec![variable];
-        }
-        let files = from_files(list)?;
-        for setting in self.trace.settings.of(&files, name).take(MOST_OVERRIDDEN) {
-            explanation.sources.extend(self.setting(setting));
-            if item.is_none() && explanation.value.is_none() {
-                explanation.value = Some(one_line(&setting.value));
-            }
-        }
-        explanation.sources.first_mut()?.standing = Standing::Wins;
-        Some(explanation)
-    }
-}
-
-/// The attribute whose files add to this one.
-fn from_files(path: &str) -> Option<String> {
-    let rest = path.strip_prefix("services.")?;
-    let (service, attribute) = rest.rsplit_once('.')?;
-    let files = match attribute {
-        "environment" => "env_file",
-        "labels" => "label_file",
-        _ => return None,
-    };
-    // `services.web.deploy.labels` is none.
-    let inner = service.rsplit('.').next().unwrap_or_default();
-    let is_service = !matches!(inner, "build" | "deploy");
-    is_service.then(|| format!("services.{service}.{files}"))
-}
-
-/// The entries of a mapping or a list of `NAME=VALUE` by their names, of several
-/// the first.
-pub(super) fn pairs(list: &Node) -> IndexMap<&str, &Node> {
-    let mut found = IndexMap::new();
-    match &list.value {
-        Value::Map(map) => found.extend(map.iter().map(|(name, node)| (name.as_str(), node))),
-        Value::Seq(items) => {
-            for item in items {
-                if let Some(text) = item.as_str() {
-                    found.entry(name_of(text)).or_insert(item);
-                }
-            }
-        }
-        _ => {}
-    }
-    found
-}
-
-/// True for an entry of a list of variables that may have been one of a mapping.
-fn is_pair(node: &Node, path: &str) -> bool {
-    // Names may have dots, so the list is not always the part before the last.
-    let mut above = path.split('.').skip(2);
-    node.as_map().is_none() && above.any(|part| PAIRS.contains(&part))
-}
-
-fn name_of(text: &str) -> &str {
-    text.split_once('=').map_or(text, |(name, _)| name)
-}
-
-/// A value as the attribute has it: of `NAME=VALUE` the value.
-fn value_of(node: &Node, path: &str) -> String {
-    let name = path.rsplit('.').next().unwrap_or_default();
-    let pair = node.as_str().and_then(|text| text.split_once('='));
-    match pair {
-        Some((key, value)) if key == name => one_line(value),
-        _ => shown(node),
     }
 }
 

@@ -8,6 +8,7 @@ mod above;
 mod absent;
 mod attribute;
 mod dropped;
+mod pairs;
 mod text;
 mod variable;
 mod written;

@@ -1,0 +1,175 @@
+//! Attributes of pairs, `NAME: VALUE` or `NAME=VALUE`, each of which has an answer
+//! of its own; to variables and labels of services, files add further ones.
+
+use indexmap::IndexMap;
+
+use super::above::Above;
+use super::{Explainer, Explanation, Standing, one_line, shown};
+use crate::compose::trace::MOST_OVERRIDDEN;
+use crate::compose::tree::{Node, Value};
+
+/// Attributes whose lists are `NAME=VALUE`, each entry an attribute of its own.
+pub(super) const PAIRS: [&str; 6] = [
+    "additional_contexts",
+    "annotations",
+    "args",
+    "environment",
+    "labels",
+    "sysctls",
+];
+
+/// The variables or the labels of a service, or one of them.
+pub(super) struct Fed<'p> {
+    /// `services.web.environment`
+    pub(super) list: String,
+    /// The attribute whose files add to it: `services.web.env_file`.
+    pub(super) files: String,
+    /// The one that is meant.
+    pub(super) name: Option<&'p str>,
+}
+
+impl Explainer<'_> {
+    /// What a path leads to, where files can add to that.
+    pub(super) fn fed<'p>(&self, path: &'p str) -> Option<Fed<'p>> {
+        let service = self.service_of(path)?;
+        let rest = path.strip_prefix("services.")?.strip_prefix(service)?;
+        let rest = rest.strip_prefix('.')?;
+        // Names may have dots.
+        let (attribute, name) = match rest.split_once('.') {
+            Some((attribute, name)) => (attribute, Some(name)),
+            None => (rest, None),
+        };
+        let files = match attribute {
+            "environment" => "env_file",
+            "labels" => "label_file",
+            _ => return None,
+        };
+        Some(Fed {
+            list: format!("services.{service}.{attribute}"),
+            files: format!("services.{service}.{files}"),
+            name,
+        })
+    }
+
+    /// The same, where it leads to all of them.
+    pub(super) fn fed_list<'p>(&self, path: &'p str) -> Option<Fed<'p>> {
+        self.fed(path).filter(|fed| fed.name.is_none())
+    }
+
+    /// All of them.
+    pub(super) fn pairs(&self, fed: &Fed<'_>, out: &mut Vec<Explanation>) {
+        let mut items: IndexMap<&str, Option<&Node>> = IndexMap::new();
+        if let Some(list) = self.tree.lookup(&fed.list) {
+            let pairs = pairs(list).into_iter();
+            items.extend(pairs.map(|(name, node)| (name, Some(node))));
+        }
+        let replaced = self.pairs_above(&fed.list);
+        let others = self.trace.settings.names(&fed.files);
+        for name in others.chain(replaced.keys().copied()) {
+            items.entry(name).or_insert(None);
+        }
+        for (name, item) in items {
+            let above = replaced.get(name);
+            let found = self.pair(fed, name, item, above);
+            out.extend(found.or_else(|| Some(self.gone(&format!("{}.{name}", fed.list), above?))));
+        }
+    }
+
+    /// One of them, with the node that says something about it, and what its list
+    /// took the place of.
+    pub(super) fn pair(
+        &self,
+        fed: &Fed<'_>,
+        name: &str,
+        item: Option<&Node>,
+        above: Option<&Above<'_>>,
+    ) -> Option<Explanation> {
+        let path = format!("{}.{name}", fed.list);
+        let mut explanation = match item {
+            Some(item) => self.entry_over(item, &path, None, above),
+            None => Explanation {
+                subject: path,
+                value: None,
+                sources: Vec::new(),
+                is_cut: false,
+                uses: Vec::new(),
+            },
+        };
+        if let (Some(item), Some(winner)) = (item, explanation.sources.first_mut())
+            && (item.is_null() || self.token(item).as_deref() == Some(name))
+        {
+            // A name alone passes a variable of the project on.
+            let variable = self.variable(name);
+            explanation.value.clone_from(&variable.value);
+            name.clone_into(&mut winner.written);
+            winner.variables = vec![variable];
+        }
+        let settings = self.trace.settings.of(&fed.files, name);
+        for setting in settings.take(MOST_OVERRIDDEN) {
+            explanation.sources.extend(self.setting(setting));
+            if item.is_none() && explanation.value.is_none() {
+                explanation.value = Some(one_line(&setting.value));
+            }
+        }
+        explanation.sources.first_mut()?.standing = Standing::Wins;
+        if item.is_none() {
+            let parts = above.into_iter().flat_map(|above| &above.parts);
+            let parts = parts.map(|part| self.loser(part, &explanation.subject));
+            explanation.sources.extend(parts);
+        }
+        Some(explanation)
+    }
+
+    /// The entry of a list of pairs that a path leads to.
+    pub(super) fn pair_at(&self, path: &str) -> Option<&Node> {
+        let dots = path.bytes().enumerate().filter(|(_, byte)| *byte == b'.');
+        dots.map(|(at, _)| at).find_map(|at| {
+            let (list, name) = path.split_at(at);
+            let list = self.tree.lookup(list)?;
+            list.as_seq()?;
+            pairs(list).get(name.get(1..)?).copied()
+        })
+    }
+}
+
+/// The entries of a mapping or a list of `NAME=VALUE` by their names, of several
+/// the first.
+pub(super) fn pairs(list: &Node) -> IndexMap<&str, &Node> {
+    let mut found = IndexMap::new();
+    match &list.value {
+        Value::Map(map) => found.extend(map.iter().map(|(name, node)| (name.as_str(), node))),
+        Value::Seq(items) => {
+            for item in items {
+                if let Some(text) = item.as_str() {
+                    found.entry(name_of(text)).or_insert(item);
+                }
+            }
+        }
+        _ => {}
+    }
+    found
+}
+
+/// True for an entry of a list of variables that may have been one of a mapping.
+pub(super) fn is_pair(node: &Node, path: &str) -> bool {
+    // Names may have dots, so the list is not always the part before the last.
+    let mut above = path.split('.').skip(2);
+    node.as_map().is_none() && above.any(|part| PAIRS.contains(&part))
+}
+
+fn name_of(text: &str) -> &str {
+    text.split_once('=').map_or(text, |(name, _)| name)
+}
+
+/// A value as the attribute has it: of `NAME=VALUE` the value.
+pub(super) fn value_of(node: &Node, path: &str) -> String {
+    let pair = node.as_str().and_then(|text| text.split_once('='));
+    let is_name = |name| {
+        let list = path.strip_suffix(name);
+        list.is_some_and(|list| list.ends_with('.'))
+    };
+    match pair {
+        Some((name, value)) if is_name(name) => one_line(value),
+        _ => shown(node),
+    }
+}
