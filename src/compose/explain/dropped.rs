@@ -1,11 +1,41 @@
 //! What `!reset` and `!override` dropped, at the attribute that is asked for, above
 //! and below it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{Explainer, Explanation, Origin, Source, Standing, above, one_line};
 use crate::compose::trace::Dropped;
-use crate::compose::tree::{Node, Value, is_within};
+use crate::compose::tree::{Mark, Node, Value, is_within};
+
+/// What was dropped, as sources.
+struct Parts<'p> {
+    /// The attribute that they are told of.
+    subject: &'p str,
+    sources: Vec<Source>,
+    /// The values whose losers are among them, and these.
+    known: HashSet<Mark>,
+}
+
+impl<'p> Parts<'p> {
+    fn of(subject: &'p str) -> Self {
+        Self {
+            subject,
+            sources: Vec::new(),
+            known: HashSet::new(),
+        }
+    }
+
+    /// Adds what a value at a path is as a source; a part of the whole gets its
+    /// name, which `named` is.
+    fn push(&mut self, path: &str, mut source: Source, named: Option<String>) {
+        if path != self.subject
+            && let Some(named) = named
+        {
+            source.written = named;
+        }
+        self.sources.push(source);
+    }
+}
 
 impl Explainer<'_> {
     pub(super) fn add_dropped(&self, path: &str, out: &mut Vec<Explanation>) {
@@ -36,14 +66,24 @@ impl Explainer<'_> {
     /// Adds the part of what was dropped that is asked for.
     fn add_part(&self, dropped: &Dropped, path: &str, out: &mut Vec<Explanation>) {
         let rest = path.get(dropped.path.len()..).unwrap_or_default();
-        let Some(part) = above::part(&dropped.loser, rest) else {
+        let mut parts = Parts::of(path);
+        let part = above::part(&dropped.loser, rest);
+        if let Some(part) = part {
+            self.push_parts(part, path, &mut parts);
+        }
+        // A part of what this had taken the place of before.
+        if part.is_none_or(|part| !std::ptr::eq(part, &raw const dropped.loser)) {
+            let above = self.above_in(&dropped.loser, dropped.path.len(), path);
+            for lost in above.iter().flat_map(|above| &above.parts) {
+                if parts.known.insert(lost.node.mark) {
+                    parts.sources.push(self.loser(lost, path));
+                }
+            }
+        }
+        let parts = parts.sources;
+        if parts.is_empty() {
             return;
-        };
-        let parts = if std::ptr::eq(part, &raw const dropped.loser) {
-            self.parts(dropped)
-        } else {
-            vec![self.source(part, path, Standing::Overridden)]
-        };
+        }
         if let [only] = out.as_mut_slice() {
             only.sources.extend(parts);
             return;
@@ -101,29 +141,53 @@ impl Explainer<'_> {
     }
 
     /// What was dropped: in one where it stands in one place, else each part of it
-    /// where it stands.
+    /// where it stands; with what all of that had taken the place of before.
     fn parts(&self, dropped: &Dropped) -> Vec<Source> {
-        let mut parts = Vec::new();
+        let mut parts = Parts::of(&dropped.path);
         self.push_parts(&dropped.loser, &dropped.path, &mut parts);
-        parts
-            .into_iter()
-            .map(|part| self.source(part, &dropped.path, Standing::Overridden))
-            .collect()
+        parts.sources
     }
 
-    fn push_parts<'n>(&self, node: &'n Node, path: &str, out: &mut Vec<&'n Node>) {
+    fn push_parts(&self, node: &Node, path: &str, out: &mut Parts<'_>) {
         if self.is_in_one_place(node, path) {
-            out.push(node);
+            let source = self.source(node, path, Standing::Overridden);
+            out.push(path, source, self.written(node, true));
+            self.push_lost(node, path, out);
             return;
         }
         match &node.value {
-            Value::Map(map) => map
-                .values()
-                .for_each(|child| self.push_parts(child, path, out)),
+            Value::Map(map) => {
+                for (key, child) in map {
+                    self.push_parts(child, &format!("{path}.{key}"), out);
+                }
+            }
             Value::Seq(items) => items
                 .iter()
                 .for_each(|item| self.push_parts(item, path, out)),
-            _ => out.push(node),
+            _ => {} // is in one place
+        }
+    }
+
+    /// What a value and everything in it had taken the place of. Lists remember
+    /// that of their entries under their own path.
+    fn push_lost(&self, node: &Node, path: &str, out: &mut Parts<'_>) {
+        if out.known.insert(node.mark) {
+            for lost in self.overridden(path, node.mark) {
+                if out.known.insert(lost.node.mark) {
+                    out.push(path, self.loser(&lost, path), self.written(lost.node, true));
+                }
+            }
+        }
+        match &node.value {
+            Value::Map(map) => {
+                for (key, child) in map {
+                    self.push_lost(child, &format!("{path}.{key}"), out);
+                }
+            }
+            Value::Seq(items) => items
+                .iter()
+                .for_each(|item| self.push_lost(item, path, out)),
+            _ => {}
         }
     }
 
