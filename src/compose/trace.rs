@@ -5,10 +5,10 @@
 //! stages. Kept only where [`LoadOptions::trace`](super::LoadOptions::trace)
 //! asks for it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 
 use super::diag::Step;
 use super::tree::{Mark, Node, Value, service_of};
@@ -38,7 +38,7 @@ pub(crate) struct Template {
     /// The variables in it, with their values where they have one.
     pub(crate) variables: Vec<(String, Option<String>)>,
     /// The defaults that stand for some of them.
-    pub(crate) defaults: Vec<(String, String)>,
+    pub(crate) defaults: HashMap<String, IndexSet<String>>,
 }
 
 /// A variable in a file of variables.
@@ -140,6 +140,8 @@ pub(crate) struct Trace {
     extended: HashMap<Mark, HashMap<Arc<str>, Arc<Extended>>>,
     /// What each service extends.
     pub(crate) extends: IndexMap<Arc<str>, Vec<Arc<Extended>>>,
+    /// The services that are extended.
+    bases: HashSet<String>,
     pub(crate) included: Vec<Included>,
     /// Times that files of project variables were read.
     pub(crate) round: usize,
@@ -180,6 +182,7 @@ impl Trace {
     pub(crate) fn extend(&mut self, service: &str, base: &Node, how: Extended) {
         let (service, how): (Arc<str>, _) = (Arc::from(service), Arc::new(how));
         self.extend_node(&service, base, &how);
+        self.bases.insert(how.base.clone());
         self.extends.entry(service).or_default().push(how);
     }
 
@@ -251,7 +254,9 @@ impl Trace {
                 continue;
             }
             // What a service had replaced before another one extended it.
-            let owner = service_of(place, |name| self.extends.contains_key(name));
+            let owner = service_of(place, |name| {
+                self.extends.contains_key(name) || self.bases.contains(name)
+            });
             let owner = owner.unwrap_or(service);
             let mut way = way.to_vec();
             if owner != service {

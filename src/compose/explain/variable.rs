@@ -3,8 +3,6 @@
 use std::cmp::Reverse;
 use std::collections::HashSet;
 
-use indexmap::IndexSet;
-
 use super::{Explainer, Explanation, Origin, Source, Standing, Use, one_line};
 use crate::compose::diag::{Diagnostic, Step, UseKind, similar};
 use crate::compose::trace::{MOST_OVERRIDDEN, Setting, Template};
@@ -148,13 +146,10 @@ impl Explainer<'_> {
         let mut values = HashSet::new();
         let mut is_everywhere = true;
         for (mark, template) in texts {
-            let defaults = template.defaults.iter();
-            let own = defaults.filter(|(known, _)| *known == name);
-            let own: IndexSet<&String> = own.map(|(_, value)| value).collect();
-            if own.is_empty() {
+            let Some(own) = template.defaults.get(&name) else {
                 is_everywhere = false;
                 continue;
-            }
+            };
             let at = if template.variables.len() > MOST_PLACED {
                 *mark
             } else {
