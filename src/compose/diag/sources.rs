@@ -229,10 +229,11 @@ impl Sources {
     /// What is written at a mark, up to the line's end; empty for a block.
     pub(crate) fn token(&self, mark: Mark) -> Option<&str> {
         let rest = self.file(mark)?.from(mark.line, mark.column)?;
-        let rest = match rest.char_indices().nth(mark.length.into()) {
-            Some((end, _)) => rest.get(..end)?,
-            None => rest,
+        let end = match mark.length {
+            Mark::TO_LINE_END => None,
+            length => rest.char_indices().nth(length.into()),
         };
+        let rest = end.map_or(Some(rest), |(end, _)| rest.get(..end))?;
         lines(rest).next()
     }
 
@@ -328,7 +329,10 @@ pub(crate) fn lines(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
         let text = rest?;
-        let Some(end) = text.find(['\n', '\r']) else {
+        // One character after the other is looked for: that is a search for bytes.
+        let feed = text.find('\n');
+        let line = feed.map_or(text, |end| text.get(..end).unwrap_or_default());
+        let Some(end) = line.find('\r').or(feed) else {
             rest = None;
             return Some(text);
         };
