@@ -120,14 +120,14 @@ impl Walk<'_> {
                     if let Some(trace) = &mut self.report.trace {
                         let (variables, defaults) = variables_in(&written, self.lookup);
                         let template = Template {
+                            scope: 0, // the trace knows
                             path: self.trail.as_str().to_owned(),
                             text: text.clone(),
                             variables,
                             defaults,
                             written,
                         };
-                        // An alias repeats what was there before.
-                        trace.templates.entry(node.mark).or_insert(template);
+                        trace.template(node.mark, template);
                     }
                     for name in unset {
                         let path = self.trail.as_str();

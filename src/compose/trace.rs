@@ -30,6 +30,8 @@ pub(crate) struct Dropped {
 /// A text with variables in it.
 #[derive(Debug, Clone)]
 pub(crate) struct Template {
+    /// Whose variables they are.
+    pub(crate) scope: usize,
     pub(crate) path: String,
     /// As it stands in the file.
     pub(crate) written: String,
@@ -46,6 +48,8 @@ pub(crate) struct Template {
 pub(crate) struct Setting {
     /// The attribute that names the file; empty for the project's variables.
     pub(crate) owner: String,
+    /// Whose variable it is.
+    pub(crate) scope: usize,
     /// Project variables of an earlier round stand above those of a later one.
     pub(crate) round: usize,
     pub(crate) name: String,
@@ -69,6 +73,45 @@ pub(crate) struct Included {
     /// The file, as it is written.
     pub(crate) file: String,
     pub(crate) mark: Mark,
+}
+
+/// Whose variables there are: the project's, number 0, and those of each project
+/// that is included, which has the ones of the including project and its own.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Scopes {
+    /// What includes the projects from number 1 on.
+    outer: Vec<usize>,
+    /// With whose variables each file was read.
+    files: HashMap<u16, IndexSet<usize>>,
+    /// Whose are at work now.
+    now: usize,
+}
+
+impl Scopes {
+    /// A project that another one includes: its number, which is the one at work now.
+    pub(crate) fn include(&mut self, outer: usize) -> usize {
+        self.outer.push(outer);
+        self.now = self.outer.len();
+        self.now
+    }
+
+    /// A file is read with these variables.
+    pub(crate) fn read(&mut self, file: u16, scope: usize) {
+        self.now = scope;
+        self.files.entry(file).or_default().insert(scope);
+    }
+
+    /// With whose variables a file was read.
+    pub(crate) fn of_file(&self, file: u16) -> Option<&IndexSet<usize>> {
+        self.files.get(&file)
+    }
+
+    /// A project and those that include it, the nearest first.
+    pub(crate) fn outwards(&self, scope: usize) -> impl Iterator<Item = usize> {
+        std::iter::successors(Some(scope), |scope| {
+            self.outer.get(scope.checked_sub(1)?).copied()
+        })
+    }
 }
 
 /// The variables in files, found by their names.
@@ -134,7 +177,10 @@ pub(crate) struct Trace {
     /// has the name of the one that extends it.
     replaced: HashMap<Mark, IndexMap<String, Vec<Node>>>,
     pub(crate) dropped: Vec<Dropped>,
-    pub(crate) templates: HashMap<Mark, Template>,
+    /// Texts by place; files that services are extended from may be read with
+    /// several projects' variables.
+    templates: HashMap<Mark, IndexMap<usize, Template>>,
+    pub(crate) scopes: Scopes,
     pub(crate) settings: Settings,
     /// By value and by the service that it came into.
     extended: HashMap<Mark, HashMap<Arc<str>, Arc<Extended>>>,
@@ -172,6 +218,37 @@ impl Trace {
                 }
             }
         }
+    }
+
+    pub(crate) fn template(&mut self, mark: Mark, template: Template) {
+        let template = Template {
+            scope: self.scopes.now,
+            ..template
+        };
+        // An alias repeats what was there before.
+        let known = self.templates.entry(mark).or_default();
+        known.entry(template.scope).or_insert(template);
+    }
+
+    /// The text at a place, as a project has it.
+    pub(crate) fn template_of(&self, mark: Mark, scope: usize) -> Option<&Template> {
+        let known = self.templates.get(&mark)?;
+        known.get(&scope).or_else(|| Some(known.first()?.1))
+    }
+
+    /// All texts with their places.
+    pub(crate) fn templates(&self) -> impl Iterator<Item = (Mark, &Template)> {
+        let all = self.templates.iter();
+        all.flat_map(|(mark, known)| known.values().map(|template| (*mark, template)))
+    }
+
+    /// A line of a file of variables.
+    pub(crate) fn setting(&mut self, setting: Setting) {
+        self.settings.push(Setting {
+            scope: self.scopes.now,
+            round: self.round,
+            ..setting
+        });
     }
 
     pub(crate) fn drop_value(&mut self, path: String, by: Mark, loser: Node) {

@@ -87,7 +87,7 @@ impl Explainer<'_> {
         if let Some(name) = self.trace.named.as_ref().filter(is_given) {
             sources.push(plain(Origin::Option("-p"), name));
         }
-        let variable = self.own_settings("COMPOSE_PROJECT_NAME").0;
+        let variable = self.own_settings("COMPOSE_PROJECT_NAME", 0).0;
         sources.extend(variable.into_iter().filter(|one| !one.written.is_empty()));
         if let Some(node) = self.tree.get("name").filter(|node| node.mark.is_known()) {
             sources.push(self.source(node, "name", Standing::Overridden));

@@ -136,11 +136,11 @@ impl Explainer<'_> {
         if parent == Some(node.mark) && node.key == node.mark {
             winner.origin = Origin::Implied;
         }
-        let value = match self.trace.templates.get(&node.mark) {
+        let value = match self.template(node, path) {
             Some(template) if node.as_map().is_some() => one_line(&template.text),
             _ if winner.origin == Origin::Implied => shown(node),
             _ if node.as_str().is_some() => value_of(node, path),
-            _ => match self.brief(node) {
+            _ => match self.brief(node, path) {
                 Json::String(text) => one_line(&text),
                 brief => one_line(&brief.to_string()),
             },
@@ -148,13 +148,15 @@ impl Explainer<'_> {
         let mut sources = vec![winner];
         let (losers, is_cut) = self.losers(path, node.mark);
         sources.extend(losers);
-        Explanation {
+        let mut explanation = Explanation {
             subject: path.to_owned(),
             value: Some(value),
             sources,
             is_cut,
             uses: Vec::new(),
-        }
+        };
+        self.pass_on(node, &mut explanation);
+        explanation
     }
 
     /// True for a short list that `!override` stands before, and that nothing was
@@ -190,7 +192,7 @@ impl Explainer<'_> {
     }
 
     pub(super) fn source(&self, node: &Node, path: &str, standing: Standing) -> Source {
-        let template = self.trace.templates.get(&node.mark);
+        let template = self.template(node, path);
         let written = self
             .written(node, is_pair(node, path))
             .unwrap_or_else(|| match template {
@@ -241,15 +243,15 @@ impl Explainer<'_> {
     }
 
     /// A value with its short forms as they are written.
-    pub(super) fn brief(&self, node: &Node) -> Json {
+    pub(super) fn brief(&self, node: &Node, path: &str) -> Json {
         match &node.value {
             Value::Map(_) if is_short_form(node, node.mark) => {
-                let template = self.trace.templates.get(&node.mark);
+                let template = self.template(node, path);
                 let text = template.map(|template| template.text.clone());
                 text.or_else(|| self.token(node))
                     .map_or_else(|| raw_json(node), Json::String)
             }
-            Value::Seq(items) => items.iter().map(|item| self.brief(item)).collect(),
+            Value::Seq(items) => items.iter().map(|item| self.brief(item, path)).collect(),
             _ => raw_json(node),
         }
     }

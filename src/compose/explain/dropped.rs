@@ -110,7 +110,7 @@ impl Explainer<'_> {
         let now = self.tree.lookup(path);
         Explanation {
             subject: path.to_owned(),
-            value: now.map(|now| one_line(&self.brief(now).to_string())),
+            value: now.map(|now| one_line(&self.brief(now, path).to_string())),
             sources: std::iter::once(by).chain(parts).collect(),
             is_cut: false,
             uses: Vec::new(),

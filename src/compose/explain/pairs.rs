@@ -95,15 +95,6 @@ impl Explainer<'_> {
                 uses: Vec::new(),
             },
         };
-        if let (Some(item), Some(winner)) = (item, explanation.sources.first_mut())
-            && (item.is_null() || self.token(item).as_deref() == Some(name))
-        {
-            // A name alone passes a variable of the project on.
-            let variable = self.variable(name);
-            explanation.value.clone_from(&variable.value);
-            name.clone_into(&mut winner.written);
-            winner.variables = vec![variable];
-        }
         let settings = self.trace.settings.of(&fed.files, name);
         for setting in settings.take(MOST_OVERRIDDEN) {
             explanation.sources.extend(self.setting(setting));
@@ -118,6 +109,59 @@ impl Explainer<'_> {
             explanation.sources.extend(parts);
         }
         Some(explanation)
+    }
+
+    /// Completes the answer about a name alone: as a variable it passes one on.
+    pub(super) fn pass_on(&self, node: &Node, explanation: &mut Explanation) {
+        let path = explanation.subject.clone();
+        let Some(name) = self.variable_at(&path) else {
+            // Labels and the like have an empty value then.
+            let is_entry = |text: &str| !text.contains('=') && self.tree.lookup(&path).is_none();
+            let is_alone = node.as_str().map_or(node.is_null(), is_entry);
+            if is_alone && is_pair(node, &path) {
+                explanation.value = Some(String::new());
+            }
+            return;
+        };
+        if !self.is_name_alone(node, name) {
+            return;
+        }
+        // Of lists the one of the project that they are in, where it has one; else
+        // the whole project's.
+        let pair = node.as_str().and_then(|text| text.split_once('='));
+        let is_own = node.key == node.mark && pair.is_some_and(|(known, _)| known == name);
+        let scope = if is_own {
+            self.scope(node.mark, &path)
+        } else {
+            0
+        };
+        let variable = self.variable(name, scope);
+        explanation.value.clone_from(&variable.value);
+        if let Some(winner) = explanation.sources.first_mut() {
+            name.clone_into(&mut winner.written);
+            winner.variables = vec![variable];
+        }
+    }
+
+    /// The variable of a service or its build that a path leads to.
+    fn variable_at<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let service = self.service_of(path)?;
+        let rest = path.strip_prefix("services.")?.strip_prefix(service)?;
+        let lists = [".environment.", ".build.args."];
+        lists.into_iter().find_map(|list| rest.strip_prefix(list))
+    }
+
+    /// True where a file gives a variable no value.
+    fn is_name_alone(&self, item: &Node, name: &str) -> bool {
+        if item.is_null() {
+            return true;
+        }
+        if item.key == item.mark {
+            return self.token(item).as_deref() == Some(name);
+        }
+        let written = self.project.origin.sources.token(item.mark);
+        let written = written.map(str::trim);
+        written.is_some_and(|text| ["", "~", "null", "Null", "NULL"].contains(&text))
     }
 
     /// The entry of a list of pairs that a path leads to.
