@@ -13,7 +13,6 @@ use std::sync::Arc;
 use super::diag::{Step, did_you_mean, listed, quoted};
 use super::loader::{Environment, Input, Loader, Scope};
 use super::tags::Resets;
-use super::trace::Extended;
 use super::tree::{Map, Mark, Node, Trail};
 use super::{canonical, merge, unique};
 
@@ -140,7 +139,10 @@ impl Loader<'_> {
         }
         chain.push(link);
         let base = if let Some((path, mark)) = &reference.file {
-            self.base_in_file(name, &reference, (path, *mark), scope, chain)
+            self.trace_apart(true);
+            let base = self.base_in_file(name, &reference, (path, *mark), scope, chain);
+            self.trace_apart(false);
+            base
         } else {
             self.base(name, &reference, place, scope, chain)
         };
@@ -192,6 +194,16 @@ impl Loader<'_> {
         Some(base.clone())
     }
 
+    fn trace_apart(&mut self, is_apart: bool) {
+        if let Some(trace) = &mut self.report.trace {
+            trace.apart = if is_apart {
+                trace.apart + 1
+            } else {
+                trace.apart.saturating_sub(1)
+            };
+        }
+    }
+
     fn trace_extension(&mut self, name: &str, reference: &Reference, base: &Node) {
         let Some(trace) = &mut self.report.trace else {
             return;
@@ -200,12 +212,7 @@ impl Loader<'_> {
             what: format!("service `{name}` extends `{}`", reference.service),
             position: self.report.sources.position(reference.mark),
         };
-        let base_name = reference.service.clone();
-        let how = Extended {
-            base: base_name,
-            step,
-        };
-        trace.extend(name, base, how);
+        trace.history.extend(name, base, &reference.service, step);
     }
 
     fn base_in_file(

@@ -3,9 +3,8 @@
 
 use indexmap::IndexMap;
 
-use super::pairs::pairs;
 use super::{Explainer, Explanation, Origin, Source, Standing};
-use crate::compose::trace::{MOST_OVERRIDDEN, Overridden};
+use crate::compose::trace::{MOST_OVERRIDDEN, Overridden, pairs};
 use crate::compose::tree::{Map, Node, Value};
 
 /// Attributes lie no deeper; names may have more dots.
@@ -116,7 +115,8 @@ impl Explainer<'_> {
     pub(super) fn loser(&self, loser: &Overridden<'_>, path: &str) -> Source {
         let mut source = self.source(loser.node, path, Standing::Overridden);
         source.chain.clone_from(&loser.way);
-        source.chain.extend(self.inclusion(loser.node.mark));
+        let inclusion = self.inclusion(loser.node.mark, path, &loser.way);
+        source.chain.extend(inclusion);
         source
     }
 
@@ -168,4 +168,16 @@ pub(super) fn part<'n>(node: &'n Node, rest: &str) -> Option<&'n Node> {
         }
         _ => Some(node),
     }
+}
+
+/// Entries of a list that is not merged yet: those of a name before the last one, the
+/// nearest first.
+pub(super) fn earlier_entries<'n>(node: &'n Node, rest: &str) -> Vec<&'n Node> {
+    let name = without_dot(rest);
+    let items = node.as_seq().unwrap_or_default().iter().rev();
+    let same = items.filter(|item| {
+        let text = item.as_str();
+        text.is_some_and(|text| text.split_once('=').map_or(text, |(name, _)| name) == name)
+    });
+    same.skip(1).collect()
 }

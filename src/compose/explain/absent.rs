@@ -5,10 +5,10 @@
 use indexmap::IndexSet;
 
 use super::attribute::WHOLE;
-use super::pairs::{PAIRS, pairs};
 use super::{Explainer, Explanation, Origin, Source, Standing, one_line, written};
 use crate::compose::diag::{Diagnostic, similar};
 use crate::compose::flags::split_words;
+use crate::compose::trace::{PAIRS, pairs};
 use crate::compose::tree::Node;
 
 impl Explainer<'_> {
@@ -42,7 +42,7 @@ impl Explainer<'_> {
 
     fn extends(&self, path: &str, service: &str) -> Vec<Explanation> {
         let name = service.strip_prefix("services.").unwrap_or_default();
-        let all = self.trace.extends.get(name).into_iter().flatten();
+        let all = self.trace.history.extends.get(name).into_iter().flatten();
         let all = all.map(|extended| {
             let position = extended.step.position.clone();
             Explanation {

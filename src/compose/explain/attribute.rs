@@ -3,11 +3,11 @@
 use serde_json::Value as Json;
 
 use super::above::Above;
-use super::pairs::{PAIRS, is_pair, pairs, value_of};
+use super::pairs::{is_pair, value_of};
 use super::{Explainer, Explanation, Origin, Source, Standing, one_line, shown};
 use crate::compose::diag::{INCLUDED, Step};
 use crate::compose::model::raw_json;
-use crate::compose::trace::{MOST_OVERRIDDEN, Overridden};
+use crate::compose::trace::{MOST_OVERRIDDEN, Overridden, PAIRS, pairs};
 use crate::compose::tree::{Map, Mark, Node, Value, service_of};
 
 /// Lists that are one value.
@@ -123,9 +123,14 @@ impl Explainer<'_> {
         above: Option<&Above<'_>>,
     ) -> Explanation {
         let mut entry = self.entry(node, path, parent);
-        let parts = above.into_iter().flat_map(|above| &above.parts);
-        let parts = parts.map(|part| self.loser(part, path));
-        entry.sources.extend(parts);
+        for part in above.into_iter().flat_map(|above| &above.parts) {
+            let source = self.loser(part, path);
+            // It may be known of the value itself.
+            let is_known = |known: &Source| known.origin == source.origin;
+            if !entry.sources.iter().any(is_known) {
+                entry.sources.push(source);
+            }
+        }
         entry
     }
 
@@ -182,13 +187,13 @@ impl Explainer<'_> {
     /// The same as the loader knew it.
     pub(super) fn overridden(&self, path: &str, mark: Mark) -> Vec<Overridden<'_>> {
         let service = self.service_of(path).unwrap_or_default();
-        let found = self.trace.overridden(path, mark, service);
-        // Lists remember their entries under the list's path.
-        let list = path.rfind(['.', '[']).and_then(|at| path.get(..at));
-        match list.filter(|_| found.is_empty()) {
-            Some(list) => self.trace.overridden(list, mark, service),
-            None => found,
-        }
+        self.trace.history.overridden(path, mark, service, false)
+    }
+
+    /// The same with what a tag dropped at this place.
+    pub(super) fn overridden_or_dropped(&self, path: &str, mark: Mark) -> Vec<Overridden<'_>> {
+        let service = self.service_of(path).unwrap_or_default();
+        self.trace.history.overridden(path, mark, service, true)
     }
 
     pub(super) fn source(&self, node: &Node, path: &str, standing: Standing) -> Source {
@@ -223,14 +228,22 @@ impl Explainer<'_> {
     /// How the place of a value was reached.
     pub(super) fn way(&self, mark: Mark, path: &str) -> Vec<Step> {
         let mut way = match self.service_of(path) {
-            Some(service) => self.trace.extensions(mark, service),
+            Some(service) => self.trace.history.extensions(mark, service),
             None => Vec::new(),
         };
-        way.extend(self.inclusion(mark));
+        way.extend(self.inclusion(mark, path, &way));
         way
     }
 
-    pub(super) fn inclusion(&self, mark: Mark) -> Vec<Step> {
+    /// How the file of a value was included, to which `way` leads. One that services
+    /// are extended from may be so from several files: there the service's counts.
+    pub(super) fn inclusion(&self, mark: Mark, path: &str, way: &[Step]) -> Vec<Step> {
+        let service = || {
+            let services = self.tree.get("services")?;
+            services.get(self.service_of(path)?)
+        };
+        let service = service().filter(|_| !way.is_empty());
+        let mark = service.map_or(mark, |service| service.mark);
         let way = self.project.origin.sources.way_of(mark.file);
         let inclusions = way.iter().filter(|step| step.what == INCLUDED);
         inclusions.cloned().collect()

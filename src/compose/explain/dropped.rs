@@ -3,6 +3,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use indexmap::IndexMap;
+
 use super::{Explainer, Explanation, Origin, Source, Standing, above, one_line};
 use crate::compose::trace::Dropped;
 use crate::compose::tree::{Mark, Node, Value, is_within};
@@ -25,6 +27,16 @@ impl<'p> Parts<'p> {
         }
     }
 
+    /// What is in a value is told with it.
+    fn knows(&mut self, node: &Node) {
+        self.known.insert(node.mark);
+        match &node.value {
+            Value::Map(map) => map.values().for_each(|child| self.knows(child)),
+            Value::Seq(items) => items.iter().for_each(|item| self.knows(item)),
+            _ => {}
+        }
+    }
+
     /// Adds what a value at a path is as a source; a part of the whole gets its
     /// name, which `named` is.
     fn push(&mut self, path: &str, mut source: Source, named: Option<String>) {
@@ -43,7 +55,10 @@ impl Explainer<'_> {
         for (at, one) in out.iter().enumerate() {
             known.entry(one.subject.clone()).or_insert(at);
         }
-        for dropped in &self.trace.dropped {
+        for dropped in self.dropped() {
+            if dropped.is_apart && !self.is_override(dropped) {
+                continue;
+            }
             let is_below = is_within(&dropped.path, path);
             if !is_below && !is_within(path, &dropped.path) {
                 continue;
@@ -55,12 +70,21 @@ impl Explainer<'_> {
             }
             // `!override` stays with the value that it stands before.
             if let Some(known) = known.get(&dropped.path).and_then(|at| out.get_mut(*at)) {
-                known.sources.extend(self.parts(dropped));
+                add_new(&mut known.sources, self.parts(dropped));
             } else {
                 known.insert(dropped.path.clone(), out.len());
                 out.push(self.tag(dropped));
             }
         }
+    }
+
+    /// All that was dropped, what a tag dropped later before what one did earlier.
+    fn dropped(&self) -> impl Iterator<Item = &Dropped> {
+        let mut tags: IndexMap<(&str, Mark), Vec<&Dropped>> = IndexMap::new();
+        for one in &self.trace.dropped {
+            tags.entry((&one.path, one.by)).or_default().push(one);
+        }
+        tags.into_values().rev().flatten()
     }
 
     /// Adds the part of what was dropped that is asked for.
@@ -70,6 +94,9 @@ impl Explainer<'_> {
         let part = above::part(&dropped.loser, rest);
         if let Some(part) = part {
             self.push_parts(part, path, &mut parts);
+        }
+        for earlier in above::earlier_entries(&dropped.loser, rest) {
+            self.push_parts(earlier, path, &mut parts);
         }
         // A part of what this had taken the place of before.
         if part.is_none_or(|part| !std::ptr::eq(part, &raw const dropped.loser)) {
@@ -85,7 +112,7 @@ impl Explainer<'_> {
             return;
         }
         if let [only] = out.as_mut_slice() {
-            only.sources.extend(parts);
+            add_new(&mut only.sources, parts);
             return;
         }
         let now = self.tree.lookup(path);
@@ -172,9 +199,10 @@ impl Explainer<'_> {
     /// that of their entries under their own path.
     fn push_lost(&self, node: &Node, path: &str, out: &mut Parts<'_>) {
         if out.known.insert(node.mark) {
-            for lost in self.overridden(path, node.mark) {
+            for lost in self.overridden_or_dropped(path, node.mark) {
                 if out.known.insert(lost.node.mark) {
                     out.push(path, self.loser(&lost, path), self.written(lost.node, true));
+                    out.knows(lost.node);
                 }
             }
         }
@@ -211,5 +239,14 @@ impl Explainer<'_> {
                 Value::Seq(items) => items.iter().all(|one| self.is_of(one, path, file, way)),
                 _ => true,
             }
+    }
+}
+
+/// Adds what is not among the sources yet.
+fn add_new(sources: &mut Vec<Source>, more: Vec<Source>) {
+    for source in more {
+        if !sources.iter().any(|known| known.origin == source.origin) {
+            sources.push(source);
+        }
     }
 }

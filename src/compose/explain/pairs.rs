@@ -5,18 +5,8 @@ use indexmap::IndexMap;
 
 use super::above::Above;
 use super::{Explainer, Explanation, Standing, one_line, shown};
-use crate::compose::trace::MOST_OVERRIDDEN;
-use crate::compose::tree::{Node, Value};
-
-/// Attributes whose lists are `NAME=VALUE`, each entry an attribute of its own.
-pub(super) const PAIRS: [&str; 6] = [
-    "additional_contexts",
-    "annotations",
-    "args",
-    "environment",
-    "labels",
-    "sysctls",
-];
+use crate::compose::trace::{MOST_OVERRIDDEN, PAIRS, pairs};
+use crate::compose::tree::Node;
 
 /// The variables or the labels of a service, or one of them.
 pub(super) struct Fed<'p> {
@@ -176,33 +166,11 @@ impl Explainer<'_> {
     }
 }
 
-/// The entries of a mapping or a list of `NAME=VALUE` by their names, of several
-/// the first.
-pub(super) fn pairs(list: &Node) -> IndexMap<&str, &Node> {
-    let mut found = IndexMap::new();
-    match &list.value {
-        Value::Map(map) => found.extend(map.iter().map(|(name, node)| (name.as_str(), node))),
-        Value::Seq(items) => {
-            for item in items {
-                if let Some(text) = item.as_str() {
-                    found.entry(name_of(text)).or_insert(item);
-                }
-            }
-        }
-        _ => {}
-    }
-    found
-}
-
 /// True for an entry of a list of variables that may have been one of a mapping.
 pub(super) fn is_pair(node: &Node, path: &str) -> bool {
     // Names may have dots, so the list is not always the part before the last.
     let mut above = path.split('.').skip(2);
     node.as_map().is_none() && above.any(|part| PAIRS.contains(&part))
-}
-
-fn name_of(text: &str) -> &str {
-    text.split_once('=').map_or(text, |(name, _)| name)
 }
 
 /// A value as the attribute has it: of `NAME=VALUE` the value.

@@ -1,0 +1,420 @@
+//! Which value took the place of which, and by which ways values came where they
+//! are.
+//!
+//! What happens is numbered: a copy of a value (`extends`, an alias) has behind it
+//! what happened to the value before it was made, and nothing of what came later.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use super::{MOST_OVERRIDDEN, Mark, Node, Step, Value};
+use crate::compose::tree::service_of;
+
+const MOST_STEPS: usize = 10;
+
+/// Most places that a value is followed to, and most values that are followed.
+const MOST_PLACES: usize = 40;
+const MOST_SEEN: usize = 200;
+
+/// Levels above a value that its mark is looked for at.
+const MOST_ABOVE: usize = 4;
+
+/// Attributes whose lists are `NAME=VALUE`, each entry an attribute of its own.
+pub(crate) const PAIRS: [&str; 6] = [
+    "additional_contexts",
+    "annotations",
+    "args",
+    "environment",
+    "labels",
+    "sysctls",
+];
+
+/// Where a service's values come from when it extends another one.
+#[derive(Debug, Clone)]
+pub(crate) struct Extended {
+    /// The service that is extended.
+    pub(crate) base: String,
+    pub(crate) step: Step,
+    /// When that happened.
+    at: usize,
+}
+
+/// A value that was lost.
+#[derive(Debug, Clone)]
+struct Lost {
+    at: usize,
+    node: Node,
+}
+
+/// An alias: what it stands for was copied to another place.
+#[derive(Debug, Clone)]
+struct Copied {
+    at: usize,
+    from: String,
+}
+
+/// A place that a value came from: what happened there before it was copied counts.
+struct Place {
+    path: String,
+    before: usize,
+}
+
+/// What a value took the place of, as it is looked for.
+struct Found<'t> {
+    list: Vec<Overridden<'t>>,
+    /// What was followed: values at places, and until when.
+    seen: HashSet<(Mark, String, usize)>,
+    /// Where what a tag dropped does not count.
+    apart: Option<(String, Mark)>,
+}
+
+/// All that happened.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct History {
+    /// How much happened.
+    now: usize,
+    /// What values took the place of: by the value that counts, then by the
+    /// attribute as the stage at work knew it, which of a service that is extended
+    /// has the name of the one that extends it.
+    replaced: HashMap<Mark, IndexMap<String, Vec<Lost>>>,
+    /// What `!override` dropped, by the value that it stands before.
+    dropped: HashMap<Mark, IndexMap<String, Vec<Lost>>>,
+    /// By value and by the service that it came into.
+    extended: HashMap<Mark, HashMap<Arc<str>, Vec<Arc<Extended>>>>,
+    /// What each service extends.
+    pub(crate) extends: IndexMap<Arc<str>, Vec<Arc<Extended>>>,
+    /// The services that are extended.
+    bases: HashSet<String>,
+    /// By the place that aliases stand at.
+    copied: HashMap<String, Vec<Copied>>,
+}
+
+impl History {
+    /// A value takes the place of another one, and so does each part of it that the
+    /// other one had, too.
+    pub(crate) fn replace(&mut self, path: &str, winner: &Node, loser: &Node) {
+        self.replace_one(path, winner.mark, loser);
+        let are_maps = winner.as_map().is_some() && loser.as_map().is_some();
+        if !are_maps && !is_of_pairs(path) {
+            return;
+        }
+        let losers = pairs(loser);
+        for (name, part) in pairs(winner) {
+            if let Some(lost) = losers.get(name) {
+                self.replace(&format!("{path}.{name}"), part, lost);
+            }
+        }
+    }
+
+    /// A value at a mark takes the place of another one as a whole.
+    fn replace_one(&mut self, path: &str, winner: Mark, loser: &Node) {
+        // A null has nothing to say, and an alias may meet itself.
+        if loser.is_null() || !loser.mark.is_known() || winner == loser.mark {
+            return;
+        }
+        self.now += 1;
+        note(&mut self.replaced, winner, path, self.now, loser);
+    }
+
+    /// An entry of a list takes the place of an earlier one of the same name.
+    pub(crate) fn replace_item(&mut self, list: &str, name: &str, winner: Mark, loser: &Node) {
+        if is_of_pairs(list) {
+            self.replace_one(&format!("{list}.{name}"), winner, loser);
+        } else {
+            self.replace_one(list, winner, loser);
+        }
+    }
+
+    /// A tag drops a value.
+    pub(crate) fn drop_value(&mut self, path: &str, by: Mark, loser: &Node) {
+        self.now += 1;
+        note(&mut self.dropped, by, path, self.now, loser);
+    }
+
+    /// What an anchor before `from` stands at is repeated by an alias.
+    pub(crate) fn copy(&mut self, from: &str, to: &str) {
+        self.now += 1;
+        let copied = Copied {
+            at: self.now,
+            from: from.to_owned(),
+        };
+        self.copied.entry(to.to_owned()).or_default().push(copied);
+    }
+
+    /// Everything in `base` has come into `service` by `extends`.
+    pub(crate) fn extend(&mut self, service: &str, base: &Node, of: &str, step: Step) {
+        self.now += 1;
+        let how = Arc::new(Extended {
+            base: of.to_owned(),
+            step,
+            at: self.now,
+        });
+        let service: Arc<str> = Arc::from(service);
+        self.extend_node(&service, base, &how);
+        self.bases.insert(of.to_owned());
+        self.extends.entry(service).or_default().push(how);
+    }
+
+    fn extend_node(&mut self, service: &Arc<str>, base: &Node, how: &Arc<Extended>) {
+        let ways = self.extended.entry(base.mark).or_default();
+        let ways = ways.entry(Arc::clone(service)).or_default();
+        ways.push(Arc::clone(how));
+        match &base.value {
+            Value::Map(map) => map.values().for_each(|child| {
+                self.extend_node(service, child, how);
+            }),
+            Value::Seq(items) => items.iter().for_each(|item| {
+                self.extend_node(service, item, how);
+            }),
+            _ => {}
+        }
+    }
+
+    /// The last time before some other that a value came into a service.
+    fn extension(&self, mark: Mark, service: &str, before: usize) -> Option<&Extended> {
+        let ways = self.extended.get(&mark)?.get(service)?;
+        let behind = ways.partition_point(|how| how.at < before);
+        ways.get(behind.checked_sub(1)?).map(|how| &**how)
+    }
+
+    /// The way by which a value of a service came from the services that it
+    /// extends, the nearest step first; of a very long one the beginning.
+    pub(crate) fn extensions(&self, mark: Mark, service: &str) -> Vec<Step> {
+        self.extensions_before(mark, service, usize::MAX)
+    }
+
+    fn extensions_before(&self, mark: Mark, service: &str, before: usize) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let (mut at, mut before) = (service, before);
+        while let Some(extended) = self.extension(mark, at, before) {
+            before = extended.at;
+            // A service may extend one of its own name in another file.
+            if steps.contains(&extended.step) {
+                break;
+            }
+            if steps.len() == MOST_STEPS {
+                steps.push(Step {
+                    what: "and further ones".to_owned(),
+                    position: None,
+                });
+                break;
+            }
+            steps.push(extended.step.clone());
+            at = &extended.base;
+        }
+        steps
+    }
+
+    /// What a value took the place of, the nearest first, each followed by what
+    /// that had taken the place of in turn; one more than [`MOST_OVERRIDDEN`] where
+    /// there are more. `service` is the one whose value it is. What a tag dropped at
+    /// this very place is a matter of its own, and among it only where `tags` says so.
+    pub(crate) fn overridden(
+        &self,
+        path: &str,
+        mark: Mark,
+        service: &str,
+        tags: bool,
+    ) -> Vec<Overridden<'_>> {
+        let mut found = Found {
+            list: Vec::new(),
+            seen: HashSet::new(),
+            apart: (!tags).then(|| (path.to_owned(), mark)),
+        };
+        let place = Place {
+            path: path.to_owned(),
+            before: usize::MAX,
+        };
+        self.push_overridden(&place, mark, (service, &[]), &mut found);
+        found.list
+    }
+
+    fn push_overridden<'t>(
+        &'t self,
+        place: &Place,
+        winner: Mark,
+        (service, way): (&str, &[Step]),
+        found: &mut Found<'t>,
+    ) {
+        for (from, loser) in self.losers(place, winner, service, found) {
+            if found.list.len() > MOST_OVERRIDDEN || found.seen.len() > MOST_SEEN {
+                return;
+            }
+            if !found
+                .seen
+                .insert((loser.mark, from.path.clone(), from.before))
+            {
+                continue;
+            }
+            let is_known = found.list.iter().any(|one| one.node.mark == loser.mark);
+            let place = from;
+            // What a service had replaced before another one extended it.
+            let owner = self.service_of(&place.path).unwrap_or(service);
+            let mut way = way.to_vec();
+            if owner != service {
+                way.extend(self.extensions(winner, service));
+                way.truncate(MOST_STEPS);
+            }
+            if !is_known {
+                let mut steps = way.clone();
+                steps.extend(self.extensions_before(loser.mark, owner, place.before));
+                steps.truncate(MOST_STEPS);
+                found.list.push(Overridden {
+                    node: loser,
+                    way: steps,
+                });
+            }
+            self.push_overridden(&place, loser.mark, (owner, &way), found);
+        }
+    }
+
+    fn service_of<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let is_known = |name: &str| self.extends.contains_key(name) || self.bases.contains(name);
+        service_of(path, is_known)
+    }
+
+    /// What a value took the place of itself, the first first, with the place that it
+    /// had then and what of that counts.
+    fn losers<'t>(
+        &'t self,
+        place: &Place,
+        winner: Mark,
+        service: &str,
+        known: &Found<'t>,
+    ) -> Vec<(Place, &'t Node)> {
+        let replaced = self.replaced.get(&winner);
+        let dropped = self.dropped.get(&winner);
+        if replaced.is_none() && dropped.is_none() {
+            return Vec::new();
+        }
+        let mut found = Vec::new();
+        for Place { path, before } in self.places(place, winner, service) {
+            let apart = known.apart.as_ref();
+            let is_apart = apart.is_some_and(|apart| apart.0 == path && apart.1 == winner);
+            let dropped = dropped.filter(|_| !is_apart);
+            for places in [replaced, dropped].into_iter().flatten() {
+                let lost = places.get(&path).into_iter().flatten();
+                let lost = lost.filter(|lost| lost.at < before);
+                let here = lost.map(|lost| (lost.at, path.clone(), &lost.node));
+                found.extend(here.take(MOST_OVERRIDDEN + 1));
+            }
+        }
+        found.sort_by_key(|(at, ..)| *at);
+        let found = found
+            .into_iter()
+            .map(|(before, path, node)| (Place { path, before }, node));
+        found.collect()
+    }
+
+    /// The places that a value came from to this one, which is the first of them.
+    fn places(&self, place: &Place, mark: Mark, service: &str) -> Vec<Place> {
+        // A service may extend one of its own name in another file.
+        let mut known = HashSet::from([(place.path.clone(), place.before)]);
+        let mut places = vec![Place {
+            path: place.path.clone(),
+            before: place.before,
+        }];
+        let mut next = 0;
+        while let Some(Place { path, before }) = places.get(next) {
+            let before = *before;
+            let mut sources = self.copies(path, before);
+            sources.extend(self.base(path, mark, service, before));
+            // Lists remember their entries under their own path, and parts of a short
+            // form are where that is.
+            let ends = path.bytes().enumerate().rev();
+            let ends = ends.filter(|(_, byte)| next == 0 && matches!(byte, b'.' | b'['));
+            sources.extend(ends.take(MOST_ABOVE).filter_map(|(at, _)| {
+                let path = path.get(..at)?.to_owned();
+                Some(Place { path, before })
+            }));
+            for source in sources {
+                let key = (source.path.clone(), source.before);
+                if places.len() < MOST_PLACES && known.insert(key) {
+                    places.push(source);
+                }
+            }
+            next += 1;
+        }
+        places
+    }
+
+    /// The same in the service that this one had it from by `extends`.
+    fn base(&self, path: &str, mark: Mark, service: &str, before: usize) -> Option<Place> {
+        let service = self.service_of(path).unwrap_or(service);
+        let rest = path.strip_prefix("services.")?.strip_prefix(service)?;
+        let how = self.extension(mark, service, before)?;
+        Some(Place {
+            path: format!("services.{}{rest}", how.base),
+            before: how.at,
+        })
+    }
+
+    /// The places that aliases at or above this one repeat.
+    fn copies(&self, path: &str, before: usize) -> Vec<Place> {
+        let ends = path.bytes().enumerate();
+        let ends = ends.filter(|(_, byte)| matches!(byte, b'.' | b'['));
+        let ends = ends.map(|(at, _)| at).chain([path.len()]);
+        let mut found = Vec::new();
+        for end in ends {
+            let (above, rest) = path.split_at(end);
+            let copied = self.copied.get(above).into_iter().flatten();
+            let copied = copied.filter(|copied| copied.at < before);
+            found.extend(copied.take(MOST_PLACES).map(|copied| Place {
+                path: format!("{}{rest}", copied.from),
+                before: copied.at,
+            }));
+        }
+        found
+    }
+}
+
+/// True for the path of a list of pairs.
+fn is_of_pairs(path: &str) -> bool {
+    PAIRS.contains(&path.rsplit('.').next().unwrap_or_default())
+}
+
+fn note(
+    all: &mut HashMap<Mark, IndexMap<String, Vec<Lost>>>,
+    winner: Mark,
+    path: &str,
+    at: usize,
+    loser: &Node,
+) {
+    let places = all.entry(winner).or_default();
+    let node = loser.clone();
+    match places.get_mut(path) {
+        Some(losers) => losers.push(Lost { at, node }),
+        None => {
+            places.insert(path.to_owned(), vec![Lost { at, node }]);
+        }
+    }
+}
+
+/// The entries of a mapping or a list of `NAME=VALUE` by their names, of several
+/// the last, which counts.
+pub(crate) fn pairs(list: &Node) -> IndexMap<&str, &Node> {
+    let mut found = IndexMap::new();
+    match &list.value {
+        Value::Map(map) => found.extend(map.iter().map(|(name, node)| (name.as_str(), node))),
+        Value::Seq(items) => {
+            for item in items {
+                if let Some(text) = item.as_str() {
+                    let name = text.split_once('=').map_or(text, |(name, _)| name);
+                    found.insert(name, item);
+                }
+            }
+        }
+        _ => {}
+    }
+    found
+}
+
+/// A value that another one took the place of, and how it came there.
+#[derive(Debug)]
+pub(crate) struct Overridden<'t> {
+    pub(crate) node: &'t Node,
+    /// Extensions of services, from the one that was asked about.
+    pub(crate) way: Vec<Step>,
+}
