@@ -4,6 +4,7 @@
 //! What happens is numbered: a copy of a value (`extends`, an alias) has behind it
 //! what happened to the value before it was made, and nothing of what came later.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -39,6 +40,8 @@ pub(crate) struct Extended {
     pub(crate) step: Step,
     /// When that happened.
     at: usize,
+    /// The file of that service, where services are only extended from there.
+    file: Option<Arc<str>>,
 }
 
 /// A value that was lost.
@@ -46,6 +49,10 @@ pub(crate) struct Extended {
 struct Lost {
     at: usize,
     node: Node,
+    /// As of a [`Place`].
+    file: Option<Arc<str>>,
+    /// By `<<`, wherever the file is used.
+    is_read: bool,
 }
 
 /// An alias: what it stands for was copied to another place.
@@ -59,6 +66,9 @@ struct Copied {
 struct Place {
     path: String,
     before: usize,
+    /// The file, where services are only extended from there: such ones may have names
+    /// of the project's.
+    file: Option<Arc<str>>,
 }
 
 /// What a value took the place of, as it is looked for.
@@ -75,18 +85,20 @@ struct Found<'t> {
 pub(crate) struct History {
     /// How much happened.
     now: usize,
+    /// The file that services are extended from, while one is at work.
+    pub(crate) file: Option<Arc<str>>,
     /// What values took the place of: by the value that counts, then by the
     /// attribute as the stage at work knew it, which of a service that is extended
     /// has the name of the one that extends it.
     replaced: HashMap<Mark, IndexMap<String, Vec<Lost>>>,
     /// What `!override` dropped, by the value that it stands before.
     dropped: HashMap<Mark, IndexMap<String, Vec<Lost>>>,
-    /// By value and by the service that it came into.
+    /// By value and by the [`owner`] that it came into.
     extended: HashMap<Mark, HashMap<Arc<str>, Vec<Arc<Extended>>>>,
-    /// What each service extends.
+    /// What each of the project's services extends.
     pub(crate) extends: IndexMap<Arc<str>, Vec<Arc<Extended>>>,
-    /// The services that are extended.
-    bases: HashSet<String>,
+    /// The services that extend others or are extended, wherever they are.
+    names: HashSet<String>,
     /// By the place that aliases stand at.
     copied: HashMap<String, Vec<Copied>>,
 }
@@ -95,7 +107,16 @@ impl History {
     /// A value takes the place of another one, and so does each part of it that the
     /// other one had, too.
     pub(crate) fn replace(&mut self, path: &str, winner: &Node, loser: &Node) {
-        self.replace_one(path, winner.mark, loser);
+        self.replace_parts(path, winner, loser, false);
+    }
+
+    /// The same where `<<` brings the other one.
+    pub(crate) fn replace_merged(&mut self, path: &str, winner: &Node, loser: &Node) {
+        self.replace_parts(path, winner, loser, true);
+    }
+
+    fn replace_parts(&mut self, path: &str, winner: &Node, loser: &Node, is_read: bool) {
+        self.replace_one(path, winner.mark, loser, is_read);
         let are_maps = winner.as_map().is_some() && loser.as_map().is_some();
         if !are_maps && !is_of_pairs(path) {
             return;
@@ -103,34 +124,46 @@ impl History {
         let losers = pairs(loser);
         for (name, part) in pairs(winner) {
             if let Some(lost) = losers.get(name) {
-                self.replace(&format!("{path}.{name}"), part, lost);
+                self.replace_parts(&format!("{path}.{name}"), part, lost, is_read);
             }
         }
     }
 
     /// A value at a mark takes the place of another one as a whole.
-    fn replace_one(&mut self, path: &str, winner: Mark, loser: &Node) {
+    fn replace_one(&mut self, path: &str, winner: Mark, loser: &Node, is_read: bool) {
         // A null has nothing to say, and an alias may meet itself.
         if loser.is_null() || !loser.mark.is_known() || winner == loser.mark {
             return;
         }
         self.now += 1;
-        note(&mut self.replaced, winner, path, self.now, loser);
+        let lost = Lost {
+            at: self.now,
+            node: loser.clone(),
+            file: self.file.clone(),
+            is_read,
+        };
+        note(&mut self.replaced, winner, path, lost);
     }
 
     /// An entry of a list takes the place of an earlier one of the same name.
     pub(crate) fn replace_item(&mut self, list: &str, name: &str, winner: Mark, loser: &Node) {
         if is_of_pairs(list) {
-            self.replace_one(&format!("{list}.{name}"), winner, loser);
+            self.replace_one(&format!("{list}.{name}"), winner, loser, false);
         } else {
-            self.replace_one(list, winner, loser);
+            self.replace_one(list, winner, loser, false);
         }
     }
 
     /// A tag drops a value.
     pub(crate) fn drop_value(&mut self, path: &str, by: Mark, loser: &Node) {
         self.now += 1;
-        note(&mut self.dropped, by, path, self.now, loser);
+        let lost = Lost {
+            at: self.now,
+            node: loser.clone(),
+            file: self.file.clone(),
+            is_read: false,
+        };
+        note(&mut self.dropped, by, path, lost);
     }
 
     /// What an anchor before `from` stands at is repeated by an alias.
@@ -143,18 +176,32 @@ impl History {
         self.copied.entry(to.to_owned()).or_default().push(copied);
     }
 
-    /// Everything in `base` has come into `service` by `extends`.
-    pub(crate) fn extend(&mut self, service: &str, base: &Node, of: &str, step: Step) {
+    /// Everything in `base`, a service of this file or another one, has come into a
+    /// service by `extends`.
+    pub(crate) fn extend(
+        &mut self,
+        service: &str,
+        base: &Node,
+        (of, of_file): (&str, Option<&str>),
+        step: Step,
+    ) {
+        let file = self.file.clone();
+        let file = file.as_deref();
+        let of_file = of_file.or(file);
         self.now += 1;
         let how = Arc::new(Extended {
             base: of.to_owned(),
             step,
             at: self.now,
+            file: of_file.map(Arc::from),
         });
-        let service: Arc<str> = Arc::from(service);
-        self.extend_node(&service, base, &how);
-        self.bases.insert(of.to_owned());
-        self.extends.entry(service).or_default().push(how);
+        let owner: Arc<str> = Arc::from(&*owner(service, file));
+        self.extend_node(&owner, base, &how);
+        self.names.insert(service.to_owned());
+        self.names.insert(of.to_owned());
+        if file.is_none() {
+            self.extends.entry(owner).or_default().push(how);
+        }
     }
 
     fn extend_node(&mut self, service: &Arc<str>, base: &Node, how: &Arc<Extended>) {
@@ -173,8 +220,13 @@ impl History {
     }
 
     /// The last time before some other that a value came into a service.
-    fn extension(&self, mark: Mark, service: &str, before: usize) -> Option<&Extended> {
-        let ways = self.extended.get(&mark)?.get(service)?;
+    fn extension(
+        &self,
+        mark: Mark,
+        (service, file): (&str, Option<&str>),
+        before: usize,
+    ) -> Option<&Extended> {
+        let ways = self.extended.get(&mark)?.get(&*owner(service, file))?;
         let behind = ways.partition_point(|how| how.at < before);
         ways.get(behind.checked_sub(1)?).map(|how| &**how)
     }
@@ -182,10 +234,15 @@ impl History {
     /// The way by which a value of a service came from the services that it
     /// extends, the nearest step first; of a very long one the beginning.
     pub(crate) fn extensions(&self, mark: Mark, service: &str) -> Vec<Step> {
-        self.extensions_before(mark, service, usize::MAX)
+        self.extensions_before(mark, (service, None), usize::MAX)
     }
 
-    fn extensions_before(&self, mark: Mark, service: &str, before: usize) -> Vec<Step> {
+    fn extensions_before(
+        &self,
+        mark: Mark,
+        service: (&str, Option<&str>),
+        before: usize,
+    ) -> Vec<Step> {
         let mut steps = Vec::new();
         let (mut at, mut before) = (service, before);
         while let Some(extended) = self.extension(mark, at, before) {
@@ -202,7 +259,7 @@ impl History {
                 break;
             }
             steps.push(extended.step.clone());
-            at = &extended.base;
+            at = (&extended.base, extended.file.as_deref());
         }
         steps
     }
@@ -226,6 +283,7 @@ impl History {
         let place = Place {
             path: path.to_owned(),
             before: usize::MAX,
+            file: None,
         };
         self.push_overridden(&place, mark, (service, &[]), &mut found);
         found.list
@@ -233,33 +291,33 @@ impl History {
 
     fn push_overridden<'t>(
         &'t self,
-        place: &Place,
+        at: &Place,
         winner: Mark,
         (service, way): (&str, &[Step]),
         found: &mut Found<'t>,
     ) {
-        for (from, loser) in self.losers(place, winner, service, found) {
+        for (place, loser) in self.losers(at, winner, service, found) {
             if found.list.len() > MOST_OVERRIDDEN || found.seen.len() > MOST_SEEN {
                 return;
             }
             if !found
                 .seen
-                .insert((loser.mark, from.path.clone(), from.before))
+                .insert((loser.mark, place.path.clone(), place.before))
             {
                 continue;
             }
             let is_known = found.list.iter().any(|one| one.node.mark == loser.mark);
-            let place = from;
             // What a service had replaced before another one extended it.
             let owner = self.service_of(&place.path).unwrap_or(service);
             let mut way = way.to_vec();
-            if owner != service {
-                way.extend(self.extensions(winner, service));
+            let (from, to) = (place.file.as_deref(), at.file.as_deref());
+            if (owner, from) != (service, to) {
+                way.extend(self.extensions_before(winner, (service, to), at.before));
                 way.truncate(MOST_STEPS);
             }
             if !is_known {
                 let mut steps = way.clone();
-                steps.extend(self.extensions_before(loser.mark, owner, place.before));
+                steps.extend(self.extensions_before(loser.mark, (owner, from), place.before));
                 steps.truncate(MOST_STEPS);
                 found.list.push(Overridden {
                     node: loser,
@@ -271,8 +329,7 @@ impl History {
     }
 
     fn service_of<'p>(&self, path: &'p str) -> Option<&'p str> {
-        let is_known = |name: &str| self.extends.contains_key(name) || self.bases.contains(name);
-        service_of(path, is_known)
+        service_of(path, |name| self.names.contains(name))
     }
 
     /// What a value took the place of itself, the first first, with the place that it
@@ -290,21 +347,25 @@ impl History {
             return Vec::new();
         }
         let mut found = Vec::new();
-        for Place { path, before } in self.places(place, winner, service) {
+        for place in self.places(place, winner, service) {
+            let Place { path, before, file } = place;
             let apart = known.apart.as_ref();
             let is_apart = apart.is_some_and(|apart| apart.0 == path && apart.1 == winner);
             let dropped = dropped.filter(|_| !is_apart);
             for places in [replaced, dropped].into_iter().flatten() {
                 let lost = places.get(&path).into_iter().flatten();
-                let lost = lost.filter(|lost| lost.at < before);
-                let here = lost.map(|lost| (lost.at, path.clone(), &lost.node));
+                let lost = lost.filter(|lost| {
+                    let is_there = lost.is_read && lost.file.is_none();
+                    lost.at < before && (lost.file == file || is_there)
+                });
+                let here = lost.map(|lost| (lost.at, path.clone(), file.clone(), &lost.node));
                 found.extend(here.take(MOST_OVERRIDDEN + 1));
             }
         }
         found.sort_by_key(|(at, ..)| *at);
         let found = found
             .into_iter()
-            .map(|(before, path, node)| (Place { path, before }, node));
+            .map(|(before, path, file, node)| (Place { path, before, file }, node));
         found.collect()
     }
 
@@ -315,19 +376,24 @@ impl History {
         let mut places = vec![Place {
             path: place.path.clone(),
             before: place.before,
+            file: place.file.clone(),
         }];
         let mut next = 0;
-        while let Some(Place { path, before }) = places.get(next) {
-            let before = *before;
-            let mut sources = self.copies(path, before);
-            sources.extend(self.base(path, mark, service, before));
+        while let Some(place) = places.get(next) {
+            let Place { path, before, file } = place;
+            let mut sources = self.copies(place);
+            sources.extend(self.base(place, mark, service));
             // Lists remember their entries under their own path, and parts of a short
             // form are where that is.
             let ends = path.bytes().enumerate().rev();
             let ends = ends.filter(|(_, byte)| next == 0 && matches!(byte, b'.' | b'['));
             sources.extend(ends.take(MOST_ABOVE).filter_map(|(at, _)| {
                 let path = path.get(..at)?.to_owned();
-                Some(Place { path, before })
+                Some(Place {
+                    path,
+                    before: *before,
+                    file: file.clone(),
+                })
             }));
             for source in sources {
                 let key = (source.path.clone(), source.before);
@@ -341,18 +407,22 @@ impl History {
     }
 
     /// The same in the service that this one had it from by `extends`.
-    fn base(&self, path: &str, mark: Mark, service: &str, before: usize) -> Option<Place> {
-        let service = self.service_of(path).unwrap_or(service);
-        let rest = path.strip_prefix("services.")?.strip_prefix(service)?;
-        let how = self.extension(mark, service, before)?;
+    fn base(&self, place: &Place, mark: Mark, service: &str) -> Option<Place> {
+        let service = self.service_of(&place.path).unwrap_or(service);
+        let rest = place.path.strip_prefix("services.")?;
+        let rest = rest.strip_prefix(service)?;
+        let owner = (service, place.file.as_deref());
+        let how = self.extension(mark, owner, place.before)?;
         Some(Place {
+            file: how.file.clone(),
             path: format!("services.{}{rest}", how.base),
             before: how.at,
         })
     }
 
     /// The places that aliases at or above this one repeat.
-    fn copies(&self, path: &str, before: usize) -> Vec<Place> {
+    fn copies(&self, place: &Place) -> Vec<Place> {
+        let Place { path, before, file } = place;
         let ends = path.bytes().enumerate();
         let ends = ends.filter(|(_, byte)| matches!(byte, b'.' | b'['));
         let ends = ends.map(|(at, _)| at).chain([path.len()]);
@@ -360,13 +430,23 @@ impl History {
         for end in ends {
             let (above, rest) = path.split_at(end);
             let copied = self.copied.get(above).into_iter().flatten();
-            let copied = copied.filter(|copied| copied.at < before);
+            let copied = copied.filter(|copied| copied.at < *before);
             found.extend(copied.take(MOST_PLACES).map(|copied| Place {
                 path: format!("{}{rest}", copied.from),
                 before: copied.at,
+                file: file.clone(),
             }));
         }
         found
+    }
+}
+
+/// What a service is known by: its name, and its file where services are only extended
+/// from there.
+fn owner<'n>(service: &'n str, file: Option<&str>) -> Cow<'n, str> {
+    match file {
+        Some(file) => Cow::Owned(format!("{service}\0{file}")),
+        None => Cow::Borrowed(service),
     }
 }
 
@@ -379,15 +459,13 @@ fn note(
     all: &mut HashMap<Mark, IndexMap<String, Vec<Lost>>>,
     winner: Mark,
     path: &str,
-    at: usize,
-    loser: &Node,
+    lost: Lost,
 ) {
     let places = all.entry(winner).or_default();
-    let node = loser.clone();
     match places.get_mut(path) {
-        Some(losers) => losers.push(Lost { at, node }),
+        Some(losers) => losers.push(lost),
         None => {
-            places.insert(path.to_owned(), vec![Lost { at, node }]);
+            places.insert(path.to_owned(), vec![lost]);
         }
     }
 }

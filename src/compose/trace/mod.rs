@@ -73,8 +73,6 @@ pub(crate) struct Trace {
     pub(crate) scopes: Scopes,
     pub(crate) settings: Settings,
     pub(crate) included: Vec<Included>,
-    /// How deep in files that services are extended from the loader is.
-    pub(crate) apart: usize,
     /// Times that files of project variables were read.
     pub(crate) round: usize,
     /// Variables of the process.
@@ -130,7 +128,7 @@ impl Trace {
             path,
             by,
             loser,
-            is_apart: self.apart > 0,
+            is_apart: self.history.file.is_some(),
         });
     }
 }
