@@ -161,6 +161,7 @@ fn is_collection(node: &Node) -> bool {
 /// list says nothing about another list: there it is the whole.
 pub(super) fn part<'n>(node: &'n Node, rest: &str) -> Option<&'n Node> {
     match &node.value {
+        _ if rest.is_empty() => Some(node),
         Value::Map(_) => node.lookup(without_dot(rest)),
         Value::Seq(_) if !rest.starts_with('[') => {
             let name = without_dot(rest);

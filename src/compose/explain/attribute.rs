@@ -45,6 +45,9 @@ impl Explainer<'_> {
         if found.is_empty() {
             found.extend(replaced.map(|replaced| self.gone(path, &replaced)));
         }
+        if found.is_empty() {
+            found.extend(self.dropped_in_base(path));
+        }
         found
     }
 

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 
 use super::{Explainer, Explanation, Origin, Source, Standing, above, one_line};
 use crate::compose::trace::Dropped;
-use crate::compose::tree::{Mark, Node, Value, is_within};
+use crate::compose::tree::{Mark, MergeTag, Node, Value, is_within};
 
 /// What was dropped, as sources.
 struct Parts<'p> {
@@ -56,8 +56,8 @@ impl Explainer<'_> {
             known.entry(one.subject.clone()).or_insert(at);
         }
         for dropped in self.dropped() {
-            if dropped.is_apart && !self.is_override(dropped) {
-                continue;
+            if dropped.file.is_some() {
+                continue; // the value that came from there tells it, if any did
             }
             let is_below = is_within(&dropped.path, path);
             if !is_below && !is_within(path, &dropped.path) {
@@ -76,6 +76,39 @@ impl Explainer<'_> {
                 out.push(self.tag(dropped));
             }
         }
+    }
+
+    /// What a service has not because a tag dropped it from one that it extends.
+    pub(super) fn dropped_in_base(&self, path: &str) -> Option<Explanation> {
+        let service = self.service_of(path)?;
+        let rest = path.strip_prefix("services.")?.strip_prefix(service)?;
+        for base in self.trace.history.bases(service) {
+            let there = format!("services.{}{rest}", base.service);
+            let before = |one: &&Dropped| one.file == base.file && one.at < base.at;
+            for dropped in self.dropped().filter(before) {
+                if !is_within(&there, &dropped.path) {
+                    continue;
+                }
+                let part = above::part(&dropped.loser, there.get(dropped.path.len()..)?);
+                let Some(part) = part else {
+                    continue;
+                };
+                let mut by = self.by(dropped);
+                by.standing = Standing::Resets;
+                let mut sources = vec![by, self.source(part, &there, Standing::Overridden)];
+                for source in &mut sources {
+                    source.chain.clone_from(&base.way);
+                }
+                return Some(Explanation {
+                    subject: path.to_owned(),
+                    value: None,
+                    sources,
+                    is_cut: false,
+                    uses: Vec::new(),
+                });
+            }
+        }
+        None
     }
 
     /// All that was dropped, what a tag dropped later before what one did earlier.
@@ -152,10 +185,16 @@ impl Explainer<'_> {
 
     /// The tag as a source.
     fn by(&self, dropped: &Dropped) -> Source {
-        let (written, standing) = if self.is_override(dropped) {
-            ("!override", Standing::Wins)
+        let text = self.project.origin.sources.from(dropped.by);
+        let tags = [MergeTag::Override, MergeTag::Reset].map(MergeTag::text);
+        let written = tags
+            .into_iter()
+            .find(|tag| text.is_some_and(|text| text.starts_with(tag)));
+        let written = written.unwrap_or_default();
+        let standing = if self.is_override(dropped) {
+            Standing::Wins
         } else {
-            ("!reset", Standing::Resets)
+            Standing::Resets
         };
         let position = self.position(dropped.by);
         Source {

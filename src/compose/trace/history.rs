@@ -51,8 +51,18 @@ struct Lost {
     node: Node,
     /// As of a [`Place`].
     file: Option<Arc<str>>,
-    /// By `<<`, wherever the file is used.
-    is_read: bool,
+    kind: Kind,
+}
+
+/// How a value was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// To a later file, or to a service that extends.
+    Merged,
+    /// To what stands beside a `<<`, wherever the file is used.
+    Read,
+    /// By `!override` or `!reset`.
+    Dropped,
 }
 
 /// An alias: what it stands for was copied to another place.
@@ -69,6 +79,17 @@ struct Place {
     /// The file, where services are only extended from there: such ones may have names
     /// of the project's.
     file: Option<Arc<str>>,
+}
+
+/// A service that another one extends, and the way to it.
+#[derive(Debug)]
+pub(crate) struct Base {
+    pub(crate) service: String,
+    /// As of a [`Place`].
+    pub(crate) file: Option<Arc<str>>,
+    pub(crate) way: Vec<Step>,
+    /// When that happened.
+    pub(crate) at: usize,
 }
 
 /// What a value took the place of, as it is looked for.
@@ -91,11 +112,9 @@ pub(crate) struct History {
     /// attribute as the stage at work knew it, which of a service that is extended
     /// has the name of the one that extends it.
     replaced: HashMap<Mark, IndexMap<String, Vec<Lost>>>,
-    /// What `!override` dropped, by the value that it stands before.
-    dropped: HashMap<Mark, IndexMap<String, Vec<Lost>>>,
     /// By value and by the [`owner`] that it came into.
     extended: HashMap<Mark, HashMap<Arc<str>, Vec<Arc<Extended>>>>,
-    /// What each of the project's services extends.
+    /// What each service extends, by [`owner`]: those of the project by their names.
     pub(crate) extends: IndexMap<Arc<str>, Vec<Arc<Extended>>>,
     /// The services that extend others or are extended, wherever they are.
     names: HashSet<String>,
@@ -107,16 +126,30 @@ impl History {
     /// A value takes the place of another one, and so does each part of it that the
     /// other one had, too.
     pub(crate) fn replace(&mut self, path: &str, winner: &Node, loser: &Node) {
-        self.replace_parts(path, winner, loser, false);
+        self.note_parts(path, winner, loser, Kind::Merged);
     }
 
     /// The same where `<<` brings the other one.
-    pub(crate) fn replace_merged(&mut self, path: &str, winner: &Node, loser: &Node) {
-        self.replace_parts(path, winner, loser, true);
+    pub(crate) fn replace_read(&mut self, path: &str, winner: &Node, loser: &Node) {
+        self.note_parts(path, winner, loser, Kind::Read);
     }
 
-    fn replace_parts(&mut self, path: &str, winner: &Node, loser: &Node, is_read: bool) {
-        self.replace_one(path, winner.mark, loser, is_read);
+    /// The same where a tag drops the other one.
+    pub(crate) fn drop_value(&mut self, path: &str, by: &Node, loser: &Node) {
+        self.note_parts(path, by, loser, Kind::Dropped);
+    }
+
+    /// An entry of a list takes the place of an earlier one of the same name.
+    pub(crate) fn replace_item(&mut self, list: &str, name: &str, winner: Mark, loser: &Node) {
+        if is_of_pairs(list) {
+            self.note(&format!("{list}.{name}"), winner, loser, Kind::Merged);
+        } else {
+            self.note(list, winner, loser, Kind::Merged);
+        }
+    }
+
+    fn note_parts(&mut self, path: &str, winner: &Node, loser: &Node, kind: Kind) {
+        self.note(path, winner.mark, loser, kind);
         let are_maps = winner.as_map().is_some() && loser.as_map().is_some();
         if !are_maps && !is_of_pairs(path) {
             return;
@@ -124,13 +157,12 @@ impl History {
         let losers = pairs(loser);
         for (name, part) in pairs(winner) {
             if let Some(lost) = losers.get(name) {
-                self.replace_parts(&format!("{path}.{name}"), part, lost, is_read);
+                self.note_parts(&format!("{path}.{name}"), part, lost, kind);
             }
         }
     }
 
-    /// A value at a mark takes the place of another one as a whole.
-    fn replace_one(&mut self, path: &str, winner: Mark, loser: &Node, is_read: bool) {
+    fn note(&mut self, path: &str, winner: Mark, loser: &Node, kind: Kind) {
         // A null has nothing to say, and an alias may meet itself.
         if loser.is_null() || !loser.mark.is_known() || winner == loser.mark {
             return;
@@ -140,30 +172,15 @@ impl History {
             at: self.now,
             node: loser.clone(),
             file: self.file.clone(),
-            is_read,
+            kind,
         };
-        note(&mut self.replaced, winner, path, lost);
-    }
-
-    /// An entry of a list takes the place of an earlier one of the same name.
-    pub(crate) fn replace_item(&mut self, list: &str, name: &str, winner: Mark, loser: &Node) {
-        if is_of_pairs(list) {
-            self.replace_one(&format!("{list}.{name}"), winner, loser, false);
-        } else {
-            self.replace_one(list, winner, loser, false);
+        let places = self.replaced.entry(winner).or_default();
+        match places.get_mut(path) {
+            Some(losers) => losers.push(lost),
+            None => {
+                places.insert(path.to_owned(), vec![lost]);
+            }
         }
-    }
-
-    /// A tag drops a value.
-    pub(crate) fn drop_value(&mut self, path: &str, by: Mark, loser: &Node) {
-        self.now += 1;
-        let lost = Lost {
-            at: self.now,
-            node: loser.clone(),
-            file: self.file.clone(),
-            is_read: false,
-        };
-        note(&mut self.dropped, by, path, lost);
     }
 
     /// What an anchor before `from` stands at is repeated by an alias.
@@ -199,9 +216,7 @@ impl History {
         self.extend_node(&owner, base, &how);
         self.names.insert(service.to_owned());
         self.names.insert(of.to_owned());
-        if file.is_none() {
-            self.extends.entry(owner).or_default().push(how);
-        }
+        self.extends.entry(owner).or_default().push(how);
     }
 
     fn extend_node(&mut self, service: &Arc<str>, base: &Node, how: &Arc<Extended>) {
@@ -262,6 +277,45 @@ impl History {
             at = (&extended.base, extended.file.as_deref());
         }
         steps
+    }
+
+    /// How much happened so far.
+    pub(crate) fn now(&self) -> usize {
+        self.now
+    }
+
+    /// The services that one extends, and those that these do, the last ones first.
+    pub(crate) fn bases(&self, service: &str) -> Vec<Base> {
+        let mut found: Vec<Base> = Vec::new();
+        let mut next = 0;
+        let mut at = Some((service.to_owned(), None, Vec::new(), usize::MAX));
+        while let Some((service, file, way, before)) = at {
+            let extended = self.extends.get(&*owner(&service, file.as_deref()));
+            let extended = extended.into_iter().flatten().rev();
+            for how in extended.filter(|how| how.at < before) {
+                let is_known = |base: &Base| base.service == how.base && base.file == how.file;
+                if found.len() < MOST_PLACES && !found.iter().any(is_known) {
+                    let step = std::iter::once(how.step.clone());
+                    found.push(Base {
+                        service: how.base.clone(),
+                        file: how.file.clone(),
+                        at: how.at,
+                        way: way.iter().cloned().chain(step).collect(),
+                    });
+                }
+            }
+            at = found.get(next).map(|base: &Base| {
+                let Base {
+                    service,
+                    file,
+                    way,
+                    at,
+                } = base;
+                (service.clone(), file.clone(), way.clone(), *at)
+            });
+            next += 1;
+        }
+        found
     }
 
     /// What a value took the place of, the nearest first, each followed by what
@@ -341,26 +395,22 @@ impl History {
         service: &str,
         known: &Found<'t>,
     ) -> Vec<(Place, &'t Node)> {
-        let replaced = self.replaced.get(&winner);
-        let dropped = self.dropped.get(&winner);
-        if replaced.is_none() && dropped.is_none() {
+        let Some(replaced) = self.replaced.get(&winner) else {
             return Vec::new();
-        }
+        };
         let mut found = Vec::new();
         for place in self.places(place, winner, service) {
             let Place { path, before, file } = place;
-            let apart = known.apart.as_ref();
+            let apart = known.apart.as_ref().filter(|_| file.is_none());
             let is_apart = apart.is_some_and(|apart| apart.0 == path && apart.1 == winner);
-            let dropped = dropped.filter(|_| !is_apart);
-            for places in [replaced, dropped].into_iter().flatten() {
-                let lost = places.get(&path).into_iter().flatten();
-                let lost = lost.filter(|lost| {
-                    let is_there = lost.is_read && lost.file.is_none();
-                    lost.at < before && (lost.file == file || is_there)
-                });
-                let here = lost.map(|lost| (lost.at, path.clone(), file.clone(), &lost.node));
-                found.extend(here.take(MOST_OVERRIDDEN + 1));
-            }
+            let lost = replaced.get(&path).into_iter().flatten();
+            let lost = lost.filter(|lost| {
+                let is_here = lost.file == file || (lost.kind == Kind::Read && lost.file.is_none());
+                let is_told = is_apart && lost.kind == Kind::Dropped;
+                is_here && !is_told && lost.at < before
+            });
+            let here = lost.map(|lost| (lost.at, path.clone(), file.clone(), &lost.node));
+            found.extend(here.take(MOST_OVERRIDDEN + 1));
         }
         found.sort_by_key(|(at, ..)| *at);
         let found = found
@@ -453,21 +503,6 @@ fn owner<'n>(service: &'n str, file: Option<&str>) -> Cow<'n, str> {
 /// True for the path of a list of pairs.
 fn is_of_pairs(path: &str) -> bool {
     PAIRS.contains(&path.rsplit('.').next().unwrap_or_default())
-}
-
-fn note(
-    all: &mut HashMap<Mark, IndexMap<String, Vec<Lost>>>,
-    winner: Mark,
-    path: &str,
-    lost: Lost,
-) {
-    let places = all.entry(winner).or_default();
-    match places.get_mut(path) {
-        Some(losers) => losers.push(lost),
-        None => {
-            places.insert(path.to_owned(), vec![lost]);
-        }
-    }
 }
 
 /// The entries of a mapping or a list of `NAME=VALUE` by their names, of several

@@ -6,6 +6,7 @@
 //! asks for it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
 
@@ -31,9 +32,11 @@ pub(crate) struct Dropped {
     /// Where the tag stands.
     pub(crate) by: Mark,
     pub(crate) loser: Node,
-    /// In a file that services are extended from: the service there may have the name
-    /// of another one.
-    pub(crate) is_apart: bool,
+    /// The file, where services are only extended from there: such ones may have names
+    /// of the project's.
+    pub(crate) file: Option<Arc<str>>,
+    /// When that happened.
+    pub(crate) at: usize,
 }
 
 /// A text with variables in it.
@@ -122,13 +125,15 @@ impl Trace {
         });
     }
 
-    pub(crate) fn drop_value(&mut self, path: String, by: Mark, loser: Node) {
-        self.history.drop_value(&path, by, &loser);
+    /// A tag drops a value, for another one or, with a null, for none.
+    pub(crate) fn drop_value(&mut self, path: &str, by: &Node, loser: Node) {
+        self.history.drop_value(path, by, &loser);
         self.dropped.push(Dropped {
-            path,
-            by,
+            path: path.to_owned(),
+            by: by.mark,
             loser,
-            is_apart: self.history.file.is_some(),
+            file: self.history.file.clone(),
+            at: self.history.now(),
         });
     }
 }

@@ -459,7 +459,7 @@ impl<'r> Reader<'r> {
             let mut trail = self.trail();
             trail.key(key);
             if let Some(trace) = &mut self.report.trace {
-                trace.history.replace_merged(trail.as_str(), winner, loser);
+                trace.history.replace_read(trail.as_str(), winner, loser);
             }
         }
     }
