@@ -146,7 +146,7 @@ fn without_dot(rest: &str) -> &str {
 }
 
 /// Where the paths above this one may end, the longest first.
-fn levels(path: &str) -> impl Iterator<Item = usize> {
+pub(super) fn levels(path: &str) -> impl Iterator<Item = usize> {
     let ends = path.bytes().enumerate().rev();
     ends.filter(|(_, byte)| matches!(byte, b'.' | b'['))
         .map(|(at, _)| at)

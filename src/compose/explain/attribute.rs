@@ -46,7 +46,7 @@ impl Explainer<'_> {
             found.extend(replaced.map(|replaced| self.gone(path, &replaced)));
         }
         if found.is_empty() {
-            found.extend(self.dropped_in_base(path));
+            found.extend(self.gone_before(path));
         }
         found
     }

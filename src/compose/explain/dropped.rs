@@ -2,12 +2,14 @@
 //! and below it.
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
 use indexmap::IndexMap;
 
+use super::pairs::entry_path;
 use super::{Explainer, Explanation, Origin, Source, Standing, above, one_line};
-use crate::compose::trace::Dropped;
-use crate::compose::tree::{Mark, MergeTag, Node, Value, is_within};
+use crate::compose::trace::{Base, Dropped};
+use crate::compose::tree::{Map, Mark, MergeTag, Node, Value, is_within};
 
 /// What was dropped, as sources.
 struct Parts<'p> {
@@ -78,37 +80,64 @@ impl Explainer<'_> {
         }
     }
 
-    /// What a service has not because a tag dropped it from one that it extends.
-    pub(super) fn dropped_in_base(&self, path: &str) -> Option<Explanation> {
+    /// What a service has not because a tag dropped it from one that it extends, or
+    /// because it went there with what a value above it took the place of.
+    pub(super) fn gone_before(&self, path: &str) -> Option<Explanation> {
         let service = self.service_of(path)?;
         let rest = path.strip_prefix("services.")?.strip_prefix(service)?;
-        for base in self.trace.history.bases(service) {
-            let there = format!("services.{}{rest}", base.service);
-            let before = |one: &&Dropped| one.file == base.file && one.at < base.at;
-            for dropped in self.dropped().filter(before) {
-                if !is_within(&there, &dropped.path) {
-                    continue;
-                }
-                let part = above::part(&dropped.loser, there.get(dropped.path.len()..)?);
-                let Some(part) = part else {
-                    continue;
-                };
-                let mut by = self.by(dropped);
-                by.standing = Standing::Resets;
-                let mut sources = vec![by, self.source(part, &there, Standing::Overridden)];
-                for source in &mut sources {
-                    source.chain.clone_from(&base.way);
-                }
-                return Some(Explanation {
-                    subject: path.to_owned(),
-                    value: None,
-                    sources,
-                    is_cut: false,
-                    uses: Vec::new(),
-                });
-            }
+        if rest.ends_with(']') {
+            return None; // places in a list are those of this list
         }
-        None
+        self.trace.history.bases(service).iter().find_map(|base| {
+            let there = format!("services.{}{rest}", base.service);
+            self.dropped_from(base, &there, path)
+                .or_else(|| self.lost_from(base, &there, path))
+        })
+    }
+
+    fn dropped_from(&self, base: &Base, there: &str, path: &str) -> Option<Explanation> {
+        let is_there = |one: &&Dropped| {
+            one.file == base.file && one.at < base.at && is_within(there, &one.path)
+        };
+        self.dropped().filter(is_there).find_map(|dropped| {
+            let part = above::part(&dropped.loser, there.get(dropped.path.len()..)?)?;
+            let by = self.by(dropped);
+            Some(self.gone_with(by, dropped.by, part, base, path))
+        })
+    }
+
+    fn lost_from(&self, base: &Base, there: &str, path: &str) -> Option<Explanation> {
+        above::levels(there).find_map(|at| {
+            let (above, rest) = there.split_at(at);
+            let lost = self.trace.history.lost_at(above, base);
+            lost.into_iter().find_map(|(winner, loser)| {
+                let part = above::part(loser, rest).filter(|part| !std::ptr::eq(*part, loser))?;
+                let node = Node::map(Map::new(), winner);
+                let by = self.source(&node, path, Standing::Resets);
+                Some(self.gone_with(by, winner, part, base, path))
+            })
+        })
+    }
+
+    fn gone_with(
+        &self,
+        mut by: Source,
+        mark: Mark,
+        part: &Node,
+        base: &Base,
+        path: &str,
+    ) -> Explanation {
+        by.standing = Standing::Resets;
+        by.chain = self.trace.history.way_from(mark, base);
+        let mut lost = self.source(part, path, Standing::Overridden);
+        lost.chain = self.trace.history.way_from(part.mark, base);
+        Explanation {
+            subject: path.to_owned(),
+            value: None,
+            sources: vec![by, lost],
+            is_cut: false,
+            uses: Vec::new(),
+        }
     }
 
     /// All that was dropped, what a tag dropped later before what one did earlier.
@@ -229,7 +258,7 @@ impl Explainer<'_> {
             }
             Value::Seq(items) => items
                 .iter()
-                .for_each(|item| self.push_parts(item, path, out)),
+                .for_each(|item| self.push_parts(item, &entry_path(path, item), out)),
             _ => {} // is in one place
         }
     }
@@ -253,7 +282,7 @@ impl Explainer<'_> {
             }
             Value::Seq(items) => items
                 .iter()
-                .for_each(|item| self.push_lost(item, path, out)),
+                .for_each(|item| self.push_lost(item, &entry_path(path, item), out)),
             _ => {}
         }
     }
@@ -283,9 +312,14 @@ impl Explainer<'_> {
 
 /// Adds what is not among the sources yet.
 fn add_new(sources: &mut Vec<Source>, more: Vec<Source>) {
-    for source in more {
-        if !sources.iter().any(|known| known.origin == source.origin) {
-            sources.push(source);
+    fn place(source: &Source) -> Option<(&Path, u32, u32)> {
+        match &source.origin {
+            Origin::File(at) => Some((&at.file, at.line, at.column)),
+            _ => None,
         }
     }
+    let known: HashSet<_> = sources.iter().filter_map(place).collect();
+    let is_new = |source: &Source| place(source).is_none_or(|place| !known.contains(&place));
+    let more: Vec<Source> = more.into_iter().filter(is_new).collect();
+    sources.extend(more);
 }

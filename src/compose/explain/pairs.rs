@@ -1,6 +1,8 @@
 //! Attributes of pairs, `NAME: VALUE` or `NAME=VALUE`, each of which has an answer
 //! of its own; to variables and labels of services, files add further ones.
 
+use std::borrow::Cow;
+
 use indexmap::IndexMap;
 
 use super::above::Above;
@@ -171,6 +173,19 @@ pub(super) fn is_pair(node: &Node, path: &str) -> bool {
     // Names may have dots, so the list is not always the part before the last.
     let mut above = path.split('.').skip(2);
     node.as_map().is_none() && above.any(|part| PAIRS.contains(&part))
+}
+
+/// The path of an entry of a list: that of a pair has its name; others are known
+/// under the list's.
+pub(super) fn entry_path<'p>(list: &'p str, item: &Node) -> Cow<'p, str> {
+    let name = list.rsplit('.').next().unwrap_or_default();
+    match item.as_str().filter(|_| PAIRS.contains(&name)) {
+        Some(text) => {
+            let name = text.split_once('=').map_or(text, |(name, _)| name);
+            Cow::Owned(format!("{list}.{name}"))
+        }
+        None => Cow::Borrowed(list),
+    }
 }
 
 /// A value as the attribute has it: of `NAME=VALUE` the value.

@@ -17,7 +17,7 @@ mod history;
 mod settings;
 
 use history::History;
-pub(crate) use history::{Overridden, PAIRS, pairs};
+pub(crate) use history::{Base, Overridden, PAIRS, pairs};
 pub(crate) use settings::Setting;
 use settings::{Scopes, Settings};
 

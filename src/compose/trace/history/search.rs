@@ -1,16 +1,11 @@
-//! Which value took the place of which, and by which ways values came where they
-//! are.
-//!
-//! What happens is numbered: a copy of a value (`extends`, an alias) has behind it
-//! what happened to the value before it was made, and nothing of what came later.
+//! What a value took the place of, followed by the ways by which it came.
 
-use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use indexmap::IndexMap;
-
-use super::{MOST_OVERRIDDEN, Mark, Node, Step, Value};
+use super::{Extended, History, Kind, owner};
+use crate::compose::trace::{MOST_OVERRIDDEN, Mark, Node, Step};
 use crate::compose::tree::service_of;
 
 const MOST_STEPS: usize = 10;
@@ -22,57 +17,8 @@ const MOST_SEEN: usize = 200;
 /// Levels above a value that its mark is looked for at.
 const MOST_ABOVE: usize = 4;
 
-/// Attributes whose lists are `NAME=VALUE`, each entry an attribute of its own.
-pub(crate) const PAIRS: [&str; 6] = [
-    "additional_contexts",
-    "annotations",
-    "args",
-    "environment",
-    "labels",
-    "sysctls",
-];
-
-/// Where a service's values come from when it extends another one.
-#[derive(Debug, Clone)]
-pub(crate) struct Extended {
-    /// The service that is extended.
-    pub(crate) base: String,
-    pub(crate) step: Step,
-    /// When that happened.
-    at: usize,
-    /// The file of that service, where services are only extended from there.
-    file: Option<Arc<str>>,
-}
-
-/// A value that was lost.
-#[derive(Debug, Clone)]
-struct Lost {
-    at: usize,
-    node: Node,
-    /// As of a [`Place`].
-    file: Option<Arc<str>>,
-    kind: Kind,
-}
-
-/// How a value was lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// To a later file, or to a service that extends.
-    Merged,
-    /// To what stands beside a `<<`, wherever the file is used.
-    Read,
-    /// By `!override` or `!reset`.
-    Dropped,
-}
-
-/// An alias: what it stands for was copied to another place.
-#[derive(Debug, Clone)]
-struct Copied {
-    at: usize,
-    from: String,
-}
-
 /// A place that a value came from: what happened there before it was copied counts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Place {
     path: String,
     before: usize,
@@ -82,7 +28,7 @@ struct Place {
 }
 
 /// A service that another one extends, and the way to it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Base {
     pub(crate) service: String,
     /// As of a [`Place`].
@@ -101,139 +47,15 @@ struct Found<'t> {
     apart: Option<(String, Mark)>,
 }
 
-/// All that happened.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct History {
-    /// How much happened.
-    now: usize,
-    /// The file that services are extended from, while one is at work.
-    pub(crate) file: Option<Arc<str>>,
-    /// What values took the place of: by the value that counts, then by the
-    /// attribute as the stage at work knew it, which of a service that is extended
-    /// has the name of the one that extends it.
-    replaced: HashMap<Mark, IndexMap<String, Vec<Lost>>>,
-    /// By value and by the [`owner`] that it came into.
-    extended: HashMap<Mark, HashMap<Arc<str>, Vec<Arc<Extended>>>>,
-    /// What each service extends, by [`owner`]: those of the project by their names.
-    pub(crate) extends: IndexMap<Arc<str>, Vec<Arc<Extended>>>,
-    /// The services that extend others or are extended, wherever they are.
-    names: HashSet<String>,
-    /// By the place that aliases stand at.
-    copied: HashMap<String, Vec<Copied>>,
+/// A value that another one took the place of, and how it came there.
+#[derive(Debug)]
+pub(crate) struct Overridden<'t> {
+    pub(crate) node: &'t Node,
+    /// Extensions of services, from the one that was asked about.
+    pub(crate) way: Vec<Step>,
 }
 
 impl History {
-    /// A value takes the place of another one, and so does each part of it that the
-    /// other one had, too.
-    pub(crate) fn replace(&mut self, path: &str, winner: &Node, loser: &Node) {
-        self.note_parts(path, winner, loser, Kind::Merged);
-    }
-
-    /// The same where `<<` brings the other one.
-    pub(crate) fn replace_read(&mut self, path: &str, winner: &Node, loser: &Node) {
-        self.note_parts(path, winner, loser, Kind::Read);
-    }
-
-    /// The same where a tag drops the other one.
-    pub(crate) fn drop_value(&mut self, path: &str, by: &Node, loser: &Node) {
-        self.note_parts(path, by, loser, Kind::Dropped);
-    }
-
-    /// An entry of a list takes the place of an earlier one of the same name.
-    pub(crate) fn replace_item(&mut self, list: &str, name: &str, winner: Mark, loser: &Node) {
-        if is_of_pairs(list) {
-            self.note(&format!("{list}.{name}"), winner, loser, Kind::Merged);
-        } else {
-            self.note(list, winner, loser, Kind::Merged);
-        }
-    }
-
-    fn note_parts(&mut self, path: &str, winner: &Node, loser: &Node, kind: Kind) {
-        self.note(path, winner.mark, loser, kind);
-        let are_maps = winner.as_map().is_some() && loser.as_map().is_some();
-        if !are_maps && !is_of_pairs(path) {
-            return;
-        }
-        let losers = pairs(loser);
-        for (name, part) in pairs(winner) {
-            if let Some(lost) = losers.get(name) {
-                self.note_parts(&format!("{path}.{name}"), part, lost, kind);
-            }
-        }
-    }
-
-    fn note(&mut self, path: &str, winner: Mark, loser: &Node, kind: Kind) {
-        // A null has nothing to say, and an alias may meet itself.
-        if loser.is_null() || !loser.mark.is_known() || winner == loser.mark {
-            return;
-        }
-        self.now += 1;
-        let lost = Lost {
-            at: self.now,
-            node: loser.clone(),
-            file: self.file.clone(),
-            kind,
-        };
-        let places = self.replaced.entry(winner).or_default();
-        match places.get_mut(path) {
-            Some(losers) => losers.push(lost),
-            None => {
-                places.insert(path.to_owned(), vec![lost]);
-            }
-        }
-    }
-
-    /// What an anchor before `from` stands at is repeated by an alias.
-    pub(crate) fn copy(&mut self, from: &str, to: &str) {
-        self.now += 1;
-        let copied = Copied {
-            at: self.now,
-            from: from.to_owned(),
-        };
-        self.copied.entry(to.to_owned()).or_default().push(copied);
-    }
-
-    /// Everything in `base`, a service of this file or another one, has come into a
-    /// service by `extends`.
-    pub(crate) fn extend(
-        &mut self,
-        service: &str,
-        base: &Node,
-        (of, of_file): (&str, Option<&str>),
-        step: Step,
-    ) {
-        let file = self.file.clone();
-        let file = file.as_deref();
-        let of_file = of_file.or(file);
-        self.now += 1;
-        let how = Arc::new(Extended {
-            base: of.to_owned(),
-            step,
-            at: self.now,
-            file: of_file.map(Arc::from),
-        });
-        let owner: Arc<str> = Arc::from(&*owner(service, file));
-        self.extend_node(&owner, base, &how);
-        self.names.insert(service.to_owned());
-        self.names.insert(of.to_owned());
-        self.extends.entry(owner).or_default().push(how);
-    }
-
-    fn extend_node(&mut self, service: &Arc<str>, base: &Node, how: &Arc<Extended>) {
-        let ways = self.extended.entry(base.mark).or_default();
-        let ways = ways.entry(Arc::clone(service)).or_default();
-        ways.push(Arc::clone(how));
-        match &base.value {
-            Value::Map(map) => map.values().for_each(|child| {
-                self.extend_node(service, child, how);
-            }),
-            Value::Seq(items) => items.iter().for_each(|item| {
-                self.extend_node(service, item, how);
-            }),
-            _ => {}
-        }
-    }
-
     /// The last time before some other that a value came into a service.
     fn extension(
         &self,
@@ -284,12 +106,23 @@ impl History {
         self.now
     }
 
-    /// The services that one extends, and those that these do, the last ones first.
+    /// A service, then those that it extends, and those that these do, the last ones
+    /// first.
     pub(crate) fn bases(&self, service: &str) -> Vec<Base> {
-        let mut found: Vec<Base> = Vec::new();
+        let mut found = vec![Base {
+            service: service.to_owned(),
+            file: None,
+            way: Vec::new(),
+            at: usize::MAX,
+        }];
         let mut next = 0;
-        let mut at = Some((service.to_owned(), None, Vec::new(), usize::MAX));
-        while let Some((service, file, way, before)) = at {
+        while let Some(Base {
+            service,
+            file,
+            way,
+            at: before,
+        }) = found.get(next).cloned()
+        {
             let extended = self.extends.get(&*owner(&service, file.as_deref()));
             let extended = extended.into_iter().flatten().rev();
             for how in extended.filter(|how| how.at < before) {
@@ -304,18 +137,36 @@ impl History {
                     });
                 }
             }
-            at = found.get(next).map(|base: &Base| {
-                let Base {
-                    service,
-                    file,
-                    way,
-                    at,
-                } = base;
-                (service.clone(), file.clone(), way.clone(), *at)
-            });
             next += 1;
         }
         found
+    }
+
+    /// Values that were lost at a place to others, with the place's service as one that
+    /// is extended; the last one first.
+    pub(crate) fn lost_at(&self, path: &str, base: &Base) -> Vec<(Mark, &Node)> {
+        let is_base = !base.way.is_empty();
+        let all = self.replaced.iter();
+        let all = all.filter_map(|(winner, places)| Some((*winner, places.get(path)?)));
+        let all = all.flat_map(|(winner, lost)| lost.iter().map(move |lost| (winner, lost)));
+        let mut found: Vec<_> = all
+            .filter(|(_, lost)| {
+                // Of the project's files it is not known which one is extended from.
+                let is_elsewhere = lost.kind == Kind::Read && is_base && base.file.is_none();
+                lost.file == base.file && lost.at < base.at && !is_elsewhere
+            })
+            .collect();
+        found.sort_by_key(|(_, lost)| Reverse(lost.at));
+        let found = found.into_iter();
+        found.map(|(winner, lost)| (winner, &lost.node)).collect()
+    }
+
+    /// The way of a value of a service that another one extends, from that one.
+    pub(crate) fn way_from(&self, mark: Mark, base: &Base) -> Vec<Step> {
+        let owner = (base.service.as_str(), base.file.as_deref());
+        let mut way = base.way.clone();
+        way.extend(self.extensions_before(mark, owner, base.at));
+        way
     }
 
     /// What a value took the place of, the nearest first, each followed by what
@@ -422,12 +273,8 @@ impl History {
     /// The places that a value came from to this one, which is the first of them.
     fn places(&self, place: &Place, mark: Mark, service: &str) -> Vec<Place> {
         // A service may extend one of its own name in another file.
-        let mut known = HashSet::from([(place.path.clone(), place.before)]);
-        let mut places = vec![Place {
-            path: place.path.clone(),
-            before: place.before,
-            file: place.file.clone(),
-        }];
+        let mut known = HashSet::from([place.clone()]);
+        let mut places = vec![place.clone()];
         let mut next = 0;
         while let Some(place) = places.get(next) {
             let Place { path, before, file } = place;
@@ -446,8 +293,7 @@ impl History {
                 })
             }));
             for source in sources {
-                let key = (source.path.clone(), source.before);
-                if places.len() < MOST_PLACES && known.insert(key) {
+                if places.len() < MOST_PLACES && known.insert(source.clone()) {
                     places.push(source);
                 }
             }
@@ -489,45 +335,4 @@ impl History {
         }
         found
     }
-}
-
-/// What a service is known by: its name, and its file where services are only extended
-/// from there.
-fn owner<'n>(service: &'n str, file: Option<&str>) -> Cow<'n, str> {
-    match file {
-        Some(file) => Cow::Owned(format!("{service}\0{file}")),
-        None => Cow::Borrowed(service),
-    }
-}
-
-/// True for the path of a list of pairs.
-fn is_of_pairs(path: &str) -> bool {
-    PAIRS.contains(&path.rsplit('.').next().unwrap_or_default())
-}
-
-/// The entries of a mapping or a list of `NAME=VALUE` by their names, of several
-/// the last, which counts.
-pub(crate) fn pairs(list: &Node) -> IndexMap<&str, &Node> {
-    let mut found = IndexMap::new();
-    match &list.value {
-        Value::Map(map) => found.extend(map.iter().map(|(name, node)| (name.as_str(), node))),
-        Value::Seq(items) => {
-            for item in items {
-                if let Some(text) = item.as_str() {
-                    let name = text.split_once('=').map_or(text, |(name, _)| name);
-                    found.insert(name, item);
-                }
-            }
-        }
-        _ => {}
-    }
-    found
-}
-
-/// A value that another one took the place of, and how it came there.
-#[derive(Debug)]
-pub(crate) struct Overridden<'t> {
-    pub(crate) node: &'t Node,
-    /// Extensions of services, from the one that was asked about.
-    pub(crate) way: Vec<Step>,
 }
