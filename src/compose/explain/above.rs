@@ -32,7 +32,7 @@ impl Explainer<'_> {
         start: usize,
         path: &'t str,
     ) -> Option<Above<'t>> {
-        let below = |at| path.get(start..at).map(|rest| without_dot(rest));
+        let below = |at| path.get(start..at).map(without_dot);
         let own = root.lookup(below(path.len())?).map(|node| node.mark);
         let mut ends = levels(path).take_while(|at| *at >= start);
         ends.find_map(|at| {

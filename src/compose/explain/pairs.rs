@@ -109,7 +109,7 @@ impl Explainer<'_> {
         let Some(name) = self.variable_at(&path) else {
             // Labels and the like have an empty value then.
             let is_entry = |text: &str| !text.contains('=') && self.tree.lookup(&path).is_none();
-            let is_alone = node.as_str().map_or(node.is_null(), is_entry);
+            let is_alone = node.as_str().map_or_else(|| node.is_null(), is_entry);
             if is_alone && is_pair(node, &path) {
                 explanation.value = Some(String::new());
             }

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::{Extended, History, Kind, owner};
@@ -125,7 +126,11 @@ impl History {
         {
             let extended = self.extends.get(&*owner(&service, file.as_deref()));
             let extended = extended.into_iter().flatten().rev();
-            for how in extended.filter(|how| how.at < before) {
+            // Services of one file extend each other as they are in that file.
+            let from = way.last().filter(|_| file.is_none()).map(file_of);
+            let is_of_file =
+                |how: &&Arc<Extended>| from.is_none_or(|from| from == file_of(&how.step));
+            for how in extended.filter(|how| how.at < before).filter(is_of_file) {
                 let is_known = |base: &Base| base.service == how.base && base.file == how.file;
                 if found.len() < MOST_PLACES && !found.iter().any(is_known) {
                     let step = std::iter::once(how.step.clone());
@@ -335,4 +340,8 @@ impl History {
         }
         found
     }
+}
+
+fn file_of(step: &Step) -> Option<&Path> {
+    step.position.as_ref().map(|at| &*at.file)
 }
