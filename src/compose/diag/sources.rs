@@ -229,11 +229,10 @@ impl Sources {
     /// What is written at a mark, up to the line's end; empty for a block.
     pub(crate) fn token(&self, mark: Mark) -> Option<&str> {
         let rest = self.file(mark)?.from(mark.line, mark.column)?;
-        let end = match mark.length {
-            Mark::TO_LINE_END => None,
-            length => rest.char_indices().nth(length.into()),
+        let rest = match rest.char_indices().nth(mark.length.into()) {
+            Some((end, _)) => rest.get(..end)?,
+            None => rest,
         };
-        let rest = end.map_or(Some(rest), |(end, _)| rest.get(..end))?;
         lines(rest).next()
     }
 
@@ -329,10 +328,8 @@ pub(crate) fn lines(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
         let text = rest?;
-        // One character after the other is looked for: that is a search for bytes.
-        let feed = text.find('\n');
-        let line = feed.map_or(text, |end| text.get(..end).unwrap_or_default());
-        let Some(end) = line.find('\r').or(feed) else {
+        let is_end = |byte: u8| matches!(byte, b'\n' | b'\r');
+        let Some(end) = text.bytes().position(is_end) else {
             rest = None;
             return Some(text);
         };
