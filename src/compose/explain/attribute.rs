@@ -10,6 +10,9 @@ use crate::compose::model::raw_json;
 use crate::compose::trace::{MOST_OVERRIDDEN, Overridden, PAIRS, pairs};
 use crate::compose::tree::{Map, Mark, Node, Value, service_of};
 
+/// Begins the keys that the loader makes for itself.
+const INTERNAL: &str = "x-#";
+
 /// Lists that are one value.
 pub(super) const WHOLE: [&str; 3] = ["command", "entrypoint", "test"];
 
@@ -28,6 +31,8 @@ impl Explainer<'_> {
                 }
                 None => self.pairs(&fed, &mut found),
             }
+        } else if let Some(named) = self.named_entry(path) {
+            return self.attribute(&named);
         } else if let Some(node) = self.tree.lookup(path) {
             // What a short form is written out to stands where that does, too.
             let parent = self.tree.lookup(above);
@@ -68,7 +73,7 @@ impl Explainer<'_> {
         }
         match &node.value {
             Value::Map(map) if !map.is_empty() => {
-                for (key, child) in map {
+                for (key, child) in map.iter().filter(|(key, _)| !key.starts_with(INTERNAL)) {
                     let path = format!("{path}.{key}");
                     let before = out.len();
                     if let Some(fed) = self.fed_list(&path) {
@@ -154,7 +159,13 @@ impl Explainer<'_> {
             },
         };
         let mut sources = vec![winner];
-        let (losers, is_cut) = self.losers(path, node.mark);
+        // A default has the mark of what it was put into, whose losers are not its own.
+        let is_default = sources.iter().any(|one| one.origin == Origin::Implied);
+        let (losers, is_cut) = if is_default {
+            (Vec::new(), false)
+        } else {
+            self.losers(path, node.mark)
+        };
         sources.extend(losers);
         let mut explanation = Explanation {
             subject: path.to_owned(),

@@ -156,6 +156,15 @@ impl Explainer<'_> {
         written.is_some_and(|text| ["", "~", "null", "Null", "NULL"].contains(&text))
     }
 
+    /// The path by name of an entry of a list of pairs that is asked for by its place.
+    pub(super) fn named_entry(&self, path: &str) -> Option<String> {
+        let (list, _) = path.strip_suffix(']')?.rsplit_once('[')?;
+        match entry_path(list, self.tree.lookup(path)?) {
+            Cow::Owned(named) => Some(named),
+            Cow::Borrowed(_) => None,
+        }
+    }
+
     /// The entry of a list of pairs that a path leads to.
     pub(super) fn pair_at(&self, path: &str) -> Option<&Node> {
         let dots = path.bytes().enumerate().filter(|(_, byte)| *byte == b'.');

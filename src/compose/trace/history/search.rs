@@ -285,6 +285,14 @@ impl History {
             let Place { path, before, file } = place;
             let mut sources = self.copies(place);
             sources.extend(self.base(place, mark, service));
+            // Some lists are merged without regard to the places in them.
+            if path.contains('[') {
+                sources.push(Place {
+                    path: without_indices(path),
+                    before: *before,
+                    file: file.clone(),
+                });
+            }
             // Lists remember their entries under their own path, and parts of a short
             // form are where that is.
             let ends = path.bytes().enumerate().rev();
@@ -344,4 +352,18 @@ impl History {
 
 fn file_of(step: &Step) -> Option<&Path> {
     step.position.as_ref().map(|at| &*at.file)
+}
+
+/// `networks.n.ipam.config.subnet` of `networks.n.ipam.config[0].subnet`.
+fn without_indices(path: &str) -> String {
+    let mut depth = 0_usize;
+    let mut kept = String::with_capacity(path.len());
+    for c in path.chars() {
+        depth += usize::from(c == '[');
+        if depth == 0 {
+            kept.push(c);
+        }
+        depth -= usize::from(c == ']' && depth > 0);
+    }
+    kept
 }
