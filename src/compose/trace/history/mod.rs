@@ -16,6 +16,10 @@ mod search;
 
 pub(crate) use search::{Base, Overridden};
 
+/// Levels of a value whose parts are remembered, too: attributes lie no deeper, and
+/// each level repeats what is below it.
+const MOST_LEVELS: usize = 6;
+
 /// Attributes whose lists are `NAME=VALUE`, each entry an attribute of its own.
 pub(crate) const PAIRS: [&str; 6] = [
     "additional_contexts",
@@ -91,17 +95,17 @@ impl History {
     /// A value takes the place of another one, and so does each part of it that the
     /// other one had, too.
     pub(crate) fn replace(&mut self, path: &str, winner: &Node, loser: &Node) {
-        self.note_parts(path, winner, loser, Kind::Merged);
+        self.note_parts(path, winner, loser, MOST_LEVELS, Kind::Merged);
     }
 
     /// The same where `<<` brings the other one.
     pub(crate) fn replace_read(&mut self, path: &str, winner: &Node, loser: &Node) {
-        self.note_parts(path, winner, loser, Kind::Read);
+        self.note_parts(path, winner, loser, MOST_LEVELS, Kind::Read);
     }
 
     /// The same where a tag drops the other one.
     pub(crate) fn drop_value(&mut self, path: &str, by: &Node, loser: &Node) {
-        self.note_parts(path, by, loser, Kind::Dropped);
+        self.note_parts(path, by, loser, MOST_LEVELS, Kind::Dropped);
     }
 
     /// An entry of a list takes the place of an earlier one of the same name.
@@ -113,16 +117,16 @@ impl History {
         }
     }
 
-    fn note_parts(&mut self, path: &str, winner: &Node, loser: &Node, kind: Kind) {
+    fn note_parts(&mut self, path: &str, winner: &Node, loser: &Node, levels: usize, kind: Kind) {
         self.note(path, winner.mark, loser, kind);
         let are_maps = winner.as_map().is_some() && loser.as_map().is_some();
-        if !are_maps && !is_of_pairs(path) {
+        if levels == 0 || (!are_maps && !is_of_pairs(path)) {
             return;
         }
         let losers = pairs(loser);
         for (name, part) in pairs(winner) {
             if let Some(lost) = losers.get(name) {
-                self.note_parts(&format!("{path}.{name}"), part, lost, kind);
+                self.note_parts(&format!("{path}.{name}"), part, lost, levels - 1, kind);
             }
         }
     }
