@@ -89,7 +89,7 @@ mod tests {
         text
     }
 
-    const OFTEN: [Often; 6] = [
+    const OFTEN: [Often; 7] = [
         Often {
             files: |count| vec![("compose.yaml", chain(count))],
             subject: "services",
@@ -99,6 +99,15 @@ mod tests {
             files: |count| vec![("compose.yaml", command(count)), (".env", dotenv(count))],
             subject: "a.command",
             most: 1_000,
+        },
+        Often {
+            files: |count| {
+                let texts: String = (0..count).map(|n| format!("${{V{n}:-d}}")).collect();
+                let text = format!("services:\n  a:\n    image: x\n    command: \"{texts}\"\n");
+                vec![("compose.yaml", text)]
+            },
+            subject: "a.command",
+            most: 2_000,
         },
         Often {
             files: |count| {

@@ -13,7 +13,6 @@ use std::sync::Arc;
 use super::diag::{Step, did_you_mean, listed, quoted};
 use super::loader::{Environment, Input, Loader, Scope};
 use super::tags::Resets;
-use super::trace::Extended;
 use super::tree::{Map, Mark, Node, Trail};
 use super::{canonical, merge, unique};
 
@@ -158,7 +157,7 @@ impl Loader<'_> {
         let null = Node::null(Mark::default());
         let service = std::mem::replace(place.services.borrow_mut().get_mut(name)?, null);
         // Before anything of it is dropped, so that this is known of that, too.
-        self.trace_extension(name, &reference, &base);
+        self.trace_extension(name, &reference, &base, scope);
         if let Some(resets) = place.resets.service(name) {
             let mut trail = Trail::new(format!("services.{name}"));
             resets.apply(&mut base, &mut trail, &mut self.report.trace);
@@ -198,20 +197,27 @@ impl Loader<'_> {
         Some(base.clone())
     }
 
-    fn trace_extension(&mut self, name: &str, reference: &Reference, base: &Node) {
-        let Some(trace) = &mut self.report.trace else {
+    /// Tells the trace which file services are extended from now; the result is the
+    /// one before that.
+    fn trace_file(&mut self, file: Option<Arc<str>>) -> Option<Arc<str>> {
+        let trace = self.report.trace.as_mut()?;
+        std::mem::replace(&mut trace.history.file, file)
+    }
+
+    fn trace_extension(&mut self, name: &str, reference: &Reference, base: &Node, scope: &Scope) {
+        if self.report.trace.is_none() {
             return;
-        };
+        }
+        let file = reference.file.as_ref();
+        let file = file.map(|(path, _)| self.resolver(&scope.base).join(path));
         let step = Step {
             what: format!("service `{name}` extends `{}`", reference.service),
             position: self.report.sources.position(reference.mark),
         };
-        let base_name = reference.service.clone();
-        let how = Extended {
-            base: base_name,
-            step,
-        };
-        trace.extend(name, base, how);
+        if let Some(trace) = &mut self.report.trace {
+            let of = (reference.service.as_str(), file.as_deref());
+            trace.history.extend(name, base, of, step);
+        }
     }
 
     fn base_in_file(
@@ -238,16 +244,21 @@ impl Loader<'_> {
             name: file.clone(),
             text: None,
         };
+        let outer = self.trace_file(Some(Arc::from(&*file.to_string_lossy())));
         let plain = match self.plain.get(&file, scope) {
-            Some(known) => known,
-            None => self.plain_file(&input, scope, (mark, &trail))?,
+            Some(known) => Some(known),
+            None => self.plain_file(&input, scope, (mark, &trail)),
         };
-        let place = Place {
-            services: &plain.services,
-            file: &file,
-            resets: &plain.resets,
-        };
-        self.base(name, reference, place, scope, chain)
+        let base = plain.and_then(|plain| {
+            let place = Place {
+                services: &plain.services,
+                file: &file,
+                resets: &plain.resets,
+            };
+            self.base(name, reference, place, scope, chain)
+        });
+        self.trace_file(outer);
+        base
     }
 
     /// Reads a file to extend services from.

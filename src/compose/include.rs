@@ -198,12 +198,15 @@ impl Loader<'_> {
             }
             _ => (parent(&main.name), parent(&main.name)),
         };
+        let trace = self.report.trace.as_mut();
+        let number = trace.map_or(0, |trace| trace.scopes.include(scope.number));
         let environment = self.variables(env_files, &base, scope, (entry.mark, trail))?;
         let below = Scope {
             base,
             paths,
             outer: Some(scope.base.clone()),
             environment,
+            number,
         };
         for (input, (_, mark)) in inputs.iter().zip(&texts) {
             self.documents(input, (*mark, trail))?;

@@ -4,9 +4,10 @@
 //! Specification: "Interpolation". Keys are not interpolated, `x-` values are.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 
 use super::diag::{Diagnostic, Report, UseKind, did_you_mean, quoted};
 use super::template::{self, Lookup, TemplateError};
@@ -119,14 +120,14 @@ impl Walk<'_> {
                     if let Some(trace) = &mut self.report.trace {
                         let (variables, defaults) = variables_in(&written, self.lookup);
                         let template = Template {
+                            scope: 0, // the trace knows
                             path: self.trail.as_str().to_owned(),
                             text: text.clone(),
                             variables,
                             defaults,
                             written,
                         };
-                        // An alias repeats what was there before.
-                        trace.templates.entry(node.mark).or_insert(template);
+                        trace.template(node.mark, template);
                     }
                     for name in unset {
                         let path = self.trail.as_str();
@@ -297,18 +298,21 @@ fn mended(text: &str) -> String {
     format!("close the brace: `{closed}`; {dollar}")
 }
 
-/// Names with the values that they have.
-type Values<V> = Vec<(String, V)>;
+/// The variables that a text asks for, each once, with the values that they have.
+type Asked = Vec<(String, Option<String>)>;
 
-/// The variables that a text asks for, each once, and the defaults that count.
-fn variables_in(text: &str, lookup: &Lookup<'_>) -> (Values<Option<String>>, Values<String>) {
+/// The same, and by name the defaults that count.
+fn variables_in(text: &str, lookup: &Lookup<'_>) -> (Asked, HashMap<String, IndexSet<String>>) {
     let asked = RefCell::new(IndexMap::new());
     let noted = |name: &str| {
         let value = lookup(name);
         asked.borrow_mut().insert(name.to_owned(), value.clone());
         value
     };
-    let defaults = template::defaults(text, &noted);
+    let mut defaults: HashMap<_, IndexSet<_>> = HashMap::new();
+    for (name, value) in template::defaults(text, &noted) {
+        defaults.entry(name).or_default().insert(value);
+    }
     (asked.into_inner().into_iter().collect(), defaults)
 }
 

@@ -31,6 +31,8 @@ pub(super) struct Scope {
     /// `base` of the project that includes this one.
     pub(super) outer: Option<PathBuf>,
     pub(super) environment: Arc<Environment>,
+    /// The number that a trace knows these variables by.
+    pub(super) number: usize,
 }
 
 /// A file to load: its name, and its text where that is known already.
@@ -274,6 +276,9 @@ impl<'a> Loader<'a> {
         let file = document.mark.file;
         let provenance = &mut self.report.sources.provenance;
         provenance.interpolated(file, &scope.environment);
+        if let Some(trace) = &mut self.report.trace {
+            trace.scopes.read(file, scope.number);
+        }
         let asked = RefCell::new(std::mem::take(&mut self.asked));
         let room = RefCell::new(&mut self.limits.text);
         let is_full = Cell::new(false);

@@ -125,7 +125,7 @@ impl Merger<'_> {
 
     fn replace(&mut self, base: &Node, over: Node) -> Node {
         if let Some(trace) = &mut self.report.trace {
-            trace.replace(self.trail.as_str(), over.mark, base);
+            trace.history.replace(self.trail.as_str(), &over, base);
         }
         over
     }

@@ -12,8 +12,9 @@ use super::tree::{Mark, MergeTag, Node, Trail, Value};
 /// The paths that a file resets or overrides, as a tree by key.
 #[derive(Debug, Default)]
 pub(crate) struct Resets {
-    /// Keys to drop from what came before, and where that is asked for.
-    keys: HashMap<String, Mark>,
+    /// Keys to drop from what came before, and what stands there instead: nothing for
+    /// a reset.
+    keys: HashMap<String, Node>,
     below: HashMap<String, Resets>,
 }
 
@@ -27,12 +28,12 @@ impl Resets {
                 map.retain(|key, child| {
                     match child.tag {
                         Some(MergeTag::Reset) => {
-                            resets.keys.insert(key.clone(), child.mark);
+                            resets.keys.insert(key.clone(), Node::null(child.mark));
                             return false;
                         }
                         // What is inside of an override is new anyway.
                         Some(MergeTag::Override) => {
-                            resets.keys.insert(key.clone(), child.mark);
+                            resets.keys.insert(key.clone(), child.clone());
                         }
                         None => {
                             let below = Self::take(child);
@@ -67,14 +68,14 @@ impl Resets {
         };
         if !self.keys.is_empty() {
             map.retain(|key, node| {
-                let Some(mark) = self.keys.get(key) else {
+                let Some(by) = self.keys.get(key) else {
                     return true;
                 };
                 if let Some(trace) = trace {
                     let before = trail.key(key);
                     let null = Node::null(Mark::default());
                     let dropped = std::mem::replace(node, null);
-                    trace.drop_value(trail.as_str().to_owned(), *mark, dropped);
+                    trace.drop_value(trail.as_str(), by, dropped);
                     trail.leave(before);
                 }
                 false

@@ -101,7 +101,9 @@ fn replace(items: &mut Vec<Node>, key: Key, report: &mut Report, trail: &mut Tra
         };
         if let Some(slot) = known.get(&name).and_then(|at| kept.get_mut(*at)) {
             if let Some(trace) = &mut report.trace {
-                trace.replace(trail.as_str(), item.mark, slot);
+                trace
+                    .history
+                    .replace_item(trail.as_str(), &name, item.mark, slot);
             }
             *slot = item;
         } else {

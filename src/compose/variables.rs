@@ -47,9 +47,10 @@ impl Loader<'_> {
             return;
         };
         for setting in &parsed.settings {
-            trace.settings.push(Setting {
+            trace.setting(Setting {
                 owner: owner.to_owned(),
-                round: trace.round,
+                scope: 0, // the trace knows, and the round
+                round: 0,
                 name: setting.name.clone(),
                 value: setting.value.clone(),
                 mark: Mark {

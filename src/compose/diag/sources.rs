@@ -333,7 +333,8 @@ pub(crate) fn lines(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
         let text = rest?;
-        let Some(end) = text.find(['\n', '\r']) else {
+        let is_end = |byte: u8| matches!(byte, b'\n' | b'\r');
+        let Some(end) = text.bytes().position(is_end) else {
             rest = None;
             return Some(text);
         };

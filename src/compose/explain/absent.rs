@@ -2,10 +2,13 @@
 //! may be given elsewhere, what loading uses up (`include`, `extends`), words of a
 //! command that is one text, and what is not there at all.
 
+use indexmap::IndexSet;
+
 use super::attribute::WHOLE;
 use super::{Explainer, Explanation, Origin, Source, Standing, one_line, written};
 use crate::compose::diag::{Diagnostic, similar};
 use crate::compose::flags::split_words;
+use crate::compose::trace::{PAIRS, pairs};
 use crate::compose::tree::Node;
 
 impl Explainer<'_> {
@@ -39,7 +42,7 @@ impl Explainer<'_> {
 
     fn extends(&self, path: &str, service: &str) -> Vec<Explanation> {
         let name = service.strip_prefix("services.").unwrap_or_default();
-        let all = self.trace.extends.get(name).into_iter().flatten();
+        let all = self.trace.history.extends.get(name).into_iter().flatten();
         let all = all.map(|extended| {
             let position = extended.step.position.clone();
             Explanation {
@@ -84,7 +87,7 @@ impl Explainer<'_> {
         if let Some(name) = self.trace.named.as_ref().filter(is_given) {
             sources.push(plain(Origin::Option("-p"), name));
         }
-        let variable = self.own_settings("COMPOSE_PROJECT_NAME").0;
+        let variable = self.own_settings("COMPOSE_PROJECT_NAME", 0).0;
         sources.extend(variable.into_iter().filter(|one| !one.written.is_empty()));
         if let Some(node) = self.tree.get("name").filter(|node| node.mark.is_known()) {
             sources.push(self.source(node, "name", Standing::Overridden));
@@ -203,7 +206,8 @@ impl Explainer<'_> {
                 words.len()
             ));
         }
-        if let Some(items) = node.as_seq() {
+        let is_pairs = PAIRS.contains(&last) && !name.ends_with(']');
+        if let Some(items) = node.as_seq().filter(|_| !is_pairs) {
             return error.expected(match items.len() {
                 0 => format!("`{above}` is an empty list"),
                 1 => format!("an entry of `{above}`, which has one: [0]"),
@@ -213,7 +217,11 @@ impl Explainer<'_> {
                 ),
             });
         }
-        let names = keys(node);
+        let mut names: IndexSet<&str> = pairs(node).into_keys().collect();
+        if let Some(fed) = self.fed_list(above) {
+            names.extend(self.trace.settings.names(&fed.files));
+        }
+        let names = Vec::from_iter(names);
         match similar(name, names.iter().copied()) {
             Some(near) => {
                 let full = format!("{above}.{near}{behind}");

@@ -1,24 +1,17 @@
-//! Where an attribute's value comes from: files over files, `extends`,
-//! fragments, and for variables and labels the files that services name.
+//! Where an attribute's value comes from: files over files, `extends`, fragments.
 
-use indexmap::IndexMap;
 use serde_json::Value as Json;
 
+use super::above::Above;
+use super::pairs::{is_pair, value_of};
 use super::{Explainer, Explanation, Origin, Source, Standing, one_line, shown};
 use crate::compose::diag::{INCLUDED, Step};
 use crate::compose::model::raw_json;
-use crate::compose::trace::{MOST_OVERRIDDEN, Overridden};
+use crate::compose::trace::{MOST_OVERRIDDEN, Overridden, PAIRS, pairs};
 use crate::compose::tree::{Map, Mark, Node, Value, service_of};
 
-/// Attributes whose lists are `NAME=VALUE`, each entry an attribute of its own.
-const PAIRS: [&str; 6] = [
-    "additional_contexts",
-    "annotations",
-    "args",
-    "environment",
-    "labels",
-    "sysctls",
-];
+/// Begins the keys that the loader makes for itself.
+const INTERNAL: &str = "x-#";
 
 /// Lists that are one value.
 pub(super) const WHOLE: [&str; 3] = ["command", "entrypoint", "test"];
@@ -27,13 +20,19 @@ impl Explainer<'_> {
     /// Everything at and below a path; nothing where it leads nowhere.
     pub(super) fn attribute(&self, path: &str) -> Vec<Explanation> {
         let mut found = Vec::new();
-        let (above, last) = path.rsplit_once('.').unwrap_or(("", path));
+        let above = path.rsplit_once('.').map_or("", |(above, _)| above);
         let replaced = self.above(path);
-        if from_files(path).is_some() {
-            self.pairs_with_files(path, &mut found);
-        } else if from_files(above).is_some() {
-            let list = self.tree.lookup(above).map(pairs).unwrap_or_default();
-            found.extend(self.pair_with_files(above, last, list.get(last).copied()));
+        if let Some(fed) = self.fed(path) {
+            match fed.name {
+                Some(name) => {
+                    let list = self.tree.lookup(&fed.list).map(pairs).unwrap_or_default();
+                    let item = list.get(name).copied();
+                    found.extend(self.pair(&fed, name, item, replaced.as_ref()));
+                }
+                None => self.pairs(&fed, &mut found),
+            }
+        } else if let Some(named) = self.named_entry(path) {
+            return self.attribute(&named);
         } else if let Some(node) = self.tree.lookup(path) {
             // What a short form is written out to stands where that does, too.
             let parent = self.tree.lookup(above);
@@ -41,23 +40,18 @@ impl Explainer<'_> {
                 parent.filter(|node| !is_short_form(node, node.mark) || self.says_nothing(node));
             let parent = parent.map(|node| node.mark);
             match &replaced {
-                Some(replaced) => {
-                    let mut entry = self.entry(node, path, parent);
-                    let parts = replaced.parts.iter();
-                    entry
-                        .sources
-                        .extend(parts.map(|part| self.loser(part, path)));
-                    found.push(entry);
-                }
+                Some(_) => found.push(self.entry_over(node, path, parent, replaced.as_ref())),
                 None => self.entries(node, path, parent, &mut found),
             }
-        } else if let Some(list) = self.tree.lookup(above) {
-            let item = pairs(list).get(last).copied();
-            found.extend(item.map(|item| self.entry(item, path, None)));
+        } else if let Some(item) = self.pair_at(path) {
+            found.push(self.entry_over(item, path, None, replaced.as_ref()));
         }
         self.add_dropped(path, &mut found);
         if found.is_empty() {
             found.extend(replaced.map(|replaced| self.gone(path, &replaced)));
+        }
+        if found.is_empty() {
+            found.extend(self.gone_before(path));
         }
         found
     }
@@ -79,11 +73,11 @@ impl Explainer<'_> {
         }
         match &node.value {
             Value::Map(map) if !map.is_empty() => {
-                for (key, child) in map {
+                for (key, child) in map.iter().filter(|(key, _)| !key.starts_with(INTERNAL)) {
                     let path = format!("{path}.{key}");
                     let before = out.len();
-                    if from_files(&path).is_some() {
-                        self.pairs_with_files(&path, out);
+                    if let Some(fed) = self.fed_list(&path) {
+                        self.pairs(&fed, out);
                     }
                     if out.len() == before {
                         self.entries(child, &path, Some(node.mark), out);
@@ -92,8 +86,10 @@ impl Explainer<'_> {
                 // What files alone give a service.
                 for attribute in ["environment", "labels"] {
                     let path = format!("{path}.{attribute}");
-                    if !map.contains_key(attribute) && from_files(&path).is_some() {
-                        self.pairs_with_files(&path, out);
+                    if !map.contains_key(attribute)
+                        && let Some(fed) = self.fed_list(&path)
+                    {
+                        self.pairs(&fed, out);
                     }
                 }
             }
@@ -125,6 +121,27 @@ impl Explainer<'_> {
         explanation
     }
 
+    /// One value, with what it took the place of itself, and what a value above it
+    /// did.
+    pub(super) fn entry_over(
+        &self,
+        node: &Node,
+        path: &str,
+        parent: Option<Mark>,
+        above: Option<&Above<'_>>,
+    ) -> Explanation {
+        let mut entry = self.entry(node, path, parent);
+        for part in above.into_iter().flat_map(|above| &above.parts) {
+            let source = self.loser(part, path);
+            // It may be known of the value itself.
+            let is_known = |known: &Source| known.origin == source.origin;
+            if !entry.sources.iter().any(is_known) {
+                entry.sources.push(source);
+            }
+        }
+        entry
+    }
+
     /// One value, with what it took the place of.
     fn entry(&self, node: &Node, path: &str, parent: Option<Mark>) -> Explanation {
         let mut winner = self.source(node, path, Standing::Wins);
@@ -132,25 +149,33 @@ impl Explainer<'_> {
         if parent == Some(node.mark) && node.key == node.mark {
             winner.origin = Origin::Implied;
         }
-        let value = match self.trace.templates.get(&node.mark) {
+        let value = match self.template(node, path) {
             Some(template) if node.as_map().is_some() => one_line(&template.text),
             _ if winner.origin == Origin::Implied => shown(node),
             _ if node.as_str().is_some() => value_of(node, path),
-            _ => match self.brief(node) {
+            _ => match self.brief(node, path) {
                 Json::String(text) => one_line(&text),
                 brief => one_line(&brief.to_string()),
             },
         };
         let mut sources = vec![winner];
-        let (losers, is_cut) = self.losers(path, node.mark);
+        // A default has the mark of what it was put into, whose losers are not its own.
+        let is_default = sources.iter().any(|one| one.origin == Origin::Implied);
+        let (losers, is_cut) = if is_default {
+            (Vec::new(), false)
+        } else {
+            self.losers(path, node.mark)
+        };
         sources.extend(losers);
-        Explanation {
+        let mut explanation = Explanation {
             subject: path.to_owned(),
             value: Some(value),
             sources,
             is_cut,
             uses: Vec::new(),
-        }
+        };
+        self.pass_on(node, &mut explanation);
+        explanation
     }
 
     /// True for a short list that `!override` stands before, and that nothing was
@@ -176,17 +201,17 @@ impl Explainer<'_> {
     /// The same as the loader knew it.
     pub(super) fn overridden(&self, path: &str, mark: Mark) -> Vec<Overridden<'_>> {
         let service = self.service_of(path).unwrap_or_default();
-        let found = self.trace.overridden(path, mark, service);
-        // Lists remember their entries under the list's path.
-        let list = path.rfind(['.', '[']).and_then(|at| path.get(..at));
-        match list.filter(|_| found.is_empty()) {
-            Some(list) => self.trace.overridden(list, mark, service),
-            None => found,
-        }
+        self.trace.history.overridden(path, mark, service, false)
+    }
+
+    /// The same with what a tag dropped at this place.
+    pub(super) fn overridden_or_dropped(&self, path: &str, mark: Mark) -> Vec<Overridden<'_>> {
+        let service = self.service_of(path).unwrap_or_default();
+        self.trace.history.overridden(path, mark, service, true)
     }
 
     pub(super) fn source(&self, node: &Node, path: &str, standing: Standing) -> Source {
-        let template = self.trace.templates.get(&node.mark);
+        let template = self.template(node, path);
         let written = self
             .written(node, is_pair(node, path))
             .unwrap_or_else(|| match template {
@@ -217,14 +242,22 @@ impl Explainer<'_> {
     /// How the place of a value was reached.
     pub(super) fn way(&self, mark: Mark, path: &str) -> Vec<Step> {
         let mut way = match self.service_of(path) {
-            Some(service) => self.trace.extensions(mark, service),
+            Some(service) => self.trace.history.extensions(mark, service),
             None => Vec::new(),
         };
-        way.extend(self.inclusion(mark));
+        way.extend(self.inclusion(mark, path, &way));
         way
     }
 
-    pub(super) fn inclusion(&self, mark: Mark) -> Vec<Step> {
+    /// How the file of a value was included, to which `way` leads. One that services
+    /// are extended from may be so from several files: there the service's counts.
+    pub(super) fn inclusion(&self, mark: Mark, path: &str, way: &[Step]) -> Vec<Step> {
+        let service = || {
+            let services = self.tree.get("services")?;
+            services.get(self.service_of(path)?)
+        };
+        let service = service().filter(|_| !way.is_empty());
+        let mark = service.map_or(mark, |service| service.mark);
         let way = self.project.origin.sources.way_of(mark.file);
         let inclusions = way.iter().filter(|step| step.what == INCLUDED);
         inclusions.cloned().collect()
@@ -237,131 +270,24 @@ impl Explainer<'_> {
     }
 
     /// A value with its short forms as they are written.
-    pub(super) fn brief(&self, node: &Node) -> Json {
+    pub(super) fn brief(&self, node: &Node, path: &str) -> Json {
         match &node.value {
             Value::Map(_) if is_short_form(node, node.mark) => {
-                let template = self.trace.templates.get(&node.mark);
+                let template = self.template(node, path);
                 let text = template.map(|template| template.text.clone());
                 text.or_else(|| self.token(node))
                     .map_or_else(|| raw_json(node), Json::String)
             }
-            Value::Seq(items) => items.iter().map(|item| self.brief(item)).collect(),
+            Value::Seq(items) => items.iter().map(|item| self.brief(item, path)).collect(),
             _ => raw_json(node),
         }
     }
 
     /// What stands in the file at a node's place.
-    fn token(&self, node: &Node) -> Option<String> {
+    pub(super) fn token(&self, node: &Node) -> Option<String> {
         let token = self.project.origin.sources.token(node.mark)?;
         let bare = token.trim_matches(['"', '\'']).trim();
         (!bare.is_empty()).then(|| one_line(bare))
-    }
-
-    /// `environment` or `labels`, to which files add.
-    fn pairs_with_files(&self, path: &str, out: &mut Vec<Explanation>) {
-        let mut items: IndexMap<&str, Option<&Node>> = IndexMap::new();
-        if let Some(list) = self.tree.lookup(path) {
-            let pairs = pairs(list).into_iter();
-            items.extend(pairs.map(|(name, node)| (name, Some(node))));
-        }
-        let files = from_files(path).unwrap_or_default();
-        for name in self.trace.settings.names(&files) {
-            items.entry(name).or_insert(None);
-        }
-        let items = items.into_iter();
-        out.extend(items.filter_map(|(name, item)| self.pair_with_files(path, name, item)));
-    }
-
-    /// One of them, with the node that says something about it.
-    pub(super) fn pair_with_files(
-        &self,
-        list: &str,
-        name: &str,
-        item: Option<&Node>,
-    ) -> Option<Explanation> {
-        let path = format!("{list}.{name}");
-        let mut explanation = match item {
-            Some(item) => self.entry(item, &path, None),
-            None => Explanation {
-                subject: path,
-                value: None,
-                sources: Vec::new(),
-                is_cut: false,
-                uses: Vec::new(),
-            },
-        };
-        if let (Some(item), Some(winner)) = (item, explanation.sources.first_mut())
-            && (item.is_null() || self.token(item).as_deref() == Some(name))
-        {
-            // A name alone passes a variable of the project on.
-            let variable = self.variable(name);
-            explanation.value.clone_from(&variable.value);
-            name.clone_into(&mut winner.written);
-            winner.variables = vec![variable];
-        }
-        let files = from_files(list)?;
-        for setting in self.trace.settings.of(&files, name).take(MOST_OVERRIDDEN) {
-            explanation.sources.extend(self.setting(setting));
-            if item.is_none() && explanation.value.is_none() {
-                explanation.value = Some(one_line(&setting.value));
-            }
-        }
-        explanation.sources.first_mut()?.standing = Standing::Wins;
-        Some(explanation)
-    }
-}
-
-/// The attribute whose files add to this one.
-fn from_files(path: &str) -> Option<String> {
-    let rest = path.strip_prefix("services.")?;
-    let (service, attribute) = rest.rsplit_once('.')?;
-    let files = match attribute {
-        "environment" => "env_file",
-        "labels" => "label_file",
-        _ => return None,
-    };
-    // `services.web.deploy.labels` is none.
-    let inner = service.rsplit('.').next().unwrap_or_default();
-    let is_service = !matches!(inner, "build" | "deploy");
-    is_service.then(|| format!("services.{service}.{files}"))
-}
-
-/// The entries of a mapping or a list of `NAME=VALUE` by their names, of several
-/// the first.
-pub(super) fn pairs(list: &Node) -> IndexMap<&str, &Node> {
-    let mut found = IndexMap::new();
-    match &list.value {
-        Value::Map(map) => found.extend(map.iter().map(|(name, node)| (name.as_str(), node))),
-        Value::Seq(items) => {
-            for item in items {
-                if let Some(text) = item.as_str() {
-                    found.entry(name_of(text)).or_insert(item);
-                }
-            }
-        }
-        _ => {}
-    }
-    found
-}
-
-/// True for an entry of a list of variables that may have been one of a mapping.
-fn is_pair(node: &Node, path: &str) -> bool {
-    // Names may have dots, so the list is not always the part before the last.
-    let mut above = path.split('.').skip(2);
-    node.as_map().is_none() && above.any(|part| PAIRS.contains(&part))
-}
-
-fn name_of(text: &str) -> &str {
-    text.split_once('=').map_or(text, |(name, _)| name)
-}
-
-/// A value as the attribute has it: of `NAME=VALUE` the value.
-fn value_of(node: &Node, path: &str) -> String {
-    let name = path.rsplit('.').next().unwrap_or_default();
-    let pair = node.as_str().and_then(|text| text.split_once('='));
-    match pair {
-        Some((key, value)) if key == name => one_line(value),
-        _ => shown(node),
     }
 }
 

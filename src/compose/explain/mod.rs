@@ -8,11 +8,13 @@ mod above;
 mod absent;
 mod attribute;
 mod dropped;
+mod pairs;
 mod text;
 mod variable;
 mod written;
 
-use std::collections::HashSet;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 
 use super::diag::{Diagnostic, Position, Step};
 use super::model::{Project, raw_json};
@@ -109,6 +111,7 @@ pub fn explain(project: &Project, subject: &str) -> Result<Vec<Explanation>, Box
         project,
         trace,
         tree,
+        variables: RefCell::default(),
         overrides: dropped.map(|one| (one.path.as_str(), one.by)).collect(),
     };
     let bare = subject.trim();
@@ -157,6 +160,8 @@ struct Explainer<'a> {
     tree: &'a Node,
     /// Where an attribute was dropped, and by which tag.
     overrides: HashSet<(&'a str, Mark)>,
+    /// Those that were asked for before, by name and by whose they are.
+    variables: RefCell<HashMap<(String, usize), Explanation>>,
 }
 
 impl Explainer<'_> {

@@ -1,14 +1,12 @@
 //! Where a variable's value comes from: the shell, then files of variables.
 
 use std::cmp::Reverse;
-use std::collections::HashSet;
-
-use indexmap::IndexSet;
+use std::collections::{BTreeMap, HashSet};
 
 use super::{Explainer, Explanation, Origin, Source, Standing, Use, one_line};
 use crate::compose::diag::{Diagnostic, Step, UseKind, similar};
 use crate::compose::trace::{MOST_OVERRIDDEN, Setting, Template};
-use crate::compose::tree::Mark;
+use crate::compose::tree::{Mark, Node};
 
 /// The variable that the loader sets to the project's name.
 const PROJECT_NAME: &str = "COMPOSE_PROJECT_NAME";
@@ -30,18 +28,24 @@ impl Explainer<'_> {
             || self.trace.settings.own(name).next().is_some()
     }
 
-    /// A variable that was asked for by its name, with its uses. Where it has no
+    /// A variable that was asked for by its name, with its uses: the project's, and
+    /// those of projects that are included where these set it, too. Where it has no
     /// value and files of services set one of its name, these, too.
     pub(super) fn variable_asked(&self, name: &str) -> Result<Vec<Explanation>, Box<Diagnostic>> {
         let mut found = Vec::new();
         let mut is_set = false;
         if self.is_of_project(name) {
-            let mut explanation = self.variable(name);
-            is_set = explanation.value.is_some();
-            let texts = self.texts_with(name);
-            self.add_defaults(&mut explanation, &texts);
-            explanation.uses = self.uses(&texts);
-            found.push(explanation);
+            let mut scopes = self.uses_of(name);
+            if scopes.is_empty() {
+                scopes.insert(0, Vec::new());
+            }
+            for (scope, texts) in scopes {
+                let mut explanation = self.variable(name, scope);
+                is_set |= explanation.value.is_some();
+                self.add_defaults(&mut explanation, &texts);
+                explanation.uses = self.uses(&texts);
+                found.push(explanation);
+            }
         }
         if !is_set {
             for files in self.trace.settings.lists_with(name) {
@@ -68,22 +72,87 @@ impl Explainer<'_> {
         Err(Box::new(error))
     }
 
-    /// Where the project's variable is set, what counts first, and whether there is
+    /// The projects that have a variable of their own, and the texts in which each
+    /// of them stands, in the order of the files.
+    fn uses_of(&self, name: &str) -> BTreeMap<usize, Vec<(Mark, &Template)>> {
+        let trace = self.trace;
+        let settings = trace.settings.own(name);
+        let mut found: BTreeMap<usize, Vec<_>> = settings
+            .map(|(_, setting)| (setting.scope, Vec::new()))
+            .collect();
+        if self.project.environment.contains_key(name) {
+            found.entry(0).or_default();
+        }
+        let set: HashSet<usize> = found.keys().copied().collect();
+        let texts = trace.templates();
+        let texts =
+            texts.filter(|(_, template)| template.variables.iter().any(|(known, _)| known == name));
+        for (mark, template) in texts {
+            let mut scopes = trace.scopes.outwards(template.scope);
+            let own = scopes.find(|scope| set.contains(scope));
+            found
+                .entry(own.unwrap_or(0))
+                .or_default()
+                .push((mark, template));
+        }
+        for texts in found.values_mut() {
+            texts.sort_by_key(|(mark, _)| (mark.file, mark.line, mark.column));
+        }
+        found
+    }
+
+    /// Whose variables stand in a value: the project's, or those of one that is
+    /// included.
+    pub(super) fn scope(&self, mark: Mark, path: &str) -> usize {
+        let scopes = &self.trace.scopes;
+        let Some(of_file) = scopes.of_file(mark.file) else {
+            return 0;
+        };
+        // Several projects may extend services of one file.
+        let service = || {
+            let service = self.tree.get("services")?.get(self.service_of(path)?)?;
+            let scopes = scopes.of_file(service.mark.file)?;
+            scopes
+                .iter()
+                .find(|scope| of_file.contains(*scope))
+                .copied()
+        };
+        let first = of_file.first().copied();
+        let scope = if of_file.len() > 1 {
+            service().or(first)
+        } else {
+            first
+        };
+        scope.unwrap_or(0)
+    }
+
+    /// A value's text before its variables were put in.
+    pub(super) fn template(&self, node: &Node, path: &str) -> Option<&Template> {
+        self.trace
+            .template_of(node.mark, self.scope(node.mark, path))
+    }
+
+    /// Where a project's variable is set, what counts first, and whether there is
     /// more of it.
-    pub(super) fn own_settings(&self, name: &str) -> (Vec<Source>, bool) {
+    pub(super) fn own_settings(&self, name: &str, scope: usize) -> (Vec<Source>, bool) {
         let mut sources = Vec::new();
         if let Some(value) = self.trace.shell.get(name) {
             sources.push(source(Origin::Shell, value));
         }
-        let mut settings: Vec<(usize, &Setting)> = self.trace.settings.own(name).collect();
-        // Of files that are read together the last one counts, of two times the first.
-        settings.sort_by_key(|(at, setting)| {
-            let is_included = !setting.owner.is_empty();
-            (is_included, setting.round, Reverse(*at))
-        });
+        let outwards: Vec<usize> = self.trace.scopes.outwards(scope).collect();
+        let settings = self.trace.settings.own(name);
+        let mut settings: Vec<(usize, usize, &Setting)> = settings
+            .filter_map(|(at, setting)| {
+                let inside = outwards.iter().position(|one| *one == setting.scope)?;
+                Some((outwards.len() - inside, at, setting))
+            })
+            .collect();
+        // What the including project has counts. Of files that are read together the
+        // last one does, of two times the first.
+        settings.sort_by_key(|(depth, at, setting)| (*depth, setting.round, Reverse(*at)));
         let mut seen = HashSet::new();
         let is_cut = settings.len() > MOST_OVERRIDDEN;
-        for (_, setting) in settings.into_iter().take(MOST_OVERRIDDEN) {
+        for (_, _, setting) in settings.into_iter().take(MOST_OVERRIDDEN) {
             if seen.insert(setting.mark)
                 && let Some(source) = self.setting(setting)
                 && !sources.contains(&source)
@@ -94,16 +163,22 @@ impl Explainer<'_> {
         (sources, is_cut)
     }
 
-    /// A variable of the project.
-    pub(super) fn variable(&self, name: &str) -> Explanation {
+    /// A variable of a project.
+    pub(super) fn variable(&self, name: &str, scope: usize) -> Explanation {
+        let key = (name.to_owned(), scope);
+        if let Some(known) = self.variables.borrow().get(&key) {
+            return known.clone();
+        }
         let settings = if name == PROJECT_NAME {
             // The loader sets it, to the name that it found.
             (self.name_sources(), false)
         } else {
-            self.own_settings(name)
+            self.own_settings(name, scope)
         };
         let value = self.project.environment.get(name);
-        with_settings(name, settings, value)
+        let explanation = with_settings(name, settings, value);
+        self.variables.borrow_mut().insert(key, explanation.clone());
+        explanation
     }
 
     /// A line in a file of variables.
@@ -116,9 +191,10 @@ impl Explainer<'_> {
             source.chain = self.way(named.mark, &setting.owner);
         }
         if setting.owner.starts_with("include") {
+            let way = self.project.origin.sources.way_of(setting.mark.file);
             source.chain.push(Step {
                 what: format!("for what `{}` includes", setting.owner),
-                position: None,
+                position: way.first().and_then(|step| step.position.clone()),
             });
         }
         Some(source)
@@ -127,14 +203,15 @@ impl Explainer<'_> {
     /// A variable of the text at a mark, which is that of an attribute.
     pub(super) fn variable_in(&self, name: &str, mark: Mark, path: &str) -> Explanation {
         // What the project's name is made of cannot be that name itself.
+        let scope = self.scope(mark, path);
         let mut explanation = if path == "name" && name == PROJECT_NAME {
-            let settings = self.own_settings(name);
+            let settings = self.own_settings(name, scope);
             let value = settings.0.first().map(|first| first.written.clone());
             with_settings(name, settings, value.as_ref())
         } else {
-            self.variable(name)
+            self.variable(name, scope)
         };
-        if let Some(template) = self.trace.templates.get(&mark) {
+        if let Some(template) = self.trace.template_of(mark, scope) {
             self.add_defaults(&mut explanation, &[(mark, template)]);
         }
         explanation
@@ -148,13 +225,10 @@ impl Explainer<'_> {
         let mut values = HashSet::new();
         let mut is_everywhere = true;
         for (mark, template) in texts {
-            let defaults = template.defaults.iter();
-            let own = defaults.filter(|(known, _)| *known == name);
-            let own: IndexSet<&String> = own.map(|(_, value)| value).collect();
-            if own.is_empty() {
+            let Some(own) = template.defaults.get(&name) else {
                 is_everywhere = false;
                 continue;
-            }
+            };
             let at = if template.variables.len() > MOST_PLACED {
                 *mark
             } else {
@@ -180,17 +254,6 @@ impl Explainer<'_> {
         explanation.is_cut |= found.len() > MOST_OVERRIDDEN;
         found.truncate(MOST_OVERRIDDEN);
         explanation.sources.splice(0..0, found);
-    }
-
-    /// The texts that a variable stands in, in the order of the files.
-    fn texts_with(&self, name: &str) -> Vec<(Mark, &Template)> {
-        let templates = self.trace.templates.iter();
-        let mut found: Vec<_> = templates
-            .filter(|(_, template)| template.variables.iter().any(|(known, _)| known == name))
-            .map(|(mark, template)| (*mark, template))
-            .collect();
-        found.sort_by_key(|(mark, _)| (mark.file, mark.line, mark.column));
-        found
     }
 
     fn uses(&self, texts: &[(Mark, &Template)]) -> Vec<Use> {

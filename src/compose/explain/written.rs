@@ -20,10 +20,11 @@ pub(super) fn written(sources: &Sources, node: &Node) -> Option<String> {
         _ if node.mark.length == Mark::TO_LINE_END => return None,
         _ => {
             let token = sources.token(node.mark)?.trim();
-            if token.is_empty() || token.starts_with(['|', '>']) {
+            let value = without_properties(token);
+            if value.is_empty() || value.starts_with(['|', '>']) {
                 return None;
             }
-            token.to_owned()
+            value.to_owned()
         }
     };
     // Why earlier values are gone.

@@ -37,7 +37,7 @@ pub(super) fn eaten(linter: &Linter<'_>) -> Vec<Diagnostic> {
                 strings(node, &mut texts);
             }
             let templates = texts.into_iter().filter_map(|text| {
-                let template = trace.templates.get(&text.mark)?;
+                let template = trace.template_of(text.mark, 0)?;
                 Some((text, template))
             });
             for (text, template) in templates {

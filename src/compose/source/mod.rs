@@ -185,6 +185,7 @@ impl<'a, 'l> Source<'a, 'l> {
             paths: base.clone(),
             outer: None,
             environment: Arc::new(environment),
+            number: 0,
         };
         let mut tree = self.loader.model(&self.inputs.clone(), &scope, &[]);
         self.loader.forget_files();

@@ -28,12 +28,14 @@ impl Reader<'_> {
                 return None;
             }
             let node = node.clone();
+            let path = self.traced_trail();
             self.anchors.insert(
                 anchor,
                 Anchored {
                     node,
                     nodes,
                     height,
+                    path,
                 },
             );
         }

@@ -119,6 +119,8 @@ struct Anchored {
     node: Node,
     nodes: usize,
     height: usize,
+    /// Where it is, where that is asked for.
+    path: Option<String>,
 }
 
 /// A collection whose end has not come yet.
@@ -431,8 +433,7 @@ impl<'r> Reader<'r> {
                                 slot.insert(node);
                             }
                             Entry::Occupied(slot) => {
-                                let path = (slot.key().as_str(), slot.get().mark);
-                                self.report_replaced(path, &node);
+                                self.trace_replaced(slot.key(), slot.get(), &node);
                             }
                         }
                     }
@@ -453,14 +454,20 @@ impl<'r> Reader<'r> {
     }
 
     /// A mapping's own value stands above one that `<<` brings.
-    fn report_replaced(&mut self, (key, winner): (&str, Mark), loser: &Node) {
+    fn trace_replaced(&mut self, key: &str, winner: &Node, loser: &Node) {
         if self.report.trace.is_some() {
             let mut trail = self.trail();
             trail.key(key);
             if let Some(trace) = &mut self.report.trace {
-                trace.replace(trail.as_str(), winner, loser);
+                trace.history.replace_read(trail.as_str(), winner, loser);
             }
         }
+    }
+
+    /// Where a trace knows the node that is complete now.
+    fn traced_trail(&self) -> Option<String> {
+        self.report.trace.as_ref()?;
+        Some(without_merge_keys(self.trail().as_str()))
     }
 
     fn alias(&mut self, anchor: usize, mark: Mark) -> Option<()> {
@@ -479,6 +486,11 @@ impl<'r> Reader<'r> {
             return None;
         };
         let (nodes, height) = (anchored.nodes, anchored.height);
+        if let (Some(from), Some(to)) = (&anchored.path, self.traced_trail())
+            && let Some(trace) = &mut self.report.trace
+        {
+            trace.history.copy(from, &to);
+        }
         self.count(nodes, mark)?;
         if self.open.len() + height > MOST_DEPTH {
             self.too_deep(mark);
@@ -490,6 +502,18 @@ impl<'r> Reader<'r> {
         }
         self.finish(node, 0, nodes, height, false)
     }
+}
+
+/// A path as it is once `<<` is resolved.
+fn without_merge_keys(path: &str) -> String {
+    let mut parts = Vec::new();
+    for part in path.split('.') {
+        let index = part.strip_prefix(MERGE_KEY);
+        if !index.is_some_and(|index| index.is_empty() || index.starts_with('[')) {
+            parts.push(part);
+        }
+    }
+    parts.join(".")
 }
 
 /// Drops what is reset inside of a node: that counts where it is written, not
