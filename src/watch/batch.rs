@@ -5,7 +5,8 @@
 //! happen before they are taken for all: `git checkout` writes thousands, and is
 //! one change for whoever looks at it.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -48,21 +49,35 @@ struct Pending {
     is_written: bool,
 }
 
+impl Pending {
+    /// When it may be taken, as far as it alone is concerned.
+    fn due(&self) -> Instant {
+        match self.hint {
+            Hint::Whole | Hint::Touched => self.first,
+            Hint::Open => (self.last + OPEN).min(self.first + OPEN_AT_MOST),
+            Hint::Gone => self.last + GONE,
+        }
+    }
+}
+
 /// Changes that wait.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    pending: BTreeMap<PathBuf, Pending>,
+    pending: HashMap<PathBuf, Pending>,
     first: Option<Instant>,
     /// When the last further path came.
     last: Option<Instant>,
+    /// When anything was last heard of.
+    heard: Option<Instant>,
 }
 
 impl Batch {
     /// Takes a hint.
     pub(super) fn note(&mut self, now: Instant, path: PathBuf, hint: Hint) {
         self.first.get_or_insert(now);
+        self.heard = Some(now);
         let entry = self.pending.entry(path);
-        let is_new = matches!(entry, std::collections::btree_map::Entry::Vacant(_));
+        let is_new = matches!(entry, Entry::Vacant(_));
         if is_new {
             self.last = Some(now);
         }
@@ -87,18 +102,15 @@ impl Batch {
 
     /// When they are to be acted upon; `None` where nothing waits.
     pub(super) fn due(&self) -> Option<Instant> {
-        let (first, last) = (self.first?, self.last?);
-        let quiet = match self.pending.len() {
-            0 | 1 => ALONE,
-            few if few < MANY_ARE => FEW,
-            _ => MANY,
+        let (first, last, heard) = (self.first?, self.last?, self.heard?);
+        // Of many, each by itself is not looked at: all of them wait longer than any would.
+        let due = if self.pending.len() >= MANY_ARE {
+            heard + MANY
+        } else {
+            let quiet = if self.pending.len() > 1 { FEW } else { ALONE };
+            let each = self.pending.values().map(Pending::due);
+            each.fold(last + quiet, Instant::max)
         };
-        let each = self.pending.values().map(|pending| match pending.hint {
-            Hint::Whole | Hint::Touched => pending.first,
-            Hint::Open => (pending.last + OPEN).min(pending.first + OPEN_AT_MOST),
-            Hint::Gone => pending.last + GONE,
-        });
-        let due = each.fold(last + quiet, Instant::max);
         Some(due.min(first + AT_MOST))
     }
 
@@ -110,10 +122,14 @@ impl Batch {
         }
         self.first = None;
         self.last = None;
-        std::mem::take(&mut self.pending)
+        self.heard = None;
+        let mut taken: Vec<(PathBuf, bool)> = std::mem::take(&mut self.pending)
             .into_iter()
             .map(|(path, pending)| (path, pending.is_written))
-            .collect()
+            .collect();
+        // Folders before what is in them.
+        taken.sort();
+        taken
     }
 
     /// When the first of them came.

@@ -143,6 +143,7 @@ impl Thread {
         self.begin(watched, true).ok();
         loop {
             let due = self.batch.due().into_iter().chain(self.rescan).min();
+            // What has come already is heard before anything is decided.
             let input = match due {
                 None => inputs.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(due) => inputs.recv_timeout(due.saturating_duration_since(Instant::now())),
