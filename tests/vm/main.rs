@@ -35,6 +35,9 @@ mod tests {
         "ports::published_ports_answer_from_everywhere_they_should",
         "crash::an_exit_during_the_supervisors_death_is_not_lost",
         "shell::killing_the_callers_cgroup_ends_nothing",
+        "watch::files::folders_deletions_renames_and_links",
+        "watch::files::volumes_single_files_and_containers_that_do_not_run",
+        "watch::files::editors_save_in_their_own_ways_and_no_reader_sees_half",
     ];
 
     #[test]
@@ -103,6 +106,43 @@ mod tests {
             says(&format!("up without {module}: "), module);
         }
         assert!(output.contains("(healthy)"), "{output}");
+    }
+
+    /// There are fewer watches than folders: that is told, and files come all the same.
+    #[test]
+    fn the_limit_of_watches_is_told_and_got_around() {
+        let kernel = Kernel::fetch();
+        let mut guest = Guest::new();
+        guest.modules(&kernel);
+        let script = r#"mkdir /limit && cd /limit
+            i=0; while [ $i -lt 60 ]; do mkdir -p src/$i; i=$((i+1)); done
+            cat >compose.yaml <<END
+services:
+  web:
+    image: skiff/toolbox
+    command: [sleep, "1000"]
+    init: true
+    develop: {watch: [{path: ./src, action: sync, target: /app}]}
+END
+            echo 40 >/proc/sys/fs/inotify/max_user_watches
+            mkfifo said
+            timeout 100 $SKIFF watch >said 2>&1 &
+            while read -r line; do
+                echo "$line"
+                case $line in
+                *watching\ *) echo new >src/7/new ;;
+                *src/7/new\ to\ /app/7/new*) kill $! ;;
+                esac
+            done <said
+            $SKIFF down -t 1 2>&1 | cat"#;
+        let output = guest.run_script(&kernel, script, Duration::from_secs(180));
+        for text in [
+            "this machine's limit of watched folders (40) is reached",
+            "sudo sysctl fs.inotify.max_user_watches=524288",
+            "web: src/7/new to /app/7/new",
+        ] {
+            assert!(output.contains(text), "{text}\n{output}");
+        }
     }
 
     /// The same kernel without its modules: `doctor` names each that is missing,

@@ -30,7 +30,7 @@ pub(super) struct Copier<'p> {
     /// The folder that was written to last: files come in order.
     folder: Option<(PathBuf, OwnedFd)>,
     /// Whether files can be written without a name there.
-    nameless: bool,
+    pub(super) nameless: bool,
 }
 
 impl<'p> Copier<'p> {

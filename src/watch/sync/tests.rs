@@ -33,40 +33,56 @@ impl Pair {
     }
 
     fn put(&self, below: &str, to: &str, kind: Kind) -> rustix::io::Result<bool> {
+        self.put_by(true, below, to, kind)
+    }
+
+    /// `nameless`: the file system can write files that have no name yet.
+    fn put_by(
+        &self,
+        nameless: bool,
+        below: &str,
+        to: &str,
+        kind: Kind,
+    ) -> rustix::io::Result<bool> {
         let place = self.place();
         let source = Root::at(&self.from).unwrap();
-        Copier::new(&place).put(&source, below.as_ref(), to.as_ref(), kind)
+        let mut copier = Copier::new(&place);
+        copier.nameless = nameless;
+        copier.put(&source, below.as_ref(), to.as_ref(), kind)
     }
 }
 
 #[test]
 fn a_file_takes_the_place_of_whatever_is_there() {
-    let pair = Pair::new();
-    fs::write(pair.from.join("x"), "new").unwrap();
-    fs::set_permissions(pair.from.join("x"), std::fs::Permissions::from_mode(0o640)).unwrap();
-    let target = pair.to.join("app/x");
-    let found = || fs::read_to_string(&target).unwrap();
-    // Nothing, a file, a link, a folder that is not empty.
-    assert_eq!(pair.put("x", "/app/x", Kind::File), Ok(true));
-    assert_eq!(found(), "new");
-    fs::write(&target, "old").unwrap();
-    assert_eq!(pair.put("x", "/app/x", Kind::File), Ok(true));
-    assert_eq!(found(), "new");
-    fs::remove_file(&target).unwrap();
-    fs::write(pair.to.join("other"), "other").unwrap();
-    symlink("../other", &target).unwrap();
-    assert_eq!(pair.put("x", "/app/x", Kind::File), Ok(true));
-    assert!(!target.is_symlink());
-    assert_eq!(fs::read_to_string(pair.to.join("other")).unwrap(), "other");
-    fs::remove_file(&target).unwrap();
-    fs::create_dir_all(target.join("deep")).unwrap();
-    fs::write(target.join("deep/file"), "").unwrap();
-    assert_eq!(pair.put("x", "/app/x", Kind::File), Ok(true));
-    assert_eq!(found(), "new");
-    let mode = fs::metadata(&target).unwrap().permissions().mode() & 0o7777;
-    assert_eq!(mode, 0o640);
-    // Nothing is left beside it.
-    assert_eq!(fs::read_dir(pair.to.join("app")).unwrap().count(), 1);
+    for nameless in [true, false] {
+        let pair = Pair::new();
+        fs::write(pair.from.join("x"), "new").unwrap();
+        let mode = std::fs::Permissions::from_mode(0o640);
+        fs::set_permissions(pair.from.join("x"), mode).unwrap();
+        let target = pair.to.join("app/x");
+        let put = || {
+            assert_eq!(pair.put_by(nameless, "x", "/app/x", Kind::File), Ok(true));
+            assert_eq!(fs::read_to_string(&target).unwrap(), "new");
+        };
+        // Nothing, a file, a link, a folder that is not empty.
+        put();
+        fs::write(&target, "old").unwrap();
+        put();
+        fs::remove_file(&target).unwrap();
+        fs::write(pair.to.join("other"), "other").unwrap();
+        symlink("../other", &target).unwrap();
+        put();
+        assert!(!target.is_symlink());
+        assert_eq!(fs::read_to_string(pair.to.join("other")).unwrap(), "other");
+        fs::remove_file(&target).unwrap();
+        fs::create_dir_all(target.join("deep")).unwrap();
+        fs::write(target.join("deep/file"), "").unwrap();
+        put();
+        let mode = fs::metadata(&target).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(mode, 0o640);
+        // Nothing is left beside it.
+        assert_eq!(fs::read_dir(pair.to.join("app")).unwrap().count(), 1);
+    }
 }
 
 #[test]
