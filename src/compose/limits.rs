@@ -11,6 +11,9 @@ pub(crate) const MOST_BYTES: usize = 32 << 20;
 /// that is included, extended and written out from short forms.
 pub(crate) const MOST_NODES: usize = 1_000_000;
 
+/// Texts that are copied, by an alias or an `extends`, count as a node for each so many bytes.
+pub(crate) const BYTES_OF_A_NODE: usize = 64;
+
 /// Most tokens that the YAML parser may hold at once.
 pub(crate) const MOST_TOKENS: usize = 1_000_000;
 

@@ -9,6 +9,8 @@ use std::ops::{Deref, DerefMut};
 
 use indexmap::IndexMap;
 
+use super::limits::BYTES_OF_A_NODE;
+
 /// A place in one of the loaded files: index of the file, line and column,
 /// both from 1. Line 0 means that the node was not written by anybody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -271,11 +273,17 @@ impl Node {
         }
     }
 
-    /// How many nodes this is, itself and all keys counted.
+    /// How many nodes this is, itself and all keys counted; a long text is as many as
+    /// it takes room for.
     pub(crate) fn size(&self) -> usize {
+        let text = |text: &str| 1 + text.len() / BYTES_OF_A_NODE;
         match &self.value {
             Value::Seq(items) => 1 + items.iter().map(Self::size).sum::<usize>(),
-            Value::Map(map) => 1 + map.values().map(|child| 1 + child.size()).sum::<usize>(),
+            Value::Map(map) => {
+                let sizes = map.iter().map(|(key, child)| text(key) + child.size());
+                1 + sizes.sum::<usize>()
+            }
+            Value::Str(value) => text(value),
             _ => 1,
         }
     }

@@ -287,6 +287,44 @@ pub(crate) fn growth() -> Vec<Hostile> {
         one("aliases that explode", No("more than 1000000 nodes"), bomb),
         one("mappings that explode", No("more than 1000000 nodes"), maps),
         one(
+            "aliases of a long text",
+            No("more than 1000000 nodes"),
+            format!(
+                "x-s: &s '{}'\nx-l: [{}]\n",
+                "k".repeat(30_000),
+                vec!["*s"; 10_000].join(", ")
+            ),
+        ),
+        one(
+            "aliases of a mapping with long texts",
+            No("more than 1000000 nodes"),
+            format!(
+                "x-m: &m\n{}{}",
+                lines(100, |n| format!("  k{n}: {}\n", "v".repeat(10_000))),
+                lines(300, |n| format!("x-{n}: *m\n"))
+            ),
+        ),
+        one(
+            "a long text that everybody extends",
+            No("more than 1000000 nodes here"),
+            format!(
+                "services:\n  b: {{image: i, labels: {{a: {}}}}}\n{}",
+                "k".repeat(300_000),
+                lines(3_000, |n| format!("  s{n}: {{extends: b}}\n"))
+            ),
+        ),
+        one(
+            "as many long texts as there is room for",
+            Yes,
+            format!(
+                "x-s: &s '{}'\nservices:\n{}",
+                "k".repeat(30_000),
+                lines(1_000, |n| format!(
+                    "  s{n}: {{image: i, environment: {{A: *s}}, labels: {{A: *s}}}}\n"
+                ))
+            ),
+        ),
+        one(
             "merge keys that explode",
             Yes,
             format!(

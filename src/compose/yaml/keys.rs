@@ -16,6 +16,12 @@ impl Reader<'_> {
         height: usize,
         plain: bool,
     ) -> Option<()> {
+        // What an alias copies counts with its texts.
+        let nodes = if anchor > 0 {
+            nodes.max(node.size())
+        } else {
+            nodes
+        };
         if anchor > 0 {
             // Anchors within anchors are copied again and again.
             self.copies = self.copies.saturating_add(nodes);

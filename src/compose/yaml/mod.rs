@@ -340,7 +340,7 @@ impl<'r> Reader<'r> {
         let diagnostic = self
             .report
             .at(mark, "", message)
-            .suggest("aliases count with all that they stand for");
+            .suggest("aliases count with all that they stand for, long texts by their length");
         self.report.push(diagnostic);
     }
 
