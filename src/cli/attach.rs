@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use jiff::Timestamp;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::describe::short_name;
 use crate::reconcile::{Member, Watcher};
@@ -76,6 +76,7 @@ pub struct Screen<'a> {
     style: Style,
     prefixes: Prefixes,
     logs: ProjectLogs<'a>,
+    joined: Arc<Notify>,
 }
 
 impl<'a> Screen<'a> {
@@ -103,6 +104,7 @@ impl<'a> Screen<'a> {
             prefixes: Prefixes::new(Vec::new(), style.color, style.prefix),
             style,
             logs: ProjectLogs::new(layout, project, options, wanted)?,
+            joined: Arc::new(Notify::new()),
         })
     }
 
@@ -163,6 +165,11 @@ impl<'a> Screen<'a> {
         self.logs.stay()
     }
 
+    /// Told when a container has joined that somebody else made.
+    pub fn joined(&self) -> Arc<Notify> {
+        Arc::clone(&self.joined)
+    }
+
     /// Where progress is shown beside.
     pub fn console(&self) -> Arc<dyn Console> {
         Arc::clone(&self.console)
@@ -188,7 +195,7 @@ impl<'a> Screen<'a> {
                         return Ok(Some(ended));
                     }
                 }
-                LogItem::Stirred => {}
+                LogItem::Stirred => self.joined.notify_one(),
             }
         }
         Ok(None)

@@ -9,7 +9,7 @@ use super::opener;
 use super::session::{self, Work};
 use crate::compose::{LoadOptions, Loaded, Project};
 use crate::event::{Event, WatchNews};
-use crate::reconcile::BuildMode;
+use crate::reconcile::{BuildMode, UpChoices};
 use crate::ui::progress::Console;
 use crate::watch::{Report, Rules, Watch, WatchError};
 
@@ -69,11 +69,13 @@ impl<'a> Watching<'a> {
         context: &'a Context,
         work: &'a Work<'a>,
         (project, rules): (Arc<Project>, Rules),
-        (options, services): (LoadOptions, Vec<String>),
+        options: LoadOptions,
+        choices: UpChoices,
     ) -> Result<Self, CliError> {
         context.show(&rules.warnings);
         let sessions = (work.session(), work.uncancelled());
-        let watch = Watch::start(sessions, Arc::clone(&project), rules);
+        let services = choices.services.clone();
+        let watch = Watch::start(sessions, Arc::clone(&project), rules, choices);
         Ok(Self {
             context,
             console: work.console(),
@@ -105,6 +107,12 @@ impl<'a> Watching<'a> {
             }
             Report::Settled => Ok(Next::Discover),
             Report::Ended(found) => Err(error(self.context, &found)),
+        }
+    }
+
+    fn reload_where(&mut self, sources: bool) {
+        if sources {
+            self.reload();
         }
     }
 
@@ -146,7 +154,10 @@ impl<'a> Watching<'a> {
     /// Does what a key means.
     pub fn press(&mut self, key: u8) -> Next {
         match key {
-            b'w' | b'p' | b' ' => self.watch.pause_or_resume(),
+            b'w' | b'p' | b' ' => {
+                let sources = self.watch.pause_or_resume();
+                self.reload_where(sources);
+            }
             b'b' => self.watch.rebuild(),
             b'r' => self.watch.restart(),
             b'o' => opener::open(&self.project, &*self.console),
@@ -159,6 +170,11 @@ impl<'a> Watching<'a> {
             _ => {}
         }
         Next::Nothing
+    }
+
+    /// Containers may have been made anew by somebody else.
+    pub fn look_again(&mut self) {
+        self.watch.look_again();
     }
 
     /// Waits until nothing is under way.

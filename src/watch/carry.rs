@@ -10,7 +10,7 @@ use crate::state::{ContainerId, Layout};
 use crate::supervise::inspect::{self, ContainerView};
 
 use super::error::WatchError;
-use super::rules::Rule;
+use super::rules::{Rule, Rules};
 use super::sync::{self, SyncError};
 use super::tree::{Change, Kind, kind};
 
@@ -53,6 +53,22 @@ impl Given {
         })
     }
 
+    /// Goes on with other rules: what was carried goes where they say.
+    pub(super) fn rebase(&mut self, service: &str, rules: &Rules) {
+        let paths: BTreeSet<PathBuf> = self.items.keys().map(|(_, path)| path.clone()).collect();
+        self.items.clear();
+        // Those that are there have it where the old rules said.
+        self.containers.clear();
+        for rule in rules.list.iter().filter(|rule| rule.service == service) {
+            for path in paths.iter().filter(|_| rule.copies()) {
+                if rule.takes(path).is_some() {
+                    self.items
+                        .insert((rule.index, path.clone()), Arc::clone(rule));
+                }
+            }
+        }
+    }
+
     /// Remembers what is carried.
     fn take(&mut self, items: &[Item]) {
         for (rule, change) in items {
@@ -67,6 +83,7 @@ impl Given {
             let change = Change {
                 path: path.clone(),
                 kind: kind(path),
+                was_folder: false,
             };
             (Arc::clone(rule), change)
         };
@@ -174,11 +191,21 @@ pub fn give(layout: &Layout, view: &ContainerView, items: &[Item]) -> Result<(),
     }
 }
 
+/// A name may have a line break in it.
+fn one_line(text: &str) -> String {
+    let escaped = |c: char| {
+        let plain = (!c.is_control()).then_some(c);
+        let escape = c.is_control().then(|| c.escape_default());
+        plain.into_iter().chain(escape.into_iter().flatten())
+    };
+    text.chars().flat_map(escaped).collect()
+}
+
 /// What a batch is called: the file, or how many of them.
 pub(super) fn title(items: &[Item], folder: &Path) -> String {
     let short = |path: &Path| {
         let short = path.strip_prefix(folder).unwrap_or(path);
-        short.display().to_string()
+        one_line(&short.display().to_string())
     };
     if let [(rule, change)] = items {
         let to = rule

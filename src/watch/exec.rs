@@ -1,10 +1,12 @@
 //! The commands of `sync+exec`, in every running container of a service.
 
-use std::io::{self, Read as _};
+use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use futures_util::future::join_all;
+use futures_util::future::{FutureExt as _, join_all};
 use rustix::pipe::{PipeFlags, pipe_with};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe::Receiver;
 
 use crate::causes::with_causes;
 use crate::compose::Hook;
@@ -93,37 +95,86 @@ async fn one(
     let ends = pipes.ends.each_ref().map(|end| end.as_fd());
     let mut conversation = client.start(request, &ends).await?;
     drop(pipes.ends);
-    let output = pipes.output;
-    let lines = tokio::task::spawn_blocking(move || {
-        let mut text = Vec::new();
-        std::fs::File::from(output).read_to_end(&mut text).ok();
-        text
-    });
-    let code = loop {
-        match conversation.next().await?.reply {
-            Reply::ExecStarted { .. } | Reply::Event(_) => {}
-            Reply::ExecExited { code } => break code,
-            other => return Err(conversation.unfitting(&other)),
-        }
+    let mut output = Lines {
+        pipe: Some(pipes.output),
+        rest: Vec::new(),
     };
-    let text = lines.await.unwrap_or_default();
-    for line in String::from_utf8_lossy(&text).lines() {
+    let tell = |line: String| {
         session.sink.emit(Event::Watch(WatchNews {
             action: "output",
             services: vec![view.record.service.clone()],
-            message: line.to_owned(),
+            message: line,
             files: None,
             elapsed: None,
-            failed: code != 0,
+            failed: false,
         }));
+    };
+    let code = loop {
+        tokio::select! {
+            biased;
+            line = output.next() => tell(line),
+            answer = conversation.next() => match answer?.reply {
+                Reply::ExecStarted { .. } | Reply::Event(_) => {}
+                Reply::ExecExited { code } => break code,
+                other => return Err(conversation.unfitting(&other)),
+            },
+        }
+    };
+    // What it left in the background may hold the pipe for ever: what is there is told.
+    while let Some(line) = output.next().now_or_never() {
+        tell(line);
+    }
+    if let Some(line) = output.last() {
+        tell(line);
     }
     Ok(code)
+}
+
+/// The longest line that is told in one.
+const LONGEST: usize = 16 * 1024;
+
+/// What a command writes, line by line.
+struct Lines {
+    pipe: Option<Receiver>,
+    rest: Vec<u8>,
+}
+
+impl Lines {
+    /// The next line; never once all is told. May be dropped and called again.
+    async fn next(&mut self) -> String {
+        loop {
+            if let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.rest.drain(..=end).collect();
+                return text(line.strip_suffix(b"\n").unwrap_or(&line));
+            }
+            if self.rest.len() >= LONGEST {
+                return text(&std::mem::take(&mut self.rest));
+            }
+            let Some(pipe) = &mut self.pipe else {
+                return std::future::pending().await;
+            };
+            match pipe.read_buf(&mut self.rest).await {
+                Ok(0) | Err(_) => self.pipe = None,
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// What stands behind the last line break.
+    fn last(&mut self) -> Option<String> {
+        let rest = std::mem::take(&mut self.rest);
+        (!rest.is_empty()).then(|| text(&rest))
+    }
+}
+
+fn text(line: &[u8]) -> String {
+    String::from_utf8_lossy(line).into_owned()
 }
 
 /// Standard input that is at its end, and one pipe for both outputs.
 struct Pipes {
     ends: [OwnedFd; 3],
-    output: OwnedFd,
+    output: Receiver,
 }
 
 impl Pipes {
@@ -131,9 +182,10 @@ impl Pipes {
         let (stdin, _) = pipe_with(PipeFlags::CLOEXEC)?;
         let (output, stdout) = pipe_with(PipeFlags::CLOEXEC)?;
         let stderr = stdout.try_clone()?;
+        rustix::io::ioctl_fionbio(&output, true)?;
         Ok(Self {
             ends: [stdin, stdout, stderr],
-            output,
+            output: Receiver::from_owned_fd(output)?,
         })
     }
 }

@@ -12,7 +12,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use notify::event::{AccessKind, AccessMode, CreateKind, MetadataKind, ModifyKind, RenameMode};
-use notify::{Config, ErrorKind, Event, EventKind, PollWatcher, RecursiveMode, Watcher};
+use notify::{ErrorKind, Event, EventKind, RecursiveMode, Watcher};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::batch::{Batch, Hint};
@@ -153,7 +153,11 @@ impl Thread {
                     self.note(&hint);
                     Ok(())
                 }
-                Ok(Input::Hint(Err(error))) => self.failed(&error),
+                // Something was not heard: all is looked at.
+                Ok(Input::Hint(Err(_))) => {
+                    self.rescan = Some(Instant::now() + POLL / 10);
+                    Ok(())
+                }
                 Ok(Input::Watch(watched)) => self.begin(*watched, false),
                 Ok(Input::Newer(path, since, answer)) => {
                     answer.send(self.tree.newer(&path, since)).ok();
@@ -183,6 +187,8 @@ impl Thread {
             .into_iter()
             .filter(|change| !is_first && before.rules.take(&change.path))
             .collect();
+        self.tree.sources_changed(&self.watched.sources);
+        self.rescan = self.watches.is_polling().then(|| Instant::now() + POLL);
         let folders = self.watches.seen.len();
         self.tell(News::Watching { folders })?;
         self.changed(old, false, Instant::now())
@@ -218,12 +224,8 @@ impl Thread {
         }
         let message = limited(error);
         self.watches.poll();
+        self.rescan = Some(Instant::now() + POLL);
         self.tell(News::Limited { message })
-    }
-
-    fn failed(&mut self, error: &notify::Error) -> Result<(), Left> {
-        let message = error.to_string();
-        self.tell(News::Failed { message })
     }
 
     fn note(&mut self, event: &Event) {
@@ -258,10 +260,10 @@ impl Thread {
     fn flush(&mut self) -> Result<(), Left> {
         let now = Instant::now();
         if self.rescan.is_some_and(|due| due <= now) {
-            self.rescan = None;
+            self.rescan = self.watches.is_polling().then(|| now + POLL);
             let changes = self.sweep()?;
-            // Nobody knows whether it was one of these.
-            return self.changed(changes, true, now);
+            let sources = self.tree.sources_changed(&self.watched.sources);
+            return self.changed(changes, sources, now);
         }
         let since = self.batch.since().unwrap_or(now);
         let taken = self.batch.take(now);
@@ -271,7 +273,10 @@ impl Thread {
         let mut changes = Vec::new();
         let mut sources = false;
         for (path, is_written) in taken {
-            sources |= self.watched.sources.contains(&path);
+            if self.watched.sources.contains(&path) {
+                sources = true;
+                self.tree.sources_changed(&self.watched.sources);
+            }
             let rules = &self.watched.rules;
             let watches = &mut self.watches;
             let looked = self
@@ -381,10 +386,7 @@ impl Folders {
     fn poll(&mut self) {
         self.is_polling = true;
         self.seen.clear();
-        let config = Config::default().with_poll_interval(POLL);
-        self.watcher = PollWatcher::new(self.handler(), config)
-            .ok()
-            .map(|watcher| Box::new(watcher) as Box<dyn Watcher + Send>);
+        self.watcher = None;
     }
 
     /// A folder that has gone is watched anew when it comes back.

@@ -3,6 +3,7 @@ use tokio::sync::mpsc::unbounded_channel;
 
 use super::*;
 use crate::watch::tree::Kind;
+use notify::Config;
 
 /// A watcher of a machine whose limit is reached.
 #[derive(Debug)]

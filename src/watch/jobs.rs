@@ -2,7 +2,7 @@
 //! future of its own; which may run at the same time, the loop decides.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use tokio::sync::Mutex;
@@ -14,7 +14,6 @@ use crate::reconcile::{self, BuildChoices, Session, UpChoices, UpOptions};
 use super::carry::{Carried, Given, title};
 use super::error::WatchError;
 use super::exec;
-use super::rules::Rules;
 use super::work::{After, Work};
 
 /// What every job starts from.
@@ -24,7 +23,10 @@ pub(super) struct Ground<'a> {
     /// The same, which nobody can interrupt: a restart that is given up half-way leaves a
     /// container that is started behind everybody's back.
     pub(super) calm: Session<'a>,
-    pub(super) project: Arc<Project>,
+    /// As it is now: it may become another one while a job is under way.
+    pub(super) current: Arc<RwLock<Arc<Project>>>,
+    /// What the command was told: numbers of replicas, time to stop.
+    pub(super) choices: Arc<UpChoices>,
     /// Held by whoever changes containers: one of our own is nothing to wait for aloud.
     pub(super) gate: Arc<Mutex<()>>,
 }
@@ -34,7 +36,8 @@ pub(super) enum Finished {
     /// Files were carried.
     Synced {
         service: String,
-        given: Given,
+        /// With the number of the rules that it was carried by.
+        given: (u64, Given),
         /// What was asked for after that.
         after: After,
         error: Option<WatchError>,
@@ -49,16 +52,34 @@ pub(super) enum Finished {
         errors: Vec<WatchError>,
     },
     /// The project is another one.
-    Applied {
-        project: Arc<Project>,
-        rules: Rules,
-        error: Option<WatchError>,
-    },
+    Applied(Option<WatchError>),
     /// One more thing to tell.
     Told(WatchError),
 }
 
 impl Ground<'_> {
+    /// The project as it is now.
+    pub(super) fn project(&self) -> Arc<Project> {
+        let current = self.current.read();
+        Arc::clone(&current.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn become_other(&self, project: &Arc<Project>) {
+        let current = self.current.write();
+        *current.unwrap_or_else(PoisonError::into_inner) = Arc::clone(project);
+    }
+
+    fn choices(&self, services: Vec<String>, no_deps: bool) -> UpChoices {
+        UpChoices {
+            services,
+            no_deps,
+            ignore_orphans: true,
+            scale: self.choices.scale.clone(),
+            timeout: self.choices.timeout,
+            ..UpChoices::default()
+        }
+    }
+
     fn tell(
         &self,
         action: &'static str,
@@ -79,7 +100,12 @@ impl Ground<'_> {
     }
 
     /// Carries files into a service's containers.
-    pub(super) async fn sync(self, service: String, mut given: Given, work: Work) -> Finished {
+    pub(super) async fn sync(
+        self,
+        service: String,
+        (generation, mut given): (u64, Given),
+        work: Work,
+    ) -> Finished {
         let layout = self.session.layout.clone();
         let names = (self.session.project.to_owned(), service.clone());
         let Work {
@@ -90,7 +116,7 @@ impl Ground<'_> {
         } = work;
         let title = match items.as_slice() {
             [] => "what was synced before, for what is new".to_owned(),
-            items => title(items, &self.project.working_dir),
+            items => title(items, &self.project().working_dir),
         };
         let is_empty = items.is_empty();
         let kept = given.clone();
@@ -113,7 +139,7 @@ impl Ground<'_> {
         };
         Finished::Synced {
             service,
-            given,
+            given: (generation, given),
             after,
             error,
         }
@@ -222,7 +248,7 @@ impl Ground<'_> {
             services: services.to_vec(),
             ..BuildChoices::default()
         };
-        let requests = reconcile::build::requests(&self.project, &choices)?;
+        let requests = reconcile::build::requests(&self.project(), &choices)?;
         let built = reconcile::build::build(&self.session, &requests).await;
         built.inspect_err(|_| {
             self.tell(
@@ -233,16 +259,13 @@ impl Ground<'_> {
             .failed();
         })?;
         let options = UpOptions {
-            choices: UpChoices {
-                services: services.to_vec(),
-                no_deps: true,
-                ignore_orphans: true,
-                ..UpChoices::default()
-            },
+            choices: self.choices(services.to_vec(), true),
             ..UpOptions::default()
         };
         let held = self.gate.lock().await;
-        let outcome = reconcile::up(&self.session, &self.project, options).await?;
+        // It may be another one since the build began.
+        let project = self.project();
+        let outcome = reconcile::up(&self.session, &project, options).await?;
         drop(held);
         let changed: BTreeSet<String> = outcome
             .plan
@@ -263,34 +286,26 @@ impl Ground<'_> {
     pub(super) async fn apply(
         self,
         project: Arc<Project>,
-        rules: Rules,
         services: Vec<String>,
         since: Instant,
     ) -> Finished {
         let error = self.applied(&project, services, since).await.err();
-        Finished::Applied {
-            project,
-            rules,
-            error,
-        }
+        Finished::Applied(error)
     }
 
     async fn applied(
         &self,
-        project: &Project,
+        project: &Arc<Project>,
         services: Vec<String>,
         since: Instant,
     ) -> Result<(), WatchError> {
         let options = |dry_run| UpOptions {
-            choices: UpChoices {
-                services: services.clone(),
-                ignore_orphans: true,
-                ..UpChoices::default()
-            },
+            choices: self.choices(services.clone(), self.choices.no_deps),
             dry_run,
             ..UpOptions::default()
         };
         let held = self.gate.lock().await;
+        self.become_other(project);
         let plan = reconcile::up(&self.session, project, options(true))
             .await?
             .plan;
@@ -316,8 +331,9 @@ impl Ground<'_> {
 
     async fn restart(&self, services: &[String], since: Option<Instant>) -> Result<(), WatchError> {
         let held = self.gate.lock().await;
-        let project = Some(&*self.project);
-        reconcile::restart(&self.calm, project, services, None, false).await?;
+        let project = self.project();
+        let timeout = self.choices.timeout;
+        reconcile::restart(&self.calm, Some(&project), services, timeout, false).await?;
         drop(held);
         self.tell("restart", services.to_vec(), "restarted")
             .since(since);

@@ -2,10 +2,11 @@
 //! Compose Develop Specification, as values. Pure, but for the ignore files that
 //! [`Rules::of`] reads.
 
+use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use crate::build::ignore::Ignore;
+use crate::build::ignore::{Ignore, file_names};
 use crate::build::ignore_file;
 use crate::compose::{Diagnostic, Hook, MountKind, Project, Service, WatchAction};
 
@@ -67,6 +68,8 @@ pub struct Rules {
     pub list: Vec<Arc<Rule>>,
     /// What the user should know about them.
     pub warnings: Vec<Diagnostic>,
+    /// Ignore files that they are made of, be they there or not.
+    pub sources: BTreeSet<PathBuf>,
 }
 
 impl Rule {
@@ -159,6 +162,7 @@ impl Rules {
             let Some(develop) = &service.develop else {
                 continue;
             };
+            rules.sources.extend(ignore_files(service));
             let context = match context(service) {
                 Ok(context) => context,
                 Err(message) => {
@@ -358,6 +362,19 @@ impl Reader<'_> {
             )
         })
     }
+}
+
+/// Where the ignore files of a service's build are looked for.
+fn ignore_files(service: &Service) -> Vec<PathBuf> {
+    let build = service.build.as_ref();
+    let folder = build.and_then(|build| build.context.as_deref());
+    let Some(folder) = folder.map(Path::new).filter(|it| it.is_absolute()) else {
+        return Vec::new();
+    };
+    let dockerfile = build.and_then(|build| build.dockerfile.as_deref());
+    file_names(dockerfile.unwrap_or("Dockerfile"))
+        .map(|name| folder.join(name))
+        .to_vec()
 }
 
 /// The context of a build that is a folder, and what is left out of it.

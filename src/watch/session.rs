@@ -6,7 +6,7 @@
 //! of several do not wait for each other.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Instant;
 
 use futures_util::StreamExt as _;
@@ -16,7 +16,7 @@ use tokio::sync::{Mutex, mpsc};
 
 use crate::compose::Project;
 use crate::event::{Event, WatchNews};
-use crate::reconcile::Session;
+use crate::reconcile::{Session, UpChoices};
 
 use super::carry::{Given, image_time};
 use super::error::WatchError;
@@ -35,7 +35,11 @@ pub struct Watch<'a> {
     news: mpsc::UnboundedReceiver<News>,
     jobs: FuturesUnordered<LocalBoxFuture<'a, Finished>>,
     /// What each service has been given; absent while it is being given something.
-    given: BTreeMap<String, Given>,
+    given: BTreeMap<String, (u64, Given)>,
+    /// Services that are being given something.
+    syncing: BTreeSet<String>,
+    /// Goes up with each change of the rules.
+    generation: u64,
     /// Files that wait to be carried, and what comes after that.
     waiting: BTreeMap<String, Work>,
     /// What waits to be done with containers.
@@ -45,6 +49,18 @@ pub struct Watch<'a> {
     /// What has changed while nothing is to be done.
     paused: Option<BTreeMap<String, Work>>,
     has_begun: bool,
+    /// The project's own files have changed while nothing is to be done.
+    sources_wait: bool,
+}
+
+/// What is watched for a project: by its rules, and what it and they are read from.
+fn watched(project: &Project, rules: &Rules) -> Watched {
+    let mut sources = project.files();
+    sources.extend(rules.sources.iter().cloned());
+    Watched {
+        rules: rules.clone(),
+        sources,
+    }
 }
 
 /// What somebody has to be told, beside the events.
@@ -70,16 +86,14 @@ impl<'a> Watch<'a> {
         sessions: (Session<'a>, Session<'a>),
         project: Arc<Project>,
         rules: Rules,
+        choices: UpChoices,
     ) -> Result<Self, WatchError> {
         let (session, calm) = sessions;
         if rules.list.is_empty() {
             return Err(WatchError::Nothing);
         }
         let (sender, news) = mpsc::unbounded_channel();
-        let watched = Watched {
-            rules: rules.clone(),
-            sources: project.files(),
-        };
+        let watched = watched(&project, &rules);
         let files = Files::start(watched, sender).map_err(|source| WatchError::Io {
             action: "watch files",
             source,
@@ -88,7 +102,8 @@ impl<'a> Watch<'a> {
             ground: Ground {
                 session,
                 calm,
-                project,
+                current: Arc::new(RwLock::new(project)),
+                choices: Arc::new(choices),
                 gate: Arc::new(Mutex::new(())),
             },
             rules,
@@ -96,11 +111,14 @@ impl<'a> Watch<'a> {
             news,
             jobs: FuturesUnordered::new(),
             given: BTreeMap::new(),
+            syncing: BTreeSet::new(),
+            generation: 0,
             waiting: BTreeMap::new(),
             pending: BTreeMap::new(),
             busy: BTreeSet::new(),
             paused: None,
             has_begun: false,
+            sources_wait: false,
         };
         watch.meet()?;
         Ok(watch)
@@ -110,7 +128,7 @@ impl<'a> Watch<'a> {
     fn meet(&mut self) -> Result<(), WatchError> {
         let session = &self.ground.session;
         for service in self.rules.services() {
-            if self.given.contains_key(service) {
+            if self.given.contains_key(service) || self.syncing.contains(service) {
                 continue;
             }
             let given = Given::begin(session.layout, session.project, service);
@@ -118,7 +136,8 @@ impl<'a> Watch<'a> {
                 action: "read the project's containers",
                 source,
             })?;
-            self.given.insert(service.to_owned(), given);
+            self.given
+                .insert(service.to_owned(), (self.generation, given));
         }
         Ok(())
     }
@@ -155,7 +174,9 @@ impl<'a> Watch<'a> {
                 since,
             }) => {
                 self.take(&changes, since);
-                sources.then_some(Report::Sources)
+                let waits = self.paused.is_some();
+                self.sources_wait |= sources && waits;
+                (sources && !waits).then_some(Report::Sources)
             }
             Some(News::Limited { message }) => {
                 self.ground.session.sink.emit(Event::Warning { message });
@@ -227,20 +248,27 @@ impl<'a> Watch<'a> {
         let names: Vec<String> = self.waiting.keys().cloned().collect();
         for service in names {
             // Absent: it is being given something.
-            let Some(given) = self.given.remove(&service) else {
+            let Some((generation, mut given)) = self.given.remove(&service) else {
                 continue;
             };
+            if generation != self.generation {
+                given.rebase(&service, &self.rules);
+            }
             let Some(work) = self.waiting.remove(&service) else {
                 continue;
             };
             if work.items.is_empty() && !work.anew {
-                self.given.insert(service.clone(), given);
+                self.given.insert(service.clone(), (self.generation, given));
                 if !work.after.is_nothing() {
                     self.pending.entry(service).or_default().merge(work.after);
                 }
                 continue;
             }
-            let job = self.ground.clone().sync(service, given, work);
+            self.syncing.insert(service.clone());
+            let job = self
+                .ground
+                .clone()
+                .sync(service, (self.generation, given), work);
             self.jobs.push(job.boxed_local());
         }
         let ready: Vec<String> = self
@@ -249,16 +277,21 @@ impl<'a> Watch<'a> {
             .filter(|service| !self.busy.contains(*service))
             .cloned()
             .collect();
-        let mut wanted = BTreeMap::new();
         for service in ready {
             if let Some(after) = self.pending.remove(&service) {
                 self.busy.insert(service.clone());
-                wanted.insert(service, after);
+                // Each by itself: a build that fails or takes its time is no other's.
+                let wanted = BTreeMap::from([(service, after)]);
+                let job = self.ground.clone().settle(wanted);
+                self.jobs.push(job.boxed_local());
             }
         }
-        if !wanted.is_empty() {
-            let job = self.ground.clone().settle(wanted);
-            self.jobs.push(job.boxed_local());
+    }
+
+    /// Containers may have been made anew by somebody else: they get what they lack.
+    pub fn look_again(&mut self) {
+        for service in self.rules.services() {
+            self.waiting.entry(service.to_owned()).or_default().anew = true;
         }
     }
 
@@ -266,11 +299,13 @@ impl<'a> Watch<'a> {
         match finished {
             Finished::Synced {
                 service,
-                given,
+                given: (generation, given),
                 after,
                 error,
             } => {
-                self.given.insert(service.clone(), given);
+                self.syncing.remove(&service);
+                // Of the rules that it was begun with.
+                self.given.insert(service.clone(), (generation, given));
                 if !after.is_nothing() {
                     self.pending.entry(service).or_default().merge(after);
                 }
@@ -302,17 +337,7 @@ impl<'a> Watch<'a> {
                 }
                 Some(first.map_or(Report::Settled, Report::Failed))
             }
-            Finished::Applied {
-                project,
-                rules,
-                error,
-            } => {
-                self.files.watch(Watched {
-                    rules: rules.clone(),
-                    sources: project.files(),
-                });
-                self.rules = rules;
-                self.ground.project = project;
+            Finished::Applied(error) => {
                 let met = self.meet();
                 for service in self.given.keys().chain(&self.busy) {
                     self.waiting.entry(service.clone()).or_default().anew = true;
@@ -336,15 +361,18 @@ impl<'a> Watch<'a> {
     }
 
     /// Does nothing about changes until it goes on; they are kept. A second time goes on.
-    pub fn pause_or_resume(&mut self) {
+    /// True where the project's own files are among them: load it.
+    pub fn pause_or_resume(&mut self) -> bool {
         let Some(kept) = self.paused.take() else {
             self.paused = Some(BTreeMap::new());
-            return self.tell("pause", Vec::new(), "paused: changes wait");
+            self.tell("pause", Vec::new(), "paused: changes wait");
+            return false;
         };
         self.tell("resume", Vec::new(), "going on");
         for (service, work) in kept {
             self.waiting.entry(service).or_default().merge(work);
         }
+        std::mem::take(&mut self.sources_wait)
     }
 
     /// Builds the services that are watched and can be built, as if something had changed.
@@ -358,8 +386,9 @@ impl<'a> Watch<'a> {
     }
 
     fn ask(&mut self, ask: impl Fn(&mut After, bool)) {
+        let project = self.ground.project();
         for service in self.rules.services() {
-            let declared = self.ground.project.services.get(service);
+            let declared = project.services.get(service);
             let can_build = declared.is_some_and(|declared| declared.build.is_some());
             let mut after = After {
                 since: Some(Instant::now()),
@@ -378,8 +407,12 @@ impl<'a> Watch<'a> {
     /// Brings the project to what its files say now, and goes on with its rules.
     /// `services`: the ones that are chosen; empty: all.
     pub fn apply(&mut self, project: Arc<Project>, rules: Rules, services: Vec<String>) {
+        // What is made anew meanwhile is given its files by the new rules.
+        self.files.watch(watched(&project, &rules));
+        self.rules = rules;
+        self.generation += 1;
         let job = self.ground.clone();
-        let job = job.apply(project, rules, services, Instant::now());
+        let job = job.apply(project, services, Instant::now());
         self.jobs.push(job.boxed_local());
     }
 

@@ -4,7 +4,7 @@
 //! what was there: so a file that came and went is nothing, a renamed one is a
 //! deletion and a file, and where hints were lost, all is looked at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -33,6 +33,8 @@ pub struct Change {
     pub path: PathBuf,
     /// What is there now.
     pub kind: Kind,
+    /// There was a folder, which this takes the place of.
+    pub was_folder: bool,
 }
 
 /// What is known of one path: everything that a copy of it has, too.
@@ -59,6 +61,8 @@ pub(super) trait Watches {
 #[derive(Debug, Default)]
 pub(super) struct Tree {
     known: BTreeMap<PathBuf, Stamp>,
+    /// Files that are no rule's.
+    sources: BTreeMap<PathBuf, Option<Stamp>>,
 }
 
 impl Tree {
@@ -106,13 +110,17 @@ impl Tree {
         let is_other =
             before.is_none_or(|before| (before.kind, before.inode) != (found.kind, found.inode));
         if found.kind != Kind::Folder {
-            if before.is_some_and(|before| before.kind == Kind::Folder) {
+            let was_folder = before.is_some_and(|before| before.kind == Kind::Folder);
+            if was_folder {
                 self.forget(path, rules, changes);
             }
             if rules.take(path) {
                 self.known.insert(path.to_owned(), found);
                 if is_written || before != Some(found) {
-                    changes.push(change(path, found.kind));
+                    changes.push(Change {
+                        was_folder,
+                        ..change(path, found.kind)
+                    });
                 }
             }
             return Ok(());
@@ -121,7 +129,8 @@ impl Tree {
             self.known.insert(path.to_owned(), found);
             let looks = |stamp: Stamp| (stamp.mode, stamp.owner);
             let is_changed = is_other || before.map(looks) != Some(looks(found));
-            if is_changed && rules.take(path) {
+            // The place that a rule copies to is the container's own.
+            if is_changed && rules.take(path) && !is_root(path, rules) {
                 changes.push(change(path, Kind::Folder));
             }
             if is_other {
@@ -190,12 +199,21 @@ impl Tree {
             .collect();
         for known in below {
             let stamp = self.known.remove(&known);
-            let is_root = stamp.is_some_and(|stamp| stamp.kind == Kind::Folder)
-                && rules.list.iter().any(|rule| rule.path == known);
-            if !is_root && rules.take(&known) {
+            let is_place =
+                stamp.is_some_and(|it| it.kind == Kind::Folder) && is_root(&known, rules);
+            if !is_place && rules.take(&known) {
                 changes.push(change(&known, Kind::Gone));
             }
         }
+    }
+
+    /// Whether files that are no rule's are others than when this was last asked.
+    pub(super) fn sources_changed(&mut self, sources: &BTreeSet<PathBuf>) -> bool {
+        let now: BTreeMap<PathBuf, Option<Stamp>> = sources
+            .iter()
+            .map(|path| (path.clone(), stamp(path)))
+            .collect();
+        std::mem::replace(&mut self.sources, now.clone()) != now
     }
 
     /// Whether something was there when it was last looked at.
@@ -232,6 +250,11 @@ fn arm(path: &Path, watches: &mut dyn Watches) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether a rule is about this very path.
+fn is_root(path: &Path, rules: &Rules) -> bool {
+    rules.list.iter().any(|rule| rule.path == path)
+}
+
 /// Whether a rule's path is below this one.
 pub(super) fn is_on_the_way(path: &Path, rules: &Rules) -> bool {
     rules.list.iter().any(|rule| rule.path.starts_with(path))
@@ -248,6 +271,7 @@ fn change(path: &Path, kind: Kind) -> Change {
     Change {
         path: path.to_owned(),
         kind,
+        was_folder: false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a service waits for. Pure: work that is wanted several times is one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -52,14 +53,23 @@ impl After {
 impl Work {
     pub(super) fn merge(&mut self, other: Self) {
         // The later change of a path says what is there now.
-        let newer: BTreeSet<(usize, &std::path::Path)> = other
+        let mut places: HashMap<(usize, PathBuf), usize> = self
             .items
             .iter()
-            .map(|(rule, change)| (rule.index, change.path.as_path()))
+            .enumerate()
+            .map(|(at, (rule, change))| ((rule.index, change.path.clone()), at))
             .collect();
-        self.items
-            .retain(|(rule, change)| !newer.contains(&(rule.index, change.path.as_path())));
-        self.items.extend(other.items);
+        for (rule, mut change) in other.items {
+            let key = (rule.index, change.path.clone());
+            let earlier = places.get(&key).and_then(|at| self.items.get_mut(*at));
+            if let Some(earlier) = earlier {
+                change.was_folder |= earlier.1.was_folder;
+                *earlier = (rule, change);
+            } else {
+                places.insert(key, self.items.len());
+                self.items.push((rule, change));
+            }
+        }
         self.anew |= other.anew;
         self.after.merge(other.after);
         self.since = self.since.into_iter().chain(other.since).min();

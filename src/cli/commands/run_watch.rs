@@ -108,6 +108,11 @@ impl Again<'_> {
             if self.clears {
                 write_out("\u{1b}[H\u{1b}[2J\u{1b}[3J")?;
             }
+            // What has come while the last run was ended is in the next one.
+            watcher.catch_up();
+            if std::mem::take(&mut watcher.reload) {
+                self.reload(project, watcher);
+            }
             let begun = Instant::now();
             let over = self.once(project, watcher, started, interrupts).await;
             let waits = match over {
@@ -376,6 +381,19 @@ impl Watcher {
                     let message = "the thread that watches has ended".to_owned();
                     return Err(watching::error(context, &WatchError::Ended(message)));
                 }
+            }
+        }
+    }
+
+    /// Takes what has come without being waited for.
+    fn catch_up(&mut self) {
+        while let Ok(news) = self.news.try_recv() {
+            if let News::Changed {
+                changes, sources, ..
+            } = news
+            {
+                self.reload |= sources;
+                self.take(&changes);
             }
         }
     }

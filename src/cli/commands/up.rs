@@ -280,6 +280,7 @@ impl Up<'_> {
             result: None,
             is_final: false,
             keys: None,
+            choices: choices.clone(),
             watching: None,
         };
         let options = self.options(choices, Some(&reporter));
@@ -386,6 +387,8 @@ const MENU: &str = "w watch   q stop";
 struct Attached<'a> {
     up: &'a Up<'a>,
     keys: Option<Keys>,
+    /// What the flags say.
+    choices: UpChoices,
     /// Files are watched.
     watching: Option<Watching<'a>>,
     screen: Screen<'a>,
@@ -469,7 +472,8 @@ impl<'a> Attached<'a> {
             up.context,
             work,
             (Arc::clone(up.project), rules),
-            (up.load.clone(), up.args.services.clone()),
+            up.load.clone(),
+            self.choices.clone(),
         )?);
         // What ended may be started again by a change.
         Ok(self.screen.stay()?)
@@ -521,6 +525,7 @@ impl<'a> Attached<'a> {
     /// Shows output until all containers have ended (true), or all are to be
     /// stopped (false). While files are watched, a container that ended may be made anew.
     async fn follow_to_the_end(&mut self, work: &'a Work<'a>) -> Result<bool, CliError> {
+        let joined = self.screen.joined();
         loop {
             // It may be known since before all were started.
             if self.result.is_some() {
@@ -535,7 +540,21 @@ impl<'a> Attached<'a> {
                         Next::Nothing
                     }
                 },
-                next = watched(self.watching.as_mut()) => next?,
+                next = watched(self.watching.as_mut()) => match next {
+                    Ok(next) => next,
+                    // What runs goes on without.
+                    Err(error) => {
+                        let _ = error.report(self.up.context.ui);
+                        self.watching = None;
+                        Next::Nothing
+                    }
+                },
+                () = joined.notified() => {
+                    if let Some(watching) = &mut self.watching {
+                        watching.look_again();
+                    }
+                    Next::Nothing
+                }
                 key = Keys::next(self.keys.as_mut()) => self.press(key, work),
                 _ = self.interrupts.next() => Next::Quit,
             };

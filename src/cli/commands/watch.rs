@@ -102,8 +102,13 @@ pub fn run(context: &Context, args: &WatchArgs) -> CliResult {
             context,
             &work,
             (Arc::clone(&project), rules),
-            (options, args.services.clone()),
+            options,
+            UpChoices {
+                services: args.services.clone(),
+                ..UpChoices::default()
+            },
         )?;
+        let joined = screen.joined();
         let mut keys = Keys::listen();
         watching.show_menu(keys.as_ref());
         loop {
@@ -111,6 +116,10 @@ pub fn run(context: &Context, args: &WatchArgs) -> CliResult {
                 next = watching.next() => next?,
                 ended = screen.run() => {
                     ended?;
+                    Next::Nothing
+                }
+                () = joined.notified() => {
+                    watching.look_again();
                     Next::Nothing
                 }
                 key = Keys::next(keys.as_mut()) => watching.press(key),

@@ -148,7 +148,8 @@ impl<'a> ProjectLogs<'a> {
         self.stays || self.reader.is_live()
     }
 
-    /// The next line or end; never [`LogItem::Stirred`]. `None` at the end,
+    /// The next line or end; [`LogItem::Stirred`] only after [`ProjectLogs::stay`], where
+    /// a container has joined. `None` at the end,
     /// which while following is where nothing that holds runs and no command
     /// is at work on the project. May be dropped and called again.
     ///
@@ -157,15 +158,25 @@ impl<'a> ProjectLogs<'a> {
     pub async fn next(&mut self) -> io::Result<Option<LogItem>> {
         loop {
             match self.reader.next().await? {
-                Some(LogItem::Stirred) => self.look_around()?,
+                Some(LogItem::Stirred) => {
+                    let known = self.speakers.len();
+                    self.look_around()?;
+                    if self.stays && self.speakers.len() > known {
+                        return Ok(Some(LogItem::Stirred));
+                    }
+                }
                 Some(item) => {
                     self.quiet = false;
                     return Ok(Some(item));
                 }
                 // Looked at again after no command was at work.
                 None if self.stays => {
+                    let known = self.speakers.len();
                     if self.reader.stirred().await? {
                         self.look_around()?;
+                    }
+                    if self.speakers.len() > known {
+                        return Ok(Some(LogItem::Stirred));
                     }
                 }
                 None if !self.follow || self.quiet => return Ok(None),

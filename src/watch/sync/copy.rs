@@ -23,6 +23,14 @@ use crate::engine::tree::{Attributes, copy_bytes, dress, dress_by_name};
 /// Folders that are made where nothing says how.
 const FOLDER_MODE: Mode = Mode::from_raw_mode(0o755);
 
+/// What is put to a place.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct What {
+    pub(super) kind: Kind,
+    /// It takes the place of a folder that was copied before.
+    pub(super) may_replace_folder: bool,
+}
+
 /// Writes into a container, one file after the other.
 #[derive(Debug)]
 pub(super) struct Copier<'p> {
@@ -52,16 +60,16 @@ impl<'p> Copier<'p> {
         source: &Root,
         from: &Path,
         to: &Path,
-        kind: Kind,
+        what: What,
     ) -> rustix::io::Result<bool> {
-        match self.put_there(source, from, to, kind) {
+        match self.put_there(source, from, to, what) {
             // It went, or became something else: the next change says so.
-            Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) if !exists(source, from, kind) => {
+            Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) if !exists(source, from, what.kind) => {
                 Ok(false)
             }
             // The folder that was known is not the one that is there now.
             Err(Errno::NOENT) if self.folder.take().is_some() => {
-                self.put_there(source, from, to, kind)
+                self.put_there(source, from, to, what)
             }
             other => other,
         }
@@ -72,9 +80,13 @@ impl<'p> Copier<'p> {
         source: &Root,
         from: &Path,
         to: &Path,
-        kind: Kind,
+        what: What,
     ) -> rustix::io::Result<bool> {
         let place = self.place;
+        let What {
+            kind,
+            may_replace_folder,
+        } = what;
         let Some((root, to)) = place.find(to) else {
             return Ok(false);
         };
@@ -107,7 +119,7 @@ impl<'p> Copier<'p> {
             symlinkat(&target, folder, &temporary)?;
             let named = as_c(&temporary);
             dress_by_name(folder, &named, &looks)
-                .and_then(|()| settle(folder.as_fd(), &temporary, name))
+                .and_then(|()| settle(folder.as_fd(), &temporary, name, may_replace_folder))
                 .inspect_err(|_| discard(folder.as_fd(), &temporary))?;
             return Ok(true);
         }
@@ -119,12 +131,12 @@ impl<'p> Copier<'p> {
         }
         let looks = self.owned(Attributes::of(&status));
         if self.nameless {
-            match nameless(folder.as_fd(), name, &file, &looks) {
-                Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => self.nameless = false,
+            match nameless(folder.as_fd(), name, (&file, &looks), may_replace_folder) {
+                Err(Errno::OPNOTSUPP | Errno::INVAL) => self.nameless = false,
                 other => return other.map(|()| true),
             }
         }
-        named(folder.as_fd(), name, &file, &looks).map(|()| true)
+        named(folder.as_fd(), name, (&file, &looks), may_replace_folder).map(|()| true)
     }
 
     /// The attributes of a copy.
@@ -149,21 +161,27 @@ impl<'p> Copier<'p> {
         source: &Root,
         from: Option<&Path>,
     ) -> rustix::io::Result<OwnedFd> {
-        match root.open(to) {
-            Ok(found) if is_folder(&found)? => return Ok(found),
-            // Something else is in the way of what is a folder here.
-            Ok(_) if from.is_some_and(|from| !from.as_os_str().is_empty()) => {}
-            Ok(_) => return Err(Errno::NOTDIR),
-            Err(Errno::NOENT | Errno::NOTDIR) => {}
-            Err(errno) => return Err(errno),
+        // What is below a target is what is here: a link in the way is none of ours.
+        let mirrored = from.filter(|from| !from.as_os_str().is_empty());
+        if mirrored.is_none() {
+            match root.open(to) {
+                Ok(found) if is_folder(&found)? => return Ok(found),
+                Ok(_) => return Err(Errno::NOTDIR),
+                Err(Errno::NOENT) => {}
+                Err(errno) => return Err(errno),
+            }
         }
         let (Some(above), Some(name)) = (to.parent(), to.file_name()) else {
             return root.open(Path::new("/"));
         };
         let parent = self.folder(root, above, source, from.and_then(Path::parent))?;
-        match remove::tree(parent.as_fd(), name) {
-            Ok(()) | Err(Errno::NOENT) => {}
-            Err(errno) => return Err(errno),
+        if mirrored.is_some() {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            match openat(&parent, name, flags, Mode::empty()) {
+                Err(Errno::NOENT) => {}
+                Err(Errno::NOTDIR | Errno::LOOP) => remove::tree(parent.as_fd(), name)?,
+                other => return other,
+            }
         }
         match mkdirat(&parent, name, FOLDER_MODE) {
             Ok(()) | Err(Errno::EXIST) => {}
@@ -208,15 +226,20 @@ fn exists(source: &Root, from: &Path, kind: Kind) -> bool {
 fn nameless(
     folder: BorrowedFd<'_>,
     name: &OsStr,
-    from: &OwnedFd,
-    looks: &Attributes,
+    (from, looks): (&OwnedFd, &Attributes),
+    may_replace_folder: bool,
 ) -> rustix::io::Result<()> {
-    let file = openat(
+    let opened = openat(
         folder,
         ".",
         OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC,
         Mode::RUSR | Mode::WUSR,
-    )?;
+    );
+    // A kernel that does not know the flag opens the folder instead.
+    let file = opened.map_err(|errno| match errno {
+        Errno::ISDIR => Errno::OPNOTSUPP,
+        other => other,
+    })?;
     copy_bytes(from, &file)?;
     dress(from, &file, looks)?;
     let own = format!("/proc/self/fd/{}", file.as_raw_fd());
@@ -227,7 +250,8 @@ fn nameless(
     }
     let temporary = temporary();
     link(&temporary)?;
-    replace(folder, &temporary, name, from).inspect_err(|_| discard(folder, &temporary))
+    replace(folder, &temporary, name, (from, may_replace_folder))
+        .inspect_err(|_| discard(folder, &temporary))
 }
 
 /// Writes a file under another name first: where the file system knows no other way
@@ -235,8 +259,8 @@ fn nameless(
 fn named(
     folder: BorrowedFd<'_>,
     name: &OsStr,
-    from: &OwnedFd,
-    looks: &Attributes,
+    (from, looks): (&OwnedFd, &Attributes),
+    may_replace_folder: bool,
 ) -> rustix::io::Result<()> {
     let temporary = temporary();
     let file = openat(
@@ -247,7 +271,7 @@ fn named(
     )?;
     copy_bytes(from, &file)
         .and_then(|()| dress(from, &file, looks))
-        .and_then(|()| replace(folder, &temporary, name, from))
+        .and_then(|()| replace(folder, &temporary, name, (from, may_replace_folder)))
         .inspect_err(|_| discard(folder, &temporary))
 }
 
@@ -257,9 +281,9 @@ fn replace(
     folder: BorrowedFd<'_>,
     temporary: &OsStr,
     name: &OsStr,
-    from: &OwnedFd,
+    (from, may_replace_folder): (&OwnedFd, bool),
 ) -> rustix::io::Result<()> {
-    match settle(folder, temporary, name) {
+    match settle(folder, temporary, name, may_replace_folder) {
         Err(Errno::BUSY) => {}
         other => return other,
     }
@@ -277,18 +301,24 @@ fn replace(
     Ok(())
 }
 
-/// Takes the place of whatever is there; a folder goes with all that it has.
+/// Takes the place of whatever is there. A folder goes, with all that it has, only where it
+/// was one of ours: what the container has of its own stays.
 ///
 /// # Errors
-/// `EBUSY` where something is mounted there.
-fn settle(folder: BorrowedFd<'_>, temporary: &OsStr, name: &OsStr) -> rustix::io::Result<()> {
+/// `EBUSY` where something is mounted there, `EISDIR` where a folder stays.
+fn settle(
+    folder: BorrowedFd<'_>,
+    temporary: &OsStr,
+    name: &OsStr,
+    may_replace_folder: bool,
+) -> rustix::io::Result<()> {
     match remove::is_mount(folder, name) {
         Ok(true) => return Err(Errno::BUSY),
         Ok(false) | Err(Errno::NOENT) => {}
         Err(errno) => return Err(errno),
     }
     match renameat(folder, temporary, folder, name) {
-        Err(Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST) => {
+        Err(Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST) if may_replace_folder => {
             remove::tree(folder, name)?;
             renameat(folder, temporary, folder, name)
         }

@@ -14,7 +14,7 @@ use crate::supervise::inspect::ContainerView;
 
 use super::rules::Rule;
 use super::tree::{Change, Kind};
-use copy::Copier;
+use copy::{Copier, What};
 pub(super) use place::Place;
 
 /// Errors that are told one by one; of a storm of them, the first say it all.
@@ -60,6 +60,10 @@ impl SyncError {
             ),
             Some(libc::EBUSY) => Some("something is mounted there, which is not taken away"),
             Some(libc::ENOTDIR) => Some("a file is where a folder has to be"),
+            Some(libc::EISDIR) => Some(
+                "the container has a folder of its own there, which is not taken away; a `/` at the \
+                 target's end puts a file into it",
+            ),
             _ => None,
         }
     }
@@ -133,7 +137,11 @@ pub(super) fn carry(
         } else {
             below
         };
-        match copier.put(root, from, &to, change.kind) {
+        let what = What {
+            kind: change.kind,
+            may_replace_folder: change.was_folder,
+        };
+        match copier.put(root, from, &to, what) {
             Ok(true) => written += 1,
             Ok(false) => {}
             Err(errno) => failed("write", &to, errno.into()),
@@ -150,7 +158,7 @@ pub(super) fn carry(
         else {
             continue;
         };
-        match remove::at(&place, &to) {
+        match remove::at(&place, &to, below) {
             Ok(true) => removed += 1,
             Ok(false) => {}
             Err(errno) => failed("remove", &to, errno.into()),

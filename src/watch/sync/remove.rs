@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{
     AtFlags, Dir, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags, openat2, statx, unlinkat,
@@ -10,20 +10,29 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::place::Place;
+use crate::engine::inroot::Root;
 
-/// Removes a path of a container with all that it has; false where it is not there.
+/// Removes a path of a container with all that it has; false where it is not there. `below`
+/// is the part of the path that is the same here: no symlink on it is followed.
 ///
 /// # Errors
 /// `EBUSY` where something is mounted below it.
-pub(super) fn at(place: &Place, path: &Path) -> rustix::io::Result<bool> {
+pub(super) fn at(place: &Place, path: &Path, below: &Path) -> rustix::io::Result<bool> {
     let Some((root, path)) = place.find(path) else {
         return Ok(false);
     };
     let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {
         return Ok(false);
     };
-    let above = match root.open(above) {
-        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(false),
+    let mirrored = below.components().count().saturating_sub(1);
+    let parts: Vec<_> = above.components().collect();
+    let (target, rest) = parts.split_at(parts.len().saturating_sub(mirrored));
+    let rest: PathBuf = rest.iter().collect();
+    let found = root
+        .open(&target.iter().collect::<PathBuf>())
+        .and_then(|target| Root::new(target).open_link(&rest));
+    let above = match found {
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(false),
         other => other?,
     };
     match tree(above.as_fd(), name) {

@@ -48,7 +48,11 @@ impl Pair {
         let source = Root::at(&self.from).unwrap();
         let mut copier = Copier::new(&place);
         copier.nameless = nameless;
-        copier.put(&source, below.as_ref(), to.as_ref(), kind)
+        let what = What {
+            kind,
+            may_replace_folder: below == "x",
+        };
+        copier.put(&source, below.as_ref(), to.as_ref(), what)
     }
 }
 
@@ -138,9 +142,60 @@ fn removing_follows_nothing_and_misses_nothing() {
     fs::write(pair.to.join("kept/file"), "").unwrap();
     symlink("../../kept", pair.to.join("app/a/link")).unwrap();
     let place = pair.place();
-    assert_eq!(remove::at(&place, "/app/a".as_ref()), Ok(true));
-    assert_eq!(remove::at(&place, "/app/a".as_ref()), Ok(false));
-    assert_eq!(remove::at(&place, "/no/such/path".as_ref()), Ok(false));
+    assert_eq!(
+        remove::at(&place, "/app/a".as_ref(), "a".as_ref()),
+        Ok(true)
+    );
+    assert_eq!(
+        remove::at(&place, "/app/a".as_ref(), "a".as_ref()),
+        Ok(false)
+    );
+    assert_eq!(
+        remove::at(&place, "/no/such/path".as_ref(), "path".as_ref()),
+        Ok(false)
+    );
     assert!(pair.to.join("kept/file").exists());
     assert!(!pair.to.join("app/a").exists());
+}
+
+#[test]
+fn a_folder_of_the_containers_own_stays() {
+    let pair = Pair::new();
+    fs::create_dir_all(pair.to.join("app/uploads")).unwrap();
+    fs::write(pair.to.join("app/uploads/data"), "data").unwrap();
+    fs::write(pair.from.join("uploads"), "a file").unwrap();
+    let refused = pair.put("uploads", "/app/uploads", Kind::File);
+    assert_eq!(refused, Err(rustix::io::Errno::ISDIR));
+    let kept = fs::read_to_string(pair.to.join("app/uploads/data")).unwrap();
+    assert_eq!(kept, "data");
+    assert_eq!(fs::read_dir(pair.to.join("app")).unwrap().count(), 1);
+}
+
+/// A link in the container where there is a folder here: it is replaced, and what is behind
+/// it is not touched.
+#[test]
+fn a_link_in_the_way_of_a_folder_is_replaced() {
+    let pair = Pair::new();
+    fs::create_dir_all(pair.from.join("cur")).unwrap();
+    fs::write(pair.from.join("cur/passwd"), "new").unwrap();
+    fs::create_dir_all(pair.to.join("app")).unwrap();
+    fs::create_dir(pair.to.join("etc")).unwrap();
+    fs::write(pair.to.join("etc/passwd"), "old").unwrap();
+    symlink("../etc", pair.to.join("app/cur")).unwrap();
+    let removed = remove::at(
+        &pair.place(),
+        "/app/cur/passwd".as_ref(),
+        "cur/passwd".as_ref(),
+    );
+    assert_eq!(removed, Ok(false));
+    assert_eq!(
+        pair.put("cur/passwd", "/app/cur/passwd", Kind::File),
+        Ok(true)
+    );
+    let read = |path: &str| fs::read_to_string(pair.to.join(path)).unwrap();
+    assert_eq!(
+        (read("etc/passwd").as_str(), read("app/cur/passwd").as_str()),
+        ("old", "new")
+    );
+    assert!(!pair.to.join("app/cur").is_symlink());
 }

@@ -154,6 +154,79 @@ fn restarts_and_commands() {
 }
 
 #[test]
+fn a_command_is_seen_as_it_writes_and_its_child_holds_nobody() {
+    isolated(|sandbox| {
+        let rules = "        - {path: ./src, action: sync+exec, target: /app, exec: {command: ['sh', '-c', \
+                     'echo first; while [ ! -e /app/go ]; do sleep 0.05; done; sleep 1000 & echo last']}}\n";
+        let project = with_rules(sandbox, "child", rules);
+        let mut watch = watch(&project, &[]);
+        project.write("src/x", "1");
+        watch.wait_line("web: first");
+        // It goes into the container while the command runs.
+        project.write("src/go", "1");
+        watch.wait_line("web: last");
+        watch.wait_line("web: ran sh");
+        project.write("src/x", "2");
+        watch.wait_line("web: first");
+        watch.wait_line("web: ran sh");
+        end(watch);
+        project.down();
+    });
+}
+
+#[test]
+fn what_changes_while_an_image_is_built_counts_and_flags_stay() {
+    isolated(|sandbox| {
+        let project = built(sandbox, "config", REBUILD);
+        project.write(
+            "Dockerfile",
+            "FROM test/busybox\nCOPY page /app/\nRUN --mount=type=bind,from=gate,target=/gate \
+             if [ -e /gate/wait ]; then echo waiting; while [ ! -e /gate/go ]; do sleep 0.05; done; fi\n",
+        );
+        let gate = project.dir.parent().expect("a folder").join("gate");
+        fs::create_dir(&gate).expect("a folder");
+        let compose = fs::read_to_string(path(&project, "compose.yaml")).expect("the file");
+        let compose = compose.replace(
+            "build: .",
+            "build: {context: ., additional_contexts: {gate: ../gate}}",
+        );
+        project.write("compose.yaml", &compose);
+        let mut up = project.skiff(["up", "--watch", "--scale", "web=2"]).spawn();
+        up.wait_line("watching ");
+        fs::write(gate.join("wait"), "").expect("a file");
+        project.write("page", "two");
+        up.wait_line("waiting");
+        let changed = compose.replace(
+            "    init: true\n",
+            "    init: true\n    environment: {A: b}\n",
+        );
+        project.write("compose.yaml", &changed);
+        up.wait_line("environment (none) ->");
+        up.wait_line("done");
+        fs::write(gate.join("go"), "").expect("a file");
+        up.wait_line("web: rebuilt and running");
+        for index in ["1", "2"] {
+            let inside = [
+                "exec",
+                "-T",
+                "--index",
+                index,
+                "web",
+                "sh",
+                "-c",
+                "echo $A; cat /app/page",
+            ];
+            let inside = project.skiff(inside).run().succeeds();
+            assert_eq!(inside.stdout, "b\ntwo");
+        }
+        up.signal(Signal::INT);
+        up.finish().ends_with(130).whatever();
+        fs::remove_dir_all(&gate).expect("a folder");
+        project.down();
+    });
+}
+
+#[test]
 fn files_that_are_newer_than_the_image_come_at_the_start() {
     isolated(|sandbox| {
         let rules = "        - {path: ./src, action: sync, target: /app, initial_sync: true}\n";
@@ -203,6 +276,19 @@ fn a_changed_compose_file_is_applied_and_a_wrong_one_is_told() {
         watch.wait_line("watching ");
         project.write("more/x", "y");
         until(&mut watch, &project, "cat /more/x", "y");
+        // Another target: what was copied goes there.
+        project.write(
+            "compose.yaml",
+            &more
+                .replace("target: /app}", "target: /elsewhere}")
+                .replace("A: b", "A: c"),
+        );
+        until(
+            &mut watch,
+            &project,
+            "cat /elsewhere/carried; ls -d /app",
+            "carried",
+        );
         end(watch);
         project.down();
     });

@@ -406,6 +406,69 @@ volumes:
 }
 
 #[test]
+fn what_the_container_has_of_its_own_stays() {
+    isolated(|sandbox| {
+        let rules = "        - {path: ./src, action: sync, target: /app}
+        - {path: ./one.conf, action: sync, target: /srv}
+";
+        let project = with_rules(sandbox, "own", rules);
+        let compose = fs::read_to_string(path(&project, "compose.yaml")).expect("the file");
+        let script =
+            "[sh, -c, 'mkdir -p /srv/keep /app/uploads; echo d >/app/uploads/d; exec sleep 1000']";
+        project.write("compose.yaml", &compose.replace("[sleep, '1000']", script));
+        let src = path(&project, "src");
+        fs::create_dir(src.join("v1")).expect("a folder");
+        fs::write(src.join("v1/x"), "old").expect("a file");
+        let mut watch = watch(&project, &[]);
+        // Folders that no rule has copied are not replaced by a file.
+        project.write("one.conf", "1");
+        watch.wait_line("error: cannot write `/srv` in container `own-web-1`: Is a directory");
+        project.write("src/uploads", "a file");
+        watch.wait_line("error: cannot write `/app/uploads`");
+        assert_eq!(
+            project.sh("web", "ls /srv /app/uploads"),
+            "/app/uploads:\nd\n\n/srv:\nkeep\n"
+        );
+        // The place that a rule copies to keeps its mode.
+        fs::set_permissions(&src, std::fs::Permissions::from_mode(0o700)).expect("a mode");
+        // A link becomes a folder in one go: what it led to stays as it is.
+        fs::write(src.join("v1/x"), "one").expect("a file");
+        symlink("v1", src.join("cur")).expect("a link");
+        until(&mut watch, &project, "cat /app/cur/x", "one");
+        fs::remove_file(src.join("cur")).expect("a link");
+        fs::create_dir(src.join("cur")).expect("a folder");
+        fs::write(src.join("cur/x"), "two").expect("a file");
+        until(
+            &mut watch,
+            &project,
+            "cat /app/v1/x /app/cur/x; readlink /app/cur",
+            "onetwo",
+        );
+        assert_eq!(project.sh("web", "stat -c %a /app"), "755\n");
+        end(watch);
+        project.down();
+    });
+}
+
+#[test]
+fn containers_that_somebody_else_makes_anew_get_all() {
+    isolated(|sandbox| {
+        let project = with_rules(sandbox, "else", SYNC);
+        let mut watch = watch(&project, &[]);
+        project.write("src/x", "1");
+        watch.wait_line("web: src/x to /app/x");
+        let up = project
+            .skiff(["up", "-d", "--force-recreate", "-t", "0"])
+            .run();
+        up.succeeds().whatever();
+        watch.wait_line("web: what was synced before");
+        assert_eq!(project.sh("web", "cat /app/x"), "1");
+        end(watch);
+        project.down();
+    });
+}
+
+#[test]
 fn a_read_only_root_is_told_with_what_helps() {
     isolated(|sandbox| {
         let project = with_rules(sandbox, "ro", SYNC);
