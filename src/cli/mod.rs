@@ -144,7 +144,7 @@ fn dispatch(context: &Context, command: Command, arguments: Vec<OsString>) -> Cl
         Command::Pull(args) => commands::pull::run(context, args),
         Command::Push(args) => commands::push::run(context, args),
         Command::Login(args) => commands::login::login(context, &args),
-        Command::Logout(args) => commands::login::logout(&args),
+        Command::Logout(args) => commands::login::logout(context, &args),
         Command::Load(args) => commands::load::run(context, &args),
         Command::Save(args) => commands::image::save::run(context, &args),
         Command::Image(args) => commands::image::run(context, &args),
