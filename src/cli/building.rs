@@ -17,8 +17,10 @@ pub struct Job<'a> {
     pub project: &'a str,
     /// What is asked.
     pub requests: &'a Requests,
-    /// Show no progress, and print the images' ids.
+    /// Show no progress.
     pub quiet: bool,
+    /// Print the images' ids.
+    pub prints_ids: bool,
 }
 
 impl Job<'_> {
@@ -52,7 +54,7 @@ impl Job<'_> {
             Ok(built)
         };
         let built = self.carry_out(context, all)?;
-        if self.quiet {
+        if self.prints_ids {
             let ids = built.iter().map(|(_, image)| format!("{}\n", image.id));
             write_out(&ids.collect::<String>())?;
         }
@@ -70,9 +72,11 @@ impl Job<'_> {
             let holder = Work::new(context, self.project, &cancel, self.quiet);
             let session = holder.session();
             let work = work(&session);
+            let note = "steps at work are ended; those that are done are kept for the next build";
+            let console = holder.console();
             let done =
-                session::interruptible(&*holder.console(), work, &handle, &mut interrupts).await;
-            done.map_err(|error| session::error(context, &error))
+                session::interruptible_telling(note, &*console, work, &handle, &mut interrupts);
+            done.await.map_err(|error| session::error(context, &error))
         })
     }
 }
@@ -84,4 +88,19 @@ impl Job<'_> {
 pub fn memory(text: &str) -> Result<i64, CliError> {
     let bytes = parse_bytes(text).filter(|bytes| *bytes > 0);
     bytes.ok_or_else(|| CliError::new(format!("--memory takes `512m` and the like, not `{text}`")))
+}
+
+/// `--provenance` and `--sbom`: that none is wanted is fine.
+///
+/// # Errors
+/// One is wanted.
+pub fn refuse_attestations(provenance: Option<&str>, sbom: Option<&str>) -> CliResult {
+    for (flag, value) in [("--provenance", provenance), ("--sbom", sbom)] {
+        if value.is_some_and(|value| value != "false") {
+            return Err(CliError::new(format!(
+                "{flag}: skiff makes no attestations"
+            )));
+        }
+    }
+    Ok(())
 }

@@ -70,7 +70,10 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli, arguments: Vec<OsString>) -> ExitCode {
+fn run(mut cli: Cli, arguments: Vec<OsString>) -> ExitCode {
+    if let Some(progress) = cli.command.as_ref().and_then(Command::progress) {
+        cli.global.progress = Some(progress.to_owned());
+    }
     let settings = match Settings::new(&cli.global) {
         Ok(settings) => settings,
         Err(error) => return error.report(Ui::default()),

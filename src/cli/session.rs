@@ -157,14 +157,28 @@ pub async fn interruptible<T>(
     handle: &CancelHandle,
     interrupts: &mut Interrupts,
 ) -> Result<T, ReconcileError> {
+    let note = "nothing new is begun; what containers were asked already goes on";
+    interruptible_telling(note, sink, flow, handle, interrupts).await
+}
+
+/// The same for what is about no containers; `note` is told at the first signal.
+///
+/// # Errors
+/// Those of the flow.
+pub async fn interruptible_telling<T>(
+    note: &str,
+    sink: &dyn EventSink,
+    flow: impl Future<Output = Result<T, ReconcileError>>,
+    handle: &CancelHandle,
+    interrupts: &mut Interrupts,
+) -> Result<T, ReconcileError> {
     let mut flow = std::pin::pin!(flow);
     tokio::select! {
         outcome = &mut flow => return outcome,
         _ = interrupts.next() => handle.cancel(),
     }
     sink.emit(Event::Note {
-        message: "Interrupted: nothing new is begun; what containers were asked already goes on"
-            .to_owned(),
+        message: format!("Interrupted: {note}"),
     });
     tokio::select! {
         outcome = &mut flow => outcome,

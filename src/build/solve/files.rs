@@ -377,6 +377,15 @@ pub(super) fn open(path: &Path) -> Result<Root, BuildError> {
     Root::at(path).map_err(|errno| BuildError::files("open", path)(errno.into()))
 }
 
+/// Names in a folder of the machine that are like that of a missing file.
+pub(in crate::build) fn names_like(path: &Path) -> Vec<String> {
+    let folder = path.parent().and_then(|folder| open(folder).ok());
+    match (folder, path.file_name()) {
+        (Some(folder), Some(name)) => nearest(&folder, Path::new(name)),
+        _ => Vec::new(),
+    }
+}
+
 /// Names beside a missing one that are like it.
 fn nearest(root: &Root, path: &Path) -> Vec<String> {
     let above = path.parent().unwrap_or_else(|| Path::new(""));

@@ -4,6 +4,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::hashes::Hash;
 use crate::build::graph::{Copy, CopySource, Folder, Git, Mode, Mount, MountKind, Run};
+use crate::image::Digest;
 
 /// Raised where the same key would mean something else.
 const VERSION: &str = "1";
@@ -68,6 +69,13 @@ pub(crate) fn http(file: &str, content: &str, modified: Option<i64>, unpacks: bo
             key.bytes(&seconds.to_le_bytes());
         })
         .flag(unpacks);
+    key.finish()
+}
+
+/// Of an archive that is a context.
+pub(crate) fn archive(digest: &Digest) -> Hash {
+    let mut key = Key::new("archive");
+    key.text(&digest.to_string());
     key.finish()
 }
 
