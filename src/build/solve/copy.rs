@@ -27,9 +27,6 @@ pub(crate) struct Looks {
     pub(crate) owner: Option<(u32, u32)>,
     /// `--chmod`
     pub(crate) mode: Option<ModeChange>,
-    /// What clears the set-user-id bits: a change of owner, as of everything
-    /// that comes from the user's own files.
-    pub(crate) drops_set_id: bool,
 }
 
 /// Why something was not copied.
@@ -311,9 +308,6 @@ impl Copy<'_> {
         }
         let is_folder = item.kind() == FileType::Directory;
         let mut mode = wanted.mode.as_raw_mode();
-        if self.looks.drops_set_id && !is_folder {
-            mode &= !0o6000;
-        }
         if let Some(change) = &self.looks.mode {
             mode = change.apply(mode, is_folder);
         }

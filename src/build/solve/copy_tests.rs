@@ -91,7 +91,6 @@ fn own() -> Looks {
     Looks {
         owner: Some((0, 0)),
         mode: None,
-        drops_set_id: true,
     }
 }
 
@@ -111,21 +110,21 @@ fn a_file_takes_the_place_that_the_target_names() {
         pair.seen(),
         [
             "a/ 755 0:0",
-            "a/b 755 0:0",
+            "a/b 4755 0:0",
             "dangling -> /nowhere/x",
             "link -> /real",
             "many/ 755 0:0",
-            "many/file 755 0:0",
+            "many/file 4755 0:0",
             "many/inner 600 0:0",
-            "new 755 0:0",
+            "new 4755 0:0",
             "nowhere/ 755 0:0",
-            "nowhere/x 755 0:0",
+            "nowhere/x 4755 0:0",
             "real/ 755 0:0",
-            "real/file 755 0:0",
+            "real/file 4755 0:0",
             "slash/ 755 0:0",
-            "slash/file 755 0:0",
+            "slash/file 4755 0:0",
             "there/ 755 0:0",
-            "there/file 755 0:0",
+            "there/file 4755 0:0",
         ]
     );
 }
@@ -172,7 +171,6 @@ fn owners_and_modes_are_those_asked_for() {
     let looks = |owner, mode: &str| Looks {
         owner,
         mode: ModeChange::parse(mode),
-        drops_set_id: false,
     };
     pair.copy(&["dir"], "/kept", &looks(None, "")).unwrap();
     let twin = fs::metadata(pair.to.path().join("kept/twin")).unwrap();

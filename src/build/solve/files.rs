@@ -200,7 +200,7 @@ impl SourceFiles {
         (!is_kept).then_some((0, 0))
     }
 
-    /// Whether it is a file of the user's, whose set-user-id bits mean nothing here.
+    /// Whether it is a file of the user's, which may change while it is read.
     pub(super) fn is_users(&self) -> bool {
         matches!(&self.what, What::Part(part) if matches!(part.files, Files::Context(_)))
     }
@@ -366,7 +366,6 @@ fn unpacked(
     // Owners are those of the archive, unless others are asked for.
     let looks = Looks {
         owner: looks.owner.filter(|owner| *owner != (0, 0)),
-        drops_set_id: false,
         ..looks.clone()
     };
     Ok(copy::put(root, to, many, &content, &looks)?)

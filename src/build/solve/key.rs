@@ -7,7 +7,7 @@ use crate::build::graph::{Copy, CopySource, Folder, Git, Mode, Mount, MountKind,
 use crate::image::Digest;
 
 /// Raised where the same key would mean something else.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 
 /// A key that is being made of named fields, each with its length, so that no two
 /// lists of fields give the same bytes.

@@ -248,7 +248,6 @@ fn copied(shown: &SourceFiles) -> Result<(tempfile::TempDir, PathBuf), BuildErro
     let looks = Looks {
         owner: Some((0, 0)),
         mode: None,
-        drops_set_id: true,
     };
     // A folder's content, or the one file.
     shown.put(&root, Path::new("/shown"), false, &looks)?;

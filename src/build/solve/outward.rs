@@ -13,6 +13,7 @@ use super::error::BuildError;
 use super::files;
 use super::full;
 use super::layer::Scratch;
+use super::mode::ModeChange;
 use super::scan::{Selected, Verdict, select};
 use super::tree_archive;
 use crate::build::outputs::{Dest, Form, Output};
@@ -102,8 +103,8 @@ impl Outward<'_> {
         }
         let looks = Looks {
             owner: Some(owner),
-            mode: None,
-            drops_set_id: true,
+            // As with Docker, what would run as its owner does not.
+            mode: ModeChange::parse("a-s"),
         };
         copy::put(&files::open(to)?, Path::new("/"), false, &trees, &looks)?;
         Ok(())

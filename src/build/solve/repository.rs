@@ -101,7 +101,6 @@ impl Builder<'_> {
             let looks = Looks {
                 owner: Some((0, 0)),
                 mode: ModeChange::parse(TREE_MODE),
-                drops_set_id: true,
             };
             copy::put(scratch.root(), Path::new("/"), false, &[content], &looks)?;
             let made = scratch.commit(store, usage, None)?;
