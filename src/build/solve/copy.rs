@@ -29,6 +29,17 @@ pub(crate) struct Looks {
     pub(crate) mode: Option<ModeChange>,
 }
 
+impl Looks {
+    /// Mode of folders on the way that were missing, where it is not the usual one: as
+    /// with `BuildKit`, a number counts for them, too.
+    fn mode_of_new(&self) -> Option<u32> {
+        match &self.mode {
+            Some(ModeChange::Octal(bits)) => Some(*bits),
+            Some(ModeChange::Symbolic(_)) | None => None,
+        }
+    }
+}
+
 /// Why something was not copied.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
@@ -83,8 +94,8 @@ pub(crate) fn put(
     Ok(())
 }
 
-/// Makes a folder and those above it, mode 0755, those that were missing of this
-/// owner. Whether the folder itself was missing.
+/// Makes a folder and those above it; those that were missing get this owner and this
+/// mode, or 0755. Whether the folder itself was missing.
 ///
 /// # Errors
 /// [`CopyError`].
@@ -92,6 +103,7 @@ pub(crate) fn make_folders(
     root: &Root,
     path: &Path,
     owner: Option<(u32, u32)>,
+    mode: Option<u32>,
 ) -> Result<bool, CopyError> {
     let missing: Vec<&Path> = path
         .ancestors()
@@ -100,11 +112,15 @@ pub(crate) fn make_folders(
     let (uid, gid) = owner.unwrap_or_default();
     for folder in missing.iter().rev() {
         let made = root.make_folder(folder).and_then(|_| {
-            if (uid, gid) == (0, 0) {
+            if (uid, gid) == (0, 0) && mode.is_none() {
                 return Ok(());
             }
             let folder = open_readable(root, folder)?;
-            fchown(&folder, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
+            fchown(&folder, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
+            match mode {
+                Some(bits) => fchmod(&folder, Mode::from_raw_mode(bits)),
+                None => Ok(()),
+            }
         });
         made.map_err(|errno| cannot_make(folder, errno))?;
     }
@@ -146,7 +162,7 @@ fn file(root: &Root, to: &Path, one: &Selected, looks: &Looks) -> Result<(), Cop
     let Some(item) = one.items.first() else {
         return Ok(());
     };
-    let (folder, name) = place(root, to, looks.owner)?;
+    let (folder, name) = place(root, to, looks)?;
     let copy = Copy {
         looks,
         linked: HashMap::new(),
@@ -158,17 +174,13 @@ fn file(root: &Root, to: &Path, one: &Selected, looks: &Looks) -> Result<(), Cop
 
 /// The folder that a file is to be in, and its name there. A symlink that is
 /// there already, dangling or not, says where.
-fn place(
-    root: &Root,
-    to: &Path,
-    owner: Option<(u32, u32)>,
-) -> Result<(OwnedFd, CString), CopyError> {
+fn place(root: &Root, to: &Path, looks: &Looks) -> Result<(OwnedFd, CString), CopyError> {
     let mut path = to.to_owned();
     for _ in 0..LINK_LIMIT {
         let above = path.parent().unwrap_or_else(|| Path::new("/")).to_owned();
         let name = path.file_name().unwrap_or_default().as_bytes();
         let name = CString::new(name).map_err(|_| kernel(to, Errno::INVAL))?;
-        make_folders(root, &above, owner)?;
+        make_folders(root, &above, looks.owner, looks.mode_of_new())?;
         let folder = open_readable(root, &above).map_err(|errno| kernel(&above, errno))?;
         match readlinkat(&folder, &*name, Vec::new()) {
             Ok(target) => path = above.join(OsStr::from_bytes(target.to_bytes())),
@@ -183,7 +195,7 @@ fn folder(root: &Root, to: &Path, one: &Selected, looks: &Looks) -> Result<(), C
     let Some(top) = one.items.first() else {
         return Ok(());
     };
-    let is_new = make_folders(root, to, looks.owner)?;
+    let is_new = make_folders(root, to, looks.owner, looks.mode_of_new())?;
     let at_top = |errno| kernel(to, errno);
     let target = open_readable(root, to).map_err(at_top)?;
     let source = open_folder(one.found.as_fd(), c".").map_err(at_top)?;

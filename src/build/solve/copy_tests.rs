@@ -183,7 +183,7 @@ fn owners_and_modes_are_those_asked_for() {
             "kept/ 755 0:0",
             "kept/file 4755 7:8",
             "kept/twin 4755 7:8",
-            "x/ 755 12:13",
+            "x/ 640 12:13",
             "x/given/ 640 12:13",
             "x/given/file 640 12:13",
             "x/given/twin 640 12:13",
