@@ -70,7 +70,8 @@ const LINK_LIMIT: usize = 40;
 /// Copies into `root`. `to` is absolute; where it ends with a slash, is a folder,
 /// or `many` says that several things come, files go into it. A folder's content
 /// is merged with what is there. Symlinks on the way to `to` are followed inside
-/// the root, the last one too; those below it never.
+/// the root, the last one too; what has the name of something that goes into it is
+/// replaced, a symlink as well.
 ///
 /// # Errors
 /// [`CopyError`].
@@ -86,9 +87,12 @@ pub(crate) fn put(
         if one.is_folder() {
             folder(root, to, one, looks)?;
         } else if into {
-            file(root, &to.join(&one.name), one, looks)?;
+            let to = to.join(&one.name);
+            let place = in_folder(root, &to, looks)?;
+            file(place, &to, one, looks)?;
         } else {
-            file(root, to, one, looks)?;
+            let place = named(root, to, looks)?;
+            file(place, to, one, looks)?;
         }
     }
     Ok(())
@@ -158,11 +162,15 @@ fn open_readable(root: &Root, path: &Path) -> rustix::io::Result<OwnedFd> {
 }
 
 /// One file, or whatever is no folder.
-fn file(root: &Root, to: &Path, one: &Selected, looks: &Looks) -> Result<(), CopyError> {
+fn file(
+    (folder, name): (OwnedFd, CString),
+    to: &Path,
+    one: &Selected,
+    looks: &Looks,
+) -> Result<(), CopyError> {
     let Some(item) = one.items.first() else {
         return Ok(());
     };
-    let (folder, name) = place(root, to, looks)?;
     let copy = Copy {
         looks,
         linked: HashMap::new(),
@@ -172,18 +180,24 @@ fn file(root: &Root, to: &Path, one: &Selected, looks: &Looks) -> Result<(), Cop
         .map_err(|errno| in_the_way(to, item, errno))
 }
 
-/// The folder that a file is to be in, and its name there. A symlink that is
-/// there already, dangling or not, says where.
-fn place(root: &Root, to: &Path, looks: &Looks) -> Result<(OwnedFd, CString), CopyError> {
+/// The folder that a file is to be in, which is made, and its name there.
+fn in_folder(root: &Root, to: &Path, looks: &Looks) -> Result<(OwnedFd, CString), CopyError> {
+    let above = to.parent().unwrap_or_else(|| Path::new("/"));
+    let name = to.file_name().unwrap_or_default().as_bytes();
+    let name = CString::new(name).map_err(|_| kernel(to, Errno::INVAL))?;
+    make_folders(root, above, looks.owner, looks.mode_of_new())?;
+    let folder = open_readable(root, above).map_err(|errno| kernel(above, errno))?;
+    Ok((folder, name))
+}
+
+/// The same of a file that was named itself: a symlink that is there already, dangling
+/// or not, says where.
+fn named(root: &Root, to: &Path, looks: &Looks) -> Result<(OwnedFd, CString), CopyError> {
     let mut path = to.to_owned();
     for _ in 0..LINK_LIMIT {
-        let above = path.parent().unwrap_or_else(|| Path::new("/")).to_owned();
-        let name = path.file_name().unwrap_or_default().as_bytes();
-        let name = CString::new(name).map_err(|_| kernel(to, Errno::INVAL))?;
-        make_folders(root, &above, looks.owner, looks.mode_of_new())?;
-        let folder = open_readable(root, &above).map_err(|errno| kernel(&above, errno))?;
+        let (folder, name) = in_folder(root, &path, looks)?;
         match readlinkat(&folder, &*name, Vec::new()) {
-            Ok(target) => path = above.join(OsStr::from_bytes(target.to_bytes())),
+            Ok(target) => path.set_file_name(OsStr::from_bytes(target.to_bytes())),
             Err(_) => return Ok((folder, name)),
         }
     }

@@ -130,6 +130,29 @@ fn a_file_takes_the_place_that_the_target_names() {
 }
 
 #[test]
+fn a_symlink_with_the_name_of_what_goes_into_a_folder_is_replaced() {
+    let pair = Pair::new();
+    pair.file("file", 0o640);
+    let there = pair.to.path().join("there");
+    fs::create_dir(&there).unwrap();
+    fs::write(pair.to.path().join("other"), "before").unwrap();
+    symlink("/other", there.join("file")).unwrap();
+    pair.copy(&["file"], "/there/", &own()).unwrap();
+    assert_eq!(
+        pair.seen(),
+        ["other 644 0:0", "there/ 755 0:0", "there/file 640 0:0"]
+    );
+    let other = fs::read_to_string(pair.to.path().join("other")).unwrap();
+    assert_eq!(other, "before");
+    // Named itself, it says where.
+    fs::remove_file(there.join("file")).unwrap();
+    symlink("/other", there.join("file")).unwrap();
+    pair.copy(&["file"], "/there/file", &own()).unwrap();
+    let other = fs::read_to_string(pair.to.path().join("other")).unwrap();
+    assert_eq!(other, "file");
+}
+
+#[test]
 fn a_folders_content_is_merged_with_what_is_there() {
     let pair = Pair::new();
     pair.file("dir/sub/new", 0o640);
