@@ -1,11 +1,12 @@
 //! One budget of disk space for images and what builds keep. What has it longest
-//! unused goes first: steps of builds, then images without a name, and, where the
+//! unused goes first: steps of builds and folders that they kept, then images without a name, and, where the
 //! user set a budget, images with one. What a container needs never goes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use crate::build::solve::Kept;
+use crate::build::solve::{Kept, KeptFolder};
 use crate::compose::parse_bytes;
 use crate::env;
 use crate::image::{Digest, InUse};
@@ -94,6 +95,8 @@ pub(super) struct Stock {
     pub(super) sizes: BTreeMap<Digest, u64>,
     /// What builds keep.
     pub(super) steps: Vec<Kept>,
+    /// And beside layers.
+    pub(super) folders: Vec<KeptFolder>,
     /// All but the built-in ones.
     pub(super) images: Vec<Image>,
     /// What containers need, and what is never to go.
@@ -105,6 +108,8 @@ pub(super) struct Stock {
 pub(super) struct Chosen {
     /// Keys of steps.
     pub(super) steps: BTreeSet<String>,
+    /// Folders that builds kept.
+    pub(super) folders: BTreeSet<PathBuf>,
     /// Ids of images.
     pub(super) images: BTreeSet<Digest>,
 }
@@ -112,7 +117,7 @@ pub(super) struct Chosen {
 impl Chosen {
     /// Whether all may stay.
     pub(super) fn is_empty(&self) -> bool {
-        self.steps.is_empty() && self.images.is_empty()
+        self.steps.is_empty() && self.folders.is_empty() && self.images.is_empty()
     }
 }
 
@@ -126,40 +131,56 @@ pub(super) fn choose(stock: &Stock, budget: u64, takes_named: bool, now: SystemT
         .filter(|image| !stock.in_use.images.contains(&image.id))
         .collect();
     images.sort_by_key(|image| (image.is_named, image.used));
-    let steps = in_order(&stock.steps);
-    room.forget(&steps, budget, &mut chosen);
+    let is_at_hand = |used| now.duration_since(used).is_ok_and(|age| age < AT_HAND);
+    let kept = in_order(stock, is_at_hand);
+    room.forget(&kept, budget, &mut chosen);
     for image in images {
-        let is_at_hand = now
-            .duration_since(image.used)
-            .is_ok_and(|age| age < AT_HAND);
+        let is_at_hand = is_at_hand(image.used);
         if room.total <= budget || image.is_named && (!takes_named || is_at_hand) {
             continue;
         }
         chosen.images.insert(image.id.clone());
         room.let_go(&image.layers);
         // The steps that made it kept its layers.
-        room.forget(&steps, budget, &mut chosen);
+        room.forget(&kept, budget, &mut chosen);
     }
     chosen
 }
 
+/// Something that builds keep.
+#[derive(Clone, Copy)]
+enum OfBuilds<'s> {
+    Step(&'s Kept),
+    Folder(&'s KeptFolder),
+}
+
 /// The longest unused first. A step counts as used when one was that stands upon it,
-/// and goes after that.
-fn in_order(steps: &[Kept]) -> Vec<&Kept> {
+/// and goes after that. A folder that is at hand stays: the next build fills it again
+/// at its cost.
+fn in_order(stock: &Stock, is_at_hand: impl Fn(SystemTime) -> bool) -> Vec<OfBuilds<'_>> {
     let mut used: BTreeMap<&Digest, SystemTime> = BTreeMap::new();
-    for step in steps {
+    for step in &stock.steps {
         for below in &step.below {
             let latest = used.entry(below).or_insert(step.used);
             *latest = (*latest).max(step.used);
         }
     }
-    let mut ordered: Vec<&Kept> = steps.iter().collect();
-    ordered.sort_by_key(|step| {
+    let steps = stock.steps.iter().map(|step| {
         let above = step.layer.as_ref().and_then(|layer| used.get(layer));
         let latest = above.map_or(step.used, |above| step.used.max(*above));
-        (latest, std::cmp::Reverse(step.below.len()))
+        let depth = std::cmp::Reverse(step.below.len());
+        ((latest, depth), OfBuilds::Step(step))
     });
-    ordered
+    let folders = stock.folders.iter();
+    let folders = folders
+        .filter(|folder| !is_at_hand(folder.used))
+        .map(|folder| {
+            let order = (folder.used, std::cmp::Reverse(0));
+            (order, OfBuilds::Folder(folder))
+        });
+    let mut ordered: Vec<_> = steps.chain(folders).collect();
+    ordered.sort_by_key(|(order, _)| *order);
+    ordered.into_iter().map(|(_, one)| one).collect()
 }
 
 /// Who holds which layer.
@@ -187,21 +208,31 @@ impl<'s> Room<'s> {
         for layer in of_steps {
             *holders.entry(layer).or_default() += 1;
         }
-        let total = holders.keys().filter_map(|layer| stock.sizes.get(*layer));
+        let layers = holders.keys().filter_map(|layer| stock.sizes.get(*layer));
+        let folders = stock.folders.iter().map(|folder| &folder.bytes);
         Self {
-            total: total.sum(),
+            total: layers.chain(folders).sum(),
             sizes: &stock.sizes,
             holders,
             others,
         }
     }
 
-    /// Forgets steps until all fits. One whose layer stays anyway is kept.
-    fn forget(&mut self, ordered: &[&'s Kept], budget: u64, chosen: &mut Chosen) {
-        for step in ordered {
+    /// Forgets what builds keep until all fits. A step whose layer stays anyway is kept.
+    fn forget(&mut self, ordered: &[OfBuilds<'s>], budget: u64, chosen: &mut Chosen) {
+        for one in ordered {
             if self.total <= budget {
                 return;
             }
+            let step = match one {
+                OfBuilds::Step(step) => step,
+                OfBuilds::Folder(folder) => {
+                    if chosen.folders.insert(folder.path.clone()) {
+                        self.total -= folder.bytes;
+                    }
+                    continue;
+                }
+            };
             let stays = step
                 .layer
                 .as_ref()
@@ -273,7 +304,7 @@ mod tests {
             sizes: of_images.chain(of_steps).map(|layer| (layer, 10)).collect(),
             steps,
             images,
-            in_use: InUse::default(),
+            ..Stock::default()
         }
     }
 
@@ -301,6 +332,27 @@ mod tests {
         assert_eq!(names(&stock, 29, true).0, ["old"]);
         assert_eq!(names(&stock, 15, true).0, ["mid", "old"]);
         assert_eq!(names(&stock, 0, true).0, ["mid", "new", "old"]);
+    }
+
+    #[test]
+    fn folders_of_builds_go_among_the_steps_unless_they_were_used_today() {
+        let folder = |name: &str, used| KeptFolder {
+            path: name.into(),
+            bytes: 10,
+            used: at(used),
+        };
+        let steps = vec![step("new", &[], 9), step("old", &[], 1)];
+        let mut stock = stock(steps, Vec::new());
+        stock.folders = vec![folder("mid", 5), folder("today", 990)];
+        let chosen = |budget| {
+            let chosen = choose(&stock, budget, false, at(1000));
+            let folders = chosen.folders.iter().map(|path| path.display().to_string());
+            chosen.steps.into_iter().chain(folders).collect::<Vec<_>>()
+        };
+        assert!(chosen(40).is_empty());
+        assert_eq!(chosen(30), ["old"]);
+        assert_eq!(chosen(20), ["old", "mid"]);
+        assert_eq!(chosen(0), ["new", "old", "mid"]);
     }
 
     #[test]

@@ -75,12 +75,17 @@ fn try_collect(layout: &Layout) -> io::Result<Option<Event>> {
         return Ok(None);
     }
     let mut gone = Chosen::default();
+    let mut of_folders = 0;
     let collected = store.collect_garbage_after(|alone| {
         if let Some((budget, bytes)) = excess {
             let stock = stock(layout, &store)?;
             let takes_named = budget.takes_named();
             gone = budget::choose(&stock, bytes, takes_named, SystemTime::now());
+            let folders = stock.folders.iter();
+            let folders = folders.filter(|folder| gone.folders.contains(&folder.path));
+            of_folders = folders.map(|folder| folder.bytes).sum();
             build::forget(layout, &gone.steps)?;
+            build::remove_folders(&gone.folders)?;
             alone.remove(&gone.images).map_err(io::Error::other)?;
         }
         in_use(layout)
@@ -91,8 +96,9 @@ fn try_collect(layout: &Layout) -> io::Result<Option<Event>> {
     };
     Ok((!gone.is_empty()).then_some(Event::MadeRoom {
         steps: gone.steps.len(),
+        folders: gone.folders.len(),
         images: gone.images.len(),
-        bytes: collected.bytes,
+        bytes: collected.bytes + of_folders,
         budget,
     }))
 }
@@ -112,7 +118,9 @@ fn excess(layout: &Layout, store: &Store) -> io::Result<Option<(Budget, u64)>> {
     let Some(bytes) = budget.bytes(space.size).filter(|bytes| space.used > *bytes) else {
         return Ok(None);
     };
-    let taken = store.bytes().map_err(io::Error::other)?;
+    let layers = store.bytes().map_err(io::Error::other)?;
+    let folders = build::kept_folders(layout)?.into_iter();
+    let taken = layers + folders.map(|folder| folder.bytes).sum::<u64>();
     Ok((taken > bytes).then_some((budget, bytes)))
 }
 
@@ -140,6 +148,7 @@ fn stock(layout: &Layout, store: &Store) -> io::Result<Stock> {
     Ok(Stock {
         sizes: store.layer_sizes().map_err(io::Error::other)?,
         steps: build::kept(layout)?,
+        folders: build::kept_folders(layout)?,
         images,
         in_use,
     })

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::io;
 use std::time::{Duration, SystemTime};
 
-use fs_err as fs;
-
 use super::cache::{Cache, Found};
+use super::kept_folders;
 use crate::image::{Digest, Store};
 use crate::state::Layout;
 
@@ -60,11 +59,8 @@ pub fn prune(layout: &Layout, wanted: &Prune) -> io::Result<Pruned> {
     }
     if wanted.all && wanted.unused_for.is_none() && wanted.keep.is_none() {
         for folder in [cache.mounts(), cache.hashes(), cache.sources()] {
-            pruned.folders += size(&folder)?;
-            match fs::remove_dir_all(&folder) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                Ok(()) | Err(_) => {}
-            }
+            pruned.folders += kept_folders::size(&folder)?;
+            kept_folders::remove(&folder)?;
         }
     }
     Ok(pruned)
@@ -121,25 +117,6 @@ fn choose(
         }
     }
     chosen
-}
-
-fn size(folder: &std::path::Path) -> io::Result<u64> {
-    let mut total = 0;
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-        Err(error) => return Err(error),
-    };
-    for entry in entries {
-        let entry = entry?;
-        let found = entry.metadata()?;
-        total += if found.is_dir() {
-            size(&entry.path())?
-        } else {
-            found.len()
-        };
-    }
-    Ok(total)
 }
 
 #[cfg(test)]

@@ -251,10 +251,11 @@ impl EventSink for Tty {
             Event::Build { step, news } => self.build(step, news),
             Event::MadeRoom {
                 steps,
+                folders,
                 images,
                 bytes,
                 budget,
-            } => self.above(&made_room((steps, images), bytes, budget)),
+            } => self.above(&made_room([steps, folders, images], bytes, budget)),
             Event::Watch(news) => {
                 let style = if news.failed { color::ERROR } else { color::GOOD };
                 let mark = if news.failed { "✘" } else { "⦿" };

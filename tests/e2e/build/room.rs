@@ -45,6 +45,39 @@ fn what_builds_keep_goes_when_the_budget_is_used_up_the_longest_unused_first() {
     });
 }
 
+#[test]
+fn cache_folders_count_and_go_once_they_were_not_used_for_a_day() {
+    isolated(|sandbox| {
+        let text = "FROM test/busybox\nRUN --mount=type=cache,target=/c \
+                    [ -e /c/big ] || { echo empty; head -c 5000000 /dev/zero > /c/big; }\n";
+        let project = with_dockerfile(sandbox, "folders", text);
+        let built = build_within(&project, "3MB");
+        assert!(!built.stderr.contains("removed"), "{built}");
+        let mounts = sandbox.data().join("builds/mounts");
+        let marks = || {
+            let all = fs::read_dir(&mounts).expect("a folder").map(|entry| {
+                let path = entry.expect("an entry").path();
+                (path.extension() == Some("used".as_ref())).then_some(path)
+            });
+            all.flatten().collect::<Vec<_>>()
+        };
+        let all = marks();
+        let [mark] = all.as_slice() else {
+            panic!("{all:?}");
+        };
+        let long_ago = SystemTime::now() - std::time::Duration::from_secs(48 * 3600);
+        let file = fs::File::open(mark).expect("a file");
+        file.set_modified(long_ago).expect("a time");
+        let again = build_within(&project, "3MB");
+        again
+            .warns("removed 1 cache folder that nothing used for longest (5MB)")
+            .whatever();
+        assert_eq!(marks(), Vec::<std::path::PathBuf>::new());
+        let again = project.skiff(["build", "--no-cache"]).run().succeeds();
+        again.warns(" empty").whatever();
+    });
+}
+
 /// Makes an image look as if nothing had used it for ten years.
 fn age(sandbox: &Sandbox, name: &str) {
     let id = sandbox
