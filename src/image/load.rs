@@ -180,17 +180,10 @@ fn load_layers(
 ) -> Result<(), ImageError> {
     let config = ConfigFile::parse(&wanted.config).map_err(|e| contents.bad(&e.to_string()))?;
     contents.check_platform(&config, wanted.names.first())?;
-    let diff_ids = &config.rootfs.diff_ids;
-    if diff_ids.len() != wanted.layers.len() {
-        return Err(contents.bad(&format!(
-            "an image lists {} layers, its config {}",
-            wanted.layers.len(),
-            diff_ids.len()
-        )));
-    }
-    layout::unpack(store, usage, diff_ids, &wanted.layers, |piece| {
-        Ok(contents.open(*piece))
-    })
+    let layers = config
+        .pair(&wanted.layers)
+        .map_err(|reason| contents.bad(&reason))?;
+    layout::unpack(store, usage, &layers, |piece| Ok(contents.open(*piece)))
 }
 
 /// Opens an archive so that any part of it can be read.
