@@ -32,8 +32,13 @@ impl Job<'_> {
         let check =
             async |session: &Session<'_>| reconcile::build::check(session, self.requests).await;
         let found = self.carry_out(context, check)?;
-        if found.is_empty() {
-            return Ok(());
+        // As `docker build --check` says it.
+        match found.len() {
+            0 => return Ok(write_out("Check complete, no warnings found.\n")?),
+            1 => write_out("Check complete, 1 warning has been found!\n")?,
+            count => write_out(&format!(
+                "Check complete, {count} warnings have been found!\n"
+            ))?,
         }
         context.show(&found);
         Err(CliError::Exit(1))

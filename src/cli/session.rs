@@ -151,14 +151,14 @@ pub fn left_alone(project: &str, Silent { what, pid }: &Silent) -> Event {
 ///
 /// # Errors
 /// Those of the flow.
-pub async fn interruptible<T>(
+pub fn interruptible<T>(
     sink: &dyn EventSink,
     flow: impl Future<Output = Result<T, ReconcileError>>,
     handle: &CancelHandle,
     interrupts: &mut Interrupts,
-) -> Result<T, ReconcileError> {
+) -> impl Future<Output = Result<T, ReconcileError>> {
     let note = "nothing new is begun; what containers were asked already goes on";
-    interruptible_telling(note, sink, flow, handle, interrupts).await
+    interruptible_telling(note, sink, flow, handle, interrupts)
 }
 
 /// The same for what is about no containers; `note` is told at the first signal.

@@ -59,7 +59,7 @@ pub fn produce<E>(
     owner: Option<(u32, u32)>,
     work: impl FnOnce(&mut std::fs::File) -> Result<(), E>,
 ) -> io::Result<Result<(), E>> {
-    if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+    if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
         let mut file = std::fs::OpenOptions::new().write(true).open(path)?;
         return Ok(work(&mut file));
     }

@@ -31,7 +31,7 @@ impl Table {
 
     /// Adds a row. Nothing in a cell steers a terminal, and each takes one line.
     pub fn row(&mut self, cells: Vec<String>) {
-        let cells = cells.iter().map(|cell| one_line(cell));
+        let cells = cells.into_iter().map(|cell| one_line(&cell));
         self.rows.push(cells.collect());
     }
 

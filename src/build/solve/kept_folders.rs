@@ -73,7 +73,7 @@ pub fn kept_folders(layout: &Layout) -> io::Result<Vec<KeptFolder>> {
     let mut sizes = Sizes::new();
     let mut all = Vec::new();
     for path in cache.kept_folders()? {
-        let found = std::fs::metadata(mark(&path)).or_else(|_| std::fs::metadata(&path));
+        let found = fs::metadata(mark(&path)).or_else(|_| fs::metadata(&path));
         // It may go while it is looked at.
         let Ok(used) = found.and_then(|found| found.modified()) else {
             continue;

@@ -189,12 +189,12 @@ pub fn run(context: &Context, args: &BuildArgs) -> CliResult {
 /// What `docker build --metadata-file` says of the image.
 fn metadata(image: &Image, names: &[Reference]) -> String {
     let names: Vec<String> = names.iter().map(Reference::to_string).collect();
-    let mut told = serde_json::json!({
-        "containerimage.config.digest": image.id,
-        "containerimage.digest": image.id,
-    });
+    let mut told = BTreeMap::from([
+        ("containerimage.config.digest", image.id.to_string()),
+        ("containerimage.digest", image.id.to_string()),
+    ]);
     if !names.is_empty() {
-        told["image.name"] = names.join(",").into();
+        told.insert("image.name", names.join(","));
     }
     serde_json::to_string_pretty(&told).unwrap_or_default()
 }
