@@ -17,7 +17,7 @@ use super::mode::ModeChange;
 use super::scan::{Selected, Verdict, select};
 use super::tree_archive;
 use crate::build::outputs::{Dest, Form, Output};
-use crate::image::{Image, Store, save_image};
+use crate::image::{Image, ImageError, Store, save_image};
 use crate::state::atomic;
 
 /// Bytes that are written at once.
@@ -121,7 +121,10 @@ impl Outward<'_> {
                 if output.is_terminal() {
                     return Err(BuildError::Terminal);
                 }
-                flushed(BufWriter::with_capacity(CHUNK, output), dest, write)
+                match flushed(BufWriter::with_capacity(CHUNK, output), dest, write) {
+                    Err(error) if has_no_reader(&error) => Ok(()),
+                    done => done,
+                }
             }
             Dest::File(path) | Dest::Folder(path) => {
                 let failed = BuildError::files("write", path);
@@ -142,6 +145,16 @@ fn flushed(
     write(&mut output)?;
     let flushed = output.flush();
     flushed.map_err(BuildError::files("write to", shown(dest)))
+}
+
+/// Whoever reads may have enough: that is no failure.
+fn has_no_reader(error: &BuildError) -> bool {
+    let (BuildError::Files { source, .. } | BuildError::Image(ImageError::Output { source, .. })) =
+        error
+    else {
+        return false;
+    };
+    source.kind() == io::ErrorKind::BrokenPipe
 }
 
 fn shown(dest: &Dest) -> String {

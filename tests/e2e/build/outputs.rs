@@ -96,6 +96,9 @@ fn archives_have_all_of_it_and_go_to_a_file_or_standard_output() {
             .whatever();
         let files = ["a.tar", "b.tar"].map(|name| fs::read(work.join(name)).expect("an archive"));
         assert!(files[0] == files[1]);
+        // A reader that has enough is no failure.
+        let enough = "cd archives && { $skiff image build -q --target all -o - . || echo failed >&2; } | true";
+        assert_eq!(sandbox.shell(enough).run().succeeds().stderr, "");
         // The image itself, which the store does not get to see.
         let args = [
             "image",
