@@ -75,21 +75,23 @@ pub async fn build(
             for_platform(builder, request, read, target, provide, names).await
         }
     };
-    let image = if let [_, _, ..] = request.platforms.as_slice() {
+    let (image, others) = if let [_, _, ..] = request.platforms.as_slice() {
         let all = request.platforms.iter();
         let all = all.map(|platform| one(Some(platform), Vec::new()));
         let mut images = try_join_all(all).await?;
         let first = images.remove(0);
-        let variants = images.into_iter().map(|image| image.id).collect();
-        builder
-            .name(&first, request.names.clone(), variants, request.is_passing)
-            .await?
+        let variants = images.iter().map(|image| image.id.clone()).collect();
+        let names = request.names.clone();
+        let named = builder.name(&first, names, variants, request.is_passing);
+        (named.await?, images)
     } else {
-        one(request.platforms.first(), request.names.clone()).await?
+        let names = request.names.clone();
+        (one(request.platforms.first(), names).await?, Vec::new())
     };
     exported(builder, request, &image);
+    let images: Vec<Image> = std::iter::once(image.clone()).chain(others).collect();
     for output in &request.outputs {
-        builder.write_out(&image, output).await?;
+        builder.write_out(&images, output).await?;
         builder.note(&titled(request, output.title()), &[]);
     }
     Ok(image)

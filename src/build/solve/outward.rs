@@ -24,21 +24,19 @@ use crate::state::atomic;
 const CHUNK: usize = 256 * 1024;
 
 impl Builder<'_> {
-    /// Writes what is asked for of an image; of one for several platforms, the files of
-    /// each below a name of its own, as `BuildKit` does it.
+    /// Writes what is asked for of an image; of several, one for each platform, the files
+    /// of each are below a name of its own, as `BuildKit` does it.
     ///
     /// # Errors
     /// It cannot be written.
     pub(in crate::build) async fn write_out(
         &self,
-        image: &Image,
+        images: &[Image],
         output: &Output,
     ) -> Result<(), BuildError> {
-        let (image, output, owner) = (image.clone(), output.clone(), self.outside.owner);
-        let written = self.blocking(move |store, _| {
-            let images = store.with_variants(image)?;
-            Outward { store, owner }.write(&images, &output)
-        });
+        let (images, output, owner) = (images.to_vec(), output.clone(), self.outside.owner);
+        let written =
+            self.blocking(move |store, _| Outward { store, owner }.write(&images, &output));
         written
             .await
             .map_err(|error| full::told(self.layout, error))

@@ -201,3 +201,32 @@ fn a_command_of_another_machine_needs_an_emulator() {
             .whatever();
     });
 }
+
+#[test]
+fn the_files_of_each_platform_are_written_to_a_folder_of_its_own() {
+    isolated(|sandbox| {
+        let text = "FROM scratch\nARG TARGETARCH\nCOPY a /$TARGETARCH\n";
+        let project = with_dockerfile(sandbox, "apart", text);
+        project.write("a", "a\n");
+        let both = [
+            "image",
+            "build",
+            "--platform",
+            "linux/amd64,linux/arm64",
+            ".",
+        ];
+        let build = |output: &str| {
+            let command = project.skiff(both);
+            command.args(["-o", output]).run()
+        };
+        build("out").succeeds().whatever();
+        for arch in ["amd64", "arm64"] {
+            let file = project.dir.join(format!("out/linux_{arch}/{arch}"));
+            assert!(file.exists(), "{file:?}");
+        }
+        build("type=docker,dest=i.tar")
+            .ends_with(1)
+            .warns("has room for one platform")
+            .whatever();
+    });
+}
