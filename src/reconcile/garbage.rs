@@ -2,7 +2,7 @@
 //! is about to use, stays.
 
 use std::io;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::build::solve as build;
 use crate::env;
@@ -13,7 +13,7 @@ use crate::state::Layout;
 use crate::state::space::Space;
 use crate::supervise::inspect;
 
-use super::budget::{self, Budget, Chosen, Stock};
+use super::budget::{self, Budget, Chosen, MayGo, Stock};
 use super::session::{ReconcileError, Session};
 
 /// Keeps images and layers that are in the store there, until it is dropped:
@@ -79,13 +79,10 @@ fn try_collect(layout: &Layout) -> io::Result<Option<Event>> {
     let collected = store.collect_garbage_after(|alone| {
         if let Some((budget, bytes)) = excess {
             let stock = stock(layout, &store)?;
-            let takes_named = budget.takes_named();
-            gone = budget::choose(&stock, bytes, takes_named, SystemTime::now());
-            let folders = stock.folders.iter();
-            let folders = folders.filter(|folder| gone.folders.contains(&folder.path));
-            of_folders = folders.map(|folder| folder.bytes).sum();
-            build::forget(layout, &gone.steps)?;
-            build::remove_folders(&gone.folders)?;
+            let named = budget.takes_named();
+            let may_go = MayGo::ForRoom { named };
+            gone = budget::choose(&stock, bytes, may_go, SystemTime::now());
+            of_folders = forget(layout, &stock, &gone)?;
             alone.remove(&gone.images).map_err(io::Error::other)?;
         }
         in_use(layout)
@@ -101,6 +98,61 @@ fn try_collect(layout: &Layout) -> io::Result<Option<Event>> {
         bytes: collected.bytes + of_folders,
         budget,
     }))
+}
+
+/// Forgets what was chosen of builds; how many bytes the folders among it had.
+fn forget(layout: &Layout, stock: &Stock, gone: &Chosen) -> io::Result<u64> {
+    build::forget(layout, &gone.steps)?;
+    build::remove_folders(&gone.folders)?;
+    let folders = stock.folders.iter();
+    let folders = folders.filter(|folder| gone.folders.contains(&folder.path));
+    Ok(folders.map(|folder| folder.bytes).sum())
+}
+
+/// What is to go of what builds keep.
+#[derive(Debug, Clone, Default)]
+pub struct Prune {
+    /// All of it, the steps of images that are there and the folders of
+    /// `RUN --mount=type=cache` included.
+    pub all: bool,
+    /// Only what was not used for so long.
+    pub unused_for: Option<Duration>,
+    /// So many bytes of what no image has may stay.
+    pub keep: Option<u64>,
+}
+
+/// What went.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Names of steps, and their bytes.
+    pub steps: Vec<(String, u64)>,
+    /// Bytes of folders.
+    pub folders: u64,
+}
+
+/// Forgets what builds keep; layers that nobody has then are garbage. Nobody may be
+/// building: the caller holds that off.
+///
+/// # Errors
+/// The records or the cache cannot be read or written.
+pub fn prune_builds(layout: &Layout, wanted: &Prune) -> io::Result<Pruned> {
+    let stock = stock(layout, &Store::open(layout))?;
+    let may_go = MayGo::OfBuilds {
+        unused_for: wanted.unused_for.unwrap_or_default(),
+        all: wanted.all,
+    };
+    let budget = wanted.keep.unwrap_or_default();
+    let gone = budget::choose(&stock, budget, may_go, SystemTime::now());
+    let mut folders = forget(layout, &stock, &gone)?;
+    if wanted.all && wanted.unused_for.is_none() && wanted.keep.is_none() {
+        folders += build::forget_rest(layout)?;
+    }
+    let steps = stock.steps.into_iter();
+    let steps = steps.filter(|step| gone.steps.contains(&step.key));
+    Ok(Pruned {
+        steps: steps.map(|step| (step.name, step.bytes)).collect(),
+        folders,
+    })
 }
 
 /// The budget and its bytes, where the store takes more. A file system that has less

@@ -53,5 +53,5 @@ pub(crate) use hashes::{Hash, hex, unhex};
 pub use kept_folders::{KeptFolder, kept_folders, remove_folders};
 pub(super) use key_agent::KeyAgent;
 pub use output::OutputLine;
-pub use prune::{Kept, Prune, Pruned, forget, kept, prune};
+pub use prune::{Kept, forget, forget_rest, kept};
 pub use source::{Keys, Remote};

@@ -78,6 +78,37 @@ fn cache_folders_count_and_go_once_they_were_not_used_for_a_day() {
     });
 }
 
+#[test]
+fn prune_removes_what_no_image_has_and_with_all_the_cache_folders_too() {
+    isolated(|sandbox| {
+        let project = with_dockerfile(sandbox, "prune", &five_megabytes("first"));
+        build_within(&project, "off").whatever();
+        let text = "FROM test/busybox\nRUN --mount=type=cache,target=/c head -c 2000000 /dev/zero > /c/a\n";
+        project.write("Dockerfile", text);
+        build_within(&project, "off").whatever();
+        let prune = |args: &[&str]| {
+            let words = ["build", "prune"].iter().chain(args);
+            project.skiff(words).run().succeeds()
+        };
+        let kept = prune(&["--keep-storage", "20MB"]);
+        kept.prints("Total reclaimed space: 0B\n").whatever();
+        let pruned = prune(&[]);
+        assert!(pruned.stdout.contains("RUN head -c 5000000"), "{pruned}");
+        assert!(
+            pruned.stdout.ends_with("Total reclaimed space: 5MB\n"),
+            "{pruned}"
+        );
+        let young = prune(&["-a", "--filter", "until=24h"]);
+        young.prints("Total reclaimed space: 0B\n").whatever();
+        let all = prune(&["-a"]);
+        assert!(
+            all.stdout.ends_with("Total reclaimed space: 2MB\n"),
+            "{all}"
+        );
+        assert!(!sandbox.data().join("builds/mounts").exists());
+    });
+}
+
 /// Makes an image look as if nothing had used it for ten years.
 fn age(sandbox: &Sandbox, name: &str) {
     let id = sandbox
