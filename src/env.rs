@@ -21,6 +21,9 @@ pub const HOME: &str = "HOME";
 pub const PATH: &str = "PATH";
 /// Folder of Docker's `config.json`, instead of `$HOME/.docker`.
 pub const DOCKER_CONFIG: &str = "DOCKER_CONFIG";
+/// What Docker's `config.json` would say of registries' credentials, as a text that goes
+/// before the file.
+pub const DOCKER_AUTH_CONFIG: &str = "DOCKER_AUTH_CONFIG";
 /// `registries.conf` to read instead of the machine's and the user's.
 pub const CONTAINERS_REGISTRIES_CONF: &str = "CONTAINERS_REGISTRIES_CONF";
 /// File of trusted certificates, instead of the system's.

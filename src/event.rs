@@ -92,6 +92,8 @@ pub enum Event {
     MadeRoom {
         /// Steps of builds.
         steps: usize,
+        /// Folders that builds kept.
+        folders: usize,
         /// Images.
         images: usize,
         /// Bytes that became free.

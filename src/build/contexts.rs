@@ -2,6 +2,7 @@
 //! take files from.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::diagnose;
@@ -10,7 +11,7 @@ use super::graph::{self, BaseRequest, Kind, Plan, Source};
 use super::ignore::Ignore;
 use super::ignore_file::{self, IgnoreFileError};
 use super::request::{ContextPlace, DockerfilePlace, Request};
-use super::solve::{BuildError, Builder, ContextFolder, Given, Keys, Remote};
+use super::solve::{BuildError, Builder, ContextFolder, Given, Keys, Remote, names_like};
 use crate::compose::Diagnostic;
 use crate::dockerfile::{self, Dockerfile, Problem};
 use crate::image::{Image, Platform, Reference};
@@ -46,10 +47,8 @@ pub(super) async fn read(builder: &Builder<'_>, request: &Request) -> Result<Rea
         ContextPlace::Folder(folder) => Some(clean(folder)),
         _ => None,
     };
-    if let Some(folder) = folder.as_ref().filter(|folder| !folder.is_dir()) {
-        let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
-        let error = BuildError::files("read the context", folder)(missing);
-        return Err(at_context(request, &error));
+    if let Some(folder) = &folder {
+        folder_there(folder).map_err(|error| at_context(request, &error))?;
     }
     let remote = remote(builder, request).await;
     let remote = remote.map_err(|error| at_context(request, &error))?;
@@ -57,18 +56,14 @@ pub(super) async fn read(builder: &Builder<'_>, request: &Request) -> Result<Rea
         DockerfilePlace::Text { name, text } => (name.clone(), text.clone().into_bytes()),
         DockerfilePlace::File(file) => match (&remote, &folder) {
             (Some((_, files)), _) => {
-                let text = of_remote(builder, files, file);
-                (
-                    file.clone(),
-                    text.map_err(|error| at_context(request, &error))?,
-                )
+                let read = of_remote(builder, files, file);
+                read.map_err(|error| at_context(request, &error))?
             }
             (None, Some(folder)) => {
-                let path = clean(&folder.join(file));
-                let text = read_file(&path)?;
-                (path, text)
+                let read = read_dockerfile(&clean(&folder.join(file)));
+                read.map_err(|error| at_context(request, &error))?
             }
-            (None, None) => (file.clone(), read_file(file)?),
+            (None, None) => read_dockerfile(file)?,
         },
     };
     let name = path.file_name().unwrap_or(path.as_os_str());
@@ -125,6 +120,14 @@ async fn remote(
             Source::Git(git)
         }
         ContextPlace::Archive(url) => graph::archive(url),
+        ContextPlace::Spooled(spooled) => {
+            let source = Source::Archive {
+                digest: spooled.digest().clone(),
+            };
+            let name = format!("{}{}", drive::internal(request), graph::loads(&source));
+            let files = builder.spooled(&name, spooled).await?;
+            return Ok(Some((source, files)));
+        }
         ContextPlace::Image(_) | ContextPlace::Build(_) | ContextPlace::Layout(_) => {
             return Err(BuildError::NoContext {
                 what: "an image".to_owned(),
@@ -149,18 +152,60 @@ async fn remote(
 /// Longest Dockerfile that is read from another machine.
 const LONGEST: u64 = 1024 * 1024;
 
-fn of_remote(builder: &Builder<'_>, files: &Remote, file: &Path) -> Result<Vec<u8>, BuildError> {
-    let found = files.read(builder.store(), file, LONGEST);
-    let found = found.map_err(BuildError::files("read", file))?;
-    found.ok_or_else(|| {
-        BuildError::files("read", file)(std::io::Error::from(std::io::ErrorKind::NotFound))
+fn of_remote(
+    builder: &Builder<'_>,
+    files: &Remote,
+    file: &Path,
+) -> Result<(PathBuf, Vec<u8>), BuildError> {
+    for path in spellings(file) {
+        let found = files.read(builder.store(), &path, LONGEST);
+        if let Some(text) = found.map_err(BuildError::files("read", &path))? {
+            return Ok((path, text));
+        }
+    }
+    Err(BuildError::NoDockerfile {
+        path: file.to_owned(),
+        nearest: Vec::new(),
     })
 }
 
-/// What a device or a pipe gives is no Dockerfile.
-fn read_file(path: &Path) -> Result<Vec<u8>, BuildError> {
-    let text = crate::compose::FileSystem::read(&crate::compose::Host, path);
-    text.map_err(BuildError::files("read", path))
+fn folder_there(folder: &Path) -> Result<(), BuildError> {
+    let reason = match fs_err::metadata(folder) {
+        Ok(found) if found.is_dir() => return Ok(()),
+        Ok(_) => "it is no folder",
+        Err(error) if error.kind() == ErrorKind::NotFound => "there is no such folder",
+        Err(error) => return Err(BuildError::files("read the context", folder)(error)),
+    };
+    Err(BuildError::NoContext {
+        what: folder.display().to_string(),
+        reason: reason.to_owned(),
+    })
+}
+
+/// The name that counts where none is given.
+const USUAL: &str = "Dockerfile";
+
+/// Where a Dockerfile is looked for: the usual name may be written small, as with
+/// `BuildKit`.
+fn spellings(path: &Path) -> Vec<PathBuf> {
+    let small = path.with_file_name(USUAL.to_lowercase());
+    let other = path.ends_with(USUAL).then_some(small);
+    std::iter::once(path.to_owned()).chain(other).collect()
+}
+
+/// The Dockerfile, and where it was. What a device or a pipe gives is none.
+fn read_dockerfile(path: &Path) -> Result<(PathBuf, Vec<u8>), BuildError> {
+    for path in spellings(path) {
+        match crate::compose::FileSystem::read(&crate::compose::Host, &path) {
+            Ok(text) => return Ok((path, text)),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(BuildError::files("read", path)(error)),
+        }
+    }
+    Err(BuildError::NoDockerfile {
+        path: path.to_owned(),
+        nearest: names_like(path),
+    })
 }
 
 /// What is left out of a context.
@@ -190,6 +235,7 @@ pub(super) fn given(
         secrets: request.secrets.clone(),
         cache_from: request.cache_from.clone(),
         cache_to: request.cache_to.clone(),
+        is_passing: request.is_passing,
         ..Given::default()
     };
     for (base, image) in images {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use futures_util::future::{BoxFuture, try_join_all};
 
@@ -13,7 +14,7 @@ use super::graph::{
 use super::request::{ContextPlace, Request, SshSource};
 use super::solve::{BuildError, BuildFailure, Builder, KeyAgent, StepError};
 use crate::compose::Diagnostic;
-use crate::dockerfile::Problem;
+use crate::dockerfile::{Dockerfile, Problem, nearest};
 use crate::event::Event;
 use crate::image::{ConfigFile, Image, ImageError, Platform, Reference};
 
@@ -62,31 +63,42 @@ pub async fn build(
     provide: Provide<'_>,
 ) -> Result<Image, DriveError> {
     let read = read(builder, request).await?;
+    let told = Told::default();
     let one = |platform, names| {
-        let read = &read;
+        let (read, told) = (&read, &told);
         async move {
             let target = Target {
                 platform,
                 is_one_of_many: request.platforms.len() > 1,
+                told,
             };
             for_platform(builder, request, read, target, provide, names).await
         }
     };
-    let image = if let [_, _, ..] = request.platforms.as_slice() {
+    let (image, others) = if let [_, _, ..] = request.platforms.as_slice() {
         let all = request.platforms.iter();
         let all = all.map(|platform| one(Some(platform), Vec::new()));
         let mut images = try_join_all(all).await?;
         let first = images.remove(0);
-        let variants = images.into_iter().map(|image| image.id).collect();
-        builder
-            .name(&first, request.names.clone(), variants)
-            .await?
+        let variants = images.iter().map(|image| image.id.clone()).collect();
+        let names = request.names.clone();
+        let named = builder.name(&first, names, variants, request.is_passing);
+        (named.await?, images)
     } else {
-        one(request.platforms.first(), request.names.clone()).await?
+        let names = request.names.clone();
+        (one(request.platforms.first(), names).await?, Vec::new())
     };
     exported(builder, request, &image);
+    let images: Vec<Image> = std::iter::once(image.clone()).chain(others).collect();
+    for output in &request.outputs {
+        builder.write_out(&images, output).await?;
+        builder.note(&titled(request, output.title()), &[]);
+    }
     Ok(image)
 }
+
+/// Warnings that were told already: platforms share most of them.
+type Told = Mutex<BTreeSet<String>>;
 
 /// What a plan is for.
 #[derive(Clone, Copy)]
@@ -94,6 +106,7 @@ struct Target<'a> {
     platform: Option<&'a Platform>,
     /// Steps are shown with their platform.
     is_one_of_many: bool,
+    told: &'a Told,
 }
 
 async fn for_platform(
@@ -105,7 +118,7 @@ async fn for_platform(
     names: Vec<Reference>,
 ) -> Result<Image, DriveError> {
     let (plan, images) = planned(builder, request, read, target, provide).await?;
-    tell_warnings(builder, read, &plan);
+    tell_warnings(builder, read, &plan, target.told);
     if plan.warnings_are_errors && !plan.warnings.is_empty() {
         return Err(DriveError::Placed(read.warnings(&plan)));
     }
@@ -133,6 +146,7 @@ pub async fn check(
     let target = Target {
         platform: request.platforms.first(),
         is_one_of_many: false,
+        told: &Told::default(),
     };
     let (plan, _) = planned(builder, request, &read, target, provide).await?;
     Ok(read.warnings(&plan))
@@ -155,7 +169,9 @@ fn options(request: &Request, read: &Read, target: Target<'_>) -> Options {
     }
     let contexts = request.contexts.iter().map(|(name, place)| {
         let context = match place {
-            ContextPlace::Folder(_) | ContextPlace::Nothing => NamedContext::Folder,
+            ContextPlace::Folder(_) | ContextPlace::Nothing | ContextPlace::Spooled(_) => {
+                NamedContext::Folder
+            }
             ContextPlace::Image(image) => NamedContext::Image(image.clone()),
             ContextPlace::Build(label) => NamedContext::Build(label.clone()),
             ContextPlace::Git(url) => NamedContext::Git(url.clone()),
@@ -231,7 +247,8 @@ async fn planned(
                 Err(DriveError::Base { image, source }) => {
                     let message = crate::causes::with_causes(&*source);
                     let problem = Problem::new(at, format!("cannot get `{image}`: {message}"));
-                    let problem = match source.hint() {
+                    let hint = stage_like(&read.file, &image).or_else(|| source.hint());
+                    let problem = match hint {
                         Some(hint) => problem.help(hint),
                         None => problem,
                     };
@@ -263,6 +280,15 @@ async fn planned(
             images.insert(base, image);
         }
     }
+}
+
+/// Whether a stage was meant by the short name of an image that cannot be had.
+fn stage_like(file: &Dockerfile, image: &str) -> Option<String> {
+    let short = Reference::parse(image).ok()?.familiar();
+    let short = short.strip_suffix(":latest")?;
+    let stages = file.stages.iter().filter_map(|stage| stage.name.as_ref());
+    let stage = nearest(short, stages.map(|name| name.text.as_str()))?;
+    Some(format!("did you mean the stage `{stage}`?"))
 }
 
 /// `[2/5] RUN x` becomes `[web 2/5] RUN x` where several images are built.
@@ -300,20 +326,21 @@ pub(super) async fn agents(
     Ok((sockets, started))
 }
 
-fn tell_warnings(builder: &Builder<'_>, read: &Read, plan: &Plan) {
-    for shown in read.warnings(plan) {
+fn tell_warnings(builder: &Builder<'_>, read: &Read, plan: &Plan, told: &Told) {
+    let of_file = read.warnings(plan).into_iter().map(|shown| {
         let place = shown
             .position
             .map(|at| format!(" ({at})"))
             .unwrap_or_default();
-        builder.emit(Event::Warning {
-            message: format!("{}: {}{place}", shown.path, shown.message),
-        });
-    }
-    for name in &plan.unused_arguments {
-        builder.emit(Event::Warning {
-            message: format!("the build argument `{name}` is used by no `ARG`"),
-        });
+        format!("{}: {}{place}", shown.path, shown.message)
+    });
+    let unused = plan.unused_arguments.iter();
+    let unused = unused.map(|name| format!("the build argument `{name}` is used by no `ARG`"));
+    let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+    for message in of_file.chain(unused) {
+        if told.insert(message.clone()) {
+            builder.emit(Event::Warning { message });
+        }
     }
 }
 
@@ -350,12 +377,18 @@ const AROUND: u32 = 2;
 
 /// What `BuildKit` tells at the end.
 fn exported(builder: &Builder<'_>, request: &Request, image: &Image) {
-    let title = if request.label.is_empty() {
-        "exporting to image".to_owned()
-    } else {
-        format!("[{}] exporting to image", request.label)
-    };
+    if request.is_passing {
+        return;
+    }
     let mut lines = vec![format!("writing image {}", image.id)];
     lines.extend(request.names.iter().map(|name| format!("naming to {name}")));
-    builder.note(&title, &lines);
+    builder.note(&titled(request, "exporting to image"), &lines);
+}
+
+fn titled(request: &Request, title: &str) -> String {
+    if request.label.is_empty() {
+        title.to_owned()
+    } else {
+        format!("[{}] {title}", request.label)
+    }
 }

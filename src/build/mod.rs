@@ -11,10 +11,12 @@ mod fetch;
 pub mod graph;
 pub mod ignore;
 pub mod ignore_file;
+pub mod outputs;
 mod paths;
 pub mod request;
 pub mod shared_cache;
 pub mod solve;
+pub mod spooled;
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::graph::{Grants, Sandbox};
+use super::outputs::Output;
 use super::shared_cache::{CacheFrom, CacheTo};
+use super::spooled::Spooled;
 use crate::compose::Diagnostic;
 use crate::image::{Platform, Reference};
 
@@ -31,6 +33,11 @@ pub struct Request {
     pub labels: BTreeMap<String, String>,
     /// Its names.
     pub names: Vec<Reference>,
+    /// What is written of it beside the store.
+    pub outputs: Vec<Output>,
+    /// Nobody asks for the image itself: without a name it goes with the next
+    /// collection, unless it was there before.
+    pub is_passing: bool,
     /// Caches of other machines to take steps from.
     pub cache_from: Vec<CacheFrom>,
     /// And to put steps into.
@@ -103,6 +110,8 @@ pub enum ContextPlace {
     Archive(String),
     /// An image in a folder of the OCI layout.
     Layout(LayoutPlace),
+    /// An archive that came as a stream.
+    Spooled(Spooled),
 }
 
 impl ContextPlace {

@@ -162,6 +162,17 @@ impl Command {
     }
 }
 
+impl Command {
+    /// `--progress` behind the command, which counts before the one in front of it.
+    pub fn progress(&self) -> Option<&str> {
+        match self {
+            Self::Build(args) => args.progress(),
+            Self::Image(args) => args.progress(),
+            _ => None,
+        }
+    }
+}
+
 /// `table` or `json`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum ListFormat {

@@ -17,8 +17,10 @@ pub struct Job<'a> {
     pub project: &'a str,
     /// What is asked.
     pub requests: &'a Requests,
-    /// Show no progress, and print the images' ids.
+    /// Show no progress.
     pub quiet: bool,
+    /// Print the images' ids.
+    pub prints_ids: bool,
 }
 
 impl Job<'_> {
@@ -30,8 +32,13 @@ impl Job<'_> {
         let check =
             async |session: &Session<'_>| reconcile::build::check(session, self.requests).await;
         let found = self.carry_out(context, check)?;
-        if found.is_empty() {
-            return Ok(());
+        // As `docker build --check` says it.
+        match found.len() {
+            0 => return Ok(write_out("Check complete, no warnings found.\n")?),
+            1 => write_out("Check complete, 1 warning has been found!\n")?,
+            count => write_out(&format!(
+                "Check complete, {count} warnings have been found!\n"
+            ))?,
         }
         context.show(&found);
         Err(CliError::Exit(1))
@@ -52,7 +59,7 @@ impl Job<'_> {
             Ok(built)
         };
         let built = self.carry_out(context, all)?;
-        if self.quiet {
+        if self.prints_ids {
             let ids = built.iter().map(|(_, image)| format!("{}\n", image.id));
             write_out(&ids.collect::<String>())?;
         }
@@ -70,9 +77,11 @@ impl Job<'_> {
             let holder = Work::new(context, self.project, &cancel, self.quiet);
             let session = holder.session();
             let work = work(&session);
+            let note = "steps at work are ended; those that are done are kept for the next build";
+            let console = holder.console();
             let done =
-                session::interruptible(&*holder.console(), work, &handle, &mut interrupts).await;
-            done.map_err(|error| session::error(context, &error))
+                session::interruptible_telling(note, &*console, work, &handle, &mut interrupts);
+            done.await.map_err(|error| session::error(context, &error))
         })
     }
 }
@@ -84,4 +93,19 @@ impl Job<'_> {
 pub fn memory(text: &str) -> Result<i64, CliError> {
     let bytes = parse_bytes(text).filter(|bytes| *bytes > 0);
     bytes.ok_or_else(|| CliError::new(format!("--memory takes `512m` and the like, not `{text}`")))
+}
+
+/// `--provenance` and `--sbom`: that none is wanted is fine.
+///
+/// # Errors
+/// One is wanted.
+pub fn refuse_attestations(provenance: Option<&str>, sbom: Option<&str>) -> CliResult {
+    for (flag, value) in [("--provenance", provenance), ("--sbom", sbom)] {
+        if value.is_some_and(|value| value != "false") {
+            return Err(CliError::new(format!(
+                "{flag}: skiff makes no attestations"
+            )));
+        }
+    }
+    Ok(())
 }

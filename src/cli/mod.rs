@@ -70,7 +70,10 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli, arguments: Vec<OsString>) -> ExitCode {
+fn run(mut cli: Cli, arguments: Vec<OsString>) -> ExitCode {
+    if let Some(progress) = cli.command.as_ref().and_then(Command::progress) {
+        cli.global.progress = Some(progress.to_owned());
+    }
     let settings = match Settings::new(&cli.global) {
         Ok(settings) => settings,
         Err(error) => return error.report(Ui::default()),
@@ -144,7 +147,7 @@ fn dispatch(context: &Context, command: Command, arguments: Vec<OsString>) -> Cl
         Command::Pull(args) => commands::pull::run(context, args),
         Command::Push(args) => commands::push::run(context, args),
         Command::Login(args) => commands::login::login(context, &args),
-        Command::Logout(args) => commands::login::logout(&args),
+        Command::Logout(args) => commands::login::logout(context, &args),
         Command::Load(args) => commands::load::run(context, &args),
         Command::Save(args) => commands::image::save::run(context, &args),
         Command::Image(args) => commands::image::run(context, &args),

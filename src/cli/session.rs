@@ -151,7 +151,22 @@ pub fn left_alone(project: &str, Silent { what, pid }: &Silent) -> Event {
 ///
 /// # Errors
 /// Those of the flow.
-pub async fn interruptible<T>(
+pub fn interruptible<T>(
+    sink: &dyn EventSink,
+    flow: impl Future<Output = Result<T, ReconcileError>>,
+    handle: &CancelHandle,
+    interrupts: &mut Interrupts,
+) -> impl Future<Output = Result<T, ReconcileError>> {
+    let note = "nothing new is begun; what containers were asked already goes on";
+    interruptible_telling(note, sink, flow, handle, interrupts)
+}
+
+/// The same for what is about no containers; `note` is told at the first signal.
+///
+/// # Errors
+/// Those of the flow.
+pub async fn interruptible_telling<T>(
+    note: &str,
     sink: &dyn EventSink,
     flow: impl Future<Output = Result<T, ReconcileError>>,
     handle: &CancelHandle,
@@ -163,8 +178,7 @@ pub async fn interruptible<T>(
         _ = interrupts.next() => handle.cancel(),
     }
     sink.emit(Event::Note {
-        message: "Interrupted: nothing new is begun; what containers were asked already goes on"
-            .to_owned(),
+        message: format!("Interrupted: {note}"),
     });
     tokio::select! {
         outcome = &mut flow => outcome,

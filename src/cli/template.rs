@@ -1,12 +1,16 @@
 //! The part of Go's templates that scripts use: `{{.Name}} {{.State}}`.
 
+use std::io::{self, IsTerminal as _};
+
 use serde_json::Value;
 
 use super::error::CliError;
+use crate::ui::printable;
 use crate::ui::table::Table;
 
 /// Replaces each `{{.Field}}` by the object's field; `{{json .}}` and
-/// `{{json .Field}}` give JSON, `\t` and `\n` what they mean.
+/// `{{json .Field}}` give JSON, `\t` and `\n` what they mean. On a terminal nothing in a
+/// field steers it; a script gets what is there.
 ///
 /// # Errors
 /// An unknown field, or anything else between the braces.
@@ -85,6 +89,7 @@ fn place(inside: &str, object: &Value) -> Result<String, CliError> {
         .hint(format!("fields: {}", known.join(", ")))
     })?;
     Ok(match value {
+        Value::String(text) if !json && io::stdout().is_terminal() => printable(text),
         Value::String(text) if !json => text.clone(),
         other => other.to_string(),
     })

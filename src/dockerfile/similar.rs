@@ -5,20 +5,23 @@ const LONGEST: usize = 100;
 
 /// The known name most like a wrong one, small and capital letters alike; none
 /// where it is one of them to the letter. Up to two letters may be wrong, as with
-/// `BuildKit`.
+/// `BuildKit`; of names that are equally far away the one counts that swapped letters lead
+/// to.
 pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     if name.len() > LONGEST {
         return None;
     }
     let lower = name.to_lowercase();
-    let mut best: Option<(usize, &str)> = None;
+    let mut best: Option<((usize, usize), &str)> = None;
     for candidate in known.filter(|candidate| candidate.len() <= LONGEST) {
-        let distance = strsim::levenshtein(&lower, &candidate.to_lowercase());
+        let other = candidate.to_lowercase();
+        let distance = strsim::levenshtein(&lower, &other);
         if candidate == name {
             return None;
         }
-        if distance < best.map_or(3, |(least, _)| least) {
-            best = Some((distance, candidate));
+        let distances = (distance, strsim::osa_distance(&lower, &other));
+        if distances < best.map_or((3, 0), |(least, _)| least) {
+            best = Some((distances, candidate));
         }
     }
     best.map(|(_, candidate)| candidate)
@@ -30,7 +33,7 @@ mod tests {
 
     #[test]
     fn up_to_two_letters_may_be_wrong() {
-        let known = ["RUN", "COPY", "WORKDIR", "EXPOSE"];
+        let known = ["ENV", "RUN", "COPY", "WORKDIR", "EXPOSE"];
         for (name, found) in [
             ("RNU", Some("RUN")),
             ("copi", Some("COPY")),

@@ -51,6 +51,28 @@ impl ConfigFile {
         serde_json::from_slice(text)
     }
 
+    /// Each layer once: its diff-id, and what a manifest has for it.
+    ///
+    /// # Errors
+    /// The manifest has more or fewer of them; the text says how many.
+    pub(super) fn pair<'l, L>(&self, layers: &'l [L]) -> Result<Vec<(Digest, &'l L)>, String> {
+        let diff_ids = &self.rootfs.diff_ids;
+        if diff_ids.len() != layers.len() {
+            return Err(format!(
+                "the image lists {} layers, its config {}",
+                layers.len(),
+                diff_ids.len()
+            ));
+        }
+        let mut pairs: Vec<(Digest, &L)> = Vec::new();
+        for (diff_id, layer) in diff_ids.iter().zip(layers) {
+            if !pairs.iter().any(|(known, _)| known == diff_id) {
+                pairs.push((diff_id.clone(), layer));
+            }
+        }
+        Ok(pairs)
+    }
+
     /// The platform it is for; what is missing is the host's.
     pub fn platform(&self) -> Platform {
         let host = Platform::host();

@@ -107,11 +107,10 @@ pub(super) fn follow(
 pub(super) fn unpack<S: Sync, R: std::io::BufRead + Send>(
     store: &Store,
     usage: &Usage,
-    diff_ids: &[Digest],
-    sources: &[S],
+    layers: &[(Digest, &S)],
     open: impl Fn(&S) -> Result<R, ImageError> + Sync,
 ) -> Result<(), ImageError> {
-    let queue = Mutex::new(diff_ids.iter().zip(sources));
+    let queue = Mutex::new(layers.iter());
     let next = || {
         let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
         queue.next()
@@ -179,7 +178,7 @@ pub fn load_layout(
     digest: Option<&str>,
     platform: Option<&Platform>,
 ) -> Result<Image, ImageError> {
-    let layout = Layout { folder };
+    let layout = Layout::new(folder);
     let entries = layout.entries(name, digest)?;
     let called = layout.called();
     let blob = |digest: &Digest| layout.blob(digest, MANIFEST_LIMIT);
@@ -190,19 +189,14 @@ pub fn load_layout(
         return Ok(image);
     }
     let parsed = ConfigFile::parse(&config).map_err(|error| layout.bad(error.to_string()))?;
-    let (diff_ids, layers) = (&parsed.rootfs.diff_ids, &found.manifest.layers);
-    if diff_ids.len() != layers.len() {
-        return Err(layout.bad(format!(
-            "the image lists {} layers, its config {}",
-            layers.len(),
-            diff_ids.len()
-        )));
-    }
+    let layers = parsed
+        .pair(&found.manifest.layers)
+        .map_err(|reason| layout.bad(reason))?;
     let open = |layer: &Descriptor| {
-        let file = layout.open(&blob_path(&layer.digest))?;
+        let (file, _) = layout.open(&blob_path(&layer.digest))?;
         Ok(BufReader::with_capacity(256 * 1024, file))
     };
-    unpack(store, usage, diff_ids, layers, open)?;
+    unpack(store, usage, &layers, open)?;
     let image = store.add_image(
         usage,
         NewImage {
@@ -218,19 +212,27 @@ pub fn load_layout(
     Ok(image)
 }
 
-struct Layout<'a> {
+/// A folder of that layout.
+#[derive(Clone, Copy)]
+pub(super) struct Layout<'a> {
     folder: &'a Path,
 }
 
-impl Layout<'_> {
+impl<'a> Layout<'a> {
+    /// Nothing is looked at yet.
+    pub(super) fn new(folder: &'a Path) -> Self {
+        Self { folder }
+    }
+
     fn called(&self) -> String {
         format!("`{}`", self.folder.display())
     }
 
-    fn bad(&self, reason: String) -> ImageError {
+    /// That something in it is not as it has to be.
+    pub(super) fn bad(&self, reason: impl Into<String>) -> ImageError {
         ImageError::Archive {
             what: self.called(),
-            reason,
+            reason: reason.into(),
         }
     }
 
@@ -272,30 +274,36 @@ impl Layout<'_> {
         Ok(meant.into_iter().map(|named| named.entry).collect())
     }
 
-    fn open(&self, name: &str) -> Result<File, ImageError> {
+    /// A file of it, and its bytes; a pipe that nobody writes to is none.
+    ///
+    /// # Errors
+    /// There is no such file.
+    pub(super) fn open(&self, name: &str) -> Result<(File, u64), ImageError> {
         let path = self.folder.join(name);
-        let opened = fs::File::open(&path).and_then(|file| {
-            let is_file = file.metadata()?.is_file();
-            is_file
-                .then_some(file)
-                .ok_or_else(|| std::io::Error::other(format!("`{name}` is no file")))
+        let opened = fs::metadata(&path).and_then(|found| {
+            if found.is_file() {
+                Ok((fs::File::open(&path)?.into_parts().0, found.len()))
+            } else {
+                Err(std::io::Error::other(format!("`{name}` is no file")))
+            }
         });
-        let file = opened.map_err(|error| {
+        opened.map_err(|error| {
             self.bad(if error.kind() == std::io::ErrorKind::NotFound {
                 format!("there is no `{name}` in it")
             } else {
                 error.to_string()
             })
-        })?;
-        Ok(file.into_parts().0)
+        })
     }
 
-    fn document(&self, name: &str, limit: usize) -> Result<Vec<u8>, ImageError> {
+    /// A file that is not longer than `limit` bytes.
+    ///
+    /// # Errors
+    /// It is longer, or cannot be read.
+    pub(super) fn document(&self, name: &str, limit: usize) -> Result<Vec<u8>, ImageError> {
         let mut text = Vec::new();
-        let read = self
-            .open(name)?
-            .take(limit as u64 + 1)
-            .read_to_end(&mut text);
+        let (file, _) = self.open(name)?;
+        let read = file.take(limit as u64 + 1).read_to_end(&mut text);
         read.map_err(|error| self.bad(format!("`{name}` cannot be read: {error}")))?;
         if text.len() > limit {
             return Err(self.bad(format!("`{name}` is longer than {limit} bytes")));
@@ -304,7 +312,10 @@ impl Layout<'_> {
     }
 
     /// A document, its digest checked.
-    fn blob(&self, digest: &Digest, limit: usize) -> Result<Vec<u8>, ImageError> {
+    ///
+    /// # Errors
+    /// As [`Self::document`]; it has another digest.
+    pub(super) fn blob(&self, digest: &Digest, limit: usize) -> Result<Vec<u8>, ImageError> {
         let text = self.document(&blob_path(digest), limit)?;
         checked(text, digest, &format!("a document in {}", self.called()))
     }

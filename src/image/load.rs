@@ -56,7 +56,7 @@ impl LoadSource {
     }
 }
 
-/// Loads all images of an archive. Blocks.
+/// Loads all images of an archive, and gives each with the names that it has there. Blocks.
 ///
 /// # Errors
 /// No archive of a known kind, or damaged; images before the damage are
@@ -144,8 +144,9 @@ fn load_image(
         resource: resource.clone(),
         action: "Loading",
     });
+    let names = wanted.names.clone();
     let result = load_layers(store, usage, contents, &wanted).and_then(|()| {
-        store.add_image(
+        let image = store.add_image(
             usage,
             NewImage {
                 config: wanted.config,
@@ -155,7 +156,8 @@ fn load_image(
                 repo_digests: Vec::new(),
                 variants: Vec::new(),
             },
-        )
+        )?;
+        Ok(Image { names, ..image })
     });
     events.emit(match &result {
         Ok(_) => Event::Done {
@@ -178,17 +180,10 @@ fn load_layers(
 ) -> Result<(), ImageError> {
     let config = ConfigFile::parse(&wanted.config).map_err(|e| contents.bad(&e.to_string()))?;
     contents.check_platform(&config, wanted.names.first())?;
-    let diff_ids = &config.rootfs.diff_ids;
-    if diff_ids.len() != wanted.layers.len() {
-        return Err(contents.bad(&format!(
-            "an image lists {} layers, its config {}",
-            wanted.layers.len(),
-            diff_ids.len()
-        )));
-    }
-    layout::unpack(store, usage, diff_ids, &wanted.layers, |piece| {
-        Ok(contents.open(*piece))
-    })
+    let layers = config
+        .pair(&wanted.layers)
+        .map_err(|reason| contents.bad(&reason))?;
+    layout::unpack(store, usage, &layers, |piece| Ok(contents.open(*piece)))
 }
 
 /// Opens an archive so that any part of it can be read.

@@ -47,6 +47,13 @@ pub use registry::{
     Validators, login, login_again, logout, shown_address,
 };
 pub use save::save;
+pub(crate) use save::save_image;
 pub use store::{Collected, Image, InUse, LayerCommit, Removed, Store, Usage};
 pub use toolbox::ensure_toolbox;
 pub(crate) use unpack::unpack_archive;
+
+/// Writing archives.
+pub(crate) mod tar {
+    pub(crate) use super::unpack::header::{END, Header, Record, encode, padding, xattr_record};
+    pub(crate) use super::unpack::xattrs;
+}

@@ -17,7 +17,7 @@ use super::error::ImageError;
 use super::fetch::{self, Places, beside};
 use super::platform::Platform;
 use super::reference::Reference;
-use super::registry::manifest::{self, CONFIG_LIMIT, Descriptor, Document, INDEX_DEPTH, Manifest};
+use super::registry::manifest::{self, CONFIG_LIMIT, Document, INDEX_DEPTH, Manifest};
 use super::registry::{Access, Blob, Repository, plain};
 use super::store::{Image, NewImage, Store, Usage};
 use crate::event::{Event, EventSink, Resource, ResourceKind};
@@ -163,7 +163,9 @@ impl Pull<'_> {
         let file =
             ConfigFile::parse(&config).map_err(|e| self.malformed("config", &e.to_string()))?;
         self.check_platform(&file)?;
-        let layers = self.pair_layers(&documents.manifest, &file)?;
+        let layers = file
+            .pair(&documents.manifest.layers)
+            .map_err(|reason| self.malformed("manifest", &reason))?;
         let what = self.what();
         let into = fetch::Into {
             store: self.store,
@@ -285,31 +287,5 @@ impl Pull<'_> {
             message: format!("image `{reference}` is for {found}, this machine is {host}"),
         });
         Ok(())
-    }
-
-    /// Each layer once, with where its archive is.
-    fn pair_layers<'m>(
-        &self,
-        manifest: &'m Manifest,
-        file: &ConfigFile,
-    ) -> Result<Vec<(Digest, &'m Descriptor)>, ImageError> {
-        let diff_ids = &file.rootfs.diff_ids;
-        if diff_ids.len() != manifest.layers.len() {
-            return Err(self.malformed(
-                "manifest",
-                &format!(
-                    "it has {} layers, its config {}",
-                    manifest.layers.len(),
-                    diff_ids.len()
-                ),
-            ));
-        }
-        let mut pairs: Vec<(Digest, &Descriptor)> = Vec::new();
-        for (diff_id, layer) in diff_ids.iter().zip(&manifest.layers) {
-            if !pairs.iter().any(|(known, _)| known == diff_id) {
-                pairs.push((diff_id.clone(), layer));
-            }
-        }
-        Ok(pairs)
     }
 }

@@ -53,18 +53,24 @@ pub fn save(
         }
         archive.add(store, &image, &names)?;
     }
-    let mut output = Output {
-        inner: output,
-        failed: None,
-    };
-    let written = archive.write(store, &mut output);
-    match output.failed {
-        Some(source) => Err(ImageError::Output {
-            what: what.to_owned(),
-            source,
-        }),
-        None => written,
-    }
+    archive.write_to(store, what, output)
+}
+
+/// Writes a single image to an archive, under these names whether it has them in the
+/// store or not. The caller holds off collections. Blocks.
+///
+/// # Errors
+/// As [`save`].
+pub(crate) fn save_image(
+    store: &Store,
+    image: &Image,
+    names: &[Reference],
+    what: &str,
+    output: impl Write,
+) -> Result<(), ImageError> {
+    let mut archive = Archive::default();
+    archive.add(store, image, names)?;
+    archive.write_to(store, what, output)
 }
 
 /// The images that are meant, each with the names that are saved with it, in
@@ -186,6 +192,22 @@ impl Archive {
             "LayerSources": sources.collect::<serde_json::Map<_, _>>(),
         }));
         Ok(())
+    }
+
+    /// Writes it, telling failures of the output from those of the store.
+    fn write_to(self, store: &Store, what: &str, output: impl Write) -> Result<(), ImageError> {
+        let mut output = Output {
+            inner: output,
+            failed: None,
+        };
+        let written = self.write(store, &mut output);
+        match output.failed {
+            Some(source) => Err(ImageError::Output {
+                what: what.to_owned(),
+                source,
+            }),
+            None => written,
+        }
     }
 
     /// Enters a manifest under each of its names, or under none.

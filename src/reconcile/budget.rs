@@ -1,11 +1,12 @@
 //! One budget of disk space for images and what builds keep. What has it longest
-//! unused goes first: steps of builds, then images without a name, and, where the
+//! unused goes first: steps of builds and folders that they kept, then images without a name, and, where the
 //! user set a budget, images with one. What a container needs never goes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use crate::build::solve::Kept;
+use crate::build::solve::{Kept, KeptFolder};
 use crate::compose::parse_bytes;
 use crate::env;
 use crate::image::{Digest, InUse};
@@ -94,6 +95,8 @@ pub(super) struct Stock {
     pub(super) sizes: BTreeMap<Digest, u64>,
     /// What builds keep.
     pub(super) steps: Vec<Kept>,
+    /// And beside layers.
+    pub(super) folders: Vec<KeptFolder>,
     /// All but the built-in ones.
     pub(super) images: Vec<Image>,
     /// What containers need, and what is never to go.
@@ -105,6 +108,8 @@ pub(super) struct Stock {
 pub(super) struct Chosen {
     /// Keys of steps.
     pub(super) steps: BTreeSet<String>,
+    /// Folders that builds kept.
+    pub(super) folders: BTreeSet<PathBuf>,
     /// Ids of images.
     pub(super) images: BTreeSet<Digest>,
 }
@@ -112,54 +117,95 @@ pub(super) struct Chosen {
 impl Chosen {
     /// Whether all may stay.
     pub(super) fn is_empty(&self) -> bool {
-        self.steps.is_empty() && self.images.is_empty()
+        self.steps.is_empty() && self.folders.is_empty() && self.images.is_empty()
     }
 }
 
+/// What may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MayGo {
+    /// What makes room by itself: what builds keep, and images.
+    ForRoom {
+        /// Those with a name, too.
+        named: bool,
+    },
+    /// What somebody wants removed of what builds keep. What images have does not count.
+    OfBuilds {
+        /// What was not used for so long.
+        unused_for: Duration,
+        /// Steps that images have, too, which frees nothing, and folders.
+        all: bool,
+    },
+}
+
 /// Chooses what goes until the rest fits into so many bytes, or nothing more may go.
-pub(super) fn choose(stock: &Stock, budget: u64, takes_named: bool, now: SystemTime) -> Chosen {
-    let mut room = Room::new(stock);
+pub(super) fn choose(stock: &Stock, budget: u64, may_go: MayGo, now: SystemTime) -> Chosen {
+    let mut room = Room::new(stock, may_go);
     let mut chosen = Chosen::default();
+    let age = |used| now.duration_since(used).unwrap_or_default();
+    let kept = in_order(stock, |one| match (may_go, one) {
+        (MayGo::ForRoom { .. }, OfBuilds::Step(_)) => true,
+        // The next build fills it again at its cost.
+        (MayGo::ForRoom { .. }, OfBuilds::Folder(folder)) => age(folder.used) >= AT_HAND,
+        (MayGo::OfBuilds { unused_for, .. }, OfBuilds::Step(step)) => age(step.used) >= unused_for,
+        (MayGo::OfBuilds { unused_for, all }, OfBuilds::Folder(folder)) => {
+            all && age(folder.used) >= unused_for
+        }
+    });
+    room.forget(&kept, budget, &mut chosen);
+    let MayGo::ForRoom { named } = may_go else {
+        return chosen;
+    };
     let mut images: Vec<&Image> = stock
         .images
         .iter()
         .filter(|image| !stock.in_use.images.contains(&image.id))
         .collect();
     images.sort_by_key(|image| (image.is_named, image.used));
-    let steps = in_order(&stock.steps);
-    room.forget(&steps, budget, &mut chosen);
     for image in images {
-        let is_at_hand = now
-            .duration_since(image.used)
-            .is_ok_and(|age| age < AT_HAND);
-        if room.total <= budget || image.is_named && (!takes_named || is_at_hand) {
+        let is_at_hand = age(image.used) < AT_HAND;
+        if room.total <= budget || image.is_named && (!named || is_at_hand) {
             continue;
         }
         chosen.images.insert(image.id.clone());
         room.let_go(&image.layers);
         // The steps that made it kept its layers.
-        room.forget(&steps, budget, &mut chosen);
+        room.forget(&kept, budget, &mut chosen);
     }
     chosen
 }
 
-/// The longest unused first. A step counts as used when one was that stands upon it,
-/// and goes after that.
-fn in_order(steps: &[Kept]) -> Vec<&Kept> {
+/// Something that builds keep.
+#[derive(Clone, Copy)]
+enum OfBuilds<'s> {
+    Step(&'s Kept),
+    Folder(&'s KeptFolder),
+}
+
+/// What may go, the longest unused first. A step counts as used when one was that stands
+/// upon it, and goes after that.
+fn in_order<'s>(stock: &'s Stock, may_go: impl Fn(OfBuilds<'s>) -> bool) -> Vec<OfBuilds<'s>> {
     let mut used: BTreeMap<&Digest, SystemTime> = BTreeMap::new();
-    for step in steps {
+    for step in &stock.steps {
         for below in &step.below {
             let latest = used.entry(below).or_insert(step.used);
             *latest = (*latest).max(step.used);
         }
     }
-    let mut ordered: Vec<&Kept> = steps.iter().collect();
-    ordered.sort_by_key(|step| {
+    let steps = stock.steps.iter().map(|step| {
         let above = step.layer.as_ref().and_then(|layer| used.get(layer));
         let latest = above.map_or(step.used, |above| step.used.max(*above));
-        (latest, std::cmp::Reverse(step.below.len()))
+        let depth = std::cmp::Reverse(step.below.len());
+        ((latest, depth), OfBuilds::Step(step))
     });
-    ordered
+    let folders = stock.folders.iter().map(|folder| {
+        let order = (folder.used, std::cmp::Reverse(0));
+        (order, OfBuilds::Folder(folder))
+    });
+    let all = steps.chain(folders);
+    let mut ordered: Vec<_> = all.filter(|(_, one)| may_go(*one)).collect();
+    ordered.sort_by_key(|(order, _)| *order);
+    ordered.into_iter().map(|(_, one)| one).collect()
 }
 
 /// Who holds which layer.
@@ -168,12 +214,14 @@ struct Room<'s> {
     holders: BTreeMap<&'s Digest, usize>,
     /// Holders that are no steps.
     others: BTreeMap<&'s Digest, usize>,
-    /// Bytes of what is held.
+    /// Bytes of what is held and counts.
     total: u64,
+    /// Steps go whoever has their layers.
+    takes_held: bool,
 }
 
 impl<'s> Room<'s> {
-    fn new(stock: &'s Stock) -> Self {
+    fn new(stock: &'s Stock, may_go: MayGo) -> Self {
         let mut others: BTreeMap<&Digest, usize> = BTreeMap::new();
         let of_images = stock.images.iter().flat_map(|image| &image.layers);
         for layer in stock.in_use.layers.iter().chain(of_images) {
@@ -187,26 +235,40 @@ impl<'s> Room<'s> {
         for layer in of_steps {
             *holders.entry(layer).or_default() += 1;
         }
-        let total = holders.keys().filter_map(|layer| stock.sizes.get(*layer));
+        let for_room = matches!(may_go, MayGo::ForRoom { .. });
+        let counted = holders.keys();
+        let counted = counted.filter(|layer| for_room || !others.contains_key(*layer));
+        let layers = counted.filter_map(|layer| stock.sizes.get(*layer));
+        let folders = stock.folders.iter().map(|folder| &folder.bytes);
         Self {
-            total: total.sum(),
+            total: layers.chain(folders).sum(),
+            takes_held: matches!(may_go, MayGo::OfBuilds { all: true, .. }),
             sizes: &stock.sizes,
             holders,
             others,
         }
     }
 
-    /// Forgets steps until all fits. One whose layer stays anyway is kept.
-    fn forget(&mut self, ordered: &[&'s Kept], budget: u64, chosen: &mut Chosen) {
-        for step in ordered {
+    /// Forgets what builds keep until all fits. A step whose layer stays anyway is kept.
+    fn forget(&mut self, ordered: &[OfBuilds<'s>], budget: u64, chosen: &mut Chosen) {
+        for one in ordered {
             if self.total <= budget {
                 return;
             }
+            let step = match one {
+                OfBuilds::Step(step) => step,
+                OfBuilds::Folder(folder) => {
+                    if chosen.folders.insert(folder.path.clone()) {
+                        self.total -= folder.bytes;
+                    }
+                    continue;
+                }
+            };
             let stays = step
                 .layer
                 .as_ref()
                 .is_none_or(|layer| self.others.get(layer).is_some_and(|count| *count > 0));
-            if !stays && chosen.steps.insert(step.key.clone()) {
+            if (!stays || self.takes_held) && chosen.steps.insert(step.key.clone()) {
                 for layer in step.layer.iter().chain(&step.below) {
                     self.drop_holder(layer);
                 }
@@ -248,7 +310,9 @@ mod tests {
     fn step(key: &str, below: &[&str], used: u64) -> Kept {
         Kept {
             key: key.to_owned(),
+            name: key.to_owned(),
             layer: Some(layer(key)),
+            bytes: 10,
             below: below.iter().map(|name| layer(name)).collect(),
             used: at(used),
         }
@@ -273,12 +337,13 @@ mod tests {
             sizes: of_images.chain(of_steps).map(|layer| (layer, 10)).collect(),
             steps,
             images,
-            in_use: InUse::default(),
+            ..Stock::default()
         }
     }
 
     fn names(stock: &Stock, budget: u64, takes_named: bool) -> (Vec<String>, Vec<usize>) {
-        let chosen = choose(stock, budget, takes_named, at(1000));
+        let may_go = MayGo::ForRoom { named: takes_named };
+        let chosen = choose(stock, budget, may_go, at(1000));
         let images = stock.images.iter().enumerate();
         let images = images.filter(|(_, image)| chosen.images.contains(&image.id));
         (
@@ -301,6 +366,59 @@ mod tests {
         assert_eq!(names(&stock, 29, true).0, ["old"]);
         assert_eq!(names(&stock, 15, true).0, ["mid", "old"]);
         assert_eq!(names(&stock, 0, true).0, ["mid", "new", "old"]);
+    }
+
+    #[test]
+    fn folders_of_builds_go_among_the_steps_unless_they_were_used_today() {
+        let folder = |name: &str, used| KeptFolder {
+            path: name.into(),
+            bytes: 10,
+            used: at(used),
+        };
+        let steps = vec![step("new", &[], 9), step("old", &[], 1)];
+        let mut stock = stock(steps, Vec::new());
+        stock.folders = vec![folder("mid", 5), folder("today", 990)];
+        let chosen = |budget| {
+            let chosen = choose(&stock, budget, MayGo::ForRoom { named: false }, at(1000));
+            let folders = chosen.folders.iter().map(|path| path.display().to_string());
+            chosen.steps.into_iter().chain(folders).collect::<Vec<_>>()
+        };
+        assert!(chosen(40).is_empty());
+        assert_eq!(chosen(30), ["old"]);
+        assert_eq!(chosen(20), ["old", "mid"]);
+        assert_eq!(chosen(0), ["new", "old", "mid"]);
+    }
+
+    #[test]
+    fn what_is_to_be_removed_of_builds_is_chosen_alike() {
+        let steps = vec![
+            step("new", &[], 990),
+            step("old", &[], 1),
+            step("image", &[], 2),
+        ];
+        let mut stock = stock(steps, vec![image("one", true, &["image"], 1)]);
+        stock.folders = vec![KeptFolder {
+            path: "folder".into(),
+            bytes: 10,
+            used: at(5),
+        }];
+        let chosen = |budget, hours: u64, all| {
+            let unused_for = Duration::from_secs(hours * 3600);
+            let chosen = choose(
+                &stock,
+                budget,
+                MayGo::OfBuilds { unused_for, all },
+                at(1000),
+            );
+            assert!(chosen.images.is_empty());
+            let folders = chosen.folders.iter().map(|path| path.display().to_string());
+            chosen.steps.into_iter().chain(folders).collect::<Vec<_>>()
+        };
+        assert_eq!(chosen(0, 0, false), ["new", "old"]);
+        assert_eq!(chosen(0, 0, true), ["image", "new", "old", "folder"]);
+        assert_eq!(chosen(0, 100, true), ["image", "old", "folder"]);
+        assert_eq!(chosen(20, 0, false), ["old"]);
+        assert!(chosen(30, 0, false).is_empty());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! is about to use, stays.
 
 use std::io;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::build::solve as build;
 use crate::env;
@@ -13,7 +13,7 @@ use crate::state::Layout;
 use crate::state::space::Space;
 use crate::supervise::inspect;
 
-use super::budget::{self, Budget, Chosen, Stock};
+use super::budget::{self, Budget, Chosen, MayGo, Stock};
 use super::session::{ReconcileError, Session};
 
 /// Keeps images and layers that are in the store there, until it is dropped:
@@ -75,12 +75,14 @@ fn try_collect(layout: &Layout) -> io::Result<Option<Event>> {
         return Ok(None);
     }
     let mut gone = Chosen::default();
+    let mut of_folders = 0;
     let collected = store.collect_garbage_after(|alone| {
         if let Some((budget, bytes)) = excess {
             let stock = stock(layout, &store)?;
-            let takes_named = budget.takes_named();
-            gone = budget::choose(&stock, bytes, takes_named, SystemTime::now());
-            build::forget(layout, &gone.steps)?;
+            let named = budget.takes_named();
+            let may_go = MayGo::ForRoom { named };
+            gone = budget::choose(&stock, bytes, may_go, SystemTime::now());
+            of_folders = forget(layout, &stock, &gone)?;
             alone.remove(&gone.images).map_err(io::Error::other)?;
         }
         in_use(layout)
@@ -91,10 +93,66 @@ fn try_collect(layout: &Layout) -> io::Result<Option<Event>> {
     };
     Ok((!gone.is_empty()).then_some(Event::MadeRoom {
         steps: gone.steps.len(),
+        folders: gone.folders.len(),
         images: gone.images.len(),
-        bytes: collected.bytes,
+        bytes: collected.bytes + of_folders,
         budget,
     }))
+}
+
+/// Forgets what was chosen of builds; how many bytes the folders among it had.
+fn forget(layout: &Layout, stock: &Stock, gone: &Chosen) -> io::Result<u64> {
+    build::forget(layout, &gone.steps)?;
+    build::remove_folders(&gone.folders)?;
+    let folders = stock.folders.iter();
+    let folders = folders.filter(|folder| gone.folders.contains(&folder.path));
+    Ok(folders.map(|folder| folder.bytes).sum())
+}
+
+/// What is to go of what builds keep.
+#[derive(Debug, Clone, Default)]
+pub struct Prune {
+    /// All of it, the steps of images that are there and the folders of
+    /// `RUN --mount=type=cache` included.
+    pub all: bool,
+    /// Only what was not used for so long.
+    pub unused_for: Option<Duration>,
+    /// So many bytes of what no image has may stay.
+    pub keep: Option<u64>,
+}
+
+/// What went.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Names of steps, and their bytes.
+    pub steps: Vec<(String, u64)>,
+    /// Bytes of folders.
+    pub folders: u64,
+}
+
+/// Forgets what builds keep; layers that nobody has then are garbage. Nobody may be
+/// building: the caller holds that off.
+///
+/// # Errors
+/// The records or the cache cannot be read or written.
+pub fn prune_builds(layout: &Layout, wanted: &Prune) -> io::Result<Pruned> {
+    let stock = stock(layout, &Store::open(layout))?;
+    let may_go = MayGo::OfBuilds {
+        unused_for: wanted.unused_for.unwrap_or_default(),
+        all: wanted.all,
+    };
+    let budget = wanted.keep.unwrap_or_default();
+    let gone = budget::choose(&stock, budget, may_go, SystemTime::now());
+    let mut folders = forget(layout, &stock, &gone)?;
+    if wanted.all && wanted.unused_for.is_none() && wanted.keep.is_none() {
+        folders += build::forget_rest(layout)?;
+    }
+    let steps = stock.steps.into_iter();
+    let steps = steps.filter(|step| gone.steps.contains(&step.key));
+    Ok(Pruned {
+        steps: steps.map(|step| (step.name, step.bytes)).collect(),
+        folders,
+    })
 }
 
 /// The budget and its bytes, where the store takes more. A file system that has less
@@ -112,7 +170,9 @@ fn excess(layout: &Layout, store: &Store) -> io::Result<Option<(Budget, u64)>> {
     let Some(bytes) = budget.bytes(space.size).filter(|bytes| space.used > *bytes) else {
         return Ok(None);
     };
-    let taken = store.bytes().map_err(io::Error::other)?;
+    let layers = store.bytes().map_err(io::Error::other)?;
+    let folders = build::kept_folders(layout)?.into_iter();
+    let taken = layers + folders.map(|folder| folder.bytes).sum::<u64>();
     Ok((taken > bytes).then_some((budget, bytes)))
 }
 
@@ -140,6 +200,7 @@ fn stock(layout: &Layout, store: &Store) -> io::Result<Stock> {
     Ok(Stock {
         sizes: store.layer_sizes().map_err(io::Error::other)?,
         steps: build::kept(layout)?,
+        folders: build::kept_folders(layout)?,
         images,
         in_use,
     })

@@ -47,6 +47,39 @@ pub fn write(path: &Path, content: &[u8], durability: Durability) -> io::Result<
     Ok(())
 }
 
+/// Writes a user's file whole as it comes, beside its place, and moves it there; what is
+/// no regular file, `/dev/null` or a pipe, is written to. It belongs to `owner`, or this
+/// process's user; its mode is 0600. The outer error is the file system's, the inner one
+/// that of `work`.
+///
+/// # Errors
+/// The folder is not there, or cannot be written to.
+pub fn produce<E>(
+    path: &Path,
+    owner: Option<(u32, u32)>,
+    work: impl FnOnce(&mut std::fs::File) -> Result<(), E>,
+) -> io::Result<Result<(), E>> {
+    if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        let mut file = std::fs::OpenOptions::new().write(true).open(path)?;
+        return Ok(work(&mut file));
+    }
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let mut file = tempfile::Builder::new()
+        .prefix(TEMPORARY)
+        .tempfile_in(folder)?;
+    if let Err(error) = work(file.as_file_mut()) {
+        return Ok(Err(error));
+    }
+    if let Some((uid, gid)) = owner {
+        std::os::unix::fs::fchown(file.as_file(), Some(uid), Some(gid))?;
+    }
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(Ok(()))
+}
+
 /// Removes what a killed process had not renamed yet, and says how many files
 /// that were. Nobody else may be writing in the folder.
 pub(crate) fn remove_temporary(folder: &Path) -> io::Result<usize> {

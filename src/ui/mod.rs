@@ -209,7 +209,7 @@ pub(crate) fn object(severity: &str, message: &str, hints: &[String]) -> serde_j
 
 /// A text without what would steer a terminal: messages repeat what is in files,
 /// images and answers of registries. Lines and tabs stay.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             '\n' | '\t' => c,

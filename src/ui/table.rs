@@ -1,5 +1,7 @@
 //! Plain tables: upper-case heads, columns three spaces apart, as Docker's.
 
+use super::printable;
+
 /// Blanks between columns.
 const GAP: usize = 3;
 
@@ -27,9 +29,10 @@ impl Table {
         self
     }
 
-    /// Adds a row.
+    /// Adds a row. Nothing in a cell steers a terminal, and each takes one line.
     pub fn row(&mut self, cells: Vec<String>) {
-        self.rows.push(cells);
+        let cells = cells.into_iter().map(|cell| one_line(&cell));
+        self.rows.push(cells.collect());
     }
 
     /// The table as text; cells are padded, the last column is not.
@@ -63,6 +66,10 @@ impl Table {
     }
 }
 
+fn one_line(cell: &str) -> String {
+    printable(cell).replace(['\n', '\t'], " ")
+}
+
 /// Shortens to `limit` characters, the last one an ellipsis.
 pub fn ellipsis(text: &str, limit: usize) -> String {
     if text.chars().count() <= limit {
@@ -86,6 +93,13 @@ mod tests {
             table.render(),
             "NAME         STATE\nshop-web-1   running\nü            exited\n"
         );
+    }
+
+    #[test]
+    fn a_cell_stays_in_its_line_and_draws_nothing() {
+        let mut table = Table::new(&["A", "B"]);
+        table.row(vec!["x\ny".into(), "\u{1b}[31mred\u{9b}0m".into()]);
+        assert_eq!(table.render(), "A     B\nx y   \u{fffd}[31mred\u{fffd}0m\n");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use fs_err as fs;
 use serde_json::{Value, json};
 
-use crate::support::{Image, Output, Registry, Sandbox, isolated};
+use crate::support::{Image, Output, Registry, Sandbox, Terminal, isolated};
 
 const COMPOSE: &str = "services:\n  a:\n    image: test/app:1\n    init: true\n    \
                        command: sleep 1000\n    stop_grace_period: 0s\n";
@@ -197,6 +197,45 @@ fn the_history_has_each_step_and_its_size() {
         assert!(table.stdout.starts_with(head), "{table}");
         let plain = image(sandbox, &["history", "--human=false", "-q", "test/steps:1"]).succeeds();
         plain.prints(&format!("{short}\n<missing>\n")).whatever();
+    });
+}
+
+#[test]
+fn nothing_of_an_image_draws_on_the_terminal() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        fs::write(
+            sandbox.work().join("Dockerfile"),
+            "FROM test/busybox\nONBUILD RUN echo \"\u{1b}]0;title\u{7}\"\nLABEL a=\"\u{1b}[31mred\"\n",
+        )
+        .expect("a file");
+        let build = |args: &[&str]| {
+            let words = ["image", "build", "--progress=plain"].iter().chain(args);
+            sandbox.skiff(words).run().succeeds()
+        };
+        build(&["-t", "test/draws", "."]).whatever();
+        fs::write(sandbox.work().join("Dockerfile"), "FROM test/draws\n").expect("a file");
+        let built = build(&["."]);
+        assert!(built.stderr.contains("]0;title"), "{built}");
+        assert!(!built.stderr.contains(['\u{1b}', '\u{7}']), "{built}");
+        let history = image(sandbox, &["history", "test/draws"]).succeeds();
+        assert!(history.stdout.contains("[31mred"), "{history}");
+        assert!(!history.stdout.contains('\u{1b}'), "{history}");
+        let args = [
+            "image",
+            "history",
+            "--format",
+            "{{.CreatedBy}}",
+            "test/draws",
+        ];
+        // A script gets what is there.
+        let script = sandbox.skiff(args).run().succeeds();
+        assert!(script.stdout.contains("LABEL a=\u{1b}[31mred"), "{script}");
+        let (_, shown) = Terminal::start(&sandbox.skiff(args)).finish();
+        assert!(
+            shown.contains("[31mred") && !shown.contains("\u{1b}[31mred"),
+            "{shown}"
+        );
     });
 }
 

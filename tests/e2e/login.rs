@@ -95,6 +95,38 @@ fn passwords_come_from_flags_or_standard_input() {
 }
 
 #[test]
+fn a_variable_goes_before_the_file() {
+    isolated(|sandbox| {
+        let _registry = Registry::start_private(sandbox, 5000);
+        let with = |auths: &str, args: &[&str]| {
+            let command = sandbox.skiff(args.iter().copied());
+            command.env("DOCKER_AUTH_CONFIG", auths).run()
+        };
+        let entry = |text: &str| json!({"auths": {SERVER: {"auth": text}}}).to_string();
+        let mine = entry("bWU6c2VjcmV0");
+        with(&mine, &["login", SERVER])
+            .succeeds()
+            .prints("Login Succeeded\n")
+            .warns("Authenticating with existing credentials... [Username: me]")
+            .warns("`DOCKER_AUTH_CONFIG` is set, and goes before what is kept")
+            .whatever();
+        // What it does not know the file may know.
+        fs::create_dir_all(sandbox.home().join(".docker")).expect("a folder");
+        fs::write(sandbox.home().join(".docker/config.json"), &mine).expect("a file");
+        let elsewhere = json!({"auths": {"example.org": {"auth": "YTpi"}}}).to_string();
+        with(&elsewhere, &["login", SERVER]).succeeds().whatever();
+        with(&entry("bWU6d3Jvbmc="), &["login", SERVER])
+            .fails()
+            .warns("refuses to log in `me`")
+            .whatever();
+        with("{", &["login", SERVER])
+            .fails()
+            .warns("registry `127.0.0.1:5000` from `DOCKER_AUTH_CONFIG`")
+            .whatever();
+    });
+}
+
+#[test]
 fn a_terminal_is_asked_and_does_not_show_the_password() {
     isolated(|sandbox| {
         let _registry = Registry::start_private(sandbox, 5000);

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt as _;
 use fs_err as fs;
 use serde_json::{Value, json};
 use skiff::event::Silent;
-use skiff::image::{Digest, Image, ImageError, LoadSource, Platform, load, load_for};
+use skiff::image::{Digest, Image, ImageError, LoadSource, Platform, Reference, load, load_for};
 
 use crate::support::events::Recorder;
 use crate::support::image::{Layer, OCI_INDEX, OCI_MANIFEST, Packing, TestImage, descriptor};
@@ -193,6 +193,12 @@ fn all_names_of_an_archive_are_given() {
     isolated(|world| {
         let images = load_bytes(world, legacy(&app())).unwrap();
         assert_eq!(names(&images[0]), ["app:1", "registry.test/team/app:2"]);
+        // And no others that the image had here.
+        let id = images[0].id.to_string();
+        let other = Reference::parse("own/name:3").unwrap();
+        world.store.tag(&id, &other).unwrap();
+        let again = load_bytes(world, legacy(&app())).unwrap();
+        assert_eq!(names(&again[0]), names(&images[0]));
         assert_eq!(images[0].digest, None);
     });
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::dockerfile::Span;
-use crate::image::Platform;
+use crate::image::{Digest, Platform};
 
 /// A step of a plan: its index in [`super::Plan::steps`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -134,6 +134,11 @@ pub enum Source {
     Layout {
         /// `oci-layout://PATH`, as the named context has it.
         layout: String,
+    },
+    /// What an archive that came as a stream holds.
+    Archive {
+        /// Of the archive as it came.
+        digest: Digest,
     },
     /// A file from a web server, alone in a root.
     Http {

@@ -1,7 +1,7 @@
 //! ADD of an archive: its content instead of itself.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek as _};
+use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::path::Path;
 
 use super::error::BuildError;
@@ -19,7 +19,7 @@ const LONGEST: usize = 6;
 ///
 /// # Errors
 /// It cannot be read.
-pub(super) fn is_archive(file: &mut File) -> io::Result<bool> {
+pub(in crate::build) fn is_archive(file: &mut (impl Read + Seek + Send)) -> io::Result<bool> {
     let found = plain(BufReader::new(&mut *file)).map(|tar| {
         tar::Archive::new(tar)
             .entries()

@@ -70,6 +70,8 @@ pub struct Given {
     pub cache_from: Vec<CacheFrom>,
     /// And to put steps into.
     pub cache_to: Vec<CacheTo>,
+    /// The image goes with the next collection, unless it was there before.
+    pub is_passing: bool,
 }
 
 impl Given {

@@ -90,9 +90,41 @@ impl Cache {
         self.folder.join("sources")
     }
 
+    /// Folder of what was fetched of repositories.
+    pub(crate) fn repositories(&self) -> PathBuf {
+        self.sources().join("git")
+    }
+
     /// Folder of `RUN --mount=type=cache`.
     pub(crate) fn mounts(&self) -> PathBuf {
         self.folder.join("mounts")
+    }
+
+    /// What is known of how much folders take.
+    pub(super) fn sizes(&self) -> PathBuf {
+        self.folder.join("sizes.json")
+    }
+
+    /// Folders of `RUN --mount=type=cache`, and what was fetched of repositories.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub(super) fn kept_folders(&self) -> io::Result<Vec<PathBuf>> {
+        let mut folders = Vec::new();
+        for above in [self.mounts(), self.repositories()] {
+            let entries = match fs::read_dir(&above) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            for entry in entries {
+                let entry = entry?;
+                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    folders.push(entry.path());
+                }
+            }
+        }
+        Ok(folders)
     }
 
     /// What a step with this key made, which counts as a use. One that cannot be

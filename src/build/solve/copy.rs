@@ -27,9 +27,17 @@ pub(crate) struct Looks {
     pub(crate) owner: Option<(u32, u32)>,
     /// `--chmod`
     pub(crate) mode: Option<ModeChange>,
-    /// What clears the set-user-id bits: a change of owner, as of everything
-    /// that comes from the user's own files.
-    pub(crate) drops_set_id: bool,
+}
+
+impl Looks {
+    /// Mode of folders on the way that were missing, where it is not the usual one: as
+    /// with `BuildKit`, a number counts for them, too.
+    fn mode_of_new(&self) -> Option<u32> {
+        match &self.mode {
+            Some(ModeChange::Octal(bits)) => Some(*bits),
+            Some(ModeChange::Symbolic(_)) | None => None,
+        }
+    }
 }
 
 /// Why something was not copied.
@@ -62,7 +70,8 @@ const LINK_LIMIT: usize = 40;
 /// Copies into `root`. `to` is absolute; where it ends with a slash, is a folder,
 /// or `many` says that several things come, files go into it. A folder's content
 /// is merged with what is there. Symlinks on the way to `to` are followed inside
-/// the root, the last one too; those below it never.
+/// the root, the last one too; what has the name of something that goes into it is
+/// replaced, a symlink as well.
 ///
 /// # Errors
 /// [`CopyError`].
@@ -78,16 +87,19 @@ pub(crate) fn put(
         if one.is_folder() {
             folder(root, to, one, looks)?;
         } else if into {
-            file(root, &to.join(&one.name), one, looks)?;
+            let to = to.join(&one.name);
+            let place = in_folder(root, &to, looks)?;
+            file(place, &to, one, looks)?;
         } else {
-            file(root, to, one, looks)?;
+            let place = named(root, to, looks)?;
+            file(place, to, one, looks)?;
         }
     }
     Ok(())
 }
 
-/// Makes a folder and those above it, mode 0755, those that were missing of this
-/// owner. Whether the folder itself was missing.
+/// Makes a folder and those above it; those that were missing get this owner and this
+/// mode, or 0755. Whether the folder itself was missing.
 ///
 /// # Errors
 /// [`CopyError`].
@@ -95,6 +107,7 @@ pub(crate) fn make_folders(
     root: &Root,
     path: &Path,
     owner: Option<(u32, u32)>,
+    mode: Option<u32>,
 ) -> Result<bool, CopyError> {
     let missing: Vec<&Path> = path
         .ancestors()
@@ -103,11 +116,15 @@ pub(crate) fn make_folders(
     let (uid, gid) = owner.unwrap_or_default();
     for folder in missing.iter().rev() {
         let made = root.make_folder(folder).and_then(|_| {
-            if (uid, gid) == (0, 0) {
+            if (uid, gid) == (0, 0) && mode.is_none() {
                 return Ok(());
             }
             let folder = open_readable(root, folder)?;
-            fchown(&folder, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
+            fchown(&folder, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
+            match mode {
+                Some(bits) => fchmod(&folder, Mode::from_raw_mode(bits)),
+                None => Ok(()),
+            }
         });
         made.map_err(|errno| cannot_make(folder, errno))?;
     }
@@ -145,11 +162,15 @@ fn open_readable(root: &Root, path: &Path) -> rustix::io::Result<OwnedFd> {
 }
 
 /// One file, or whatever is no folder.
-fn file(root: &Root, to: &Path, one: &Selected, looks: &Looks) -> Result<(), CopyError> {
+fn file(
+    (folder, name): (OwnedFd, CString),
+    to: &Path,
+    one: &Selected,
+    looks: &Looks,
+) -> Result<(), CopyError> {
     let Some(item) = one.items.first() else {
         return Ok(());
     };
-    let (folder, name) = place(root, to, looks.owner)?;
     let copy = Copy {
         looks,
         linked: HashMap::new(),
@@ -159,22 +180,24 @@ fn file(root: &Root, to: &Path, one: &Selected, looks: &Looks) -> Result<(), Cop
         .map_err(|errno| in_the_way(to, item, errno))
 }
 
-/// The folder that a file is to be in, and its name there. A symlink that is
-/// there already, dangling or not, says where.
-fn place(
-    root: &Root,
-    to: &Path,
-    owner: Option<(u32, u32)>,
-) -> Result<(OwnedFd, CString), CopyError> {
+/// The folder that a file is to be in, which is made, and its name there.
+fn in_folder(root: &Root, to: &Path, looks: &Looks) -> Result<(OwnedFd, CString), CopyError> {
+    let above = to.parent().unwrap_or_else(|| Path::new("/"));
+    let name = to.file_name().unwrap_or_default().as_bytes();
+    let name = CString::new(name).map_err(|_| kernel(to, Errno::INVAL))?;
+    make_folders(root, above, looks.owner, looks.mode_of_new())?;
+    let folder = open_readable(root, above).map_err(|errno| kernel(above, errno))?;
+    Ok((folder, name))
+}
+
+/// The same of a file that was named itself: a symlink that is there already, dangling
+/// or not, says where.
+fn named(root: &Root, to: &Path, looks: &Looks) -> Result<(OwnedFd, CString), CopyError> {
     let mut path = to.to_owned();
     for _ in 0..LINK_LIMIT {
-        let above = path.parent().unwrap_or_else(|| Path::new("/")).to_owned();
-        let name = path.file_name().unwrap_or_default().as_bytes();
-        let name = CString::new(name).map_err(|_| kernel(to, Errno::INVAL))?;
-        make_folders(root, &above, owner)?;
-        let folder = open_readable(root, &above).map_err(|errno| kernel(&above, errno))?;
+        let (folder, name) = in_folder(root, &path, looks)?;
         match readlinkat(&folder, &*name, Vec::new()) {
-            Ok(target) => path = above.join(OsStr::from_bytes(target.to_bytes())),
+            Ok(target) => path.set_file_name(OsStr::from_bytes(target.to_bytes())),
             Err(_) => return Ok((folder, name)),
         }
     }
@@ -186,7 +209,7 @@ fn folder(root: &Root, to: &Path, one: &Selected, looks: &Looks) -> Result<(), C
     let Some(top) = one.items.first() else {
         return Ok(());
     };
-    let is_new = make_folders(root, to, looks.owner)?;
+    let is_new = make_folders(root, to, looks.owner, looks.mode_of_new())?;
     let at_top = |errno| kernel(to, errno);
     let target = open_readable(root, to).map_err(at_top)?;
     let source = open_folder(one.found.as_fd(), c".").map_err(at_top)?;
@@ -311,9 +334,6 @@ impl Copy<'_> {
         }
         let is_folder = item.kind() == FileType::Directory;
         let mut mode = wanted.mode.as_raw_mode();
-        if self.looks.drops_set_id && !is_folder {
-            mode &= !0o6000;
-        }
         if let Some(change) = &self.looks.mode {
             mode = change.apply(mode, is_folder);
         }

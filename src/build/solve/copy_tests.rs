@@ -91,7 +91,6 @@ fn own() -> Looks {
     Looks {
         owner: Some((0, 0)),
         mode: None,
-        drops_set_id: true,
     }
 }
 
@@ -111,23 +110,46 @@ fn a_file_takes_the_place_that_the_target_names() {
         pair.seen(),
         [
             "a/ 755 0:0",
-            "a/b 755 0:0",
+            "a/b 4755 0:0",
             "dangling -> /nowhere/x",
             "link -> /real",
             "many/ 755 0:0",
-            "many/file 755 0:0",
+            "many/file 4755 0:0",
             "many/inner 600 0:0",
-            "new 755 0:0",
+            "new 4755 0:0",
             "nowhere/ 755 0:0",
-            "nowhere/x 755 0:0",
+            "nowhere/x 4755 0:0",
             "real/ 755 0:0",
-            "real/file 755 0:0",
+            "real/file 4755 0:0",
             "slash/ 755 0:0",
-            "slash/file 755 0:0",
+            "slash/file 4755 0:0",
             "there/ 755 0:0",
-            "there/file 755 0:0",
+            "there/file 4755 0:0",
         ]
     );
+}
+
+#[test]
+fn a_symlink_with_the_name_of_what_goes_into_a_folder_is_replaced() {
+    let pair = Pair::new();
+    pair.file("file", 0o640);
+    let there = pair.to.path().join("there");
+    fs::create_dir(&there).unwrap();
+    fs::write(pair.to.path().join("other"), "before").unwrap();
+    symlink("/other", there.join("file")).unwrap();
+    pair.copy(&["file"], "/there/", &own()).unwrap();
+    assert_eq!(
+        pair.seen(),
+        ["other 644 0:0", "there/ 755 0:0", "there/file 640 0:0"]
+    );
+    let other = fs::read_to_string(pair.to.path().join("other")).unwrap();
+    assert_eq!(other, "before");
+    // Named itself, it says where.
+    fs::remove_file(there.join("file")).unwrap();
+    symlink("/other", there.join("file")).unwrap();
+    pair.copy(&["file"], "/there/file", &own()).unwrap();
+    let other = fs::read_to_string(pair.to.path().join("other")).unwrap();
+    assert_eq!(other, "file");
 }
 
 #[test]
@@ -172,7 +194,6 @@ fn owners_and_modes_are_those_asked_for() {
     let looks = |owner, mode: &str| Looks {
         owner,
         mode: ModeChange::parse(mode),
-        drops_set_id: false,
     };
     pair.copy(&["dir"], "/kept", &looks(None, "")).unwrap();
     let twin = fs::metadata(pair.to.path().join("kept/twin")).unwrap();
@@ -185,7 +206,7 @@ fn owners_and_modes_are_those_asked_for() {
             "kept/ 755 0:0",
             "kept/file 4755 7:8",
             "kept/twin 4755 7:8",
-            "x/ 755 12:13",
+            "x/ 640 12:13",
             "x/given/ 640 12:13",
             "x/given/file 640 12:13",
             "x/given/twin 640 12:13",

@@ -139,7 +139,6 @@ fn put(
         let looks = Looks {
             owner: owner.or_else(|| source.owner()),
             mode: mode.clone(),
-            drops_set_id: source.is_users(),
         };
         source.put(root, Path::new(&wanted.destination), many, &looks)?;
     }

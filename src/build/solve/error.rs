@@ -106,6 +106,20 @@ pub enum BuildError {
         /// As computed.
         found: Digest,
     },
+    /// There is no such file.
+    #[error("there is no Dockerfile `{path}`", path = path.display())]
+    NoDockerfile {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// What is there under similar names.
+        nearest: Vec<String>,
+    },
+    /// Several images where one was expected.
+    #[error("an archive of an image has room for one platform")]
+    OneOnly,
+    /// Bytes for a screen.
+    #[error("an archive is no text for a terminal")]
+    Terminal,
     /// Something that is no context.
     #[error("`{what}` is no context: {reason}")]
     NoContext {
@@ -240,12 +254,12 @@ impl BuildError {
             Self::Checksum { found, .. } => {
                 Some(format!("if the change is meant: `--checksum={found}`"))
             }
+            Self::NoDockerfile { nearest, .. } => alternatives(nearest),
             Self::Missing {
                 nearest, ignored, ..
             } => {
-                let names: Vec<String> = nearest.iter().map(|name| format!("`{name}`")).collect();
-                if !names.is_empty() {
-                    return Some(format!("did you mean {}?", names.join(" or ")));
+                if let Some(names) = alternatives(nearest) {
+                    return Some(names);
                 }
                 let help = "take its pattern out of that file, or add `!` and its name";
                 ignored.as_ref().map(|_| help.to_owned())
@@ -270,4 +284,9 @@ impl BuildError {
             source,
         }
     }
+}
+
+fn alternatives(names: &[String]) -> Option<String> {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    (!names.is_empty()).then(|| format!("did you mean {}?", names.join(" or ")))
 }

@@ -40,7 +40,7 @@ impl Builder<'_> {
     ) -> Result<Image, BuildFailure> {
         let chain = chain(plan);
         let mut diff_ids = base_layers(plan, chain.first(), &given)?;
-        let caches = given.cache_to.clone();
+        let (caches, is_passing) = (given.cache_to.clone(), given.is_passing);
         let work = self.begin(plan, given).map_err(BuildFailure::Step)?;
         let outcomes = work.walk().await.map_err(BuildFailure::Step)?;
         let walked = Walked {
@@ -82,13 +82,14 @@ impl Builder<'_> {
             fields.insert(FIELD.to_owned(), inline);
         }
         let config = config.to_string().into_bytes();
-        let image = self.enter(config, names, Vec::new()).await?;
+        let image = self.enter(config, names, Vec::new(), is_passing).await?;
         let shared = share::write(self, &work.caches, &walked, &caches).await;
         shared.map_err(|error| full::told(self.layout, error))?;
         Ok(image)
     }
 
-    /// Gives an image its names, which mean these others for other platforms.
+    /// Gives an image its names, which mean these others for other platforms;
+    /// `is_passing` as [`Given`] has it.
     ///
     /// # Errors
     /// The store cannot be written.
@@ -97,9 +98,10 @@ impl Builder<'_> {
         image: &Image,
         names: Vec<Reference>,
         variants: Vec<Digest>,
+        is_passing: bool,
     ) -> Result<Image, BuildError> {
         let config = image.raw_config.as_bytes().to_vec();
-        self.enter(config, names, variants).await
+        self.enter(config, names, variants, is_passing).await
     }
 
     /// Of an image and those that were built with it the one that serves a platform;
@@ -123,10 +125,13 @@ impl Builder<'_> {
         config: Vec<u8>,
         names: Vec<Reference>,
         variants: Vec<Digest>,
+        is_passing: bool,
     ) -> Result<Image, BuildError> {
         let added = self.blocking(move |store, usage| {
             let id = Digest::of(&config);
-            if let Some(image) = store.find(&id.to_string())?
+            let there = store.find(&id.to_string())?;
+            let is_new = there.is_none();
+            if let Some(image) = there
                 && names.iter().all(|name| image.names.contains(name))
                 && (names.is_empty() || image.variants == variants)
             {
@@ -140,7 +145,11 @@ impl Builder<'_> {
                 repo_digests: Vec::new(),
                 variants,
             };
-            store.add_image(usage, new).map_err(BuildError::from)
+            let image = store.add_image(usage, new)?;
+            if is_new && is_passing {
+                store.let_go(&id)?;
+            }
+            Ok(image)
         });
         added.await.map_err(|error| full::told(self.layout, error))
     }

@@ -200,7 +200,7 @@ impl SourceFiles {
         (!is_kept).then_some((0, 0))
     }
 
-    /// Whether it is a file of the user's, whose set-user-id bits mean nothing here.
+    /// Whether it is a file of the user's, which may change while it is read.
     pub(super) fn is_users(&self) -> bool {
         matches!(&self.what, What::Part(part) if matches!(part.files, Files::Context(_)))
     }
@@ -366,7 +366,6 @@ fn unpacked(
     // Owners are those of the archive, unless others are asked for.
     let looks = Looks {
         owner: looks.owner.filter(|owner| *owner != (0, 0)),
-        drops_set_id: false,
         ..looks.clone()
     };
     Ok(copy::put(root, to, many, &content, &looks)?)
@@ -375,6 +374,15 @@ fn unpacked(
 /// A folder of the machine as a root.
 pub(super) fn open(path: &Path) -> Result<Root, BuildError> {
     Root::at(path).map_err(|errno| BuildError::files("open", path)(errno.into()))
+}
+
+/// Names in a folder of the machine that are like that of a missing file.
+pub(in crate::build) fn names_like(path: &Path) -> Vec<String> {
+    let folder = path.parent().and_then(|folder| open(folder).ok());
+    match (folder, path.file_name()) {
+        (Some(folder), Some(name)) => nearest(&folder, Path::new(name)),
+        _ => Vec::new(),
+    }
 }
 
 /// Names beside a missing one that are like it.

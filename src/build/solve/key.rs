@@ -4,9 +4,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::hashes::Hash;
 use crate::build::graph::{Copy, CopySource, Folder, Git, Mode, Mount, MountKind, Run};
+use crate::image::Digest;
 
 /// Raised where the same key would mean something else.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 
 /// A key that is being made of named fields, each with its length, so that no two
 /// lists of fields give the same bytes.
@@ -68,6 +69,13 @@ pub(crate) fn http(file: &str, content: &str, modified: Option<i64>, unpacks: bo
             key.bytes(&seconds.to_le_bytes());
         })
         .flag(unpacks);
+    key.finish()
+}
+
+/// Of an archive that is a context.
+pub(crate) fn archive(digest: &Digest) -> Hash {
+    let mut key = Key::new("archive");
+    key.text(&digest.to_string());
     key.finish()
 }
 

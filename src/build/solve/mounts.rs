@@ -12,6 +12,7 @@ use super::copy::Looks;
 use super::error::BuildError;
 use super::files::{SourceFiles, open};
 use super::hashes::{Hash, hex};
+use super::kept_folders::Use;
 use super::run::Mounts;
 use super::solver::Outcome;
 use crate::build::graph::{self, Access, Mount, MountKind, Run, Sharing, StepId};
@@ -121,7 +122,7 @@ impl Prepared {
             } => {
                 let first = from.map(|id| files(Some(id), source, inputs, place.store));
                 let (folder, lock) = cache(place.cache, id, *sharing, first, *access).await?;
-                self.mounts.held.extend(lock);
+                self.mounts.held.push((Use::of(&folder), lock));
                 let mode = if *is_read_only { "ro" } else { "rw" };
                 self.mounts.oci.push(host(&folder, &target, mode));
             }
@@ -248,7 +249,6 @@ fn copied(shown: &SourceFiles) -> Result<(tempfile::TempDir, PathBuf), BuildErro
     let looks = Looks {
         owner: Some((0, 0)),
         mode: None,
-        drops_set_id: true,
     };
     // A folder's content, or the one file.
     shown.put(&root, Path::new("/shown"), false, &looks)?;

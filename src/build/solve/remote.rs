@@ -4,10 +4,12 @@
 
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use fs_err as fs;
 use tempfile::TempDir;
 
+use super::archive;
 use super::builder::Builder;
 use super::cache::Entry;
 use super::download::Wanted;
@@ -17,8 +19,9 @@ use super::key;
 use super::layer::Made;
 use super::shown::Shown;
 use super::solver::{Outcome, outcome};
-use super::source::Keys;
+use super::source::{Keys, Remote};
 use crate::build::graph::Source;
+use crate::build::spooled::Spooled;
 
 /// What came of a source.
 pub(super) struct Got {
@@ -88,6 +91,51 @@ impl Builder<'_> {
                 Err(error)
             }
         }
+    }
+
+    /// Has what an archive holds that came as a stream, before there is a plan.
+    ///
+    /// # Errors
+    /// It is damaged, or an entry leads out of it.
+    pub(in crate::build) async fn spooled(
+        &self,
+        name: &str,
+        spooled: &Spooled,
+    ) -> Result<Remote, BuildError> {
+        let key = key::archive(spooled.digest());
+        let shown = Shown::begin(self, name);
+        let got = match self.known(&key)? {
+            Some(entry) => Ok(entry),
+            None => self.unpacked(&key, name, spooled).await,
+        };
+        match got {
+            Ok(entry) => {
+                shown.done();
+                Ok(Remote(Arc::new(outcome(None, &entry, &[]))))
+            }
+            Err(error) => {
+                shown.failed(&error);
+                Err(error)
+            }
+        }
+    }
+
+    async fn unpacked(
+        &self,
+        key: &Hash,
+        name: &str,
+        spooled: &Spooled,
+    ) -> Result<Entry, BuildError> {
+        let (folder, spooled) = (self.folder()?, spooled.clone());
+        let made = self.blocking(move |store, usage| {
+            let file = spooled.open();
+            let file = file.map_err(BuildError::files("read", "standard input"))?;
+            let tree = folder.path().join("tree");
+            make(&tree)?;
+            archive::unpack(file, &tree)?;
+            Made::commit(store, usage, &tree, None)
+        });
+        Ok(self.got(key, name, made.await?)?.entry)
     }
 
     /// A folder for what is got, on the store's file system.

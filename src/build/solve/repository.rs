@@ -13,6 +13,7 @@ use super::copy::{self, Looks};
 use super::error::BuildError;
 use super::files;
 use super::hashes::place;
+use super::kept_folders::Use;
 use super::key;
 use super::layer::Scratch;
 use super::mode::ModeChange;
@@ -72,7 +73,8 @@ impl Builder<'_> {
         if let Some(entry) = self.known(&own)? {
             return Ok(Got::cached(entry));
         }
-        let kept = place(&self.cache.sources().join("git"), Path::new(&wanted.remote));
+        let kept = place(&self.cache.repositories(), Path::new(&wanted.remote));
+        let _use = kept.is_dir().then(|| Use::of(&kept));
         let repository = folder.path().join(REPOSITORY);
         let owner = account.map(|account| (account.uid, account.gid));
         {
@@ -101,7 +103,6 @@ impl Builder<'_> {
             let looks = Looks {
                 owner: Some((0, 0)),
                 mode: ModeChange::parse(TREE_MODE),
-                drops_set_id: true,
             };
             copy::put(scratch.root(), Path::new("/"), false, &[content], &looks)?;
             let made = scratch.commit(store, usage, None)?;

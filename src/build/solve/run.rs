@@ -9,6 +9,7 @@ use oci_spec::runtime::{LinuxMemory, PosixRlimit, PosixRlimitBuilder, PosixRlimi
 use super::agent::Relay;
 use super::error::BuildError;
 use super::full;
+use super::kept_folders::Use;
 use super::layer::Made;
 use super::stubs;
 use super::worker::Worker;
@@ -60,8 +61,8 @@ pub(crate) struct Mounts {
     pub(crate) trees: Vec<TreeUse>,
     /// Secrets, scripts.
     pub(crate) files: Vec<InlineFile>,
-    /// Caches that nobody else uses meanwhile.
-    pub(crate) held: Vec<Lock>,
+    /// Caches; one with a lock is used by nobody else meanwhile.
+    pub(crate) held: Vec<(Use, Option<Lock>)>,
     /// Agents' sockets.
     pub(super) relays: Vec<Relay>,
     /// Copies of files, removed at the end.

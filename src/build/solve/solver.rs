@@ -170,7 +170,7 @@ impl Work<'_> {
                             return Ok(());
                         }
                         let owner = owner::find(root, &folder.owner)?;
-                        copy::make_folders(root, Path::new(&folder.path), Some(owner))?;
+                        copy::make_folders(root, Path::new(&folder.path), Some(owner), None)?;
                         Ok(())
                     })
                     .await

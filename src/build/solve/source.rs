@@ -82,7 +82,7 @@ impl Work<'_> {
                 made: Made::nothing(),
                 created: String::new(),
             }),
-            Source::Http { .. } | Source::Git(_) => {
+            Source::Http { .. } | Source::Git(_) | Source::Archive { .. } => {
                 if let Some(Remote(loaded)) = self.given.remote.get(source) {
                     return Ok((**loaded).clone());
                 }

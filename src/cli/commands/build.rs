@@ -8,7 +8,7 @@ use super::build_prune;
 use crate::build::request::{ContextPlace, DockerfilePlace};
 use crate::cli::building::{self, Job};
 use crate::cli::context::Context;
-use crate::cli::error::{CliError, CliResult};
+use crate::cli::error::CliResult;
 use crate::cli::{parse, session};
 use crate::image::Reference;
 use crate::reconcile::build::Requests;
@@ -64,6 +64,21 @@ pub struct BuildArgs {
     /// Attest what is in the image
     #[arg(long, hide = true)]
     sbom: Option<String>,
+    /// How progress is shown
+    #[arg(long, hide = true)]
+    progress: Option<String>,
+    /// What Docker Compose takes and makes nothing of
+    #[arg(long, hide = true)]
+    compress: bool,
+    /// The same
+    #[arg(long, hide = true)]
+    force_rm: bool,
+    /// The same
+    #[arg(long, hide = true)]
+    no_rm: bool,
+    /// The same
+    #[arg(long = "parallel", hide = true)]
+    is_parallel: bool,
     /// Services to build (default: all)
     #[arg(value_name = "SERVICE")]
     services: Vec<String>,
@@ -76,6 +91,13 @@ enum BuildCommand {
     Prune(build_prune::PruneArgs),
 }
 
+impl BuildArgs {
+    /// `--progress` behind the command.
+    pub fn progress(&self) -> Option<&str> {
+        self.progress.as_deref()
+    }
+}
+
 /// Builds the images of a project's services.
 ///
 /// # Errors
@@ -84,13 +106,7 @@ pub fn run(context: &Context, args: &BuildArgs) -> CliResult {
     if let Some(BuildCommand::Prune(args)) = &args.command {
         return build_prune::run(context, args);
     }
-    for (flag, value) in [("--provenance", &args.provenance), ("--sbom", &args.sbom)] {
-        if value.as_deref().is_some_and(|value| value != "false") {
-            return Err(CliError::new(format!(
-                "{flag}: skiff makes no attestations"
-            )));
-        }
-    }
+    building::refuse_attestations(args.provenance.as_deref(), args.sbom.as_deref())?;
     let project = context.load(&args.services)?;
     context.check_known(&project, &args.services)?;
     let choices = BuildChoices {
@@ -126,6 +142,7 @@ pub fn run(context: &Context, args: &BuildArgs) -> CliResult {
         project: &project.name,
         requests: &requests,
         quiet: args.quiet,
+        prints_ids: args.quiet,
     };
     if args.check {
         return job.check(context);
@@ -197,7 +214,7 @@ fn bake(requests: &Requests) -> serde_json::Value {
 
 fn place(place: &ContextPlace) -> String {
     match place {
-        ContextPlace::Nothing => String::new(),
+        ContextPlace::Nothing | ContextPlace::Spooled(_) => String::new(),
         ContextPlace::Folder(folder) => {
             let folder: std::path::PathBuf = folder.components().collect();
             folder.to_string_lossy().into_owned()

@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::build::solve::{Prune, prune};
 use crate::causes::with_causes;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
 use crate::compose::parse_bytes;
 use crate::image::Store;
-use crate::reconcile::garbage;
+use crate::reconcile::garbage::{self, Prune};
 use crate::ui::units::human_size;
 use crate::ui::write_out;
 
@@ -65,7 +64,7 @@ pub fn run(context: &Context, args: &PruneArgs) -> CliResult {
     let store = Store::open(&context.layout);
     let usage = store.try_use_alone().map_err(|error| failed(&error))?;
     let usage = usage.ok_or_else(|| CliError::new(busy))?;
-    let pruned = prune(&context.layout, &wanted).map_err(|error| failed(&error))?;
+    let pruned = garbage::prune_builds(&context.layout, &wanted).map_err(|error| failed(&error))?;
     drop(usage);
     let collected = garbage::collect_all(&context.layout).map_err(|error| failed(&error))?;
     let mut text = String::new();

@@ -11,6 +11,7 @@ use crate::cli::error::{CliError, CliResult};
 use crate::cli::signals::Interrupts;
 use crate::cli::terminal::Silence;
 use crate::cli::{registries, runtime};
+use crate::env;
 use crate::image::{self, ImageError, Keeper, Server};
 use crate::ui::{write_err, write_out};
 
@@ -48,6 +49,7 @@ pub struct LogoutArgs {
 /// Flags that contradict each other, a registry that refuses or cannot be
 /// reached, credentials that cannot be kept.
 pub fn login(context: &Context, args: &LoginArgs) -> CliResult {
+    tell_variable(context);
     let server = server(args.server.as_deref())?;
     let access = registries::access();
     if args.username.is_none() && args.password.is_none() && !args.password_stdin {
@@ -89,7 +91,8 @@ pub fn login(context: &Context, args: &LoginArgs) -> CliResult {
 ///
 /// # Errors
 /// The file or the helper cannot be changed.
-pub fn logout(args: &LogoutArgs) -> CliResult {
+pub fn logout(context: &Context, args: &LogoutArgs) -> CliResult {
+    tell_variable(context);
     let server = server(args.server.as_deref())?;
     write_out(&format!(
         "Removing login credentials for {}\n",
@@ -97,6 +100,16 @@ pub fn logout(args: &LogoutArgs) -> CliResult {
     ))?;
     let access = registries::access();
     wait(image::logout(&access, &server))
+}
+
+/// What is kept or taken away may not be what counts.
+fn tell_variable(context: &Context) {
+    let name = env::DOCKER_AUTH_CONFIG;
+    if env::read(name).is_some() {
+        context.ui.warn(&format!(
+            "`{name}` is set, and goes before what is kept; unset it to have the latter used"
+        ));
+    }
 }
 
 /// Waits for a registry or a helper, as long as the user does.

@@ -53,7 +53,9 @@ pub fn run(context: &Context, args: PullArgs) -> CliResult {
         let work = Work::new(context, &project.name, &cancel, args.quiet);
         let session = work.session();
         let pull = reconcile::pull(&session, &project, &choices);
-        session::interruptible(&*work.console(), pull, &handle, &mut interrupts)
+        let note = "layers that are whole are kept for the next pull";
+        let console = work.console();
+        session::interruptible_telling(note, &*console, pull, &handle, &mut interrupts)
             .await
             .map_err(|error| session::error(context, &error))
     })

@@ -45,7 +45,9 @@ pub fn run(context: &Context, args: PushArgs) -> CliResult {
         let work = Work::new(context, &project.name, &cancel, args.quiet);
         let session = work.session();
         let push = reconcile::push(&session, &project, &choices);
-        session::interruptible(&*work.console(), push, &handle, &mut interrupts)
+        let note = "what the registry has by now is not sent again";
+        let console = work.console();
+        session::interruptible_telling(note, &*console, push, &handle, &mut interrupts)
             .await
             .map_err(|error| session::error(context, &error))
     })

@@ -15,11 +15,12 @@ use super::{Artifact, FolderName, NewArtifact, malformed};
 use crate::image::digest::{Digest, Hasher};
 use crate::image::error::{ImageError, StoreContext as _};
 use crate::image::fetch::finish;
-use crate::image::layout::{REF_NAME, blob_path, check, checked};
+use crate::image::layout::{Layout, REF_NAME, blob_path, check};
 use crate::image::push::{Packing, layer_type, manifest_text, pack};
 use crate::image::registry::manifest::{
     CONFIG_LIMIT, Descriptor, Document, MANIFEST_LIMIT, MANIFEST_TYPE, Manifest,
 };
+use crate::image::registry::plain;
 use crate::image::store::{LayerClaim, PendingLayer, Store, Usage};
 use crate::image::unpack::{Hashing, Unpacked};
 use crate::state::atomic::{self, Durability};
@@ -55,29 +56,29 @@ impl Entry {
 
 /// Reads one manifest and its config.
 pub(super) fn read(folder: &Path, name: &FolderName) -> Result<Artifact, ImageError> {
-    let manifest = manifest(folder, name)?;
+    let layout = Layout::new(folder);
+    let manifest = manifest(layout, name)?;
     Ok(Artifact {
-        config: document(folder, &manifest.config.digest, CONFIG_LIMIT)?,
+        config: layout.blob(&manifest.config.digest, CONFIG_LIMIT)?,
         kind: manifest.config.media_type,
         layers: manifest.layers,
     })
 }
 
-fn manifest(folder: &Path, name: &FolderName) -> Result<Manifest, ImageError> {
-    let wrong = |reason: &str| malformed(&folder.display().to_string(), reason);
+fn manifest(layout: Layout<'_>, name: &FolderName) -> Result<Manifest, ImageError> {
     let digest = match name {
         FolderName::Digest(digest) => digest.clone(),
         FolderName::Tag(tag) => {
-            let index = index(folder)?;
+            let index = index(layout)?;
             let entry = index.manifests.iter().find(|one| one.name() == Some(tag));
-            let entry = entry.ok_or_else(|| wrong(&format!("it has nothing named `{tag}`")))?;
+            let entry = entry.ok_or_else(|| layout.bad(format!("it has nothing named `{tag}`")))?;
             entry.digest.clone()
         }
     };
-    let text = document(folder, &digest, MANIFEST_LIMIT)?;
-    match Document::parse_any(&text).map_err(|reason| wrong(&reason))? {
+    let text = layout.blob(&digest, MANIFEST_LIMIT)?;
+    match Document::parse_any(&text).map_err(|reason| layout.bad(plain(&reason)))? {
         Document::Manifest(manifest) => Ok(manifest),
-        Document::Index(entries) => Err(wrong(
+        Document::Index(entries) => Err(layout.bad(
             if entries
                 .iter()
                 .any(|entry| super::is_buildkit(&entry.descriptor.media_type))
@@ -90,27 +91,12 @@ fn manifest(folder: &Path, name: &FolderName) -> Result<Manifest, ImageError> {
     }
 }
 
-fn index(folder: &Path) -> Result<Index, ImageError> {
-    let path = folder.join("index.json");
-    let text = bounded(&path, MANIFEST_LIMIT)?;
-    serde_json::from_slice(&text)
-        .map_err(|error| malformed(&path.display().to_string(), &error.to_string()))
-}
-
-/// A file that is not longer than `limit`, and no pipe that nobody writes to.
-fn bounded(path: &Path, limit: usize) -> Result<Vec<u8>, ImageError> {
-    let found = fs::metadata(path).store("read", path)?;
-    if !found.is_file() || found.len() > limit as u64 {
-        let reason = format!("a file of no more than {limit} bytes was expected");
-        return Err(malformed(&path.display().to_string(), &reason));
-    }
-    fs::read(path).store("read", path)
-}
-
-fn document(folder: &Path, digest: &Digest, limit: usize) -> Result<Vec<u8>, ImageError> {
-    let path = folder.join(blob_path(digest));
-    let text = bounded(&path, limit)?;
-    checked(text, digest, &format!("`{}`", path.display()))
+fn index(layout: Layout<'_>) -> Result<Index, ImageError> {
+    let text = layout.document("index.json", MANIFEST_LIMIT)?;
+    serde_json::from_slice(&text).map_err(|error| {
+        let reason = format!("its `index.json` is not understood: {error}");
+        layout.bad(reason)
+    })
 }
 
 /// Sees to it that a layer is in the store.
@@ -135,16 +121,16 @@ fn unpack(
     folder: &Path,
     descriptor: &Descriptor,
 ) -> Result<Unpacked, ImageError> {
-    let path = folder.join(blob_path(&descriptor.digest));
-    let found = fs::metadata(&path).store("read", &path)?;
-    if !found.is_file() || found.len() != descriptor.size {
+    let name = blob_path(&descriptor.digest);
+    let path = folder.join(&name);
+    let (file, size) = Layout::new(folder).open(&name)?;
+    if size != descriptor.size {
         return Err(ImageError::WrongSize {
             what: format!("`{}`", path.display()),
             expected: descriptor.size,
-            found: found.len(),
+            found: size,
         });
     }
-    let file = fs::File::open(&path).store("open", &path)?;
     let mut hasher = Hasher::new();
     let mut input = Hashing::new(BufReader::new(file), &mut hasher);
     let unpacked = pending.unpack(&mut input)?;
@@ -187,7 +173,7 @@ pub(super) fn write(
     let digest = put_document(&blobs, &text)?;
     // What is in one that cannot be read is not ours to take away.
     let mut index = if folder.join("index.json").exists() {
-        index(folder)?
+        index(Layout::new(folder))?
     } else {
         Index::default()
     };
@@ -299,7 +285,7 @@ impl<W: Write> Write for Counted<W> {
 fn sweep(folder: &Path, blobs: &Path, index: &Index) -> Result<(), ImageError> {
     let mut named = BTreeSet::new();
     for entry in &index.manifests {
-        let Ok(text) = document(folder, &entry.digest, MANIFEST_LIMIT) else {
+        let Ok(text) = Layout::new(folder).blob(&entry.digest, MANIFEST_LIMIT) else {
             return Ok(());
         };
         let Ok(Document::Manifest(manifest)) = Document::parse_any(&text) else {

@@ -1,12 +1,11 @@
 //! Pushing layers of the store with a config that is no image's.
 
-use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::document;
-use super::known::{self, Packed};
+use super::known::Packed;
 use super::layer::Layer;
-use super::{LAYERS_AT_ONCE, blocking};
+use super::{LAYERS_AT_ONCE, Target, blocking, put_config};
 use crate::event::EventSink;
 use crate::image::artifact::NewArtifact;
 use crate::image::digest::Digest;
@@ -34,14 +33,8 @@ pub(crate) async fn push_artifact(
     store: &Store,
     push: &ArtifactPush<'_>,
 ) -> Result<(), ImageError> {
-    let reference = push.reference;
-    let Some(tag) = reference.tag().filter(|_| reference.digest().is_none()) else {
-        return Err(ImageError::PushByDigest(reference.familiar()));
-    };
-    let known = blocking(store, known::of_store).await?;
-    let others = known.repositories_at(reference.domain(), reference.path());
-    let endpoint = push.access.own_place(reference)?;
-    let repository = Repository::for_push(push.access, &endpoint, reference, &others, push.events);
+    let target = Target::of(store, push.access, push.reference).await?;
+    let repository = target.repository(push.events);
     let kind = document::layer_type(push.new.packing);
     let fits = |packed: &Packed| !push.new.repacks || packed.descriptor.media_type == kind;
     let forms = |diff_id: &Digest, given: &[Descriptor]| -> Vec<Packed> {
@@ -49,7 +42,7 @@ pub(crate) async fn push_artifact(
             descriptor: descriptor.clone(),
             repositories: Vec::new(),
         });
-        let all = given.chain(known.layer(diff_id).iter().cloned());
+        let all = given.chain(target.known.layer(diff_id).iter().cloned());
         all.filter(fits).collect()
     };
     let work: Vec<(Digest, Vec<Packed>)> = push
@@ -67,15 +60,10 @@ pub(crate) async fn push_artifact(
             .buffered(LAYERS_AT_ONCE)
             .try_collect()
             .await?;
-    let config = Bytes::copy_from_slice(&push.new.config);
-    let digest = Digest::of(&config);
-    if !repository.has_blob(&digest).await? {
-        repository.put_blob(&digest, &config, &|_| {}).await?;
-    }
-    let config = Descriptor::new(push.new.kind, digest, config.len() as u64);
+    let config = put_config(repository, push.new.kind, &push.new.config).await?;
     let manifest = document::manifest(&config, &layers);
     repository
-        .put_manifest(tag, &manifest.media_type, &manifest.text)
+        .put_manifest(target.tag, &manifest.media_type, &manifest.text)
         .await?;
     Ok(())
 }

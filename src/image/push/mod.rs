@@ -30,7 +30,7 @@ use super::error::ImageError;
 use super::progress::Progress;
 use super::reference::Reference;
 use super::registry::manifest::{CONFIG_TYPE, Descriptor};
-use super::registry::{Access, Repository};
+use super::registry::{Access, Endpoint, Repository};
 use super::store::{Image, Store};
 use crate::event::{Event, EventSink, Resource, ResourceKind};
 pub(crate) use artifact::{ArtifactPush, push_artifact};
@@ -104,18 +104,13 @@ async fn push_all(
     events: &dyn EventSink,
 ) -> Result<Pushed, ImageError> {
     let reference = &request.reference;
-    let Some(tag) = reference.tag().filter(|_| reference.digest().is_none()) else {
-        return Err(ImageError::PushByDigest(reference.familiar()));
-    };
-    let known = blocking(store, known::of_store).await?;
-    let others = known.repositories_at(reference.domain(), reference.path());
-    let endpoint = request.access.own_place(reference)?;
-    let repository = Repository::for_push(&request.access, &endpoint, reference, &others, events);
+    let target = Target::of(store, &request.access, reference).await?;
+    let repository = target.repository(events);
     let push = Push {
         store,
         reference,
         repository: &repository,
-        known: &known,
+        known: &target.known,
         events,
     };
     let mut documents = Vec::new();
@@ -132,7 +127,7 @@ async fn push_all(
         [(_, only)] => only.clone(),
         several => document::index(several),
     };
-    let digest = push.put(tag, &top).await?;
+    let digest = push.put(target.tag, &top).await?;
     let name = Reference::parse(&format!("{}@{digest}", reference.name()))?;
     for (image, document) in documents {
         let (id, name) = (image.id.clone(), name.clone());
@@ -146,6 +141,59 @@ async fn push_all(
         digest,
         size: top.text.len(),
     })
+}
+
+/// Where something is pushed to, and what is known of what is there.
+struct Target<'a> {
+    access: &'a Access,
+    reference: &'a Reference,
+    tag: &'a str,
+    endpoint: Endpoint,
+    known: Known,
+}
+
+impl<'a> Target<'a> {
+    /// Reads what the store knows.
+    ///
+    /// # Errors
+    /// The name has a digest; a file of settings is damaged.
+    async fn of(
+        store: &Store,
+        access: &'a Access,
+        reference: &'a Reference,
+    ) -> Result<Self, ImageError> {
+        let Some(tag) = reference.tag().filter(|_| reference.digest().is_none()) else {
+            return Err(ImageError::PushByDigest(reference.familiar()));
+        };
+        Ok(Self {
+            known: blocking(store, known::of_store).await?,
+            endpoint: access.own_place(reference)?,
+            access,
+            reference,
+            tag,
+        })
+    }
+
+    /// The registry's part of this name, layers of others to be taken over from.
+    fn repository<'r>(&'r self, events: &'r dyn EventSink) -> Repository<'r> {
+        let (domain, path) = (self.reference.domain(), self.reference.path());
+        let others = self.known.repositories_at(domain, path);
+        Repository::for_push(self.access, &self.endpoint, self.reference, &others, events)
+    }
+}
+
+/// Sees to it that a registry has a config.
+async fn put_config(
+    repository: &Repository<'_>,
+    kind: &str,
+    text: &[u8],
+) -> Result<Descriptor, ImageError> {
+    let digest = Digest::of(text);
+    let text = Bytes::copy_from_slice(text);
+    if !repository.has_blob(&digest).await? {
+        repository.put_blob(&digest, &text, &|_| {}).await?;
+    }
+    Ok(Descriptor::new(kind, digest, text.len() as u64))
 }
 
 /// The bytes of a manifest.
@@ -205,14 +253,11 @@ impl Push<'_> {
             .filter_map(|wanted| pushed.iter().find(|(diff_id, _)| *diff_id == wanted))
             .map(|(_, descriptor)| descriptor.clone())
             .collect();
-        let text = Bytes::copy_from_slice(image.raw_config.as_bytes());
-        if !self.repository.has_blob(&image.id).await? {
-            self.repository.put_blob(&image.id, &text, &|_| {}).await?;
-        }
+        let config = image.raw_config.as_bytes();
+        let config = put_config(self.repository, CONFIG_TYPE, config).await?;
         if let Some(own) = self.known.manifest(&image.id, &layers) {
             return Ok(own);
         }
-        let config = Descriptor::new(CONFIG_TYPE, image.id.clone(), text.len() as u64);
         Ok(document::manifest(&config, &layers))
     }
 

@@ -21,6 +21,8 @@ use crate::image::reference::Reference;
 pub struct AccessOptions {
     /// Folder of Docker's `config.json` (of the user that called sudo, say).
     pub docker_config: Option<PathBuf>,
+    /// The `auths` of such a file as a text, which go before those of the file.
+    pub docker_auths: Option<String>,
     /// Who its files belong to and its credential helpers run as; `None`: who
     /// we are.
     pub account: Option<Account>,
@@ -45,7 +47,7 @@ pub struct AccessOptions {
 }
 
 impl AccessOptions {
-    /// From the environment: `DOCKER_CONFIG`, else `HOME/.docker`;
+    /// From the environment: `DOCKER_CONFIG`, else `HOME/.docker`; `DOCKER_AUTH_CONFIG`;
     /// `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` in either case,
     /// the upper one first as in Go programs; `SSL_CERT_FILE`, `SSL_CERT_DIR`;
     /// `CONTAINERS_REGISTRIES_CONF` and the machine's files.
@@ -59,6 +61,7 @@ impl AccessOptions {
         let all = either(env::ALL_PROXY);
         Self {
             docker_config,
+            docker_auths: env::read_string(env::DOCKER_AUTH_CONFIG),
             account: None,
             insecure: Vec::new(),
             http_proxy: either(env::HTTP_PROXY).or_else(|| all.clone()),
@@ -123,6 +126,11 @@ impl Access {
         let options = &self.inner.options;
         let folder = options.docker_config.as_ref()?;
         Some(Place::new(folder, options.account.clone()))
+    }
+
+    /// What goes before that file.
+    pub(super) fn docker_auths(&self) -> Option<&str> {
+        self.inner.options.docker_auths.as_deref()
     }
 
     /// The places to pull an image from, in order: mirrors, then its registry.

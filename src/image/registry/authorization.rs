@@ -196,8 +196,7 @@ impl<'a> Authorization<'a> {
     /// Most images are public: trouble with credentials is told, and the pull
     /// goes on without any.
     async fn look_up_credentials(&self) -> Option<Credentials> {
-        let place = self.access.docker_config()?;
-        match credentials::find(&place, &self.endpoint.name).await {
+        match credentials::find(self.access, &self.endpoint.name).await {
             Ok(found) => found,
             Err(error) => {
                 self.events.emit(Event::Warning {

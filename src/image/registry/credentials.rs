@@ -1,8 +1,10 @@
 //! Credentials: found, kept and forgotten, in Docker's `config.json` and its
 //! credential helpers.
 
+use super::access::Access;
 use super::docker_config::{self, Change, DockerConfig, Place, key_of};
 use super::helper::Helper;
+use crate::env;
 use crate::image::error::ImageError;
 
 /// How to prove who we are.
@@ -90,9 +92,25 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// Looks for a registry's credentials: its own helper, else the general
-/// helper, else the file itself.
-pub(super) async fn find(place: &Place, domain: &str) -> Result<Option<Credentials>, ImageError> {
+/// Looks for a registry's credentials: those of the variable, else its own helper,
+/// else the general helper, else the file itself.
+pub(super) async fn find(access: &Access, domain: &str) -> Result<Option<Credentials>, ImageError> {
+    if let Some(text) = access.docker_auths() {
+        let known = DockerConfig::parse(text.as_bytes())
+            .and_then(|config| config.credentials(key_of(domain)))
+            .map_err(|reason| failure(domain, &format!("`{}`", env::DOCKER_AUTH_CONFIG), reason))?;
+        if known.is_some() {
+            return Ok(known);
+        }
+    }
+    match access.docker_config() {
+        Some(place) => kept(&place, domain).await,
+        None => Ok(None),
+    }
+}
+
+/// The credentials that file and helpers have.
+async fn kept(place: &Place, domain: &str) -> Result<Option<Credentials>, ImageError> {
     let entry = Entry::read(place, domain)?;
     if let Some(helper) = entry.helper() {
         return helper
@@ -159,14 +177,14 @@ mod tests {
     async fn look(config: &str, domain: &str) -> Result<Option<Credentials>, ImageError> {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("config.json"), config).unwrap();
-        find(&Place::new(folder.path(), None), domain).await
+        kept(&Place::new(folder.path(), None), domain).await
     }
 
     #[tokio::test]
     async fn a_missing_file_is_no_error_and_a_damaged_one_is() {
         let folder = tempfile::tempdir().unwrap();
         let place = Place::new(folder.path(), None);
-        assert_eq!(find(&place, "docker.io").await.unwrap(), None);
+        assert_eq!(kept(&place, "docker.io").await.unwrap(), None);
         let error = look("{", "docker.io").await.unwrap_err().to_string();
         assert!(error.contains("config.json"), "{error}");
     }
@@ -197,9 +215,9 @@ mod tests {
         let mode =
             |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&home), mode(place.path())), (0o700, 0o600));
-        assert_eq!(find(&place, "a.io").await.unwrap(), Some(credentials));
+        assert_eq!(kept(&place, "a.io").await.unwrap(), Some(credentials));
         forget(&place, "a.io").await.unwrap();
-        assert_eq!(find(&place, "a.io").await.unwrap(), None);
+        assert_eq!(kept(&place, "a.io").await.unwrap(), None);
         let left: Vec<_> = fs::read_dir(&home).unwrap().collect();
         assert_eq!(left.len(), 1, "{left:?}");
         // There is nothing to forget, and nothing is made.

@@ -78,8 +78,7 @@ pub async fn login(
 /// # Errors
 /// As [`login`].
 pub async fn login_again(access: &Access, server: &Server) -> Result<Option<String>, ImageError> {
-    let place = place(access, server)?;
-    let Some(found) = credentials::find(&place, &server.domain).await? else {
+    let Some(found) = credentials::find(access, &server.domain).await? else {
         return Ok(None);
     };
     let user = match &found {

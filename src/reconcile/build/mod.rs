@@ -135,7 +135,7 @@ pub async fn build(session: &Session<'_>, requests: &Requests) -> Result<Built, 
         match result {
             Ok(image) => {
                 session.sink.emit(Event::Done {
-                    resource: resource(requests, &label),
+                    resource: resource(requests, &label, &image),
                     outcome: "Built",
                 });
                 built.push((label, image));
@@ -192,12 +192,17 @@ async fn finish(builder: Builder<'_>) -> Result<(), ReconcileError> {
     closed.map_err(|error| failed(vec![Arc::new(error.into())]))
 }
 
-fn resource(requests: &Requests, label: &str) -> Resource {
+/// What is told of: the image's last name, else the service that it is for, else its id.
+fn resource(requests: &Requests, label: &str, image: &Image) -> Resource {
     let request = requests.all.get(label);
     let name = request.and_then(|request| request.names.last());
     Resource {
         kind: ResourceKind::Image,
-        name: name.map_or_else(|| label.to_owned(), Reference::familiar),
+        name: match name {
+            Some(name) => name.familiar(),
+            None if label.is_empty() => image.id.short().to_owned(),
+            None => label.to_owned(),
+        },
     }
 }
 

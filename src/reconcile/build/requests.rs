@@ -85,6 +85,7 @@ impl Mapping<'_> {
             ssh: self.ssh(choices),
             platforms,
             epoch: self.epoch(),
+            ..Request::default()
         }
     }
 

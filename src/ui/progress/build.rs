@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
 
 use crate::event::BuildNews;
+use crate::ui::printable;
 
 /// What was printed so far.
 #[derive(Debug, Default)]
@@ -50,7 +51,7 @@ impl BuildLog {
             writeln!(text, "#{step} {end}\n").ok();
             self.open = None;
         }
-        text
+        printable(&text)
     }
 }
 

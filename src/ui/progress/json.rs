@@ -30,11 +30,12 @@ impl EventSink for Json {
             Event::Build { step, news } => build(step, news),
             Event::MadeRoom {
                 steps,
+                folders,
                 images,
                 bytes,
                 budget,
             } => {
-                json!({"level": "info", "message": made_room((steps, images), bytes, budget)})
+                json!({"level": "info", "message": made_room([steps, folders, images], bytes, budget)})
             }
             Event::Watch(news) => watch(news),
             Event::Note { message } => json!({"level": "info", "message": message}),

@@ -45,8 +45,8 @@ pub fn sink(ui: Ui) -> Arc<dyn Console> {
     }
 }
 
-/// What is told of steps of builds and images that made room.
-fn made_room((steps, images): (usize, usize), bytes: u64, budget: u64) -> String {
+/// What is told of steps of builds, their folders and images that made room.
+fn made_room([steps, folders, images]: [usize; 3], bytes: u64, budget: u64) -> String {
     let count = |number: usize, one: &str, many: &str| match number {
         0 => None,
         1 => Some(format!("1 {one}")),
@@ -54,6 +54,7 @@ fn made_room((steps, images): (usize, usize), bytes: u64, budget: u64) -> String
     };
     let gone = [
         count(steps, "build step", "build steps"),
+        count(folders, "cache folder", "cache folders"),
         count(images, "image", "images"),
     ];
     let gone: Vec<String> = gone.into_iter().flatten().collect();

@@ -39,10 +39,13 @@ impl EventSink for Plain {
             _ if !self.all => {}
             Event::MadeRoom {
                 steps,
+                folders,
                 images,
                 bytes,
                 budget,
-            } => self.ui.note(&made_room((steps, images), bytes, budget)),
+            } => self
+                .ui
+                .note(&made_room([steps, folders, images], bytes, budget)),
             Event::Watch(news) => self.ui.status.write(&format!("{}\n", watch(&news))),
             Event::Note { message } => self.ui.note(&message),
             Event::Started { resource, action } => self.line(&resource, action),

@@ -134,7 +134,7 @@ impl Tty {
             BuildNews::Status { line } | BuildNews::Output { line, .. } => {
                 let size = self.size();
                 self.change(&resource, |shown| {
-                    shown.tail.push(line);
+                    shown.tail.push(printable(&line));
                     let bar = &shown.bar;
                     bar.set_style(style(" {spinner} {prefix}  {elapsed}\n{msg}"));
                     bar.set_message(shown.tail.text(size));
@@ -151,7 +151,7 @@ impl Tty {
     fn step(&self, step: u32, news: &BuildNews) -> Resource {
         let mut names = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
         if let BuildNews::Named { name } = news {
-            names.insert(step, name.clone());
+            names.insert(step, printable(name).replace('\n', " "));
         }
         Resource {
             kind: ResourceKind::Step,
@@ -251,10 +251,11 @@ impl EventSink for Tty {
             Event::Build { step, news } => self.build(step, news),
             Event::MadeRoom {
                 steps,
+                folders,
                 images,
                 bytes,
                 budget,
-            } => self.above(&made_room((steps, images), bytes, budget)),
+            } => self.above(&made_room([steps, folders, images], bytes, budget)),
             Event::Watch(news) => {
                 let style = if news.failed { color::ERROR } else { color::GOOD };
                 let mark = if news.failed { "✘" } else { "⦿" };

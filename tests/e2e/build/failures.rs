@@ -89,7 +89,10 @@ fn ctrl_c_in_a_step_ends_it_and_keeps_what_was_made() {
         let mut running = project.skiff(["build"]).spawn();
         running.wait_line(" begun");
         running.signal(Signal::INT);
-        running.finish().ends_with(130).whatever();
+        let ended = running.finish().ends_with(130);
+        ended
+            .warns("Interrupted: steps at work are ended; those that are done are kept")
+            .whatever();
         project.write("Dockerfile", &SLOW.replace("sleep 1000", "true"));
         assert_eq!(carried_out(&build(&project)), ["RUN echo begun; true"]);
     });
@@ -121,5 +124,46 @@ fn steps_beside_one_that_failed_are_ended() {
         let failed = project.skiff(["build"]).run().ends_with(1);
         assert!(failed.stderr.contains(" CANCELED\n"), "{failed}");
         assert!(failed.stderr.contains("exit code: 3"), "{failed}");
+    });
+}
+
+#[test]
+fn a_context_or_dockerfile_that_is_not_there_is_told_with_what_is() {
+    isolated(|sandbox| {
+        let project = with_dockerfile(sandbox, "missing", "FROM test/busybox\n");
+        let file = project.dir.join("Dockerfile");
+        // As with Docker, it may be written small.
+        fs_err::rename(&file, project.dir.join("dockerfile")).expect("a file");
+        build(&project).whatever();
+        fs_err::rename(
+            project.dir.join("dockerfile"),
+            project.dir.join("Dockerfile.dev"),
+        )
+        .expect("a file");
+        let failed = project.skiff(["build"]).run().ends_with(1);
+        failed
+            .warns("there is no Dockerfile `")
+            .warns("did you mean `Dockerfile.dev`?")
+            .warns("compose.yaml:3:")
+            .whatever();
+        for (context, part) in [
+            (
+                "nowhere",
+                "/nowhere` is no context: there is no such folder",
+            ),
+            (
+                "Dockerfile.dev",
+                "/Dockerfile.dev` is no context: it is no folder",
+            ),
+        ] {
+            let failed = project.skiff(["image", "build", context]).run();
+            failed.ends_with(1).warns(part).whatever();
+        }
+        project.write(
+            "Dockerfile",
+            "FROM test/busybox AS builder\nFROM scratch\nCOPY --from=bulder /bin/sh /\n",
+        );
+        let failed = project.skiff(["build"]).run().ends_with(1);
+        failed.warns("did you mean the stage `builder`?").whatever();
     });
 }

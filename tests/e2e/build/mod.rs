@@ -9,6 +9,7 @@ mod files;
 mod git;
 mod grants;
 mod mounts;
+mod outputs;
 mod platforms;
 mod projects;
 mod remote;

@@ -58,7 +58,7 @@ fn several_platforms_are_built_and_pushed_as_one_name() {
         let registry = Registry::start(sandbox, 5000);
         push_base(&registry, "base");
         let text = "FROM 127.0.0.1:5000/base:1\nARG TARGETARCH\nRUN cat /etc/is > /was\n\
-                    RUN echo $TARGETARCH >> /was\n";
+                    RUN echo $TARGETARCH >> /was\nCMD true\n";
         let project = with_dockerfile(sandbox, "many", text);
         project.write(
             "compose.yaml",
@@ -66,10 +66,15 @@ fn several_platforms_are_built_and_pushed_as_one_name() {
              init: true\n    build:\n      context: .\n      platforms: [linux/arm64, linux/amd64]\n",
         );
         let built = project.skiff(["build"]).run().succeeds();
-        built
+        let built = built
             .warns("[web linux/arm64 2/3] RUN cat /etc/is > /was")
-            .warns("[web linux/amd64 2/3] RUN cat /etc/is > /was")
-            .whatever();
+            .warns("[web linux/amd64 2/3] RUN cat /etc/is > /was");
+        // What is to be said of the file is said once.
+        assert_eq!(
+            built.stderr.matches("JSONArgsRecommended").count(),
+            1,
+            "{built}"
+        );
         // The name is the one for this machine; the other is no image of its own.
         let list = ["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"];
         let list = project.skiff(list).run().succeeds();
@@ -193,6 +198,35 @@ fn a_command_of_another_machine_needs_an_emulator() {
             .warns("this machine cannot run programs for linux/arm64")
             .warns("Dockerfile:3:1")
             .warns("sudo apt-get install qemu-user-static")
+            .whatever();
+    });
+}
+
+#[test]
+fn the_files_of_each_platform_are_written_to_a_folder_of_its_own() {
+    isolated(|sandbox| {
+        let text = "FROM scratch\nARG TARGETARCH\nCOPY a /$TARGETARCH\n";
+        let project = with_dockerfile(sandbox, "apart", text);
+        project.write("a", "a\n");
+        let both = [
+            "image",
+            "build",
+            "--platform",
+            "linux/amd64,linux/arm64",
+            ".",
+        ];
+        let build = |output: &str| {
+            let command = project.skiff(both);
+            command.args(["-o", output]).run()
+        };
+        build("out").succeeds().whatever();
+        for arch in ["amd64", "arm64"] {
+            let file = project.dir.join(format!("out/linux_{arch}/{arch}"));
+            assert!(file.exists(), "{file:?}");
+        }
+        build("type=docker,dest=i.tar")
+            .ends_with(1)
+            .warns("has room for one platform")
             .whatever();
     });
 }

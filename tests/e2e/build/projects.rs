@@ -115,6 +115,10 @@ fn targets_tags_checks_and_what_would_be_built() {
         );
         let checked = project.skiff(["build", "--check"]).run().ends_with(1);
         assert!(checked.stderr.contains("FromAsCasing"), "{checked}");
+        assert_eq!(
+            checked.stdout,
+            "Check complete, 1 warning has been found!\n"
+        );
         let printed = project.skiff(["build", "--print"]).run().succeeds().json();
         let target = &printed["target"]["web"];
         assert_eq!(

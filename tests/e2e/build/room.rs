@@ -45,6 +45,70 @@ fn what_builds_keep_goes_when_the_budget_is_used_up_the_longest_unused_first() {
     });
 }
 
+#[test]
+fn cache_folders_count_and_go_once_they_were_not_used_for_a_day() {
+    isolated(|sandbox| {
+        let text = "FROM test/busybox\nRUN --mount=type=cache,target=/c \
+                    [ -e /c/big ] || { echo empty; head -c 5000000 /dev/zero > /c/big; }\n";
+        let project = with_dockerfile(sandbox, "folders", text);
+        let built = build_within(&project, "3MB");
+        assert!(!built.stderr.contains("removed"), "{built}");
+        let mounts = sandbox.data().join("builds/mounts");
+        let marks = || {
+            let all = fs::read_dir(&mounts).expect("a folder").map(|entry| {
+                let path = entry.expect("an entry").path();
+                (path.extension() == Some("used".as_ref())).then_some(path)
+            });
+            all.flatten().collect::<Vec<_>>()
+        };
+        let all = marks();
+        let [mark] = all.as_slice() else {
+            panic!("{all:?}");
+        };
+        let long_ago = SystemTime::now() - std::time::Duration::from_secs(48 * 3600);
+        let file = fs::File::open(mark).expect("a file");
+        file.set_modified(long_ago).expect("a time");
+        let again = build_within(&project, "3MB");
+        again
+            .warns("removed 1 cache folder that nothing used for longest (5MB)")
+            .whatever();
+        assert_eq!(marks(), Vec::<std::path::PathBuf>::new());
+        let again = project.skiff(["build", "--no-cache"]).run().succeeds();
+        again.warns(" empty").whatever();
+    });
+}
+
+#[test]
+fn prune_removes_what_no_image_has_and_with_all_the_cache_folders_too() {
+    isolated(|sandbox| {
+        let project = with_dockerfile(sandbox, "prune", &five_megabytes("first"));
+        build_within(&project, "off").whatever();
+        let text = "FROM test/busybox\nRUN --mount=type=cache,target=/c head -c 2000000 /dev/zero > /c/a\n";
+        project.write("Dockerfile", text);
+        build_within(&project, "off").whatever();
+        let prune = |args: &[&str]| {
+            let words = ["build", "prune"].iter().chain(args);
+            project.skiff(words).run().succeeds()
+        };
+        let kept = prune(&["--keep-storage", "20MB"]);
+        kept.prints("Total reclaimed space: 0B\n").whatever();
+        let pruned = prune(&[]);
+        assert!(pruned.stdout.contains("RUN head -c 5000000"), "{pruned}");
+        assert!(
+            pruned.stdout.ends_with("Total reclaimed space: 5MB\n"),
+            "{pruned}"
+        );
+        let young = prune(&["-a", "--filter", "until=24h"]);
+        young.prints("Total reclaimed space: 0B\n").whatever();
+        let all = prune(&["-a"]);
+        assert!(
+            all.stdout.ends_with("Total reclaimed space: 2MB\n"),
+            "{all}"
+        );
+        assert!(!sandbox.data().join("builds/mounts").exists());
+    });
+}
+
 /// Makes an image look as if nothing had used it for ten years.
 fn age(sandbox: &Sandbox, name: &str) {
     let id = sandbox

@@ -210,7 +210,7 @@ fn a_folder_s_cache_is_an_image_layout_that_does_not_grow() {
         let gone = format!("type=local,src=../cache,digest={digest}");
         let elsewhere = Machine::new(sandbox, "elsewhere");
         let told = elsewhere.build(&project(sandbox, "gone", &gone, ""));
-        warning_of(&told, "No such file");
+        warning_of(&told, "there is no `blobs");
         let tagged = project(sandbox, "tagged", "type=local,src=../cache,tag=other", "");
         tagged.write("app", "three\n");
         warning_of(&elsewhere.build(&tagged), "nothing named `other`");
@@ -299,7 +299,7 @@ fn a_cache_that_is_not_what_it_says_is_done_without() {
         let built = use_damaged("missing", &|| {
             fs::remove_dir_all(copy.join("blobs")).unwrap();
         });
-        warning_of(&built, "No such file");
+        warning_of(&built, "there is no `blobs");
     });
 }
 

@@ -1,21 +1,23 @@
 //! `skiff image build`: an image of a Dockerfile, without a Compose file.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::build_secrets::{secrets, ssh};
 use crate::build::graph::{Grants, Sandbox};
-use crate::build::request::{ContextPlace, DockerfilePlace, Request, SshSource};
+use crate::build::outputs::{self, Form, Output};
+use crate::build::request::{ContextPlace, DockerfilePlace, Request};
 use crate::build::shared_cache::{CacheFrom, CacheTo, SpecError};
+use crate::build::spooled::Streamed;
 use crate::cli::building::{self, Job};
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
 use crate::cli::{folder, parse};
 use crate::compose::parse_bytes;
 use crate::env;
-use crate::image::{Platform, Reference};
+use crate::image::{Image, Platform, Reference, Store};
 use crate::reconcile::build::{Requests, first};
 use crate::reconcile::{self, Session};
 
@@ -23,8 +25,6 @@ use crate::reconcile::{self, Session};
 const NO_PROJECT: &str = "build.";
 /// Standard input, as a Dockerfile or as a context.
 const STDIN: &str = "-";
-/// Longest Dockerfile that is read from standard input, in bytes.
-const MOST: u64 = 16 * 1024 * 1024;
 
 /// Flags of `skiff image build`.
 #[derive(Debug, Args)]
@@ -38,6 +38,9 @@ pub struct BuildArgs {
     /// Set a build argument; NAME alone takes the caller's
     #[arg(long, value_name = "NAME[=VALUE]")]
     build_arg: Vec<String>,
+    /// Name of a builder (there is one)
+    #[arg(long, hide = true)]
+    builder: Option<String>,
     /// A further context: a folder, an image (`docker-image://NAME`), a git address
     #[arg(long, value_name = "NAME=PLACE")]
     build_context: Vec<String>,
@@ -60,12 +63,15 @@ pub struct BuildArgs {
     /// A label of the image
     #[arg(long, value_name = "NAME=VALUE")]
     label: Vec<String>,
-    /// Load the image into the store (that is done anyway)
+    /// Load the image into the store (that is done anyway, but with --output)
     #[arg(long, hide = true)]
     load: bool,
     /// Most memory of each command: 512m
     #[arg(short, long, value_name = "BYTES")]
     memory: Option<String>,
+    /// Write what was built to a file, as JSON
+    #[arg(long, value_name = "FILE")]
+    metadata_file: Option<PathBuf>,
     /// Network of commands: default, none or host
     #[arg(long)]
     network: Option<String>,
@@ -75,9 +81,19 @@ pub struct BuildArgs {
     /// Carry the steps of these stages out
     #[arg(long, value_name = "STAGE", value_delimiter = ',')]
     no_cache_filter: Vec<String>,
+    /// Write the image's files to a folder, `-` for an archive, or
+    /// type=local|tar|docker|oci|image|registry|cacheonly,dest=PLACE
+    #[arg(short, long, value_name = "PLACE")]
+    output: Vec<String>,
     /// For these platforms instead of the host's
     #[arg(long, value_name = "OS/ARCH", value_delimiter = ',')]
     platform: Vec<String>,
+    /// How progress is shown: auto, tty, plain, json or quiet
+    #[arg(long)]
+    progress: Option<String>,
+    /// Attest where the image comes from
+    #[arg(long, hide = true)]
+    provenance: Option<String>,
     /// Pull base images anew
     #[arg(long)]
     pull: bool,
@@ -87,6 +103,9 @@ pub struct BuildArgs {
     /// Show no progress, and print the image's id
     #[arg(short, long)]
     quiet: bool,
+    /// Attest what is in the image
+    #[arg(long, hide = true)]
+    sbom: Option<String>,
     /// A secret: id=ID,src=FILE or id=ID,env=VARIABLE
     #[arg(long, value_name = "id=ID,…")]
     secret: Vec<String>,
@@ -105,10 +124,21 @@ pub struct BuildArgs {
     /// A limit of commands: nofile=1024:2048
     #[arg(long, value_name = "NAME=SOFT[:HARD]")]
     ulimit: Vec<String>,
-    /// The folder that COPY copies from, a git address, or `-` for a Dockerfile on
-    /// standard input
+    /// The folder that COPY copies from, a git address, or `-` for an archive or a
+    /// Dockerfile on standard input
     #[arg(value_name = "CONTEXT")]
     context: String,
+}
+
+impl BuildArgs {
+    /// `--progress` behind the command, with Docker's further words for the same.
+    pub fn progress(&self) -> Option<&str> {
+        match self.progress.as_deref()? {
+            "none" => Some("quiet"),
+            "rawjson" => Some("json"),
+            other => Some(other),
+        }
+    }
 }
 
 /// Builds an image.
@@ -116,43 +146,113 @@ pub struct BuildArgs {
 /// # Errors
 /// A flag is wrong, the Dockerfile is, or a step failed.
 pub fn run(context: &Context, args: &BuildArgs) -> CliResult {
-    let request = request(args)?;
-    if args.push && request.names.is_empty() {
+    building::refuse_attestations(args.provenance.as_deref(), args.sbom.as_deref())?;
+    let base = folder::current(&[])?;
+    let asked = Asked::of(args, &base)?;
+    let names = asked.names.clone();
+    if asked.is_pushed && names.is_empty() {
         return Err(
             CliError::new("--push needs a name to push to").hint("add `-t REGISTRY/NAME:TAG`")
         );
     }
-    let names = request.names.clone();
-    let requests = Requests::one(request);
+    let (is_pushed, is_passing) = (asked.is_pushed, asked.is_passing);
+    let requests = Requests::one(request(context, args, asked, &base)?);
     let job = Job {
         project: NO_PROJECT,
         requests: &requests,
         quiet: args.quiet,
+        prints_ids: args.quiet && !is_passing,
     };
     if args.check {
         return job.check(context);
     }
     let built = job.build(context, async |session: &Session<'_>| {
-        if args.push {
+        if is_pushed {
             reconcile::push_names(session, &names).await?;
         }
         Ok(())
     })?;
-    if let (Some(path), Some((_, image))) = (&args.iidfile, built.first()) {
-        let written = fs_err::write(path, image.id.to_string());
-        written.map_err(|error| CliError::from_error(&error))?;
+    let Some((_, image)) = built.first() else {
+        return Ok(());
+    };
+    let told = [
+        (&args.iidfile, image.id.to_string()),
+        (&args.metadata_file, metadata(image, &names)),
+    ];
+    for (path, text) in told {
+        let Some(path) = path else { continue };
+        fs_err::write(path, text).map_err(|error| CliError::from_error(&error))?;
     }
     Ok(())
 }
 
-fn request(args: &BuildArgs) -> Result<Request, CliError> {
-    let base = folder::current(&[])?;
+/// What `docker build --metadata-file` says of the image.
+fn metadata(image: &Image, names: &[Reference]) -> String {
+    let names: Vec<String> = names.iter().map(Reference::to_string).collect();
+    let mut told = BTreeMap::from([
+        ("containerimage.config.digest", image.id.to_string()),
+        ("containerimage.digest", image.id.to_string()),
+    ]);
+    if !names.is_empty() {
+        told.insert("image.name", names.join(","));
+    }
+    serde_json::to_string_pretty(&told).unwrap_or_default()
+}
+
+/// What is to become of the image.
+struct Asked {
+    /// Its names in the store.
+    names: Vec<Reference>,
+    outputs: Vec<Output>,
+    is_passing: bool,
+    is_pushed: bool,
+}
+
+impl Asked {
+    fn of(args: &BuildArgs, base: &Path) -> Result<Self, CliError> {
+        let tags = args
+            .tag
+            .iter()
+            .map(|text| Reference::parse(text).map_err(|error| CliError::from_error(&error)));
+        let mut asked = Self {
+            names: tags.collect::<Result<_, _>>()?,
+            outputs: Vec::new(),
+            is_passing: !args.output.is_empty() && !args.load && !args.push,
+            is_pushed: args.push,
+        };
+        for text in &args.output {
+            let output = outputs::Asked::parse(text, base);
+            match output.map_err(|error| CliError::new(format!("--output: {error}")))? {
+                outputs::Asked::Kept { names, is_pushed } => {
+                    asked.names.extend(names);
+                    asked.is_passing = false;
+                    asked.is_pushed |= is_pushed;
+                }
+                outputs::Asked::Written(output) => asked.outputs.push(output),
+                outputs::Asked::Nothing => {}
+            }
+        }
+        for output in &mut asked.outputs {
+            if let Form::Image(names) = &mut output.form {
+                names.extend(asked.names.iter().cloned());
+            }
+        }
+        if asked.is_passing {
+            asked.names.clear();
+        }
+        Ok(asked)
+    }
+}
+
+fn request(
+    context: &Context,
+    args: &BuildArgs,
+    asked: Asked,
+    base: &Path,
+) -> Result<Request, CliError> {
     let environment: BTreeMap<String, String> = env::all().into_iter().collect();
     let variable = |name: &str| environment.get(name).cloned();
-    let place = match args.context.as_str() {
-        STDIN => ContextPlace::Nothing,
-        text => ContextPlace::parse(text, &base),
-    };
+    let (place, dockerfile) = sources(context, args, base)?;
     let mut grants = Grants::default();
     for entitlement in &args.allow {
         let granted = grants.add(entitlement);
@@ -171,12 +271,8 @@ fn request(args: &BuildArgs) -> Result<Request, CliError> {
     let mut contexts = BTreeMap::new();
     for text in &args.build_context {
         let (name, value) = pair("--build-context", text)?;
-        contexts.insert(name.to_owned(), ContextPlace::parse(value, &base));
+        contexts.insert(name.to_owned(), ContextPlace::parse(value, base));
     }
-    let names = args
-        .tag
-        .iter()
-        .map(|text| Reference::parse(text).map_err(|error| CliError::from_error(&error)));
     let platforms = args.platform.iter().map(|text| {
         let platform = Platform::parse(text);
         platform.map_err(|error| CliError::from_error(&error))
@@ -186,18 +282,20 @@ fn request(args: &BuildArgs) -> Result<Request, CliError> {
     Ok(Request {
         context_at: None,
         label: String::new(),
-        dockerfile: dockerfile(args, &place, &base)?,
+        dockerfile,
         context: place,
         contexts,
         target: args.target.clone(),
         args: build_args,
         labels: args.label.iter().map(|text| parse::label(text)).collect(),
-        names: names.collect::<Result<_, _>>()?,
+        names: asked.names,
+        outputs: asked.outputs,
+        is_passing: asked.is_passing,
         cache_from: caches("--cache-from", &args.cache_from, |text| {
-            CacheFrom::parse(text, &base)
+            CacheFrom::parse(text, base)
         })?,
         cache_to: caches("--cache-to", &args.cache_to, |text| {
-            CacheTo::parse(text, &base)
+            CacheTo::parse(text, base)
         })?,
         no_cache: args.no_cache,
         no_cache_stages: args.no_cache_filter.clone(),
@@ -205,8 +303,8 @@ fn request(args: &BuildArgs) -> Result<Request, CliError> {
         network: args.network.clone(),
         grants,
         sandbox: sandbox(args)?,
-        secrets: secrets(&args.secret, &base, &variable)?,
-        ssh: ssh(&args.ssh, &base, &variable)?,
+        secrets: secrets(&args.secret, base, &variable)?,
+        ssh: ssh(&args.ssh, base, &variable)?,
         platforms,
         epoch: epoch.and_then(|text| text.parse().ok()),
     })
@@ -223,37 +321,64 @@ fn caches<T>(
     parsed.collect()
 }
 
-/// As with Docker, `--file` is relative to the current folder where the context is
-/// one, and to the context otherwise.
-fn dockerfile(
+/// The context and the Dockerfile. As with Docker, `--file` is relative to the current
+/// folder where the context is one, and to the context otherwise.
+fn sources(
+    context: &Context,
     args: &BuildArgs,
-    place: &ContextPlace,
     base: &Path,
-) -> Result<DockerfilePlace, CliError> {
-    match (args.file.as_deref(), place) {
-        (Some(STDIN), _) | (None, ContextPlace::Nothing) => Ok(DockerfilePlace::Text {
-            name: "Dockerfile of standard input".into(),
-            text: standard_input()?,
-        }),
-        (Some(file), ContextPlace::Folder(_) | ContextPlace::Nothing) => {
-            Ok(DockerfilePlace::File(base.join(file)))
-        }
-        (Some(file), _) => Ok(DockerfilePlace::File(file.into())),
-        (None, _) => Ok(DockerfilePlace::default()),
+) -> Result<(ContextPlace, DockerfilePlace), CliError> {
+    let file = args.file.as_deref();
+    if args.context != STDIN {
+        let place = ContextPlace::parse(&args.context, base);
+        let dockerfile = match (file, &place) {
+            (Some(STDIN), _) => match streamed(context)? {
+                Streamed::Other(bytes) => text(bytes)?,
+                Streamed::Archive(_) => {
+                    return Err(
+                        CliError::new("standard input is an archive, and no Dockerfile")
+                            .hint("for an archive as the context: skiff image build -"),
+                    );
+                }
+            },
+            (Some(file), ContextPlace::Folder(_)) => DockerfilePlace::File(base.join(file)),
+            (Some(file), _) => DockerfilePlace::File(file.into()),
+            (None, _) => DockerfilePlace::default(),
+        };
+        return Ok((place, dockerfile));
+    }
+    if file == Some(STDIN) {
+        return Err(CliError::new(
+            "standard input cannot be both the context and the Dockerfile",
+        ));
+    }
+    match (streamed(context)?, file) {
+        (Streamed::Archive(spooled), file) => Ok((
+            ContextPlace::Spooled(spooled),
+            file.map_or_else(DockerfilePlace::default, |file| {
+                DockerfilePlace::File(file.into())
+            }),
+        )),
+        (Streamed::Other(bytes), None) => Ok((ContextPlace::Nothing, text(bytes)?)),
+        (Streamed::Other(_), Some(_)) => Err(CliError::new(
+            "standard input is no archive, so it is the Dockerfile, and --file names another one",
+        )),
     }
 }
 
-fn standard_input() -> Result<String, CliError> {
-    let mut bytes = Vec::new();
-    let mut input = std::io::stdin().lock().take(MOST + 1);
-    let read = input.read_to_end(&mut bytes);
-    read.map_err(|error| CliError::new(format!("cannot read standard input: {error}")))?;
-    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MOST {
-        return Err(CliError::new("standard input is too long for a Dockerfile"));
-    }
-    String::from_utf8(bytes).map_err(|_| {
-        CliError::new("standard input is no Dockerfile: it is not UTF-8")
-            .hint("unpack an archive, and name its folder as the context")
+fn streamed(context: &Context) -> Result<Streamed, CliError> {
+    let scratch = Store::open(&context.layout).scratch();
+    let read = Streamed::read(std::io::stdin().lock(), &scratch);
+    read.map_err(|error| CliError::new(format!("cannot read standard input: {error}")))
+}
+
+fn text(bytes: Vec<u8>) -> Result<DockerfilePlace, CliError> {
+    let text = String::from_utf8(bytes).map_err(|_| {
+        CliError::new("standard input is no Dockerfile: it is not UTF-8, and no archive either")
+    })?;
+    Ok(DockerfilePlace::Text {
+        name: "Dockerfile of standard input".into(),
+        text,
     })
 }
 
@@ -305,115 +430,9 @@ fn pair<'a>(flag: &str, text: &'a str) -> Result<(&'a str, &'a str), CliError> {
     pair.ok_or_else(|| CliError::new(format!("{flag} takes NAME=VALUE, not `{text}`")))
 }
 
-fn secrets(
-    flags: &[String],
-    base: &Path,
-    variable: &dyn Fn(&str) -> Option<String>,
-) -> Result<BTreeMap<String, Vec<u8>>, CliError> {
-    let mut secrets = BTreeMap::new();
-    for text in flags {
-        let bad = |why: String| CliError::new(format!("--secret {text}: {why}"));
-        let secret = Secret::parse(text).map_err(bad)?;
-        let content = if let Some(file) = &secret.file {
-            fs_err::read(base.join(file)).map_err(|error| bad(error.to_string()))?
-        } else {
-            // A variable of its own name counts before a file of it, as with Docker.
-            let name = secret.variable.as_ref().unwrap_or(&secret.id);
-            match variable(name) {
-                Some(value) => value.into_bytes(),
-                None if secret.variable.is_some() => {
-                    return Err(bad(format!("the variable `{name}` is not set")));
-                }
-                None => fs_err::read(base.join(name)).map_err(|error| bad(error.to_string()))?,
-            }
-        };
-        secrets.insert(secret.id, content);
-    }
-    Ok(secrets)
-}
-
-/// `--secret`, as `docker build` has it.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Secret {
-    id: String,
-    file: Option<String>,
-    variable: Option<String>,
-}
-
-impl Secret {
-    fn parse(text: &str) -> Result<Self, String> {
-        let mut secret = Self::default();
-        let mut kind = None;
-        for field in text.split(',') {
-            let (key, value) = field
-                .split_once('=')
-                .ok_or_else(|| format!("`{field}` is not KEY=VALUE"))?;
-            match key {
-                "id" => value.clone_into(&mut secret.id),
-                "src" | "source" => secret.file = Some(value.to_owned()),
-                "env" => secret.variable = Some(value.to_owned()),
-                "type" if ["file", "env"].contains(&value) => kind = Some(value),
-                "type" => return Err(format!("`{value}` is no type; there are `file` and `env`")),
-                _ => {
-                    return Err(format!(
-                        "`{key}` is no key; there are `id`, `src`, `env` and `type`"
-                    ));
-                }
-            }
-        }
-        if secret.id.is_empty() {
-            return Err("it has no id".to_owned());
-        }
-        // `type=env,src=NAME` is a variable, too.
-        if kind == Some("env") && secret.variable.is_none() {
-            secret.variable = secret.file.take();
-        }
-        Ok(secret)
-    }
-}
-
-fn ssh(
-    flags: &[String],
-    base: &Path,
-    variable: &dyn Fn(&str) -> Option<String>,
-) -> Result<BTreeMap<String, SshSource>, CliError> {
-    let mut sources = BTreeMap::new();
-    for text in flags {
-        let (id, path) = parse::variable(text);
-        let source = SshSource::given(path, variable("SSH_AUTH_SOCK"), base);
-        let source = source.ok_or_else(|| {
-            CliError::new(format!(
-                "--ssh {text}: there is no agent: SSH_AUTH_SOCK is not set"
-            ))
-        })?;
-        sources.insert(id, source);
-    }
-    Ok(sources)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn secrets_are_files_or_variables() {
-        let secret = |id: &str, file: Option<&str>, variable: Option<&str>| Secret {
-            id: id.to_owned(),
-            file: file.map(str::to_owned),
-            variable: variable.map(str::to_owned),
-        };
-        for (text, wanted) in [
-            ("id=a,src=b", secret("a", Some("b"), None)),
-            ("id=a,env=B", secret("a", None, Some("B"))),
-            ("type=env,id=a,src=B", secret("a", None, Some("B"))),
-            ("id=a", secret("a", None, None)),
-        ] {
-            assert_eq!(Secret::parse(text), Ok(wanted), "{text}");
-        }
-        for text in ["src=b", "id", "id=a,type=x", "id=a,target=b"] {
-            assert!(Secret::parse(text).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn limits_have_a_name_and_one_or_two_numbers() {

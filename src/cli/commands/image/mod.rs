@@ -12,6 +12,7 @@ pub mod save;
 pub mod tag;
 pub mod verify;
 
+mod build_secrets;
 mod containers;
 mod filters;
 
@@ -71,6 +72,16 @@ impl ImageArgs {
             self.command,
             ImageCommand::History(_) | ImageCommand::Inspect(_) | ImageCommand::Ls(_)
         )
+    }
+}
+
+impl ImageArgs {
+    /// `--progress` behind the command.
+    pub fn progress(&self) -> Option<&str> {
+        match &self.command {
+            ImageCommand::Build(args) => args.progress(),
+            _ => None,
+        }
     }
 }
 

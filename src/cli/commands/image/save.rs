@@ -1,15 +1,15 @@
 //! `skiff save` and `skiff image save`.
 
 use std::io::{BufWriter, IsTerminal as _, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
-use fs_err as fs;
 
 use super::failed;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
 use crate::image::{self, ImageError, Platform, Store};
+use crate::state::atomic;
 
 /// Bytes that are written at once.
 const CHUNK: usize = 256 * 1024;
@@ -49,41 +49,15 @@ pub fn run(context: &Context, args: &SaveArgs) -> CliResult {
         })
     };
     match &args.output {
-        Some(path) => to_file(path, |output| {
-            save(&format!("`{}`", path.display()), output)
-        }),
+        Some(path) => {
+            let what = format!("`{}`", path.display());
+            let written = atomic::produce(path, None, |output| save(&what, output));
+            written.map_err(|error| CliError::new(format!("cannot write {what}: {error}")))?
+        }
         None if std::io::stdout().is_terminal() => {
             Err(CliError::new("an archive is no text for a terminal")
                 .hint("give a file: skiff save -o FILE IMAGE, or a pipe"))
         }
         None => save("standard output", &mut std::io::stdout().lock()),
     }
-}
-
-/// Writes a file beside its place and moves it there; what is no regular file,
-/// `/dev/null` or a pipe, is written to.
-fn to_file(path: &Path, save: impl FnOnce(&mut dyn Write) -> CliResult) -> CliResult {
-    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
-        let file = fs::OpenOptions::new().write(true).open(path)?;
-        return save(&mut file.into_parts().0);
-    }
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    let mut file = tempfile::Builder::new()
-        .prefix(".skiff-save-")
-        .tempfile_in(folder)
-        .map_err(|error| {
-            CliError::new(format!("cannot write in `{}`: {error}", folder.display()))
-        })?;
-    save(file.as_file_mut())?;
-    file.persist(path).map_err(|error| {
-        CliError::new(format!(
-            "cannot write `{}`: {}",
-            path.display(),
-            error.error
-        ))
-    })?;
-    Ok(())
 }
