@@ -185,7 +185,7 @@ services:
 "#;
         let project = sandbox.project("warn", compose);
         let up = project.up();
-        for word in ["version", "develop", "placement"] {
+        for word in ["version", "placement"] {
             assert!(up.stderr.contains(word), "{word}\n{up}");
         }
         project.down();

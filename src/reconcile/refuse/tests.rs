@@ -207,18 +207,11 @@ services:
     image: x
     platform: {host}
     annotations: {{a: b}}
-    develop: {{watch: [{{path: ., action: sync, target: /x}}]}}
     deploy: {{mode: global, placement: {{constraints: [x]}}}}
 "
     );
     let warnings = found(&text, Severity::Warning);
-    for path in [
-        "annotations",
-        "develop",
-        "deploy.mode",
-        "deploy.placement",
-        "platform",
-    ] {
+    for path in ["annotations", "deploy.mode", "deploy.placement", "platform"] {
         let path = format!("services.web.{path}:");
         assert!(
             warnings.iter().any(|one| one.contains(&path)),
