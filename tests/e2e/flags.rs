@@ -1,6 +1,6 @@
 //! Flags that scripts for `docker compose` use.
 
-use crate::support::{Image, SLEEPER, isolated};
+use crate::support::{Image, SLEEPER, Terminal, isolated};
 
 #[test]
 fn flags_of_scripts_are_taken() {
@@ -72,25 +72,29 @@ fn a_dry_run_is_refused_where_nothing_would_heed_it() {
 }
 
 #[test]
-fn the_menu_is_known_and_is_not_there() {
+fn a_menu_is_for_terminals() {
     isolated(|sandbox| {
         sandbox.load_busybox();
         let compose = "services:\n  a: {image: test/busybox, command: [echo, shown]}\n";
         let project = sandbox.project("menu", compose);
-        for flag in ["--menu", "--menu=true"] {
-            let refused = project.skiff(["up", flag]).run().ends_with(1);
-            refused
-                .warns("--menu: skiff has no menu of shortcuts")
-                .whatever();
+        for flag in ["--menu", "--menu=true", "--menu=false"] {
+            let up = project.skiff(["up", flag]).run().succeeds();
+            assert!(!up.stderr.contains("w watch"), "{up}");
+            up.says("a-1  | shown\n").whatever();
         }
-        project
-            .skiff(["ps", "-a", "-q"])
-            .run()
-            .succeeds()
-            .prints("")
-            .whatever();
-        let up = project.skiff(["up", "--menu=false"]).run().succeeds();
-        up.says("a-1  | shown\n").whatever();
+        // Asked for, it is there without anything to watch, which a key then tells.
+        project.write(
+            "compose.yaml",
+            &format!("services:\n  a: {{image: test/busybox, {SLEEPER}}}\n"),
+        );
+        let up = project.skiff(["up", "--menu"]).env("TERM", "xterm");
+        let mut terminal = Terminal::start_sized(&up, 30, 100);
+        terminal.wait_text("w watch   q stop");
+        terminal.types("w");
+        terminal.wait_text("none of the selected services is configured for watch");
+        terminal.types("q");
+        let (code, rows) = terminal.finish_rows();
+        assert_eq!(code, 130, "{rows:#?}");
         project.down();
     });
 }

@@ -362,25 +362,34 @@ fn files_may_come_from_standard_input_and_from_the_first_dotenv() {
 }
 
 #[test]
-fn a_menu_that_a_variable_wishes_for_is_told_of_and_no_error() {
+fn a_menu_is_wished_for_by_a_variable_and_the_flag_has_the_last_word() {
     isolated(|sandbox| {
         sandbox.load_busybox();
-        let compose = "services:\n  a: {image: test/busybox, command: [echo, shown]}\n";
-        let project = sandbox.project("wish", compose);
-        let up = project
-            .skiff(["up"])
-            .env("COMPOSE_MENU", "true")
-            .run()
-            .succeeds();
-        assert_eq!(count(&up, "COMPOSE_MENU has no effect"), 1, "{up}");
-        up.says("a-1  | shown\n").whatever();
-        for (args, value) in [(&["up"][..], "false"), (&["up", "--menu=false"], "true")] {
+        let compose = format!("services:\n  a: {{image: test/busybox, {SLEEPER}}}\n");
+        let project = sandbox.project("wish", &compose);
+        for (args, value, is_there) in [
+            (&["up"][..], "true", true),
+            (&["up"], "false", false),
+            (&["up", "--menu=false"], "true", false),
+            (&["up", "--menu"], "false", true),
+        ] {
             let up = project
                 .skiff(args)
                 .env("COMPOSE_MENU", value)
-                .run()
-                .succeeds();
-            assert_eq!(count(&up, "COMPOSE_MENU"), 0, "{up}");
+                .env("TERM", "xterm");
+            let mut terminal = Terminal::start_sized(&up, 30, 100);
+            // A key that is listened to has an answer, whenever it was typed.
+            let answer = "none of the selected services is configured for watch";
+            terminal.wait_text("Attaching to a-1");
+            terminal.types("w");
+            if is_there {
+                terminal.wait_text(answer);
+            }
+            terminal.types("\u{3}");
+            let (code, rows) = terminal.finish_rows();
+            assert_eq!(code, 130, "{args:?} {value}: {rows:#?}");
+            let answered = rows.iter().any(|row| row.contains(answer));
+            assert_eq!(answered, is_there, "{args:?} {value}: {rows:#?}");
         }
         project.down();
     });

@@ -499,14 +499,27 @@ impl<'a> Attached<'a> {
                             watching.show_menu(self.keys.as_ref());
                         }
                     }
-                    // Why not is told, and what runs goes on.
-                    Err(error) => drop(error.report(up.context.ui)),
+                    // What runs goes on.
+                    Err(error) => self.tell(error),
                 }
                 Next::Nothing
             }
             (None, b'q') => Next::Quit,
             (None, _) => Next::Nothing,
         }
+    }
+
+    /// Tells of an error that is not the end.
+    fn tell(&self, error: CliError) {
+        let mut error = Some(error);
+        let told = self.screen.console().beside(&mut || {
+            if let Some(error) = error.take() {
+                let _ = error.report(self.up.context.ui);
+            }
+            Ok(())
+        });
+        // It goes to standard error, whose end is nobody's loss.
+        told.ok();
     }
 
     /// Ends what `watch` has under way.
@@ -544,7 +557,7 @@ impl<'a> Attached<'a> {
                     Ok(next) => next,
                     // What runs goes on without.
                     Err(error) => {
-                        let _ = error.report(self.up.context.ui);
+                        self.tell(error);
                         self.watching = None;
                         Next::Nothing
                     }
