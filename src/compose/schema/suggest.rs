@@ -27,6 +27,16 @@ const PAIRS: [&str; 7] = [
     "volumes",
 ];
 
+/// Attributes whose entries are `NAME=VALUE`, and which may be mappings instead.
+const SETTINGS: [&str; 6] = [
+    "annotations",
+    "args",
+    "driver_opts",
+    "environment",
+    "labels",
+    "sysctls",
+];
+
 /// What to do about a value of the wrong type; `text` is how it is written.
 pub(super) fn value(node: &Node, text: &str, shape: &Shape, path: &str) -> Option<String> {
     // Where a whole number would do as well, a text is read as one.
@@ -92,7 +102,16 @@ fn entry_alone(map: &Map, attribute: &str) -> Option<String> {
         ));
     }
     let text = only.scalar_text().filter(|_| map.len() == 1)?;
-    Some(format!("write the value alone: {attribute}: {text}"))
+    let list = attribute.split('[').next().unwrap_or_default();
+    Some(if list == attribute {
+        format!("write the value alone: {attribute}: {text}")
+    } else if PAIRS.contains(&list) {
+        format!("write it without the space: `- \"{key}:{text}\"`")
+    } else if SETTINGS.contains(&list) {
+        format!("write `- {key}={text}`, or take the `- ` before each entry away")
+    } else {
+        format!("put the entry in quotes: `- \"{key}: {text}\"`")
+    })
 }
 
 /// True for an item of a list of names that can be a mapping as well.
@@ -129,7 +148,9 @@ fn entries_as_keys(items: &[Node], attribute: &str) -> Option<String> {
                 ));
             }
             let value = child.scalar_text().unwrap_or_else(|| "…".to_owned());
-            Some(format!("take the `- ` away: `{key}: {value}`"))
+            Some(format!(
+                "take the `- ` before each entry away: `{key}: {value}`"
+            ))
         }
         _ => None,
     }
