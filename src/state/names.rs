@@ -326,18 +326,21 @@ mod tests {
     fn a_sweep_spares_names_that_are_being_taken() {
         let bench = Bench::new();
         let names = Names::new(&bench.layout);
-        let over = std::sync::atomic::AtomicBool::new(false);
+        // A sweep for each name, at the same time: one after the other without a pause would
+        // never let go of the lock (flock(2) has no queue).
+        let (begun, begins) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {
             let sweeper = scope.spawn(|| {
-                while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                for () in begins {
                     assert_eq!(names.sweep().unwrap(), Vec::<String>::new());
                 }
             });
             let taken = (0..500).try_for_each(|number| {
                 let name = format!("web-{number}");
+                begun.send(()).unwrap();
                 names.reserve(&name, &bench.container("a", &name))
             });
-            over.store(true, std::sync::atomic::Ordering::Relaxed);
+            drop(begun);
             taken.unwrap();
             sweeper.join().unwrap();
         });
