@@ -4,7 +4,7 @@
 //! event looks on a terminal, in a pipe or as JSON.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The kind of thing an [`Event`] is about, as `docker compose` names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -130,6 +130,34 @@ pub struct WatchNews {
     pub elapsed: Option<Duration>,
     /// It failed; why is told beside.
     pub failed: bool,
+}
+
+impl WatchNews {
+    /// A line about services; `action` as in [`WatchNews::action`].
+    pub fn new(action: &'static str, services: Vec<String>, message: impl Into<String>) -> Self {
+        Self {
+            action,
+            services,
+            message: message.into(),
+            files: None,
+            elapsed: None,
+            failed: false,
+        }
+    }
+
+    /// With the time that has passed since then.
+    #[must_use]
+    pub fn since(mut self, begun: Option<Instant>) -> Self {
+        self.elapsed = begun.map(|begun| begun.elapsed());
+        self
+    }
+
+    /// With whether it failed.
+    #[must_use]
+    pub const fn failed(mut self, failed: bool) -> Self {
+        self.failed = failed;
+        self
+    }
 }
 
 /// What happens to a step of a build.

@@ -139,14 +139,9 @@ impl<'a> Watching<'a> {
             }
             Err(error) => {
                 self.tell(error);
-                self.console.emit(Event::Watch(WatchNews {
-                    action: "reload",
-                    services: Vec::new(),
-                    message: "the project's files have errors: what runs stays as it is".to_owned(),
-                    files: None,
-                    elapsed: None,
-                    failed: true,
-                }));
+                let message = "the project's files have errors: what runs stays as it is";
+                let news = WatchNews::new("reload", Vec::new(), message).failed(true);
+                self.console.emit(Event::Watch(news));
             }
         }
     }

@@ -33,7 +33,7 @@ mod unpack;
 
 pub use artifact::{FolderName, Place};
 pub use config::{ConfigFile, Healthcheck, ImageConfig};
-pub use digest::Digest;
+pub use digest::{Digest, DigestError};
 pub use error::ImageError;
 pub use layout::load_layout;
 pub use load::{LoadSource, load, load_for};

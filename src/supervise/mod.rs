@@ -21,6 +21,7 @@ pub(crate) mod packet;
 mod pauses;
 mod ready;
 pub mod record;
+pub(crate) mod roots;
 pub mod supervisor;
 pub mod sweep;
 mod watch;

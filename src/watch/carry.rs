@@ -13,9 +13,7 @@ use super::error::WatchError;
 use super::rules::{Rule, Rules};
 use super::sync::{self, SyncError};
 use super::tree::{Change, Kind, kind};
-
-/// A change, and the rule that it counts for.
-pub type Item = (Arc<Rule>, Change);
+use super::work::Item;
 
 /// What the containers of a service have been given in this session. One that is made
 /// anew gets all of it: its image may be older.
@@ -115,11 +113,7 @@ impl Given {
             if items.is_empty() {
                 continue;
             }
-            let work: Vec<(&Rule, &Change)> = items
-                .iter()
-                .map(|(rule, change)| (&**rule, change))
-                .collect();
-            match sync::carry(layout, view, &work) {
+            match sync::carry(layout, view, items) {
                 Ok(done) => {
                     carried.containers += 1;
                     carried.written = carried.written.max(done.written);
@@ -172,23 +166,11 @@ fn is_gone(layout: &Layout, view: &ContainerView) -> bool {
 /// # Errors
 /// The first thing that could not be written.
 pub fn give(layout: &Layout, view: &ContainerView, items: &[Item]) -> Result<(), WatchError> {
-    let work: Vec<(&Rule, &Change)> = items
-        .iter()
-        .map(|(rule, change)| (&**rule, change))
-        .collect();
-    let done = sync::carry(layout, view, &work);
-    let done = done.map_err(|error| WatchError::Sync {
-        first: Box::new(error),
-        further: 0,
-    })?;
-    let mut errors = done.errors.into_iter();
-    match errors.next() {
-        None => Ok(()),
-        Some(first) => Err(WatchError::Sync {
-            first: Box::new(first),
-            further: errors.count() + done.further,
-        }),
-    }
+    let (errors, further) = match sync::carry(layout, view, items) {
+        Ok(done) => (done.errors, done.further),
+        Err(error) => (vec![error], 0),
+    };
+    WatchError::of_sync(errors, further).map_or(Ok(()), Err)
 }
 
 /// A name may have a line break in it.

@@ -65,6 +65,16 @@ pub enum WatchError {
 }
 
 impl WatchError {
+    /// What could not be written, where there is any of it; `further` is how much more there
+    /// is than these.
+    pub(super) fn of_sync(errors: Vec<SyncError>, further: usize) -> Option<Self> {
+        let mut errors = errors.into_iter();
+        Some(Self::Sync {
+            first: Box::new(errors.next()?),
+            further: errors.count() + further,
+        })
+    }
+
     /// What to do about it.
     pub fn hints(&self) -> Vec<String> {
         match self {

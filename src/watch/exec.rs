@@ -100,14 +100,9 @@ async fn one(
         rest: Vec::new(),
     };
     let tell = |line: String| {
-        session.sink.emit(Event::Watch(WatchNews {
-            action: "output",
-            services: vec![view.record.service.clone()],
-            message: line,
-            files: None,
-            elapsed: None,
-            failed: false,
-        }));
+        let services = vec![view.record.service.clone()];
+        let news = WatchNews::new("output", services, line);
+        session.sink.emit(Event::Watch(news));
     };
     let code = loop {
         tokio::select! {

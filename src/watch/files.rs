@@ -8,16 +8,19 @@
 use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use notify::event::{AccessKind, AccessMode, CreateKind, MetadataKind, ModifyKind, RenameMode};
+use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
 use notify::{ErrorKind, Event, EventKind, RecursiveMode, Watcher};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::batch::{Batch, Hint};
-use super::rules::Rules;
+use super::rules::{Rule, Rules};
 use super::tree::{Change, Tree, Watches, is_on_the_way};
+use super::work::Item;
+use crate::compose::Project;
 
 /// How often folders are looked at where they cannot be watched.
 const POLL: Duration = Duration::from_millis(500);
@@ -29,6 +32,18 @@ pub struct Watched {
     pub rules: Rules,
     /// Files beside them: what the project was read from.
     pub sources: BTreeSet<PathBuf>,
+}
+
+impl Watched {
+    /// A project's files by these rules, and what it and they are read from.
+    pub fn of(project: &Project, rules: &Rules) -> Self {
+        let mut sources = project.files();
+        sources.extend(rules.sources.iter().cloned());
+        Self {
+            rules: rules.clone(),
+            sources,
+        }
+    }
 }
 
 /// What the thread tells.
@@ -115,13 +130,15 @@ impl Files {
         self.input.send(Input::Watch(Box::new(watched))).ok();
     }
 
-    /// The files and links of a rule's path that are not older than `since` (seconds and
-    /// nanoseconds of the epoch), as they are known. Blocks for a moment.
-    pub fn newer(&self, path: &Path, since: (i64, i64)) -> Vec<Change> {
+    /// The files and links that a rule takes and that are not older than `since` (seconds
+    /// and nanoseconds of the epoch), as they are known. Blocks for a moment.
+    pub fn newer(&self, rule: &Arc<Rule>, since: (i64, i64)) -> Vec<Item> {
         let (sender, answer) = mpsc::channel();
-        let asked = Input::Newer(path.to_owned(), since, sender);
+        let asked = Input::Newer(rule.path.clone(), since, sender);
         self.input.send(asked).ok();
-        answer.recv().unwrap_or_default()
+        let found = answer.recv().unwrap_or_default().into_iter();
+        let taken = found.filter(|change| rule.takes(&change.path).is_some());
+        taken.map(|change| (Arc::clone(rule), change)).collect()
     }
 }
 
@@ -273,10 +290,7 @@ impl Thread {
         let mut changes = Vec::new();
         let mut sources = false;
         for (path, is_written) in taken {
-            if self.watched.sources.contains(&path) {
-                sources = true;
-                self.tree.sources_changed(&self.watched.sources);
-            }
+            sources |= self.watched.sources.contains(&path);
             let rules = &self.watched.rules;
             let watches = &mut self.watches;
             let looked = self
@@ -287,6 +301,10 @@ impl Thread {
                 let further = self.sweep()?;
                 changes.extend(further);
             }
+        }
+        if sources {
+            // They are told now; a later look at everything has nothing new in them.
+            self.tree.sources_changed(&self.watched.sources);
         }
         self.changed(last_words(changes), sources, since)
     }
@@ -317,12 +335,7 @@ fn last_words(mut changes: Vec<Change>) -> Vec<Change> {
 const fn hint(kind: EventKind) -> Option<Hint> {
     Some(match kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write))
-        | EventKind::Create(CreateKind::Any)
-        | EventKind::Modify(
-            ModifyKind::Name(RenameMode::To)
-            | ModifyKind::Metadata(MetadataKind::WriteTime)
-            | ModifyKind::Any,
-        ) => Hint::Whole,
+        | EventKind::Modify(ModifyKind::Name(RenameMode::To)) => Hint::Whole,
         // A new folder is mostly not left empty.
         EventKind::Create(_) | EventKind::Modify(ModifyKind::Data(_)) => Hint::Open,
         EventKind::Modify(ModifyKind::Metadata(_)) => Hint::Touched,
@@ -333,8 +346,8 @@ const fn hint(kind: EventKind) -> Option<Hint> {
 
 /// The folders that are watched.
 struct Folders {
+    /// `None`: they are looked at again and again.
     watcher: Option<Box<dyn Watcher + Send>>,
-    is_polling: bool,
     /// Why the kernel does not do it.
     limited: Option<String>,
     seen: HashSet<PathBuf>,
@@ -347,10 +360,7 @@ impl Folders {
         let mut folders = Self::with(None, input);
         match notify::recommended_watcher(folders.handler()) {
             Ok(watcher) => folders.watcher = Some(Box::new(watcher)),
-            Err(error) => {
-                folders.poll();
-                folders.limited = Some(limited(&as_io(error)));
-            }
+            Err(error) => folders.limited = Some(limited(&as_io(error))),
         }
         folders
     }
@@ -358,7 +368,6 @@ impl Folders {
     fn with(watcher: Option<Box<dyn Watcher + Send>>, input: mpsc::Sender<Input>) -> Self {
         Self {
             watcher,
-            is_polling: false,
             limited: None,
             seen: HashSet::new(),
             input,
@@ -380,11 +389,10 @@ impl Folders {
     }
 
     const fn is_polling(&self) -> bool {
-        self.is_polling
+        self.watcher.is_none()
     }
 
     fn poll(&mut self) {
-        self.is_polling = true;
         self.seen.clear();
         self.watcher = None;
     }

@@ -1,7 +1,6 @@
 //! What takes its time: files into containers, builds, restarts, commands. Each is a
 //! future of its own; which may run at the same time, the loop decides.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -44,11 +43,11 @@ pub(super) enum Finished {
     },
     /// Containers were dealt with.
     Settled {
-        services: BTreeSet<String>,
-        /// Those whose containers are others now, which have not been given anything.
-        anew: BTreeSet<String>,
+        service: String,
+        /// Its containers are others now, which have not been given anything.
+        anew: bool,
         /// What comes after that.
-        rest: BTreeMap<String, After>,
+        rest: After,
         errors: Vec<WatchError>,
     },
     /// The project is another one.
@@ -80,23 +79,8 @@ impl Ground<'_> {
         }
     }
 
-    fn tell(
-        &self,
-        action: &'static str,
-        services: Vec<String>,
-        message: impl Into<String>,
-    ) -> Tell<'_> {
-        Tell {
-            session: &self.session,
-            news: WatchNews {
-                action,
-                services,
-                message: message.into(),
-                files: None,
-                elapsed: None,
-                failed: false,
-            },
-        }
+    fn tell(&self, news: WatchNews) {
+        self.session.sink.emit(Event::Watch(news));
     }
 
     /// Carries files into a service's containers.
@@ -152,114 +136,87 @@ impl Ground<'_> {
         carried: Carried,
         since: Option<Instant>,
     ) -> Option<WatchError> {
-        let services = vec![service.to_owned()];
+        let about = |message: String| WatchNews::new("sync", vec![service.to_owned()], message);
         if carried.written + carried.removed > 0 {
             let mut message = title.to_owned();
             if carried.containers > 1 {
                 message.push_str(&format!(" in {} containers", carried.containers));
             }
-            let mut told = self.tell("sync", services, message);
-            told.news.files = Some((carried.written, carried.removed));
-            told.since(since);
+            let mut news = about(message).since(since);
+            news.files = Some((carried.written, carried.removed));
+            self.tell(news);
         } else if carried.containers == 0 && carried.errors.is_empty() {
-            self.tell("sync", services, format!("{title}: no container is there"))
-                .failed();
+            self.tell(about(format!("{title}: no container is there")).failed(true));
         }
-        let mut errors = carried.errors.into_iter();
-        let first = Box::new(errors.next()?);
-        let further = errors.count() + carried.further;
-        Some(WatchError::Sync { first, further })
+        WatchError::of_sync(carried.errors, carried.further)
     }
 
-    /// Builds images, if any are to be built; else restarts, then runs commands. So what
-    /// is made anew gets its files before a command runs in it.
-    pub(super) async fn settle(self, wanted: BTreeMap<String, After>) -> Finished {
-        let services: BTreeSet<String> = wanted.keys().cloned().collect();
-        let since = wanted.values().filter_map(|after| after.since).min();
+    /// Builds the service's image, if that is asked for; else restarts it, then runs
+    /// commands. So what is made anew gets its files before a command runs in it.
+    pub(super) async fn settle(self, service: String, mut wanted: After) -> Finished {
         let mut errors = Vec::new();
-        let rebuilt = chosen(&wanted, |after| after.rebuild);
-        if rebuilt.is_empty() {
-            self.stir(&wanted, since, &mut errors).await;
+        if !std::mem::take(&mut wanted.rebuild) {
+            self.stir(&service, &wanted, &mut errors).await;
             return Finished::Settled {
-                services,
-                anew: BTreeSet::new(),
-                rest: BTreeMap::new(),
+                service,
+                anew: false,
+                rest: After::default(),
                 errors,
             };
         }
-        let anew = match self.rebuild(&rebuilt, since).await {
+        let anew = match self.rebuild(&service, wanted.since).await {
             Ok(anew) => anew,
             Err(error) => {
                 errors.push(error);
-                BTreeSet::new()
+                false
             }
         };
-        let mut rest = wanted;
-        for (service, after) in &mut rest {
-            after.rebuild = false;
-            // It has just been started.
-            after.restart &= !anew.contains(service);
-        }
-        rest.retain(|_, after| !after.is_nothing());
+        // It has just been started.
+        wanted.restart &= !anew;
         Finished::Settled {
-            services,
+            service,
             anew,
-            rest,
+            rest: wanted,
             errors,
         }
     }
 
-    async fn stir(
-        &self,
-        wanted: &BTreeMap<String, After>,
-        since: Option<Instant>,
-        errors: &mut Vec<WatchError>,
-    ) {
-        let restarted = chosen(wanted, |after| after.restart);
-        if !restarted.is_empty()
-            && let Err(error) = self.restart(&restarted, since).await
+    async fn stir(&self, service: &str, wanted: &After, errors: &mut Vec<WatchError>) {
+        if wanted.restart
+            && let Err(error) = self.restart(service, wanted.since).await
         {
             errors.push(error);
         }
-        for (service, after) in wanted {
-            for rule in after.exec.values() {
-                match exec::run(&self.session, service, &rule.exec).await {
-                    Ok(0) => {}
-                    Ok(_) => {
-                        let words = exec::words(&rule.exec);
-                        self.tell("exec", vec![service.clone()], format!("ran {words}"))
-                            .since(after.since);
-                    }
-                    Err(error) => errors.push(error),
+        for rule in wanted.exec.values() {
+            match exec::run(&self.session, service, &rule.exec).await {
+                Ok(0) => {}
+                Ok(_) => {
+                    let message = format!("ran {}", exec::words(&rule.exec));
+                    let news = WatchNews::new("exec", vec![service.to_owned()], message);
+                    self.tell(news.since(wanted.since));
                 }
+                Err(error) => errors.push(error),
             }
         }
     }
 
-    /// Builds the services' images and makes their containers anew where the image is
-    /// another one: while it is built, and where that fails, the old ones run.
-    async fn rebuild(
-        &self,
-        services: &[String],
-        since: Option<Instant>,
-    ) -> Result<BTreeSet<String>, WatchError> {
-        self.tell("rebuild", services.to_vec(), "rebuilding").now();
+    /// Builds the service's image and makes its containers anew where the image is another
+    /// one (true): while it is built, and where that fails, the old ones run.
+    async fn rebuild(&self, service: &str, since: Option<Instant>) -> Result<bool, WatchError> {
+        let services = vec![service.to_owned()];
+        let about = |message: &str| WatchNews::new("rebuild", services.clone(), message);
+        self.tell(about("rebuilding"));
         let choices = BuildChoices {
-            services: services.to_vec(),
+            services: services.clone(),
             ..BuildChoices::default()
         };
         let requests = reconcile::build::requests(&self.project(), &choices)?;
         let built = reconcile::build::build(&self.session, &requests).await;
         built.inspect_err(|_| {
-            self.tell(
-                "rebuild",
-                services.to_vec(),
-                "the build failed: what runs stays as it is",
-            )
-            .failed();
+            self.tell(about("the build failed: what runs stays as it is").failed(true));
         })?;
         let options = UpOptions {
-            choices: self.choices(services.to_vec(), true),
+            choices: self.choices(services.clone(), true),
             ..UpOptions::default()
         };
         let held = self.gate.lock().await;
@@ -267,19 +224,14 @@ impl Ground<'_> {
         let project = self.project();
         let outcome = reconcile::up(&self.session, &project, options).await?;
         drop(held);
-        let changed: BTreeSet<String> = outcome
-            .plan
-            .creations()
-            .map(|(target, _)| target.service.clone())
-            .collect();
-        let message = if changed.is_empty() {
-            "rebuilt: the image is as it was"
-        } else {
+        let anew = outcome.plan.creations().next().is_some();
+        let message = if anew {
             "rebuilt and running"
+        } else {
+            "rebuilt: the image is as it was"
         };
-        self.tell("rebuild", services.to_vec(), message)
-            .since(since);
-        Ok(changed)
+        self.tell(about(message).since(since));
+        Ok(anew)
     }
 
     /// Brings the project to what its files say now, after saying what that means.
@@ -309,61 +261,30 @@ impl Ground<'_> {
         let plan = reconcile::up(&self.session, project, options(true))
             .await?
             .plan;
+        let about = |message: &str| WatchNews::new("reload", Vec::new(), message);
         if plan.is_empty() {
-            self.tell(
-                "reload",
-                Vec::new(),
-                "the project's files have changed: nothing to do",
-            )
-            .now();
+            self.tell(about("the project's files have changed: nothing to do"));
             return Ok(());
         }
-        self.tell("reload", Vec::new(), "the project's files have changed:")
-            .now();
+        self.tell(about("the project's files have changed:"));
         for line in plan.to_string().lines() {
-            self.tell("plan", Vec::new(), line).now();
+            self.tell(WatchNews::new("plan", Vec::new(), line));
         }
         reconcile::up(&self.session, project, options(false)).await?;
         drop(held);
-        self.tell("reload", Vec::new(), "done").since(Some(since));
+        self.tell(about("done").since(Some(since)));
         Ok(())
     }
 
-    async fn restart(&self, services: &[String], since: Option<Instant>) -> Result<(), WatchError> {
+    async fn restart(&self, service: &str, since: Option<Instant>) -> Result<(), WatchError> {
+        let services = [service.to_owned()];
         let held = self.gate.lock().await;
         let project = self.project();
         let timeout = self.choices.timeout;
-        reconcile::restart(&self.calm, Some(&project), services, timeout, false).await?;
+        reconcile::restart(&self.calm, Some(&project), &services, timeout, false).await?;
         drop(held);
-        self.tell("restart", services.to_vec(), "restarted")
-            .since(since);
+        let news = WatchNews::new("restart", services.to_vec(), "restarted");
+        self.tell(news.since(since));
         Ok(())
-    }
-}
-
-fn chosen(wanted: &BTreeMap<String, After>, choose: impl Fn(&After) -> bool) -> Vec<String> {
-    let chosen = wanted.iter().filter(|(_, after)| choose(after));
-    chosen.map(|(service, _)| service.clone()).collect()
-}
-
-/// A line that is about to be told.
-struct Tell<'s> {
-    session: &'s Session<'s>,
-    news: WatchNews,
-}
-
-impl Tell<'_> {
-    fn now(self) {
-        self.session.sink.emit(Event::Watch(self.news));
-    }
-
-    fn since(mut self, begun: Option<Instant>) {
-        self.news.elapsed = begun.map(|begun| begun.elapsed());
-        self.now();
-    }
-
-    fn failed(mut self) {
-        self.news.failed = true;
-        self.now();
     }
 }

@@ -19,7 +19,8 @@ pub mod sync;
 pub mod tree;
 mod work;
 
-pub use carry::{Item, built, give};
+pub use carry::{built, give};
 pub use error::WatchError;
 pub use rules::{Rule, Rules};
 pub use session::{Report, Watch};
+pub use work::{After, Item, Work, of as work_of};

@@ -53,16 +53,6 @@ pub struct Watch<'a> {
     sources_wait: bool,
 }
 
-/// What is watched for a project: by its rules, and what it and they are read from.
-fn watched(project: &Project, rules: &Rules) -> Watched {
-    let mut sources = project.files();
-    sources.extend(rules.sources.iter().cloned());
-    Watched {
-        rules: rules.clone(),
-        sources,
-    }
-}
-
 /// What somebody has to be told, beside the events.
 #[derive(Debug)]
 pub enum Report {
@@ -93,7 +83,7 @@ impl<'a> Watch<'a> {
             return Err(WatchError::Nothing);
         }
         let (sender, news) = mpsc::unbounded_channel();
-        let watched = watched(&project, &rules);
+        let watched = Watched::of(&project, &rules);
         let files = Files::start(watched, sender).map_err(|source| WatchError::Io {
             action: "watch files",
             source,
@@ -218,11 +208,7 @@ impl<'a> Watch<'a> {
             let Some(since) = image_time(session.layout, session.project, &rule.service) else {
                 continue;
             };
-            let changes = self.files.newer(&rule.path, since);
-            let changes = changes
-                .into_iter()
-                .filter(|change| rule.takes(&change.path).is_some());
-            let items: Vec<_> = changes.map(|change| (Arc::clone(&rule), change)).collect();
+            let items = self.files.newer(&rule, since);
             if items.is_empty() {
                 continue;
             }
@@ -245,18 +231,15 @@ impl<'a> Watch<'a> {
 
     /// Begins what can begin.
     fn launch(&mut self) {
-        let names: Vec<String> = self.waiting.keys().cloned().collect();
-        for service in names {
+        for (service, work) in std::mem::take(&mut self.waiting) {
             // Absent: it is being given something.
             let Some((generation, mut given)) = self.given.remove(&service) else {
+                self.waiting.insert(service, work);
                 continue;
             };
             if generation != self.generation {
                 given.rebase(&service, &self.rules);
             }
-            let Some(work) = self.waiting.remove(&service) else {
-                continue;
-            };
             if work.items.is_empty() && !work.anew {
                 self.given.insert(service.clone(), (self.generation, given));
                 if !work.after.is_nothing() {
@@ -281,8 +264,7 @@ impl<'a> Watch<'a> {
             if let Some(after) = self.pending.remove(&service) {
                 self.busy.insert(service.clone());
                 // Each by itself: a build that fails or takes its time is no other's.
-                let wanted = BTreeMap::from([(service, after)]);
-                let job = self.ground.clone().settle(wanted);
+                let job = self.ground.clone().settle(service, after);
                 self.jobs.push(job.boxed_local());
             }
         }
@@ -312,18 +294,16 @@ impl<'a> Watch<'a> {
                 error.map(Report::Failed)
             }
             Finished::Settled {
-                services,
+                service,
                 anew,
                 rest,
                 errors,
             } => {
-                self.busy.retain(|service| !services.contains(service));
-                for service in anew {
-                    self.waiting.entry(service).or_default().anew = true;
-                }
-                for (service, after) in rest {
+                self.busy.remove(&service);
+                if anew || !rest.is_nothing() {
                     let work = Work {
-                        after,
+                        anew,
+                        after: rest,
                         ..Work::default()
                     };
                     self.waiting.entry(service).or_default().merge(work);
@@ -350,14 +330,8 @@ impl<'a> Watch<'a> {
     }
 
     fn tell(&self, action: &'static str, services: Vec<String>, message: impl Into<String>) {
-        self.ground.session.sink.emit(Event::Watch(WatchNews {
-            action,
-            services,
-            message: message.into(),
-            files: None,
-            elapsed: None,
-            failed: false,
-        }));
+        let news = WatchNews::new(action, services, message);
+        self.ground.session.sink.emit(Event::Watch(news));
     }
 
     /// Does nothing about changes until it goes on; they are kept. A second time goes on.
@@ -408,7 +382,7 @@ impl<'a> Watch<'a> {
     /// `services`: the ones that are chosen; empty: all.
     pub fn apply(&mut self, project: Arc<Project>, rules: Rules, services: Vec<String>) {
         // What is made anew meanwhile is given its files by the new rules.
-        self.files.watch(watched(&project, &rules));
+        self.files.watch(Watched::of(&project, &rules));
         self.rules = rules;
         self.generation += 1;
         let job = self.ground.clone();

@@ -7,34 +7,36 @@ use std::time::Instant;
 
 use crate::compose::WatchAction;
 
-use super::carry::Item;
 use super::rules::{Rule, Rules};
 use super::tree::Change;
 
+/// A change, and the rule that it counts for.
+pub type Item = (Arc<Rule>, Change);
+
 /// What is to be done for one service.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Work {
+pub struct Work {
     /// Files to be carried.
-    pub(super) items: Vec<Item>,
+    pub items: Vec<Item>,
     /// Containers are others: what they have not been given, they get.
-    pub(super) anew: bool,
+    pub anew: bool,
     /// What comes after that.
-    pub(super) after: After,
+    pub after: After,
     /// When the first change was heard of.
-    pub(super) since: Option<Instant>,
+    pub since: Option<Instant>,
 }
 
 /// What is done with the service's containers.
 #[derive(Debug, Clone, Default)]
-pub(super) struct After {
+pub struct After {
     /// Build the image, and make its containers anew.
-    pub(super) rebuild: bool,
+    pub rebuild: bool,
     /// Restart them.
-    pub(super) restart: bool,
+    pub restart: bool,
     /// Run these rules' commands in them, by their numbers.
-    pub(super) exec: BTreeMap<usize, Arc<Rule>>,
+    pub exec: BTreeMap<usize, Arc<Rule>>,
     /// When the first change was heard of.
-    pub(super) since: Option<Instant>,
+    pub since: Option<Instant>,
 }
 
 impl After {
@@ -77,7 +79,7 @@ impl Work {
 }
 
 /// What changes lead to, by service.
-pub(super) fn of(rules: &Rules, changes: &[Change], since: Instant) -> BTreeMap<String, Work> {
+pub fn of(rules: &Rules, changes: &[Change], since: Instant) -> BTreeMap<String, Work> {
     let mut all: BTreeMap<String, Work> = BTreeMap::new();
     for change in changes {
         for rule in &rules.list {

@@ -2,6 +2,8 @@
 //! roots of its own. Needs root and busybox-static.
 
 #[cfg(test)]
+mod attach;
+#[cfg(test)]
 mod bound;
 #[cfg(test)]
 mod crash;

@@ -21,5 +21,6 @@ pub mod push;
 pub mod run;
 mod run_watch;
 pub mod up;
+mod up_attached;
 pub mod version;
 pub mod watch;

@@ -25,7 +25,7 @@ use crate::ui::progress::{Console, Quiet};
 use crate::ui::{self, write_out};
 use crate::watch::files::{Files, News, Watched};
 use crate::watch::tree::Change;
-use crate::watch::{Item, Rule, Rules, WatchError, built, give};
+use crate::watch::{Item, Rule, Rules, WatchError, built, give, work_of};
 
 /// Seconds that a command has to end after a change, where the service does not say:
 /// somebody waits for the next run, and most programs take no notice of SIGTERM as
@@ -122,14 +122,12 @@ impl Again<'_> {
                 Ok(Over::Changed) => false,
                 Ok(Over::Ended(code)) => {
                     let message = format!("ended with code {code}: waiting for changes");
-                    self.console()
-                        .emit(self.news("run", message, Some(begun), code != 0));
+                    self.tell(message, Some(begun), code != 0);
                     true
                 }
                 Err(error) => {
                     let _ = error.report(self.context.ui);
-                    self.console()
-                        .emit(self.news("run", "waiting for changes", None, true));
+                    self.tell("waiting for changes", None, true);
                     true
                 }
             };
@@ -161,21 +159,11 @@ impl Again<'_> {
         }
     }
 
-    fn news(
-        &self,
-        action: &'static str,
-        message: impl Into<String>,
-        begun: Option<Instant>,
-        failed: bool,
-    ) -> Event {
-        Event::Watch(WatchNews {
-            action,
-            services: vec![self.service.to_owned()],
-            message: message.into(),
-            files: None,
-            elapsed: begun.map(|begun| begun.elapsed()),
-            failed,
-        })
+    /// Says something beside the command's output.
+    fn tell(&self, message: impl Into<String>, begun: Option<Instant>, failed: bool) {
+        let news = WatchNews::new("run", vec![self.service.to_owned()], message);
+        let news = news.since(begun).failed(failed);
+        self.console().emit(Event::Watch(news));
     }
 
     fn rules(&self, project: &Project) -> Result<Rules, CliError> {
@@ -193,12 +181,8 @@ impl Again<'_> {
     fn watcher(&self, project: &Project) -> Result<Watcher, CliError> {
         let rules = self.rules(project)?;
         let (sender, news) = mpsc::unbounded_channel();
-        let watched = Watched {
-            rules: rules.clone(),
-            sources: project.files(),
-        };
         Ok(Watcher {
-            files: Files::start(watched, sender)?,
+            files: Files::start(Watched::of(project, &rules), sender)?,
             news,
             rules,
             changed: BTreeMap::new(),
@@ -213,10 +197,7 @@ impl Again<'_> {
         let loaded = loaded.and_then(|loaded| Ok((self.rules(&loaded)?, loaded)));
         match loaded {
             Ok((rules, loaded)) => {
-                watcher.files.watch(Watched {
-                    rules: rules.clone(),
-                    sources: loaded.files(),
-                });
+                watcher.files.watch(Watched::of(&loaded, &rules));
                 watcher.rules = rules;
                 *project = loaded;
             }
@@ -398,19 +379,15 @@ impl Watcher {
         }
     }
 
+    /// Whether any of it counts.
     fn take(&mut self, changes: &[Change]) -> bool {
-        let mut counts = false;
-        for change in changes {
-            for rule in &self.rules.list {
-                if rule.takes(&change.path).is_none() {
-                    continue;
-                }
-                counts = true;
-                self.rebuild |= rule.action == crate::compose::WatchAction::Rebuild;
-                if rule.copies() {
-                    let key = (rule.index, change.path.clone());
-                    self.changed.insert(key, (Arc::clone(rule), change.clone()));
-                }
+        let works = work_of(&self.rules, changes, Instant::now());
+        let counts = !works.is_empty();
+        for work in works.into_values() {
+            self.rebuild |= work.after.rebuild;
+            for (rule, change) in work.items {
+                let key = (rule.index, change.path.clone());
+                self.changed.insert(key, (rule, change));
             }
         }
         counts
@@ -429,14 +406,10 @@ impl Watcher {
             return Ok(());
         };
         let since = built(&layout, &view);
-        let mut items: Vec<Item> = Vec::new();
-        for rule in copying {
-            for change in self.files.newer(&rule.path, since) {
-                if rule.takes(&change.path).is_some() {
-                    items.push((Arc::clone(rule), change));
-                }
-            }
-        }
+        let newer = copying
+            .into_iter()
+            .flat_map(|rule| self.files.newer(rule, since));
+        let mut items: Vec<Item> = newer.collect();
         items.extend(self.changed.values().cloned());
         let given = tokio::task::spawn_blocking(move || give(&layout, &view, &items));
         let given = given.await.map_err(std::io::Error::other)?;

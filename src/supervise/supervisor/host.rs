@@ -15,11 +15,11 @@ use super::link::Link;
 use crate::engine::caps::CapSet;
 use crate::engine::seccomp;
 use crate::engine::spec::Seccomp;
-use crate::image::{Digest, Store};
 use crate::net::dns::NameTable;
 use crate::net::{Net, guard};
 use crate::state::Layout;
 use crate::supervise::keeper::Identity;
+use crate::supervise::roots;
 use crate::supervise::wire::Failure;
 
 /// The machine, as this project uses it.
@@ -71,13 +71,7 @@ impl Host {
 
     /// Folders of an image's layers, the topmost first.
     pub(super) fn layers(&self, diff_ids: &[String]) -> Result<Vec<PathBuf>, Failure> {
-        let store = Store::open(self.layout());
-        let diff_ids: Result<Vec<Digest>, _> =
-            diff_ids.iter().map(|text| Digest::parse(text)).collect();
-        let diff_ids = diff_ids.map_err(|error| failure::other(&error))?;
-        store
-            .lower_folders(&diff_ids)
-            .map_err(|error| failure::other(&error))
+        roots::layers(self.layout(), diff_ids).map_err(|error| failure::other(&error))
     }
 
     /// A container's compiled system call filter.

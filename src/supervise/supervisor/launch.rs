@@ -32,6 +32,7 @@ use crate::supervise::launch::{NetworkMode, TreeUse, VolumeUse};
 use crate::supervise::logs::pump::{Pump, Sources};
 use crate::supervise::ready::watched;
 use crate::supervise::record::ContainerRecord;
+use crate::supervise::roots;
 use crate::supervise::wire::Failure;
 
 /// Everything that is made before the process.
@@ -457,13 +458,9 @@ fn init_spec(
     }
     Ok(InitSpec {
         id: record.id.to_string(),
-        root: RootSpec::Overlay {
-            layers: host.layers(&launch.layers)?,
-            upper: folder.join("upper"),
-            work: folder.join("work"),
-            // A step's is synced where it becomes a layer.
-            volatile: launch.auto_remove || launch.bound,
-        },
+        // A step's is synced where it becomes a layer.
+        root: roots::root(host.layout(), record, launch.auto_remove || launch.bound)
+            .map_err(|error| failure::other(&error))?,
         user: launch.user.clone(),
         groups: launch.groups.clone(),
         volumes: volumes(host, record)?,

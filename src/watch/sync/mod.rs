@@ -12,8 +12,8 @@ use crate::engine::inroot::Root;
 use crate::state::Layout;
 use crate::supervise::inspect::ContainerView;
 
-use super::rules::Rule;
-use super::tree::{Change, Kind};
+use super::tree::Kind;
+use super::work::Item;
 use copy::{Copier, What};
 pub(super) use place::Place;
 
@@ -87,7 +87,7 @@ pub(super) struct Done {
 pub(super) fn carry(
     layout: &Layout,
     view: &ContainerView,
-    work: &[(&Rule, &Change)],
+    work: &[Item],
 ) -> Result<Done, SyncError> {
     let container = || view.record.name.clone();
     let place = Place::open(layout, view).map_err(|source| SyncError::Reach {

@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, openat};
 
+use crate::causes::with_causes;
 use crate::engine::identity::Accounts;
 use crate::engine::inroot::Root;
 use crate::engine::process::ProcessIdentity;
 use crate::engine::rootfs;
-use crate::engine::spec::RootSpec;
-use crate::image::{Digest, Store};
 use crate::state::lock::Lock;
 use crate::state::{Layout, volume};
 use crate::supervise::inspect::{self, ContainerView};
 use crate::supervise::record::ContainerRecord;
+use crate::supervise::roots;
 
 /// A container's files.
 #[derive(Debug)]
@@ -97,24 +97,9 @@ impl Place {
     }
 
     fn stopped(layout: &Layout, record: &ContainerRecord, lock: Lock) -> io::Result<Self> {
-        let folder = layout.container(&record.project, &record.id);
-        let layers: Result<Vec<Digest>, _> = record
-            .launch
-            .layers
-            .iter()
-            .map(|text| Digest::parse(text))
-            .collect();
-        let layers = layers.map_err(|error| io::Error::other(error.to_string()))?;
-        let layers = Store::open(layout)
-            .lower_folders(&layers)
-            .map_err(|error| io::Error::other(error.to_string()))?;
-        let root = rootfs::open(&RootSpec::Overlay {
-            layers,
-            upper: folder.join("upper"),
-            work: folder.join("work"),
-            volatile: false,
-        })
-        .map_err(|error| io::Error::other(error.to_string()))?;
+        let other = |error: &dyn std::error::Error| io::Error::other(with_causes(error));
+        let spec = roots::root(layout, record, false).map_err(|error| other(&error))?;
+        let root = rootfs::open(&spec).map_err(|error| other(&error))?;
         let mut mounts = Vec::new();
         for one in record.launch.oci.mounts().iter().flatten() {
             let is_bind = one.typ().as_deref() == Some("bind");
