@@ -34,6 +34,12 @@ use super::spec::{
 use super::sys::helpers::{self, Depth};
 use super::sys::{self, MountChange};
 
+/// Whether a mount of an OCI spec is read-only.
+pub(crate) fn is_read_only(mount: &oci_spec::runtime::Mount) -> bool {
+    let options = mount.options().as_deref().unwrap_or_default();
+    Options::parse(options).are_read_only()
+}
+
 /// Mode of files that are made to be mounted over.
 const TARGET_MODE: Mode = Mode::from_raw_mode(0o644);
 /// The only paths in `/proc` that may be mounted over: what emulators of

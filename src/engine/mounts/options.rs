@@ -80,6 +80,12 @@ impl Options {
         options
     }
 
+    /// Whether they make the mount read-only.
+    pub(super) fn are_read_only(&self) -> bool {
+        let read_only = MountAttrFlags::MOUNT_ATTR_RDONLY;
+        self.attributes.set.contains(read_only) || self.everywhere.set.contains(read_only)
+    }
+
     fn add(&mut self, option: &str) {
         if let Some((propagation, recursive)) = propagation(option) {
             self.propagation.push((propagation, recursive));

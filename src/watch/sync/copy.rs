@@ -87,7 +87,7 @@ impl<'p> Copier<'p> {
             kind,
             may_replace_folder,
         } = what;
-        let Some((root, to)) = place.find(to) else {
+        let Some((root, to)) = place.find(to)? else {
             return Ok(false);
         };
         if kind == Kind::Folder {

@@ -4,10 +4,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, openat};
+use rustix::io::Errno;
 
 use crate::causes::with_causes;
 use crate::engine::identity::Accounts;
 use crate::engine::inroot::Root;
+use crate::engine::mounts;
 use crate::engine::process::ProcessIdentity;
 use crate::engine::rootfs;
 use crate::state::lock::Lock;
@@ -20,12 +22,23 @@ use crate::supervise::roots;
 #[derive(Debug)]
 pub(in crate::watch) struct Place {
     root: Root,
-    /// What will be mounted where when it starts, absolute; `None`: what is written
-    /// there is seen by nobody. Empty for a container that runs.
-    mounts: Vec<(PathBuf, Option<Root>)>,
+    /// The root is to be read-only once it runs; known by the kernel where it does.
+    read_only: bool,
+    /// What will be mounted when it starts; empty for a container that runs.
+    mounts: Vec<Mount>,
     owner: Option<(Uid, Gid)>,
     /// Nobody starts it meanwhile.
     _lock: Option<Lock>,
+}
+
+/// A mount of a container that does not run.
+#[derive(Debug)]
+struct Mount {
+    /// Where, absolute.
+    path: PathBuf,
+    /// Its folder; `None`: what is written there is seen by nobody.
+    root: Option<Root>,
+    read_only: bool,
 }
 
 impl Place {
@@ -74,6 +87,7 @@ impl Place {
         Some(match root {
             Ok(root) if identity.still_running() => Ok(Self {
                 root: Root::new(root),
+                read_only: false,
                 mounts: Vec::new(),
                 owner: None,
                 _lock: None,
@@ -100,7 +114,7 @@ impl Place {
         let other = |error: &dyn std::error::Error| io::Error::other(with_causes(error));
         let spec = roots::root(layout, record, false).map_err(|error| other(&error))?;
         let root = rootfs::open(&spec).map_err(|error| other(&error))?;
-        let mut mounts = Vec::new();
+        let mut shown_at = Vec::new();
         for one in record.launch.oci.mounts().iter().flatten() {
             let is_bind = one.typ().as_deref() == Some("bind");
             let source = one.source().as_ref().filter(|_| is_bind);
@@ -108,19 +122,32 @@ impl Place {
             let shown = source
                 .filter(|source| source.is_dir())
                 .map(|path| Root::at(path));
-            mounts.push((one.destination().clone(), shown.transpose()?));
+            shown_at.push(Mount {
+                path: one.destination().clone(),
+                root: shown.transpose()?,
+                read_only: mounts::is_read_only(one),
+            });
         }
         for one in &record.launch.volumes {
-            let mut source = volume::folder(layout, &one.name)?;
-            if let Some(below) = &one.subpath {
-                source.push(below);
-            }
-            mounts.push((PathBuf::from(&one.destination), Root::at(&source).ok()));
+            let volume = Root::at(&volume::folder(layout, &one.name)?)?;
+            // As at the start: nothing that is in the volume leads out of it. What is not
+            // there makes the start fail, so nobody sees what is written.
+            let root = match &one.subpath {
+                None => Some(volume),
+                Some(below) => volume.open(Path::new(below)).ok().map(Root::new),
+            };
+            shown_at.push(Mount {
+                path: PathBuf::from(&one.destination),
+                root,
+                read_only: one.read_only,
+            });
         }
-        mounts.sort_by_key(|(path, _)| std::cmp::Reverse(path.components().count()));
+        shown_at.sort_by_key(|mount| std::cmp::Reverse(mount.path.components().count()));
+        let declared = record.launch.oci.root().as_ref();
         Ok(Self {
             root,
-            mounts,
+            read_only: declared.is_some_and(|root| root.readonly() == Some(true)),
+            mounts: shown_at,
             owner: None,
             _lock: Some(lock),
         })
@@ -128,13 +155,20 @@ impl Place {
 
     /// The root that has a path of the container, and the path in it; `None` where what
     /// is written there does not last until it starts.
-    pub(super) fn find<'p>(&self, path: &'p Path) -> Option<(&Root, &'p Path)> {
-        for (mount, root) in &self.mounts {
-            if let Ok(below) = path.strip_prefix(mount) {
-                return root.as_ref().map(|root| (root, below));
-            }
+    ///
+    /// # Errors
+    /// `EROFS` where the container will have it read-only.
+    pub(super) fn find<'p>(&self, path: &'p Path) -> rustix::io::Result<Option<(&Root, &'p Path)>> {
+        let mut mounts = self.mounts.iter();
+        let mounted = mounts.find_map(|mount| Some((mount, path.strip_prefix(&mount.path).ok()?)));
+        let (root, read_only, below) = match mounted {
+            Some((mount, below)) => (mount.root.as_ref(), mount.read_only, below),
+            None => (Some(&self.root), self.read_only, path),
+        };
+        match root {
+            Some(_) if read_only => Err(Errno::ROFS),
+            root => Ok(root.map(|root| (root, below))),
         }
-        Some((&self.root, path))
     }
 
     /// Who owns what is written; `None`: whoever owns the original.
@@ -146,6 +180,7 @@ impl Place {
     pub(super) fn of(root: Root, owner: Option<(Uid, Gid)>) -> Self {
         Self {
             root,
+            read_only: false,
             mounts: Vec::new(),
             owner,
             _lock: None,

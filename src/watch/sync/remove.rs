@@ -18,7 +18,7 @@ use crate::engine::inroot::Root;
 /// # Errors
 /// `EBUSY` where something is mounted below it.
 pub(super) fn at(place: &Place, path: &Path, below: &Path) -> rustix::io::Result<bool> {
-    let Some((root, path)) = place.find(path) else {
+    let Some((root, path)) = place.find(path)? else {
         return Ok(false);
     };
     let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {

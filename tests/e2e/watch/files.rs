@@ -405,6 +405,70 @@ volumes:
     });
 }
 
+/// Written to beside the container, its mounts are what they are in it: read-only ones are, and
+/// what a program puts into a volume leads nowhere else.
+#[test]
+fn mounts_of_a_container_that_does_not_run_are_as_in_one_that_does() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let project = sandbox.project(
+            "rest",
+            "services:
+  web:
+    image: test/busybox
+    command: [sleep, '1000']
+    init: true
+    volumes:
+      - ./lib:/app/lib:ro
+      - {type: volume, source: data, target: /app/data, volume: {subpath: sub}}
+    develop:
+      watch:
+        - {path: ./src, action: sync, target: /app}
+  maker:
+    image: test/busybox
+    command: [sleep, '1000']
+    init: true
+    volumes: ['data:/data']
+volumes:
+  data:
+",
+        );
+        project.write("lib/own", "own");
+        project.write("src/lib/old", "old");
+        project.write("src/data/old", "old");
+        let made = project
+            .skiff(["run", "--rm", "maker", "mkdir", "/data/sub"])
+            .run();
+        made.succeeds().whatever();
+        let outside = path(&project, "outside");
+        fs::create_dir(&outside).expect("a folder");
+        let mut watch = watch(&project, &[]);
+        let stop = project.skiff(["stop", "-t", "0", "web"]).run();
+        stop.succeeds().whatever();
+        let link = format!("rmdir /data/sub && ln -s {} /data/sub", outside.display());
+        project
+            .skiff(["exec", "-T", "maker", "sh", "-c", &link])
+            .run()
+            .succeeds()
+            .whatever();
+        project.write("src/lib/new", "new");
+        watch.wait_line("cannot write `/app/lib/new` in container `rest-web-1`: Read-only");
+        project.write("src/data/new", "new");
+        project.write("src/last", "last");
+        watch.wait_line("web: ");
+        let names = |folder: &std::path::Path| -> Vec<_> {
+            let entries = fs::read_dir(folder).expect("a folder");
+            entries
+                .map(|entry| entry.expect("one").file_name())
+                .collect()
+        };
+        assert_eq!(names(&outside), Vec::<std::ffi::OsString>::new());
+        assert_eq!(names(&path(&project, "lib")), ["own"]);
+        end(watch);
+        project.down();
+    });
+}
+
 #[test]
 fn what_the_container_has_of_its_own_stays() {
     isolated(|sandbox| {
