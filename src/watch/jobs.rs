@@ -212,8 +212,10 @@ impl Ground<'_> {
         };
         let requests = reconcile::build::requests(&self.project(), &choices)?;
         let built = reconcile::build::build(&self.session, &requests).await;
-        built.inspect_err(|_| {
-            self.tell(about("the build failed: what runs stays as it is").failed(true));
+        built.inspect_err(|error| {
+            if !error.is_cancelled() {
+                self.tell(about("the build failed: what runs stays as it is").failed(true));
+            }
         })?;
         let options = UpOptions {
             choices: self.choices(services.clone(), true),

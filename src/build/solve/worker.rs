@@ -5,6 +5,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::OnceCell;
 
@@ -25,7 +26,10 @@ pub(crate) struct Worker {
     layout: Layout,
     project: String,
     client: OnceCell<Client>,
-    network: OnceCell<String>,
+    network: OnceCell<()>,
+    /// That their start, or making, has begun: whoever waited for it may have been cancelled.
+    has_client: AtomicBool,
+    has_network: AtomicBool,
     /// Says that somebody is at it.
     lock: Lock,
 }
@@ -52,6 +56,8 @@ impl Worker {
             project,
             client: OnceCell::new(),
             network: OnceCell::new(),
+            has_client: AtomicBool::new(false),
+            has_network: AtomicBool::new(false),
             lock,
         })
     }
@@ -71,33 +77,17 @@ impl Worker {
                 // Of another boot.
                 Tried::Missing => Lock::acquire(&path)?,
             };
-            let network = format!("{project}_default");
             dead.push(Self {
                 layout: layout.clone(),
-                network: OnceCell::new_with(Some(network)),
                 client: OnceCell::new(),
+                network: OnceCell::new(),
+                has_client: AtomicBool::new(true),
+                has_network: AtomicBool::new(true),
                 project,
                 lock,
             });
         }
         Ok(dead)
-    }
-
-    /// Takes down what [`Worker::dead`] found. Its containers are removed by the
-    /// supervisor as soon as it looks at them.
-    ///
-    /// # Errors
-    /// As [`Worker::close`].
-    pub(crate) async fn bury(mut self) -> Result<(), BuildError> {
-        let name = self.network.take().unwrap_or_default();
-        self.client().await?.call(Request::Settle, &[]).await?;
-        let request = Request::RemoveNetwork { name };
-        match self.client().await?.call(request, &[]).await {
-            // It may not have come to that.
-            Ok(_) | Err(ClientError::Refused(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
-        self.close().await
     }
 
     /// The project's name.
@@ -110,10 +100,9 @@ impl Worker {
     /// # Errors
     /// The engine cannot be started, or has no subnet left.
     pub(crate) async fn network(&self) -> Result<NetworkMode, BuildError> {
-        let name = self.network.get_or_try_init(|| async {
-            let name = format!("{}_default", self.project);
+        let made = self.network.get_or_try_init(|| async {
             let spec = NetworkSpec {
-                name: name.clone(),
+                name: self.network_name(),
                 driver: "bridge".to_owned(),
                 driver_opts: std::collections::BTreeMap::new(),
                 pools: Vec::new(),
@@ -123,13 +112,20 @@ impl Worker {
                 labels: std::collections::BTreeMap::new(),
             };
             let request = Request::EnsureNetwork(Box::new(spec));
-            self.client().await?.call(request, &[]).await?;
-            Ok::<_, BuildError>(name)
+            let client = self.client().await?;
+            self.has_network.store(true, Ordering::Relaxed);
+            client.call(request, &[]).await?;
+            Ok::<_, BuildError>(())
         });
+        made.await?;
         Ok(NetworkMode::Networks(vec![EndpointSpec {
-            network: name.await?.clone(),
+            network: self.network_name(),
             ..EndpointSpec::default()
         }]))
+    }
+
+    fn network_name(&self) -> String {
+        format!("{}_default", self.project)
     }
 
     /// Runs a step to its end; what it writes goes to `output`.
@@ -155,17 +151,25 @@ impl Worker {
         }
     }
 
-    /// Takes everything down and waits until it is gone.
+    /// Takes everything down and waits until it is gone. Containers of a build that was
+    /// killed are removed by the supervisor as soon as it looks at them.
     ///
     /// # Errors
     /// The engine cannot be talked to any more; the next build finds the rest.
     pub(crate) async fn close(self) -> Result<(), BuildError> {
-        if let Some(client) = self.client.into_inner() {
+        if self.has_client.load(Ordering::Relaxed) {
+            let client = self.client().await?;
             client.call(Request::Settle, &[]).await?;
-            if let Some(name) = self.network.into_inner() {
-                client.call(Request::RemoveNetwork { name }, &[]).await?;
+            if self.has_network.load(Ordering::Relaxed) {
+                let name = self.network_name();
+                match client.call(Request::RemoveNetwork { name }, &[]).await {
+                    Ok(_) => {}
+                    // It may not have come to its making.
+                    Err(ClientError::Refused(_)) if self.network.get().is_none() => {}
+                    Err(error) => return Err(error.into()),
+                }
             }
-            drop(client);
+            drop(self.client);
             let lost = |source| {
                 BuildError::Engine(ClientError::Lost {
                     project: self.project.clone(),
@@ -185,6 +189,7 @@ impl Worker {
     }
 
     async fn client(&self) -> Result<&Client, BuildError> {
+        self.has_client.store(true, Ordering::Relaxed);
         let client = self
             .client
             .get_or_try_init(|| Client::ensure(&self.layout, &self.project));

@@ -108,6 +108,24 @@ fn changes_while_a_build_runs_are_not_lost() {
 }
 
 #[test]
+fn a_build_that_is_interrupted_has_not_failed() {
+    isolated(|sandbox| {
+        let project = built(sandbox, "given-up", REBUILD);
+        let dockerfile =
+            "FROM test/busybox\nCOPY page /app/\nRUN grep -q one /app/page || sleep 1000\n";
+        project.write("Dockerfile", dockerfile);
+        let mut watch = watch(&project, &[]);
+        let first = project.container_field("web", "ID");
+        project.write("page", "two");
+        watch.wait_line("RUN grep");
+        let output = end(watch);
+        assert!(!output.contains("the build failed"), "{output}");
+        assert_eq!(project.container_field("web", "ID"), first);
+        project.down();
+    });
+}
+
+#[test]
 fn restarts_and_commands() {
     isolated(|sandbox| {
         let rules = "        - {path: ./conf, action: restart}
