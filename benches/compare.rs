@@ -114,6 +114,12 @@ fn measure_side(side: &Side, home: &std::path::Path, image: &str, series: &mut S
     time("exec of true", &["exec", "-T", "s0", "true"], &ten);
     let memory = side.memory();
     time("down of 10", &["down"], &ten);
+    let dependent = side::project(home, "benchdependent", &side::dependent(image));
+    side.compose(&dependent, &["up", "-d", "db"]);
+    let job = ["run", "--rm", "-T", "job", "echo", "begun"];
+    let first = side.first_output(&dependent, &job);
+    series.add(&name, "run, its dependency up, to the first output", first);
+    side.compose(&dependent, &["down"]);
     let mut alone = |what: &str, args: &[&str], dir: &std::path::Path| {
         series.add(&name, what, side.compose(dir, args));
         side.compose(dir, &["down"]);

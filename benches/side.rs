@@ -1,5 +1,6 @@
 //! The two sides: how each is called, and the projects that both run.
 
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -130,12 +131,36 @@ impl Side {
 
     /// Runs a Compose command to its end; returns the time it took.
     pub(crate) fn compose(&self, dir: &Path, args: &[&str]) -> Duration {
+        self.time(self.composing(dir, args))
+    }
+
+    fn composing(&self, dir: &Path, args: &[&str]) -> Command {
         let mut command = self.program();
         if matches!(self, Self::Docker) {
             command.arg("compose");
         }
         command.args(args).current_dir(dir);
-        self.time(command)
+        command
+    }
+
+    /// Runs a Compose command to its end; returns the time until the first byte of its
+    /// output.
+    pub(crate) fn first_output(&self, dir: &Path, args: &[&str]) -> Duration {
+        let mut command = self.composing(dir, args);
+        command.stdin(Stdio::null()).stderr(Stdio::null());
+        let started = Instant::now();
+        let mut child = command
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a program to measure");
+        let mut output = child.stdout.take().expect("a pipe");
+        let read = output.read_exact(&mut [0]);
+        let took = started.elapsed();
+        read.expect("a program that writes something");
+        io::copy(&mut output, &mut io::sink()).expect("the rest of it");
+        let status = child.wait().expect("its end");
+        assert!(status.success(), "{} {command:?}: {status}", self.name());
+        took
     }
 
     /// The program, with what it needs of the environment.
@@ -204,6 +229,15 @@ pub(crate) fn ten(image: &str, count: usize) -> String {
 /// One job.
 pub(crate) fn one(image: &str) -> String {
     format!("services:\n  job: {{image: \"{image}\", command: \"true\"}}\n")
+}
+
+/// A job that needs a service.
+pub(crate) fn dependent(image: &str) -> String {
+    format!(
+        "services:\n  db:\n    image: {image}\n    \
+         command: [sh, -c, \"trap 'exit 0' TERM; sleep 100000 & wait\"]\n  \
+         job:\n    image: {image}\n    depends_on: [db]\n"
+    )
 }
 
 /// Three jobs, each waiting for the one before.

@@ -212,23 +212,21 @@ impl Thread {
     }
 
     fn sweep(&mut self) -> Result<Vec<Change>, Left> {
-        loop {
-            let result = self
-                .tree
-                .sweep(&self.watched.rules, &mut self.watches)
-                .and_then(|changes| {
-                    for file in &self.watched.sources {
-                        if let Some(folder) = file.parent() {
-                            self.watches.watch(folder)?;
-                        }
-                    }
-                    Ok(changes)
-                });
-            match result {
-                Ok(changes) => return Ok(changes),
-                Err(error) => self.recover(&error)?,
-            }
+        let mut changes = Vec::new();
+        while let Err(error) = self.sweep_into(&mut changes) {
+            self.recover(&error)?;
         }
+        Ok(changes)
+    }
+
+    fn sweep_into(&mut self, changes: &mut Vec<Change>) -> io::Result<()> {
+        let rules = &self.watched.rules;
+        self.tree.sweep(rules, &mut self.watches, changes)?;
+        let folders = self.watched.sources.iter().filter_map(|file| file.parent());
+        for folder in folders {
+            self.watches.watch(folder)?;
+        }
+        Ok(())
     }
 
     /// Where the limit is reached, goes on without the kernel's help.
@@ -306,7 +304,7 @@ impl Thread {
             // They are told now; a later look at everything has nothing new in them.
             self.tree.sources_changed(&self.watched.sources);
         }
-        self.changed(last_words(changes), sources, since)
+        self.changed(changes, sources, since)
     }
 
     fn changed(&self, changes: Vec<Change>, sources: bool, since: Instant) -> Result<(), Left> {
@@ -314,7 +312,7 @@ impl Thread {
             return Ok(());
         }
         self.tell(News::Changed {
-            changes,
+            changes: last_words(changes),
             sources,
             since,
         })

@@ -5,28 +5,6 @@ use super::*;
 use crate::watch::tree::Kind;
 use notify::Config;
 
-/// A watcher of a machine whose limit is reached.
-#[derive(Debug)]
-struct Full;
-
-impl Watcher for Full {
-    fn new<F: notify::EventHandler>(_: F, _: Config) -> notify::Result<Self> {
-        Ok(Self)
-    }
-
-    fn watch(&mut self, _: &Path, _: RecursiveMode) -> notify::Result<()> {
-        Err(notify::Error::new(ErrorKind::MaxFilesWatch))
-    }
-
-    fn unwatch(&mut self, _: &Path) -> notify::Result<()> {
-        Ok(())
-    }
-
-    fn kind() -> notify::WatcherKind {
-        notify::WatcherKind::NullWatcher
-    }
-}
-
 fn watched(folder: &Path) -> Watched {
     let yaml = format!(
         "services: {{web: {{image: x, develop: {{watch: [{{path: '{}', action: sync, target: /app}}]}}}}}}",
@@ -74,7 +52,7 @@ fn changed(news: News) -> Vec<(String, Kind)> {
 #[test]
 fn the_limit_is_told_and_files_are_looked_at_instead() {
     let (_root, folder, _files, mut next) =
-        begin(|input| Folders::with(Some(Box::new(Full)), input));
+        begin(|input| Folders::with(Some(Box::new(Few(0))), input));
     let News::Limited { message } = next() else {
         panic!("no limit");
     };
@@ -121,7 +99,7 @@ fn the_projects_own_files_are_told_apart() {
 #[test]
 fn after_an_overflow_all_is_looked_at() {
     let (_root, folder, files, mut next) =
-        begin(|input| Folders::with(Some(Box::new(Deaf)), input));
+        begin(|input| Folders::with(Some(Box::new(Few(usize::MAX))), input));
     assert!(matches!(next(), News::Watching { .. }));
     fs::create_dir(folder.join("sub")).unwrap();
     fs::write(folder.join("sub/unheard"), "1").unwrap();
@@ -136,16 +114,42 @@ fn after_an_overflow_all_is_looked_at() {
     );
 }
 
-/// A watcher that hears nothing.
-#[derive(Debug)]
-struct Deaf;
+/// What a look had found already when the limit was reached is told, too.
+#[test]
+fn a_limit_that_is_reached_meanwhile_loses_nothing() {
+    let (_root, folder, files, mut next) =
+        begin(|input| Folders::with(Some(Box::new(Few(2))), input));
+    assert!(matches!(next(), News::Watching { .. }));
+    fs::write(folder.join("beside"), "1").unwrap();
+    fs::create_dir(folder.join("sub")).unwrap();
+    fs::write(folder.join("sub/deep"), "1").unwrap();
+    let overflow = Event::new(EventKind::Other).set_flag(notify::event::Flag::Rescan);
+    files.input.send(Input::Hint(Ok(overflow))).unwrap();
+    assert!(matches!(next(), News::Limited { .. }));
+    let mut found = changed(next());
+    found.sort_by(|one, other| one.0.cmp(&other.0));
+    assert_eq!(
+        found,
+        [
+            ("beside".to_owned(), Kind::File),
+            ("deep".to_owned(), Kind::File),
+            ("sub".to_owned(), Kind::Folder)
+        ]
+    );
+}
 
-impl Watcher for Deaf {
+/// A watcher that hears nothing, of so many folders.
+#[derive(Debug)]
+struct Few(usize);
+
+impl Watcher for Few {
     fn new<F: notify::EventHandler>(_: F, _: Config) -> notify::Result<Self> {
-        Ok(Self)
+        Ok(Self(0))
     }
 
     fn watch(&mut self, _: &Path, _: RecursiveMode) -> notify::Result<()> {
+        let left = self.0.checked_sub(1);
+        self.0 = left.ok_or_else(|| notify::Error::new(ErrorKind::MaxFilesWatch))?;
         Ok(())
     }
 

@@ -67,25 +67,26 @@ pub(super) struct Tree {
 
 impl Tree {
     /// Looks at everything that the rules are about, and has folders watched that are
-    /// not yet. Gives what has changed since it was last looked at.
+    /// not yet. Adds what has changed since it was last looked at; what was added before
+    /// an error counts, as it is known now.
     pub(super) fn sweep(
         &mut self,
         rules: &Rules,
         watches: &mut dyn Watches,
-    ) -> io::Result<Vec<Change>> {
-        let mut changes = Vec::new();
+        changes: &mut Vec<Change>,
+    ) -> io::Result<()> {
         for rule in &rules.list {
             arm(&rule.path, watches)?;
-            self.look(&rule.path, false, rules, watches, &mut changes)?;
-            self.walk(&rule.path, rules, watches, &mut changes)?;
+            self.look(&rule.path, false, rules, watches, changes)?;
+            self.walk(&rule.path, rules, watches, changes)?;
         }
         let known: Vec<PathBuf> = self.known.keys().cloned().collect();
         for path in known {
             if stamp(&path).is_none() {
-                self.forget(&path, rules, &mut changes);
+                self.forget(&path, rules, changes);
             }
         }
-        Ok(changes)
+        Ok(())
     }
 
     /// Looks at one path. `is_written`: its content may have changed, whatever its time

@@ -59,7 +59,8 @@ fn watch(news: WatchNews) -> serde_json::Value {
         put("removed", removed.into());
     }
     if let Some(elapsed) = news.elapsed {
-        put("ms", (elapsed.as_secs_f64() * 1000.0).into());
+        // To the microsecond: more digits are the arithmetic's.
+        put("ms", ((elapsed.as_secs_f64() * 1e6).round() / 1e3).into());
     }
     if news.failed {
         put("error", true.into());
