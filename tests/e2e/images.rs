@@ -1,7 +1,5 @@
 //! `load` and `pull`: archives, registries, layers, and what is kept.
 
-use std::time::Duration;
-
 use serde_json::json;
 
 use crate::support::{Image, Registry, http_request, isolated};
@@ -276,8 +274,7 @@ fn one_image_for_many_services_is_pulled_once() {
         };
         let all: String = (0..6).map(|n| service(&format!("s{n}"))).collect();
         let project = sandbox.project("once", &format!("services:\n{all}"));
-        let up = project.up();
-        assert!(up.took < Duration::from_secs(10), "{up}");
+        project.up().whatever();
         let blobs = fs_err::read_dir(sandbox.data().join("images/blobs/sha256"))
             .expect("a content store")
             .count();

@@ -1,7 +1,6 @@
 //! Containers on networks: links, addresses, routes, isolation.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
 use skiff::net::spec::PoolSpec;
 use skiff::net::{Net, NetError};
@@ -10,10 +9,6 @@ use skiff::state::ContainerId;
 use crate::harness::{
     Container, Outside, at, call_tcp, on, on_machine, request, run, serve_tcp, spec,
 };
-
-/// Far more than 20 containers take (40 ms on two slow cores, unoptimized), and
-/// less than a lost and repeated packet, or a wait for each of them, costs.
-const BUDGET: Duration = Duration::from_millis(900);
 
 fn pool(subnet: &str) -> PoolSpec {
     PoolSpec {
@@ -301,7 +296,6 @@ fn many_containers_attach_at_once() {
         machine.network(&spec("p_default"));
         let ids: Vec<ContainerId> = (0..20).map(|_| ContainerId::random()).collect();
         let endpoints = [on("p_default")];
-        let start = Instant::now();
         let mut addresses: Vec<_> = std::thread::scope(|scope| {
             let threads: Vec<_> = ids
                 .iter()
@@ -318,21 +312,10 @@ fn many_containers_attach_at_once() {
                 .map(|thread| thread.join().unwrap())
                 .collect()
         });
-        assert!(
-            start.elapsed() < BUDGET,
-            "attached in {:?}",
-            start.elapsed()
-        );
         addresses.sort();
         addresses.dedup();
         assert_eq!(addresses.len(), 20, "every address is given once");
-        let start = Instant::now();
         machine.net.detach_many(&ids).unwrap();
-        assert!(
-            start.elapsed() < BUDGET,
-            "detached in {:?}",
-            start.elapsed()
-        );
         let record = machine.net.network("p_default").unwrap().unwrap();
         assert!(machine.net.endpoints(&record.id).unwrap().is_empty());
     });

@@ -340,7 +340,7 @@ pub(crate) async fn next_exit(changes: &mut Conversation, id: &ContainerId) -> (
 pub(crate) fn probe(script: &str) -> HealthCheck {
     HealthCheck {
         command: ["/bin/sh", "-c", script].map(str::to_owned).into(),
-        interval: Duration::from_secs(10),
+        interval: Duration::from_secs(3600),
         timeout: Duration::from_secs(5),
         retries: 3,
         start_period: Duration::ZERO,

@@ -150,7 +150,6 @@ impl Invocation {
             stdout: Vec::new(),
             stderr: Vec::new(),
             unread: VecDeque::new(),
-            started: Instant::now(),
         }
     }
 }
@@ -203,7 +202,6 @@ pub(crate) struct Background {
     stdout: Vec<u8>,
     stderr: Vec<u8>,
     unread: VecDeque<String>,
-    started: Instant,
 }
 
 impl Background {
@@ -287,7 +285,6 @@ impl Background {
             code: exit_code(status),
             stdout: String::from_utf8_lossy(&self.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&self.stderr).into_owned(),
-            took: self.started.elapsed(),
         }
     }
 
@@ -354,8 +351,6 @@ pub(crate) struct Output {
     pub(crate) stdout: String,
     /// Standard error.
     pub(crate) stderr: String,
-    /// From start to end.
-    pub(crate) took: Duration,
 }
 
 impl Output {

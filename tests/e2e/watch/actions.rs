@@ -108,6 +108,29 @@ fn changes_while_a_build_runs_are_not_lost() {
 }
 
 #[test]
+fn a_rebuild_can_be_quiet_and_leaves_no_image_without_a_name() {
+    isolated(|sandbox| {
+        let project = built(sandbox, "quiet", REBUILD);
+        let dockerfile = "FROM test/busybox\nRUN echo a step\nCOPY page /app/\n";
+        project.write("Dockerfile", dockerfile);
+        let mut watch = watch(&project, &["--quiet", "--prune=false"]);
+        let images = || {
+            let list = project.skiff(["image", "ls", "-a", "-q"]).run().succeeds();
+            list.stdout.lines().count()
+        };
+        let before = images();
+        project.write("page", "two");
+        watch.wait_line("web: rebuilt and running");
+        assert_eq!(images(), before);
+        let output = end(watch);
+        assert!(output.contains("--prune=false has no effect"), "{output}");
+        assert!(!output.contains("a step"), "{output}");
+        assert!(!output.contains("COPY page"), "{output}");
+        project.down();
+    });
+}
+
+#[test]
 fn a_build_that_is_interrupted_has_not_failed() {
     isolated(|sandbox| {
         let project = built(sandbox, "given-up", REBUILD);
