@@ -75,10 +75,9 @@ fn meant_port(text: &str) -> Option<String> {
         rest.trim_end_matches([':', ' ', '-', '/'])
     });
     let suffix = protocol.map_or_else(String::new, |protocol| format!("/{protocol}"));
-    let parts = numbers
-        .split(|c: char| ":=->/, ".contains(c))
-        .filter(|part| !part.is_empty());
-    let parts: Vec<&str> = parts.collect();
+    let plain = numbers.replace("->", ":").replace("=>", ":");
+    let parts = plain.split([':', '=', '/', ',', ' ']);
+    let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
     let candidates = [
         format!("{numbers}{suffix}"),
         format!("{}{suffix}", parts.join(":")),

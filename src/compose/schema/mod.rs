@@ -53,6 +53,14 @@ fn is_top_attribute(name: &str) -> bool {
     has_attribute(top::TOP, name)
 }
 
+/// The attribute of a service that is most like a name.
+pub(super) fn near_service_attribute(name: &str) -> Option<&'static str> {
+    let Shape::Object(object) = service::SERVICE else {
+        return None;
+    };
+    similar(name, object.attributes.iter().map(|(known, _)| *known))
+}
+
 fn has_attribute(shape: &Shape, name: &str) -> bool {
     match shape {
         Shape::Object(object) => object.attributes.iter().any(|(known, _)| *known == name),
