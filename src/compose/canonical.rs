@@ -230,8 +230,16 @@ impl Walk<'_> {
                         Some(format!("write `{source}:{target}:{options}`"))
                     }
                     [_, _, ..] => Some(format!("write `{}`", parts.join(":"))),
-                    _ => None,
+                    [] => Some(
+                        "write what is mounted and where, such as `./data:/data`, or remove the entry"
+                            .to_owned(),
+                    ),
+                    [only] if only.starts_with('/') => Some(format!("write `{only}`")),
+                    [only] => Some(format!("write `{only}:/data`, or whatever path it has in the container")),
                 };
+                if parts.is_empty() {
+                    diagnostic = diagnostic.of_empty_variable("./data:/data");
+                }
                 self.report.push(diagnostic);
                 return;
             }
@@ -335,6 +343,9 @@ impl Walk<'_> {
                         )
                         .allowed(error.allowed);
                     diagnostic.suggestion = error.suggestion;
+                    if text.trim().is_empty() {
+                        diagnostic = diagnostic.of_empty_variable("8080:80");
+                    }
                     self.report.push(diagnostic);
                 }
             }

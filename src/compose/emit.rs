@@ -337,7 +337,7 @@ fn can_be_plain(text: &str) -> bool {
         && !text.contains(" #")
 }
 
-fn is_old_boolean(text: &str) -> bool {
+pub(super) fn is_old_boolean(text: &str) -> bool {
     ["y", "yes", "on", "n", "no", "off"].iter().any(|word| {
         let capital = word
             .char_indices()
@@ -374,7 +374,7 @@ fn is_printable(c: char) -> bool {
     matches!(c, '\n' | ' '..='~' | '\u{a0}'..='\u{ffff}') && !is_special
 }
 
-fn double_quoted(text: &str) -> String {
+pub(super) fn double_quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
         match c {

@@ -14,6 +14,7 @@ use super::diag::{Step, did_you_mean, listed, quoted};
 use super::loader::{Environment, Input, Loader, Scope};
 use super::tags::Resets;
 use super::tree::{Map, Mark, Node, Trail};
+use super::unique::When;
 use super::{canonical, merge, unique};
 
 /// Longest chain of services that extend each other.
@@ -303,11 +304,11 @@ impl Loader<'_> {
         resets.apply(&mut tree, &mut Trail::default(), &mut self.report.trace);
         if document.as_map().is_some() {
             tree = merge::merge(tree, document, &mut self.report);
-            unique::unique(&mut tree, &mut self.report);
+            unique::unique(&mut tree, When::Written, &mut self.report);
             let nodes = &mut self.limits.nodes;
             canonical::canonical(&mut tree, self.raw, nodes, &mut self.report);
             super::defaults::drop_empty(&mut tree);
-            unique::unique(&mut tree, &mut self.report);
+            unique::unique(&mut tree, When::Canonical, &mut self.report);
         }
         (tree, resets)
     }
@@ -322,7 +323,17 @@ impl Loader<'_> {
             None => "a service of this file".to_owned(),
         };
         diagnostic.expected = Some(format!("{place}: {}", listed(&known)));
-        diagnostic.suggestion = did_you_mean(&reference.service, known.into_iter());
+        let wanted = &reference.service;
+        let is_file = reference.file.is_none()
+            && wanted.ends_with(|c: char| c.is_ascii_lowercase())
+            && [".yaml", ".yml"].iter().any(|end| wanted.ends_with(end));
+        diagnostic.suggestion = if is_file {
+            Some(format!(
+                "write `extends: {{file: {wanted}, service: {name}}}`, or whatever service of it is meant"
+            ))
+        } else {
+            did_you_mean(wanted, known.into_iter())
+        };
         self.report.push(diagnostic);
     }
 

@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 use indexmap::{IndexMap, IndexSet};
 
 use super::diag::{Diagnostic, Report, UseKind, did_you_mean, quoted};
+use super::schema::limit;
 use super::template::{self, Lookup, TemplateError};
 use super::trace::Template;
 use super::tree::{Mark, Node, Rules, Trail, Value};
@@ -197,9 +198,27 @@ impl Walk<'_> {
             diagnostic.suggestion = did_you_mean(text, ["true", "false"].into_iter());
         } else if !is_too_large && text.replace(',', ".").parse::<f64>().is_ok() {
             diagnostic.suggestion = Some(format!("write `{}`", text.replace(',', ".")));
+        } else {
+            diagnostic.suggestion = self.meant(text, cast);
         }
         self.report.push(diagnostic);
     }
+
+    /// What a text that is no number may have been meant as.
+    fn meant(&self, text: &str, cast: Cast) -> Option<String> {
+        let (above, name) = self.trail.as_str().rsplit_once('.')?;
+        if above.ends_with(".ulimits") {
+            return limit(text).map(|limit| format!("write `{name}: {limit}`"));
+        }
+        let processors = of_thousandths(text).filter(|_| cast == Cast::Float)?;
+        Some(format!("write `{processors}`"))
+    }
+}
+
+/// Thousandths of a processor, as Kubernetes has them, as a number of processors.
+fn of_thousandths(text: &str) -> Option<String> {
+    let thousandths: u32 = text.strip_suffix('m')?.parse().ok()?;
+    Some((f64::from(thousandths) / 1000.0).to_string())
 }
 
 /// What a use of a variable looks like.

@@ -16,6 +16,7 @@ use super::limits::{Limits, MOST_BYTES, MOST_FILES, MOST_NODES, MOST_TEXT, OWN_C
 use super::paths::{self, Resolver};
 use super::tags::Resets;
 use super::tree::{Map, Mark, Node, Trail, Value};
+use super::unique::When;
 use super::{canonical, check, defaults, interpolate, merge, schema, unique, yaml};
 
 /// Variables by name.
@@ -143,7 +144,7 @@ impl<'a> Loader<'a> {
             .report
             .at(mark, path, message)
             .expected("a Compose file")
-            .suggest("make the file, or correct its path");
+            .suggest(file_help(error, &input.name, "compose.yaml"));
         self.report.push(diagnostic);
     }
 
@@ -259,13 +260,13 @@ impl<'a> Loader<'a> {
         path.push(input.name.clone());
         self.apply_include(&mut document, scope, &path);
         tree = merge::merge(tree, document, &mut self.report);
-        unique::unique(&mut tree, &mut self.report);
+        unique::unique(&mut tree, When::Written, &mut self.report);
         schema::check(&mut tree, &mut self.report);
         self.drop_version(&mut tree);
         let nodes = &mut self.limits.nodes;
         canonical::canonical(&mut tree, self.raw, nodes, &mut self.report);
         defaults::drop_empty(&mut tree);
-        unique::unique(&mut tree, &mut self.report);
+        unique::unique(&mut tree, When::Canonical, &mut self.report);
         tree
     }
 
@@ -400,6 +401,31 @@ pub(super) fn io_text(error: &std::io::Error) -> String {
         | std::io::ErrorKind::TimedOut
         | std::io::ErrorKind::FileTooLarge => error.to_string(),
         kind => kind.to_string(),
+    }
+}
+
+/// What to do about a file that cannot be read; `example` is the name of such a file,
+/// where a folder was named.
+pub(super) fn file_help(error: &std::io::Error, name: &Path, example: &str) -> String {
+    use std::io::ErrorKind;
+    match error.kind() {
+        ErrorKind::NotFound => "make the file, or correct its path".to_owned(),
+        ErrorKind::IsADirectory => format!(
+            "name a file in it, such as `{}`",
+            name.join(example).display()
+        ),
+        ErrorKind::PermissionDenied => {
+            "let this user read it, and its folder; or run the command as a user who may".to_owned()
+        }
+        ErrorKind::FileTooLarge => format!(
+            "a project has {} MiB of text at most: name another file, or make several \
+             projects of this one",
+            MOST_BYTES >> 20
+        ),
+        ErrorKind::TimedOut => {
+            "start what writes to the pipe before this command, or name a file".to_owned()
+        }
+        _ => "name a plain file; `-` stands for standard input".to_owned(),
     }
 }
 

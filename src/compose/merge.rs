@@ -17,6 +17,8 @@ enum Rule {
     Replace,
     /// Both become lists (`KEY=VALUE` for mappings) and are joined.
     Join,
+    /// As `Join`, but a mapping stays one, for the schema to refuse: it names no files.
+    JoinFiles,
     /// As `Join`, without what is there already.
     JoinNew,
     /// Lists of names become mappings, which are merged.
@@ -32,7 +34,7 @@ enum Rule {
 }
 
 static RULES: LazyLock<Rules<Rule>> = LazyLock::new(|| {
-    use Rule::{Build, DependsOn, IpamConfig, Join, JoinNew, Logging, Names, Replace};
+    use Rule::{Build, DependsOn, IpamConfig, Join, JoinFiles, JoinNew, Logging, Names, Replace};
     Rules::new(&[
         ("networks.*.ipam.config", IpamConfig),
         ("networks.*.labels", Join),
@@ -50,8 +52,8 @@ static RULES: LazyLock<Rules<Rule>> = LazyLock::new(|| {
         ("services.*.dns_opt", Join),
         ("services.*.dns_search", Join),
         ("services.*.entrypoint", Replace),
-        ("services.*.env_file", Join),
-        ("services.*.label_file", Join),
+        ("services.*.env_file", JoinFiles),
+        ("services.*.label_file", JoinFiles),
         ("services.*.environment", Join),
         // What is left of these could not be followed, and that was told.
         ("services.*.extends", Replace),
@@ -190,7 +192,9 @@ impl Merger<'_> {
     fn by_rule(&mut self, rule: Rule, base: Node, over: Node, rules: Option<&Rules<Rule>>) -> Node {
         match rule {
             Rule::Replace => self.replace(&base, over),
-            Rule::Join => join(into_list(base), into_list(over)),
+            Rule::JoinFiles if base.as_map().is_some() => base,
+            Rule::JoinFiles if over.as_map().is_some() => over,
+            Rule::Join | Rule::JoinFiles => join(into_list(base), into_list(over)),
             Rule::JoinNew => {
                 let base = into_list(base);
                 let mut over = into_list(over);

@@ -50,6 +50,45 @@ const PROTOCOLS: [&str; 3] = ["tcp", "udp", "sctp"];
 /// Reads `[[IP:]HOST[-HOST]:]CONTAINER[-CONTAINER][/PROTOCOL]`. A range gives
 /// one entry a port, in the order of their text, as the reference has it.
 pub(crate) fn parse_ports(text: &str) -> Result<Vec<ShortPort>, PortError> {
+    parse_port_text(text).map_err(|mut error| {
+        if error.suggestion.is_none() {
+            error.suggestion = meant_port(text).map(|meant| format!("write `{meant}`"));
+        }
+        error
+    })
+}
+
+/// What somebody may have meant who writes a port in a form of his own: behind the
+/// flag of `docker run`, with the protocol behind a colon, with another sign than a
+/// colon between the two.
+fn meant_port(text: &str) -> Option<String> {
+    let bare = super::schema::flagless(text.trim());
+    if bare.starts_with('-') {
+        return None;
+    }
+    let protocol = PROTOCOLS.into_iter().find(|protocol| {
+        let rest = bare.strip_suffix(protocol);
+        rest.is_some_and(|rest| rest.ends_with([':', ' ', '-', '/']))
+    });
+    let numbers = protocol.map_or(bare, |protocol| {
+        let rest = bare.strip_suffix(protocol).unwrap_or(bare);
+        rest.trim_end_matches([':', ' ', '-', '/'])
+    });
+    let suffix = protocol.map_or_else(String::new, |protocol| format!("/{protocol}"));
+    let plain = numbers.replace("->", ":").replace("=>", ":");
+    let parts = plain.split([':', '=', '/', ',', ' ']);
+    let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
+    let candidates = [
+        format!("{numbers}{suffix}"),
+        format!("{}{suffix}", parts.join(":")),
+    ];
+    let is_new = |meant: &String| meant != text && parts.len() <= 2;
+    candidates
+        .into_iter()
+        .find(|meant| is_new(meant) && parse_port_text(meant).is_ok())
+}
+
+fn parse_port_text(text: &str) -> Result<Vec<ShortPort>, PortError> {
     if let Some(error) = address_alone(text) {
         return Err(error);
     }
@@ -60,11 +99,17 @@ pub(crate) fn parse_ports(text: &str) -> Result<Vec<ShortPort>, PortError> {
     };
     let protocol = if protocol.is_empty() { "tcp" } else { protocol };
     let protocol = protocol.to_ascii_lowercase();
+    if text.trim().is_empty() {
+        return Err(PortError::new(
+            "an empty text is no port".to_owned(),
+            "write the container's port, such as `80`, or remove the entry".to_owned(),
+        ));
+    }
     if container.is_empty() {
         let message = format!("{} has no container port", quoted(text));
         let bare = text.trim_end_matches(':');
         let is_shorter = !bare.is_empty() && bare != text;
-        return Err(if is_shorter && parse_ports(bare).is_ok() {
+        return Err(if is_shorter && parse_port_text(bare).is_ok() {
             PortError::new(message, format!("write `{bare}`"))
         } else {
             message.into()
@@ -385,7 +430,21 @@ mod tests {
     #[test]
     fn wrong_ports_are_told_apart() {
         for (text, message, help) in [
-            ("", "`` has no container port", None),
+            (
+                "",
+                "an empty text is no port",
+                Some("write the container's port"),
+            ),
+            (
+                "-p 80:80",
+                "the host port `-p 80` is not a number from 0 to 65535",
+                Some("write `80:80`"),
+            ),
+            (
+                "80:80:udp",
+                "`80` is not an IP address",
+                Some("write `80:80/udp`"),
+            ),
             (":", "`:` has no container port", None),
             ("/", "`/` has no container port", None),
             (

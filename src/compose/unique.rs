@@ -62,48 +62,70 @@ static KEYS: LazyLock<Rules<Key>> = LazyLock::new(|| {
     ])
 });
 
-/// Drops the entries that a later one replaces, in the whole tree.
-pub(crate) fn unique(tree: &mut Node, report: &mut Report) {
-    walk(tree, Some(&KEYS), report, &mut Trail::default());
+/// When a tree is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum When {
+    /// As it is written: what has no key may be something else altogether, which the
+    /// schema tells.
+    Written,
+    /// In long forms.
+    Canonical,
 }
 
-fn walk(node: &mut Node, keys: Option<&Rules<Key>>, report: &mut Report, trail: &mut Trail) {
+/// Drops the entries that a later one replaces, in the whole tree.
+pub(crate) fn unique(tree: &mut Node, when: When, report: &mut Report) {
+    let mut at = Place {
+        when,
+        report,
+        trail: Trail::default(),
+    };
+    walk(tree, Some(&KEYS), &mut at);
+}
+
+/// Where the walk is, and whom it tells.
+struct Place<'r> {
+    when: When,
+    report: &'r mut Report,
+    trail: Trail,
+}
+
+fn walk(node: &mut Node, keys: Option<&Rules<Key>>, at: &mut Place<'_>) {
     let Some(keys) = keys else {
         return;
     };
     match &mut node.value {
         Value::Map(map) => {
             for (name, child) in map {
-                let before = trail.key(name);
-                walk(child, keys.key(name), report, trail);
-                trail.leave(before);
+                let before = at.trail.key(name);
+                walk(child, keys.key(name), at);
+                at.trail.leave(before);
             }
         }
         Value::Seq(items) => {
             if let Some(key) = keys.rule() {
-                replace(items, key, report, trail);
+                replace(items, key, at);
             }
         }
         _ => {}
     }
 }
 
-fn replace(items: &mut Vec<Node>, key: Key, report: &mut Report, trail: &mut Trail) {
+fn replace(items: &mut Vec<Node>, key: Key, at: &mut Place<'_>) {
     let mut known: std::collections::HashMap<String, usize> = std::collections::HashMap::new();
     let mut kept: Vec<Node> = Vec::with_capacity(items.len());
     for (index, item) in std::mem::take(items).into_iter().enumerate() {
-        let before = trail.index(index);
-        let name = name_of(&item, key, report, trail);
-        trail.leave(before);
+        let before = at.trail.index(index);
+        let name = name_of(&item, key, at);
+        at.trail.leave(before);
         let Some(name) = name else {
             kept.push(item); // the schema says what is wrong with it
             continue;
         };
-        if let Some(slot) = known.get(&name).and_then(|at| kept.get_mut(*at)) {
-            if let Some(trace) = &mut report.trace {
+        if let Some(slot) = known.get(&name).and_then(|index| kept.get_mut(*index)) {
+            if let Some(trace) = &mut at.report.trace {
                 trace
                     .history
-                    .replace_item(trail.as_str(), &name, item.mark, slot);
+                    .replace_item(at.trail.as_str(), &name, item.mark, slot);
             }
             *slot = item;
         } else {
@@ -114,7 +136,7 @@ fn replace(items: &mut Vec<Node>, key: Key, report: &mut Report, trail: &mut Tra
     *items = kept;
 }
 
-fn name_of(item: &Node, key: Key, report: &mut Report, trail: &Trail) -> Option<String> {
+fn name_of(item: &Node, key: Key, at: &mut Place<'_>) -> Option<String> {
     match key {
         Key::BeforeEquals => {
             let text = item.as_str()?;
@@ -127,10 +149,11 @@ fn name_of(item: &Node, key: Key, report: &mut Report, trail: &Trail) -> Option<
         Key::Whole => match &item.value {
             Value::Float(_) => {
                 let message = super::model::shown(item, "is not a port");
-                let diagnostic = report
-                    .at(item.mark, trail.as_str(), message)
+                let diagnostic = at
+                    .report
+                    .at(item.mark, at.trail.as_str(), message)
                     .expected("a port such as `80`, or a range in quotes, such as \"80-82\"");
-                report.push(diagnostic);
+                at.report.push(diagnostic);
                 None
             }
             _ => item.scalar_text(),
@@ -143,7 +166,7 @@ fn name_of(item: &Node, key: Key, report: &mut Report, trail: &Trail) -> Option<
                     example: "/data",
                     allowed: None,
                 };
-                target(item, &missing, report, trail)
+                target(item, &missing, at)
             }
             _ => None,
         },
@@ -160,7 +183,7 @@ fn name_of(item: &Node, key: Key, report: &mut Report, trail: &Trail) -> Option<
                     example: source.unwrap_or("/dev/fuse"),
                     allowed: Some(Allowed::DeviceTarget),
                 };
-                target(item, &missing, report, trail)
+                target(item, &missing, at)
             }
             _ => None,
         },
@@ -172,7 +195,7 @@ fn name_of(item: &Node, key: Key, report: &mut Report, trail: &Trail) -> Option<
             },
             _ => None,
         },
-        Key::Port => port_name(item, report, trail),
+        Key::Port => port_name(item, at),
         Key::EnvFile => match &item.value {
             Value::Str(text) => Some(text.clone()),
             _ => item.get("path")?.as_str().map(str::to_owned),
@@ -187,43 +210,41 @@ struct Missing<'m> {
     allowed: Option<Allowed>,
 }
 
-fn target(
-    item: &Node,
-    missing: &Missing<'_>,
-    report: &mut Report,
-    trail: &Trail,
-) -> Option<String> {
+fn target(item: &Node, missing: &Missing<'_>, at: &mut Place<'_>) -> Option<String> {
     if let Some(target) = item.get("target") {
         return target.as_str().map(str::to_owned);
     }
-    if report.is_broken(trail.as_str()) {
-        return None; // where it was taken out, that is what was told
+    // Where it was taken out, that is what was told.
+    if at.when == When::Written || at.report.is_broken(at.trail.as_str()) {
+        return None;
     }
-    let diagnostic = report
-        .at(item.mark, trail.as_str(), missing.message)
+    let diagnostic = at
+        .report
+        .at(item.mark, at.trail.as_str(), missing.message)
         .expected("`target:`, a path in the container")
         .allowed(missing.allowed)
         .suggest(format!(
             "add `target: {}`, or whatever the path is",
             missing.example
         ));
-    report.push(diagnostic);
+    at.report.push(diagnostic);
     None
 }
 
-fn port_name(item: &Node, report: &mut Report, trail: &Trail) -> Option<String> {
+fn port_name(item: &Node, at: &mut Place<'_>) -> Option<String> {
     match &item.value {
         Value::Int(port) => Some(port.to_string()),
         Value::Str(text) => Some(text.clone()),
         Value::Map(_) => {
             let Some(target) = item.get("target") else {
                 // Where it was taken out, that is what was told.
-                if !report.is_broken(trail.as_str()) {
-                    let diagnostic = report
-                        .at(item.mark, trail.as_str(), "the port has no target")
+                if at.when == When::Canonical && !at.report.is_broken(at.trail.as_str()) {
+                    let diagnostic = at
+                        .report
+                        .at(item.mark, at.trail.as_str(), "the port has no target")
                         .expected("`target:`, the port in the container")
                         .suggest("add `target: 80`, or whatever port the program listens on");
-                    report.push(diagnostic);
+                    at.report.push(diagnostic);
                 }
                 return None;
             };

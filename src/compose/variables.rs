@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::diag::{Diagnostic, did_you_mean, quoted};
 use super::dotenv::{self, DotenvError, Parsed};
-use super::loader::{Environment, Loader, io_text};
+use super::loader::{Environment, Loader, file_help, io_text};
 use super::model::{EnvFile, Service};
 use super::trace::Setting;
 use super::tree::{Mark, Node};
@@ -101,18 +101,16 @@ impl Loader<'_> {
                     .report
                     .at(mark, path, message)
                     .expected("a file of lines NAME=VALUE");
-                diagnostic.suggestion = Some(if error.kind() == std::io::ErrorKind::IsADirectory {
-                    let name = file.file_name().unwrap_or_default().to_string_lossy();
-                    format!("name a file in it, such as `{name}/.env`")
-                } else if path.contains(".env_file") {
+                let is_missing = error.kind() == std::io::ErrorKind::NotFound;
+                diagnostic.suggestion = Some(if is_missing && path.contains(".env_file") {
                     "make the file or correct its path; where it may be missing, write \
                      `- path: NAME` in the list and `required: false` below `path`"
                         .to_owned()
-                } else if mark.is_known() {
-                    "make the file, or correct its path".to_owned()
-                } else {
+                } else if is_missing && !mark.is_known() {
                     "make the file, or correct its path in `--env-file` or `COMPOSE_ENV_FILES`"
                         .to_owned()
+                } else {
+                    file_help(&error, file, ".env")
                 });
                 self.report.push(diagnostic);
                 None

@@ -23,18 +23,27 @@ impl Checker<'_> {
             let (Some(first), Some(second)) = (cycle.first(), cycle.get(1)) else {
                 continue;
             };
-            let path = format!("services.{first}.depends_on.{second}");
+            let attribute = self.attribute_of(first, second);
+            let path = format!("services.{first}.{attribute}");
             let message = format!("services depend on each other: {}", cycle.join(" -> "));
-            let (expected, help) = if first == second {
-                (
-                    "other services",
-                    "a service cannot wait for itself: remove it from its own list",
-                )
-            } else {
+            let (expected, help) = if first != second {
                 (
                     "dependencies that lead to no service twice",
                     "remove one of these dependencies; \
-                     a service that does not need the other at its start can come first",
+                     a service that does not need the other at its start can come first"
+                        .to_owned(),
+                )
+            } else if attribute.starts_with("depends_on") {
+                (
+                    "other services",
+                    "a service cannot wait for itself: remove it from its own list".to_owned(),
+                )
+            } else {
+                (
+                    "another service",
+                    format!(
+                        "remove this `{attribute}`, or name another service: `{first}` is this one"
+                    ),
                 )
             };
             let mut diagnostic = self.at(&path, message).expected(expected).suggest(help);
@@ -49,6 +58,15 @@ impl Checker<'_> {
             }
             self.report.push(diagnostic);
         }
+    }
+}
+
+impl Checker<'_> {
+    /// The attribute of a service that makes it depend on another one.
+    fn attribute_of(&self, service: &str, other: &str) -> String {
+        let service = self.project.services.get(service);
+        let implied = service.and_then(|service| super::implied(service).remove(other));
+        implied.unwrap_or_else(|| format!("depends_on.{other}"))
     }
 }
 

@@ -99,6 +99,9 @@ impl Checker<'_> {
             .filter(|known| Some(*known) != own)
             .collect();
         let define = match kind {
+            "config" | "secret" if name.contains(['/', ':']) => {
+                format!("a file is mounted by its path with `volumes: [{name:?}]`")
+            }
             "service" => format!("add a service of that name: {section}.{name}"),
             _ => format!("define it at the top level: {section}.{name}"),
         };
@@ -208,7 +211,20 @@ impl Checker<'_> {
     fn undefined_service(&mut self, path: &str, name: &str) {
         let project = self.project;
         if let Some(disabled) = project.disabled_services.get(name) {
-            let profiles = disabled.profiles.join("`, `");
+            let profiles = disabled.profiles.join(", ");
+            let first = disabled.profiles.first().map_or("", String::as_str);
+            let optional = if path.contains(".depends_on.") {
+                let condition = self.tree.lookup(&format!("{path}.condition"));
+                let condition = condition
+                    .and_then(Node::as_str)
+                    .unwrap_or("service_started");
+                format!(
+                    ", or write `{name}: {{condition: {condition}, required: false}}` below \
+                     `depends_on:`, without a `- `"
+                )
+            } else {
+                String::new()
+            };
             let diagnostic = self
                 .at(
                     path,
@@ -216,8 +232,8 @@ impl Checker<'_> {
                 )
                 .expected("a service that is active whenever this one is")
                 .suggest(format!(
-                    "activate a profile of it (`{profiles}`) with `--profile`, \
-                     give this service the same profiles, or write `required: false` for the dependency"
+                    "activate it with `--profile {first}`, give this service the same \
+                     profiles, `profiles: [{profiles}]`{optional}"
                 ));
             self.report.push(diagnostic);
             return;

@@ -159,6 +159,26 @@ impl Diagnostic {
         self
     }
 
+    /// Where a variable that is not set, or empty, has left a value empty: says what to
+    /// do about that, with an example of its value.
+    #[must_use]
+    pub(crate) fn of_empty_variable(mut self, example: &str) -> Self {
+        let empty = self.chain.iter().find_map(|step| {
+            let (name, state) = step.what.strip_prefix('`')?.split_once('`')?;
+            let is_empty = [" is not set", " is empty"]
+                .iter()
+                .any(|words| state.starts_with(words));
+            is_empty.then_some(name)
+        });
+        if let Some(name) = empty {
+            self.suggestion = Some(format!(
+                "set it in the environment or in `.env`, `{name}={example}`, or give it a \
+                 default here: `${{{name}:-{example}}}`"
+            ));
+        }
+        self
+    }
+
     /// Takes a message apart that is `WHAT IS WRONG; expected THIS; DO THAT`: its
     /// first part stays.
     #[must_use]

@@ -1,5 +1,6 @@
 //! What the stages of a load find, each thing once and in order.
 
+use super::similar::slipped;
 use super::{Diagnostic, Severity, Sources, Step, UseKind};
 use crate::compose::trace::Trace;
 use crate::compose::tree::{Mark, is_within};
@@ -11,6 +12,8 @@ pub(crate) struct Report {
     pub(crate) list: Vec<Diagnostic>,
     /// What to do about a variable that is not set.
     pub(crate) unset_help: Option<String>,
+    /// Variables that are not set, each with the place of its warning in the list.
+    unset: Vec<(String, usize)>,
     /// Errors that were found when the list was full.
     more: usize,
     /// Where the first of these are.
@@ -100,6 +103,29 @@ impl Report {
             help.join("; ")
         });
         self.push_warning(warning);
+        let is_kept = |at: &usize| {
+            self.list
+                .get(*at)
+                .is_some_and(|last| last.message.contains(name))
+        };
+        let last = self.list.len().checked_sub(1).filter(is_kept);
+        self.unset.extend(last.map(|at| (name.to_owned(), at)));
+    }
+
+    /// Adds to the warnings about variables that are not set which one may have been
+    /// meant, out of those that are.
+    pub(crate) fn suggest_variables<'n>(&mut self, set: impl Iterator<Item = &'n str> + Clone) {
+        for (name, at) in std::mem::take(&mut self.unset) {
+            let Some(near) = slipped(&name, set.clone()) else {
+                continue;
+            };
+            if let Some(warning) = self.list.get_mut(at) {
+                let rest = warning.suggestion.take().unwrap_or_default();
+                warning.suggestion = Some(format!(
+                    "did you mean `{near}`, which is set? Otherwise {rest}"
+                ));
+            }
+        }
     }
 
     /// Adds a diagnostic, once. What a later stage says of the same attribute at

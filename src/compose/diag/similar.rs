@@ -44,6 +44,31 @@ pub(crate) fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>)
     similar(name, known).map(|similar| format!("did you mean `{similar}`?"))
 }
 
+/// The name that `name` is one slip of the fingers away from: a letter too many, too
+/// few, another or swapped. Digits tell names apart, as in `HOST1` and `HOST2`.
+pub(super) fn slipped<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let plain = folded(name);
+    let length = plain.chars().count();
+    if length > LONGEST {
+        return None;
+    }
+    let digits = |text: &str| {
+        text.chars()
+            .filter(char::is_ascii_digit)
+            .collect::<String>()
+    };
+    let own = digits(name);
+    let near = known.filter_map(|candidate| {
+        let is_alike =
+            candidate.len() <= 4 * LONGEST && candidate != name && digits(candidate) == own;
+        let distance = || strsim::damerau_levenshtein(&plain, &folded(candidate));
+        let distance = is_alike.then(distance)?;
+        (distance <= usize::from(length > 2)).then_some((distance, candidate))
+    });
+    near.min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
 fn folded(name: &str) -> String {
     let kept = name.chars().filter(|c| !matches!(c, '_' | '-' | ' '));
     kept.flat_map(char::to_lowercase).collect()
@@ -52,6 +77,24 @@ fn folded(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slip_is_one_letter() {
+        let known = ["TAG", "DB_PORT", "HOST1", "db", "IMAGE_VERSION"];
+        for (name, found) in [
+            ("TGA", Some("TAG")),
+            ("TAGS", Some("TAG")),
+            ("tag", Some("TAG")),
+            ("DB", Some("db")),
+            ("DA", None),
+            ("DB_HOST", None),
+            ("HOST2", None),
+            ("HOTS1", Some("HOST1")),
+            ("IMAGE-VERSIN", Some("IMAGE_VERSION")),
+        ] {
+            assert_eq!(slipped(name, known.into_iter()), found, "{name}");
+        }
+    }
 
     #[test]
     fn similar_names_are_found() {

@@ -6,8 +6,9 @@ use indexmap::IndexSet;
 
 use super::attribute::WHOLE;
 use super::{Explainer, Explanation, Origin, Source, Standing, one_line, written};
-use crate::compose::diag::{Diagnostic, similar};
+use crate::compose::diag::{Diagnostic, listed, similar};
 use crate::compose::flags::split_words;
+use crate::compose::schema;
 use crate::compose::trace::{PAIRS, pairs};
 use crate::compose::tree::Node;
 
@@ -185,8 +186,8 @@ impl Explainer<'_> {
             }
             None => error.expected(format!(
                 "a service ({}), or below the top level: {}",
-                services.join(", "),
-                top.join(", ")
+                listed(&services),
+                listed(&top)
             )),
         }
     }
@@ -232,12 +233,32 @@ impl Explainer<'_> {
                     if leads { full } else { short }
                 ))
             }
+            None if self.is_service(above) && schema::near_service_attribute(name).is_some() => {
+                let near = schema::near_service_attribute(name).unwrap_or_default();
+                let help = if near == name {
+                    format!("`{name}` can stand there, but no file has it")
+                } else {
+                    format!("did you mean `{above}.{near}`? No file sets it")
+                };
+                error
+                    .expected(format!("below {above}: {}", listed(&names)))
+                    .suggest(help)
+            }
             None if names.is_empty() => error.expected(format!(
                 "`{above}`, which is {} and has nothing below it",
                 node.kind()
             )),
-            None => error.expected(format!("below {above}: {}", names.join(", "))),
+            None => error.expected(format!("below {above}: {}", listed(&names))),
         }
+    }
+
+    /// True for the path of a service.
+    fn is_service(&self, path: &str) -> bool {
+        let services = self.tree.get("services").and_then(Node::as_map);
+        let name = path.strip_prefix("services.");
+        services
+            .zip(name)
+            .is_some_and(|(services, name)| services.contains_key(name))
     }
 
     /// What stands in a file for a node, as it is shown.

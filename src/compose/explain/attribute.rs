@@ -1,5 +1,6 @@
 //! Where an attribute's value comes from: files over files, `extends`, fragments.
 
+use indexmap::IndexSet;
 use serde_json::Value as Json;
 
 use super::above::Above;
@@ -60,7 +61,10 @@ impl Explainer<'_> {
         let name = path.rsplit('.').next().unwrap_or_default();
         // What took the place of another one as a whole is told as a whole.
         let is_whole = match &node.value {
-            Value::Map(_) => !self.overridden(path, node.mark).is_empty(),
+            // Unless more was merged into it: then each part tells where it is from.
+            Value::Map(_) => {
+                !self.overridden(path, node.mark).is_empty() && self.is_in_one_place(node, path)
+            }
             Value::Seq(items) => self.is_whole_override(path, node, items),
             _ => false,
         };
@@ -73,25 +77,7 @@ impl Explainer<'_> {
         }
         match &node.value {
             Value::Map(map) if !map.is_empty() => {
-                for (key, child) in map.iter().filter(|(key, _)| !key.starts_with(INTERNAL)) {
-                    let path = format!("{path}.{key}");
-                    let before = out.len();
-                    if let Some(fed) = self.fed_list(&path) {
-                        self.pairs(&fed, out);
-                    }
-                    if out.len() == before {
-                        self.entries(child, &path, Some(node.mark), out);
-                    }
-                }
-                // What files alone give a service.
-                for attribute in ["environment", "labels"] {
-                    let path = format!("{path}.{attribute}");
-                    if !map.contains_key(attribute)
-                        && let Some(fed) = self.fed_list(&path)
-                    {
-                        self.pairs(&fed, out);
-                    }
-                }
+                self.entries_of_map(node, map, path, out);
             }
             Value::Seq(items) if !items.is_empty() => {
                 for (index, item) in items.iter().enumerate() {
@@ -105,6 +91,36 @@ impl Explainer<'_> {
                 }
             }
             _ => out.push(self.entry(node, path, parent)),
+        }
+    }
+
+    fn entries_of_map(&self, node: &Node, map: &Map, path: &str, out: &mut Vec<Explanation>) {
+        for (key, child) in map.iter().filter(|(key, _)| !key.starts_with(INTERNAL)) {
+            let path = format!("{path}.{key}");
+            let before = out.len();
+            if let Some(fed) = self.fed_list(&path) {
+                self.pairs(&fed, out);
+            }
+            if out.len() == before {
+                self.entries(child, &path, Some(node.mark), out);
+            }
+        }
+        // What files alone give a service.
+        for attribute in ["environment", "labels"] {
+            let path = format!("{path}.{attribute}");
+            if !map.contains_key(attribute)
+                && let Some(fed) = self.fed_list(&path)
+            {
+                self.pairs(&fed, out);
+            }
+        }
+        // What went with a value that this one took the place of as a whole.
+        let lost = self.overridden(path, node.mark);
+        let lost = lost.iter().filter_map(|lost| lost.node.as_map());
+        let gone: IndexSet<&String> = lost.flat_map(|lost| lost.keys()).collect();
+        let gone = gone.into_iter().filter(|key| !map.contains_key(*key));
+        for key in gone.take(MOST_OVERRIDDEN) {
+            out.extend(self.attribute(&format!("{path}.{key}")));
         }
     }
 

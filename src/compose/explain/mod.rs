@@ -9,6 +9,7 @@ mod absent;
 mod attribute;
 mod dropped;
 mod pairs;
+mod targets;
 mod text;
 mod variable;
 mod written;
@@ -94,7 +95,8 @@ pub struct Use {
 const LONGEST_SHOWN: usize = 120;
 
 /// Explains an attribute (`services.web.ports`, everything below it, too; the
-/// `services.` may be left out) or a variable (`TAG`, `$TAG`) of a project that
+/// `services.` may be left out; a mount by its path in the container,
+/// `web.volumes./data`, a port by its number there) or a variable (`TAG`, `$TAG`) of a project that
 /// was loaded with [`LoadOptions::trace`](super::LoadOptions::trace).
 ///
 /// # Errors
@@ -145,9 +147,10 @@ pub fn explain(project: &Project, subject: &str) -> Result<Vec<Explanation>, Box
         return explainer.variable_asked(bare);
     }
     for path in [bare.to_owned(), format!("services.{bare}")] {
-        let found = explainer.word(&path);
-        if !found.is_empty() {
-            return Ok(found);
+        for found in [explainer.word(&path), explainer.by_target(&path)] {
+            if !found.is_empty() {
+                return Ok(found);
+            }
         }
     }
     Err(Box::new(explainer.unknown(bare)))

@@ -46,7 +46,6 @@ pub fn lint(
     hints.extend(ports::doubled(&linter));
     hints.extend(command::eaten(&linter));
     hints.extend(depends::conditions(&linter, files));
-    hints.extend(restart::policies(&linter));
     hints.extend(mounts::hints(&linter, files));
     hints.sort_by_cached_key(|hint| {
         let place = hint.position.as_ref();
@@ -73,6 +72,7 @@ pub(super) fn mistakes(project: &Project, tree: &Node, report: &mut Report) {
     let mut hints = values::numbers(&linter);
     hints.extend(depends::never_healthy(&linter));
     hints.extend(names::images(&linter));
+    hints.extend(restart::policies(&linter));
     for hint in hints {
         report.push(hint);
     }

@@ -7,6 +7,8 @@
 mod common;
 mod deploy;
 mod elsewhere;
+mod flow;
+mod instead;
 mod parts;
 mod patterns;
 mod service;
@@ -38,6 +40,9 @@ pub(crate) fn check(tree: &mut Node, report: &mut Report) -> bool {
     checker.sound
 }
 
+pub(super) use instead::limit;
+pub(super) use suggest::flagless;
+
 /// True for the name of an attribute of a service.
 fn is_service_attribute(name: &str) -> bool {
     has_attribute(service::SERVICE, name)
@@ -46,6 +51,14 @@ fn is_service_attribute(name: &str) -> bool {
 /// True for the name of an attribute of a file.
 fn is_top_attribute(name: &str) -> bool {
     has_attribute(top::TOP, name)
+}
+
+/// The attribute of a service that is most like a name.
+pub(super) fn near_service_attribute(name: &str) -> Option<&'static str> {
+    let Shape::Object(object) = service::SERVICE else {
+        return None;
+    };
+    similar(name, object.attributes.iter().map(|(known, _)| *known))
 }
 
 fn has_attribute(shape: &Shape, name: &str) -> bool {
@@ -114,7 +127,9 @@ impl Checker<'_> {
             .at(node.place(), self.trail.as_str(), message)
             .expected(shape.describe());
         let written = written.unwrap_or_default();
-        diagnostic.suggestion = suggest::value(node, &written, shape, self.trail.as_str());
+        if !self.report.is_full() {
+            diagnostic.suggestion = suggest::value(node, &written, shape, self.trail.as_str());
+        }
         if let Value::Time(text) = &node.value
             && fits(&Node::str(text.as_str(), node.mark), shape)
         {
@@ -288,6 +303,17 @@ impl Checker<'_> {
         let Value::Map(map) = &mut node.value else {
             return self.wrong_type(node, shape);
         };
+        if let Some(help) = instead::split_entry(map, self.trail.as_str(), object) {
+            let message = "is a mapping, because of the space behind the colon";
+            let diagnostic = self
+                .report
+                .at(node.place(), self.trail.as_str(), message)
+                .expected("a text")
+                .suggest(help);
+            self.report.push(diagnostic);
+            self.sound = false;
+            return false;
+        }
         for name in object.required {
             if !map.contains_key(*name) {
                 self.sound = false;
@@ -305,7 +331,9 @@ impl Checker<'_> {
                 let subject = self.trail.as_str();
                 let (above, last) = subject.rsplit_once('.').unwrap_or(("", subject));
                 let above = above.rsplit('.').next().unwrap_or_default();
-                diagnostic.suggestion = Some(missing_example(name, object, (above, last)));
+                let own = instead::missing(name, map, self.trail.as_str());
+                let example = || missing_example(name, object, (above, last));
+                diagnostic.suggestion = Some(own.unwrap_or_else(example));
                 self.report.push(diagnostic);
             }
         }

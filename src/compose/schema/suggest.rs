@@ -1,7 +1,8 @@
 //! What somebody may have meant by a value of the wrong type.
 
-use super::fits;
+use super::instead::instead;
 use super::shape::Shape;
+use super::{fits, flow};
 use crate::compose::tree::{Map, Node, Value};
 
 /// Attributes that are durations, which need a unit.
@@ -17,12 +18,13 @@ const DURATIONS: [&str; 8] = [
 ];
 
 /// Attributes whose entries are `ONE:OTHER`.
-const PAIRS: [&str; 7] = [
+const PAIRS: [&str; 8] = [
     "devices",
     "external_links",
     "extra_hosts",
     "links",
     "ports",
+    "security_opt",
     "tmpfs",
     "volumes",
 ];
@@ -35,6 +37,19 @@ const SETTINGS: [&str; 6] = [
     "environment",
     "labels",
     "sysctls",
+];
+
+/// Attributes whose entries have neither a space nor a comma in them.
+const WORDS: [&str; 9] = [
+    "cap_add",
+    "cap_drop",
+    "depends_on",
+    "expose",
+    "links",
+    "networks",
+    "ports",
+    "profiles",
+    "secrets",
 ];
 
 /// What to do about a value of the wrong type; `text` is how it is written.
@@ -53,6 +68,9 @@ pub(super) fn value(node: &Node, text: &str, shape: &Shape, path: &str) -> Optio
             "`{name}` is an attribute of a service: indent it deeper than the service's name"
         ));
     }
+    if let Some(advice) = instead(node, path) {
+        return Some(advice);
+    }
     match &node.value {
         Value::Time(_) => Some(format!("put it in quotes: \"{text}\"")),
         Value::Int(number) if fits(&Node::bool(true, node.mark), shape) => {
@@ -64,16 +82,14 @@ pub(super) fn value(node: &Node, text: &str, shape: &Shape, path: &str) -> Optio
         Value::Int(_) | Value::Float(_) | Value::Bool(_) if text_would_do => {
             Some(format!("put it in quotes: \"{text}\""))
         }
-        Value::Str(_) if text.starts_with('-') && list_would_do => {
+        Value::Str(_) if text.starts_with('-') && flagless(text) == text && list_would_do => {
             let entry = text.trim_start_matches('-').split(" -").next();
             let entry = entry.unwrap_or_default().trim();
             Some(format!(
                 "a space is missing behind the `-`: write `- {entry}`"
             ))
         }
-        Value::Str(_) | Value::Int(_) if list_would_do => {
-            Some(format!("put it in a list: [\"{text}\"]"))
-        }
+        Value::Str(_) | Value::Int(_) if list_would_do => Some(in_a_list(text, attribute)),
         Value::Str(_) if mapping_would_do => as_mapping(text),
         Value::Null if mapping_would_do => Some(format!(
             "put its attributes below `{attribute}`, indented deeper than it"
@@ -91,6 +107,39 @@ pub(super) fn value(node: &Node, text: &str, shape: &Shape, path: &str) -> Optio
         Value::Map(map) if text_would_do || number_would_do => entry_alone(map, attribute),
         _ => None,
     }
+}
+
+/// A text where a list is needed, which may be one of several entries.
+fn in_a_list(text: &str, attribute: &str) -> String {
+    let text = flagless(text);
+    let is_setting = SETTINGS.contains(&attribute);
+    if is_setting
+        && !text.contains('=')
+        && let Some((key, value)) = text.split_once(": ")
+    {
+        return format!(
+            "write `{attribute}: {{{key}: {}}}`",
+            flow::scalar(value.trim())
+        );
+    }
+    let words = text.split([',', ' ']).filter(|word| !word.is_empty());
+    let words: Vec<&str> = words.collect();
+    let is_several = WORDS.contains(&attribute) && !text.contains(['\'', '"'])
+        || is_setting && words.iter().all(|word| word.contains('='));
+    let entries = if is_several { words } else { vec![text] };
+    let entries: Vec<String> = entries.iter().map(|entry| format!("\"{entry}\"")).collect();
+    format!("put it in a list: [{}]", entries.join(", "))
+}
+
+/// An argument of `docker run` without its flag: `-p 80:80`, `--publish=80:80`.
+pub(in crate::compose) fn flagless(text: &str) -> &str {
+    let argument = text.split_once([' ', '=']).filter(|(flag, _)| {
+        let is_long = flag.strip_prefix("--").is_some_and(|name| name.len() > 1);
+        let is_short = flag.len() == 2 && flag.starts_with('-');
+        let is_name = |name: &str| name.chars().all(|c| c.is_ascii_alphabetic() || c == '-');
+        (is_long || is_short) && is_name(flag) && *flag != "--"
+    });
+    argument.map_or(text, |(_, argument)| argument.trim())
 }
 
 /// A mapping where a text or a number is needed.
@@ -159,20 +208,16 @@ fn entries_as_keys(items: &[Node], attribute: &str) -> Option<String> {
 /// A mapping where a list is needed.
 fn keys_as_entries(map: &Map, shape: &Shape, attribute: &str) -> Option<String> {
     let (key, child) = map.first()?;
-    let entry_can_be_mapping = match shape {
-        Shape::List(items) | Shape::Set(items) => fits(&Node::map(Map::new(), child.mark), items),
-        _ => false,
-    };
     let known =
         |object: &&super::shape::Object| object.attributes.iter().any(|(name, _)| name == key);
-    if entry_can_be_mapping && item_object(shape).as_ref().is_some_and(known) {
+    if item_object(shape).as_ref().is_some_and(known) {
         return Some(format!(
             "put a `- ` before `{key}:`, and indent the rest as that"
         ));
     }
     let text = child
         .scalar_text()
-        .filter(|_| !matches!(child.value, Value::Bool(_)));
+        .filter(|_| PAIRS.contains(&attribute) || !matches!(child.value, Value::Bool(_)));
     Some(match (text, attribute) {
         (Some(text), "ports") if !key.contains(|c: char| c.is_ascii_digit()) => format!(
             "write each port with a `- `: `- \"{text}\"`; a port's name is `name:` of the long form"
@@ -189,6 +234,7 @@ fn keys_as_entries(map: &Map, shape: &Shape, attribute: &str) -> Option<String> 
 fn item_object(shape: &Shape) -> Option<&'static super::shape::Object> {
     match shape {
         Shape::List(items) | Shape::Set(items) => object_of(items),
+        Shape::Either(shapes) => shapes.iter().find_map(|shape| item_object(shape)),
         _ => None,
     }
 }

@@ -36,6 +36,13 @@ pub(super) fn load(options: &LoadOptions, files: &dyn FileSystem) -> Result<Load
     let mut loader = loader(options, files);
     let project = Source::new(options, &mut loader).project();
     let (mut report, asked) = (loader.report, loader.asked);
+    if let Some((project, _)) = &project {
+        // The shell has many that are none of the project's.
+        let is_own =
+            |name: &&String| asked.contains(*name) || !options.environment.contains_key(*name);
+        let set = project.environment.keys().filter(is_own);
+        report.suggest_variables(set.map(String::as_str));
+    }
     match project {
         Some((mut project, tree)) if report.error_count() == 0 => {
             project.asked = asked;

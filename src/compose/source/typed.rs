@@ -1,10 +1,11 @@
 //! From the merged tree to the typed project: profiles, the services that are
 //! wanted, and the files that these name.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::{Readers, Source};
+use crate::compose::diag::{Diagnostic, did_you_mean, listed};
 use crate::compose::model::{Cx, Project, field};
 use crate::compose::paths::absolute;
 use crate::compose::printed::Printed;
@@ -33,6 +34,7 @@ impl Source<'_, '_> {
         };
         fill(&mut project, tree, &mut cx);
         select::by_profiles(&mut project);
+        self.unknown_profiles(&project);
         let active: HashSet<String> = project.services.keys().cloned().collect();
         if !self.options.skip.consistency {
             consistency::check(&project, &active, tree, &mut self.loader.report);
@@ -98,6 +100,30 @@ impl Source<'_, '_> {
                 *file = resolved(&self.options.cwd, file);
             }
             self.loader.service_labels(name, service, tree);
+        }
+    }
+
+    /// Warns of profiles that the caller names and no service has.
+    fn unknown_profiles(&mut self, project: &Project) {
+        let services = project
+            .services
+            .values()
+            .chain(project.disabled_services.values());
+        let known: BTreeSet<&str> = services
+            .flat_map(|service| service.profiles.iter().map(String::as_str))
+            .collect();
+        for name in &self.options.profiles {
+            if name == "*" || known.contains(name.as_str()) {
+                continue;
+            }
+            let mut warning = Diagnostic::warning(format!("no service has the profile `{name}`"));
+            let all: Vec<&str> = known.iter().copied().collect();
+            warning.expected = Some(match all.as_slice() {
+                [] => "none: no service of these files has `profiles:`".to_owned(),
+                all => listed(all),
+            });
+            warning.suggestion = did_you_mean(name, all.into_iter());
+            self.loader.report.push(warning);
         }
     }
 

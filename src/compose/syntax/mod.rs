@@ -173,6 +173,9 @@ impl<'t> File<'t> {
 
     fn by_words(&self, info: &str, open: Option<Bracket>) -> Option<Cause> {
         let says = |words: &str| info.contains(words);
+        if let Some(cause) = self.anchored_alias() {
+            return Some(cause);
+        }
         if says("tab") {
             return self.tab();
         }
@@ -318,16 +321,47 @@ impl<'t> File<'t> {
         if let Some(similar) = similar(name, known.iter().copied()) {
             return cause.suggest(format!("did you mean `*{similar}`?"));
         }
-        let value = value_text(self.rest());
-        let define = format!("define it above, with `&{name}`");
+        let define = format!("define it above, with `&{name}` before what it stands for");
         let line = self.text(self.line);
         let before: String = line.chars().take(self.column.saturating_sub(1)).collect();
+        let value = value_text(self.rest());
+        let value = if before.contains(['[', '{']) {
+            value.split([',', ']', '}']).next().unwrap_or(value)
+        } else {
+            value
+        };
         if key_of(line) == Some("<<") || before.trim_end().ends_with("<<:") {
             return cause.suggest(define);
         }
-        cause.suggest(format!(
-            "a text that begins with `*` needs quotes: \"{value}\"; an anchor is defined above, with `&{name}`"
-        ))
+        let quotes = format!("a text that begins with `*` needs quotes: \"{value}\"");
+        let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+        cause.suggest(if name.chars().all(is_name) {
+            format!("{define}; {quotes}")
+        } else {
+            quotes // no anchor has such a name
+        })
+    }
+
+    /// An anchor before an alias.
+    fn anchored_alias(&self) -> Option<Cause> {
+        let before: String = self
+            .text(self.line)
+            .chars()
+            .take(self.column.saturating_sub(1))
+            .collect();
+        let is_alias = self.rest().starts_with('*');
+        let last = before
+            .split_whitespace()
+            .last()
+            .filter(|word| is_alias && word.starts_with('&'))?;
+        let alias = word(self.rest())
+            .trim_end_matches([',', ']', '}'])
+            .to_owned();
+        let message = format!("an alias cannot have an anchor (`{last}`) of its own");
+        let cause = Cause::new(self.here(alias.chars().count()), message);
+        Some(cause.suggest(format!(
+            "write `{alias}` alone, or `{last}` before a value that is written out"
+        )))
     }
 
     fn list_behind_key(&self) -> Cause {

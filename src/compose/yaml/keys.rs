@@ -152,10 +152,40 @@ impl Reader<'_> {
                 }
             }),
             Value::Null if written.is_empty() => None,
-            _ => Some(format!("put it in quotes: \"{written}\"")),
+            _ => Some(match self.port_help(node) {
+                Some(help) => help,
+                None => format!("put it in quotes: \"{written}\""),
+            }),
         };
         self.report.push(diagnostic);
         self.failed = true;
+    }
+
+    /// What to do about a number before a colon where a port is meant.
+    fn port_help(&self, node: &Node) -> Option<String> {
+        let trail = self.trail();
+        let attribute = trail.as_str().rsplit('.').next()?;
+        let (name, is_entry) = match attribute.split_once('[') {
+            Some((name, _)) => (name, true),
+            None => (attribute, false),
+        };
+        if self.report.is_full() || !["ports", "expose"].contains(&name) {
+            return None;
+        }
+        let text = self.report.sources.from(node.mark)?.lines().next()?;
+        let (port, behind) = text.split_once(':')?;
+        let other = behind
+            .split([',', ']', '}', '#'])
+            .next()
+            .unwrap_or_default();
+        let other = other.trim().trim_matches(['"', '\'']);
+        Some(if name == "expose" {
+            format!("name the container's port alone, with a `- `: `- \"{port}\"`")
+        } else if is_entry {
+            format!("write it without the space: `- \"{port}:{other}\"`")
+        } else {
+            format!("write each entry with a `- `: `- \"{port}:{other}\"`")
+        })
     }
 
     pub(super) fn doubled_key(&mut self, name: &str, mark: Mark, earlier: Mark) {

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use indexmap::map::Entry;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag};
 
-use super::diag::{Report, lines};
+use super::diag::{Report, lines, quoted, similar};
 use super::layout::{self, Relaid};
 use super::limits::MOST_NODES;
 use super::metered::{Meter, Metered};
@@ -257,6 +257,7 @@ impl<'r> Reader<'r> {
                     mark.length = 0; // that is of what stands behind it
                 }
                 let tag = tag.as_deref();
+                self.own_tag(tag, mark);
                 let mut node = Node::new(self.scalar(&text, style, tag, mark), mark);
                 node.tag = merge_tag(tag);
                 self.count(1, mark)?;
@@ -264,19 +265,19 @@ impl<'r> Reader<'r> {
                 self.finish(node, anchor, 1, 0, plain)
             }
             Event::SequenceStart(anchor, tag) => {
+                self.own_tag(tag.as_deref(), mark);
                 self.begin(anchor, tag.as_deref(), mark, Content::Seq(Vec::new()))
             }
-            Event::MappingStart(anchor, tag) => self.begin(
-                anchor,
-                tag.as_deref(),
-                mark,
-                Content::Map {
+            Event::MappingStart(anchor, tag) => {
+                self.own_tag(tag.as_deref(), mark);
+                let content = Content::Map {
                     map: Map::new(),
                     key: None,
                     merges: Vec::new(),
                     merge_mark: None,
-                },
-            ),
+                };
+                self.begin(anchor, tag.as_deref(), mark, content)
+            }
             Event::SequenceEnd | Event::MappingEnd => self.end(mark),
             Event::Alias(anchor) => self.alias(anchor, mark),
             // Anchors stay known in later documents, as the reference has it.
@@ -306,6 +307,31 @@ impl<'r> Reader<'r> {
                 Value::Null
             }
         }
+    }
+
+    /// The reference reads over a tag that is neither YAML's nor one of the two that
+    /// steer merging.
+    fn own_tag(&mut self, tag: Option<&Tag>, mark: Mark) {
+        let Some(tag) = tag.filter(|tag| tag.handle == "!" && merge_tag(Some(tag)).is_none())
+        else {
+            return;
+        };
+        if self.report.is_full() {
+            return;
+        }
+        let known = [MergeTag::Reset, MergeTag::Override].map(MergeTag::text);
+        let message = format!(
+            "the tag {} has no effect",
+            quoted(&format!("!{}", tag.suffix))
+        );
+        let mut warning = self.report.at(mark, self.trail().as_str(), message);
+        warning.expected = Some(format!("{}, or no tag", known.join(", ")));
+        let names = known.map(|text| text.trim_start_matches('!'));
+        warning.suggestion = Some(match similar(&tag.suffix, names.into_iter()) {
+            Some(name) => format!("did you mean `!{name}`?"),
+            None => "remove it; a text that begins with `!` needs quotes".to_owned(),
+        });
+        self.report.push_warning(warning);
     }
 
     /// Where in the tree the reader is.

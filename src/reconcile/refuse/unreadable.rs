@@ -60,4 +60,9 @@ pub(super) const CASES: &[Unreadable] = &[
         written: "`count: 0` of `gpus` or of reserved devices",
         becomes: "is left out, and all devices are meant when it is read",
     },
+    Unreadable {
+        id: "optional-of-profile",
+        written: "a dependency with `required: false` on a service of a profile that is not active",
+        becomes: "is printed without that service, and refused: there is no such service",
+    },
 ];
