@@ -13,7 +13,6 @@ use serde::Deserialize;
 use super::config::ConfigFile;
 use super::digest::Digest;
 use super::error::ImageError;
-use super::fetch::finish;
 use super::platform::Platform;
 use super::registry::manifest::{
     self, CONFIG_LIMIT, Descriptor, Document, INDEX_DEPTH, IndexEntry, MANIFEST_LIMIT, Manifest,
@@ -119,7 +118,7 @@ pub(super) fn unpack<S: Sync, R: std::io::BufRead + Send>(
         while let Some((diff_id, source)) = next() {
             if let LayerClaim::Missing(pending) = store.claim_layer(usage, diff_id)? {
                 let unpacked = open(source).and_then(|input| pending.unpack(input));
-                finish(pending, unpacked)?;
+                pending.commit(&unpacked?)?;
             }
         }
         Ok(())

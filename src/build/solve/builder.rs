@@ -154,7 +154,7 @@ impl<'a> Builder<'a> {
         let dead = Worker::dead(self.layout).map_err(BuildError::files("read", run));
         let closed = self.worker.close().await;
         for worker in dead? {
-            worker.bury().await?;
+            worker.close().await?;
         }
         closed
     }

@@ -1,10 +1,11 @@
 //! What runs the RUN steps of one build: a project of the engine that no Compose
-//! file has, with its own keeper, supervisor and network. It goes with the build;
-//! where the build is killed its steps end with it (`supervisor/bound`), and the
+//! file has, with its own keeper, supervisor and network. It goes with the build,
+//! killed or not (`supervisor/bound`); where the supervisor was killed, too, the
 //! next build takes away what is left.
 
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::OnceCell;
 
@@ -13,7 +14,7 @@ use crate::net::spec::{EndpointSpec, NetworkSpec};
 use crate::state::Layout;
 use crate::state::lock::{Lock, Tried};
 use crate::state::sweep::sweep_locks;
-use crate::supervise::client::{Client, ClientError, Conversation, ended};
+use crate::supervise::client::{Client, Conversation};
 use crate::supervise::inspect;
 use crate::supervise::launch::NetworkMode;
 use crate::supervise::record::ContainerRecord;
@@ -25,6 +26,8 @@ pub(crate) struct Worker {
     layout: Layout,
     project: String,
     client: OnceCell<Client>,
+    /// The engine was asked for, and may be starting.
+    begun: AtomicBool,
     network: OnceCell<String>,
     /// Says that somebody is at it.
     lock: Lock,
@@ -51,13 +54,14 @@ impl Worker {
             layout: layout.clone(),
             project,
             client: OnceCell::new(),
+            begun: AtomicBool::new(false),
             network: OnceCell::new(),
             lock,
         })
     }
 
-    /// What a build left behind that was killed: its project, where nobody is at
-    /// it any more. Closing it takes the rest away.
+    /// What a build left behind whose supervisor was killed: its project, where
+    /// nobody is at it any more. Closing it takes the rest away.
     ///
     /// # Errors
     /// The roots cannot be read.
@@ -71,33 +75,17 @@ impl Worker {
                 // Of another boot.
                 Tried::Missing => Lock::acquire(&path)?,
             };
-            let network = format!("{project}_default");
             dead.push(Self {
                 layout: layout.clone(),
-                network: OnceCell::new_with(Some(network)),
+                network: OnceCell::new(),
                 client: OnceCell::new(),
+                // Another supervisor sees what there is, and takes it away.
+                begun: AtomicBool::new(true),
                 project,
                 lock,
             });
         }
         Ok(dead)
-    }
-
-    /// Takes down what [`Worker::dead`] found. Its containers are removed by the
-    /// supervisor as soon as it looks at them.
-    ///
-    /// # Errors
-    /// As [`Worker::close`].
-    pub(crate) async fn bury(mut self) -> Result<(), BuildError> {
-        let name = self.network.take().unwrap_or_default();
-        self.client().await?.call(Request::Settle, &[]).await?;
-        let request = Request::RemoveNetwork { name };
-        match self.client().await?.call(request, &[]).await {
-            // It may not have come to that.
-            Ok(_) | Err(ClientError::Refused(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
-        self.close().await
     }
 
     /// The project's name.
@@ -111,7 +99,7 @@ impl Worker {
     /// The engine cannot be started, or has no subnet left.
     pub(crate) async fn network(&self) -> Result<NetworkMode, BuildError> {
         let name = self.network.get_or_try_init(|| async {
-            let name = format!("{}_default", self.project);
+            let name = inspect::build_network(&self.project);
             let spec = NetworkSpec {
                 name: name.clone(),
                 driver: "bridge".to_owned(),
@@ -155,39 +143,31 @@ impl Worker {
         }
     }
 
-    /// Takes everything down and waits until it is gone.
+    /// Waits until nothing of the steps is left, and leaves the rest to the
+    /// supervisor, which goes when nobody is there any more.
     ///
     /// # Errors
     /// The engine cannot be talked to any more; the next build finds the rest.
     pub(crate) async fn close(self) -> Result<(), BuildError> {
-        if let Some(client) = self.client.into_inner() {
-            client.call(Request::Settle, &[]).await?;
-            if let Some(name) = self.network.into_inner() {
-                client.call(Request::RemoveNetwork { name }, &[]).await?;
-            }
-            drop(client);
-            let lost = |source| {
-                BuildError::Engine(ClientError::Lost {
-                    project: self.project.clone(),
-                    source,
-                })
-            };
-            ended(&self.layout, &self.project).await.map_err(lost)?;
+        if self.begun.load(Ordering::Relaxed) {
+            self.client().await?.call(Request::Settle, &[]).await?;
+            // The lock first: the supervisor takes it.
+            drop(self.lock);
+        } else {
+            drop(self.lock);
+            sweep_locks(&self.layout, &self.project).ok();
         }
-        // What cannot be removed now, the next build removes.
-        let home = self.layout.project(&self.project);
-        for folder in [home.join("containers"), home] {
-            fs_err::remove_dir(folder).ok();
-        }
-        drop(self.lock);
-        sweep_locks(&self.layout, &self.project).ok();
         Ok(())
     }
 
     async fn client(&self) -> Result<&Client, BuildError> {
-        let client = self
-            .client
-            .get_or_try_init(|| Client::ensure(&self.layout, &self.project));
+        let client = self.client.get_or_try_init(|| async {
+            self.begun.store(true, Ordering::Relaxed);
+            let client = Client::ensure(&self.layout, &self.project).await;
+            // Not so where this was given up in the middle.
+            self.begun.store(client.is_ok(), Ordering::Relaxed);
+            client
+        });
         Ok(client.await?)
     }
 }

@@ -14,7 +14,6 @@ use serde_json::{Value, json};
 use super::{Artifact, FolderName, NewArtifact, malformed};
 use crate::image::digest::{Digest, Hasher};
 use crate::image::error::{ImageError, StoreContext as _};
-use crate::image::fetch::finish;
 use crate::image::layout::{Layout, REF_NAME, blob_path, check};
 use crate::image::push::{Packing, layer_type, manifest_text, pack};
 use crate::image::registry::manifest::{
@@ -111,7 +110,7 @@ pub(super) fn layer(
         LayerClaim::Present => Ok(()),
         LayerClaim::Missing(pending) => {
             let result = unpack(&pending, folder, descriptor);
-            finish(pending, result)
+            pending.commit(&result?)
         }
     }
 }

@@ -125,7 +125,10 @@ pub async fn build(session: &Session<'_>, requests: &Requests) -> Result<Built, 
     let work = all(session, &builder, requests);
     let outcome = tokio::select! {
         biased;
-        () = session.cancel.cancelled() => Err(ReconcileError::Cancelled),
+        () = session.cancel.cancelled() => {
+            builder.store().settled().await;
+            Err(ReconcileError::Cancelled)
+        }
         results = work => Ok(results),
     };
     finish(builder).await?;
