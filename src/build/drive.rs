@@ -336,8 +336,11 @@ fn tell_warnings(builder: &Builder<'_>, read: &Read, plan: &Plan, told: &Told) {
     });
     let unused = plan.unused_arguments.iter();
     let unused = unused.map(|name| format!("the build argument `{name}` is used by no `ARG`"));
+    let devices = plan.left_out().map(|name| {
+        format!("the device `{name}` is left out: builds are given none, and it is not required")
+    });
     let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-    for message in of_file.chain(unused) {
+    for message in of_file.chain(unused).chain(devices) {
         if told.insert(message.clone()) {
             builder.emit(Event::Warning { message });
         }

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::config::with_shell;
+use super::devices;
 use super::options::{Insecure, Options};
 use super::scope::is_proxy;
 use super::stages::Todo;
-use super::step::{Access, Device, Kind, Mount, MountKind, Network, Run, Script, Sharing, Step};
+use super::step::{Access, Kind, Mount, MountKind, Network, Run, Script, Sharing, Step};
 use super::walk::{Current, Walk};
 use crate::build::paths;
 use crate::dockerfile::{
@@ -87,14 +88,7 @@ impl Walk<'_> {
                 mounts,
                 network,
                 is_privileged: is_privileged(options.grants.insecure, run, instruction.at)?,
-                devices: run
-                    .devices
-                    .iter()
-                    .map(|(name, is_required)| Device {
-                        name: name.clone(),
-                        is_required: *is_required,
-                    })
-                    .collect(),
+                left_out: devices::left_out(&run.devices, instruction.at)?,
                 sandbox: options.sandbox.clone(),
             }),
             at: current.place(instruction.at),

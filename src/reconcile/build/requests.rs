@@ -248,11 +248,8 @@ impl Mapping<'_> {
         for (id, path) in all {
             let agent = self.project.environment.get("SSH_AUTH_SOCK").cloned();
             match SshSource::given(path, agent, &self.project.working_dir) {
-                None => self.refuse(
-                    "ssh",
-                    format!("no SSH agent for `{id}`: SSH_AUTH_SOCK is not set"),
-                ),
-                Some(source) => {
+                Err(why) => self.refuse("ssh", format!("nothing signs for `{id}`: {why}")),
+                Ok(source) => {
                     sources.insert(id, source);
                 }
             }
