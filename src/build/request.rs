@@ -80,13 +80,13 @@ impl SshSource {
     /// # Errors
     /// There is neither, or what is named is neither a socket nor a file: why, as a
     /// message.
-    pub fn given(path: Option<String>, agent: Option<String>, base: &Path) -> Result<Self, String> {
-        let named = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        if let Some(path) = named(&path) {
-            return Self::parse(&path, base);
+    pub fn given(path: Option<&str>, agent: Option<&str>, base: &Path) -> Result<Self, String> {
+        if let Some(path) = path.filter(|path| !path.is_empty()) {
+            return Self::parse(path, base);
         }
-        let agent = named(&agent).ok_or("there is no agent: SSH_AUTH_SOCK is not set")?;
-        Self::parse(&agent, base).map_err(|why| format!("SSH_AUTH_SOCK: {why}"))
+        let agent = agent.filter(|path| !path.is_empty());
+        let agent = agent.ok_or("there is no agent: SSH_AUTH_SOCK is not set")?;
+        Self::parse(agent, base).map_err(|why| format!("SSH_AUTH_SOCK: {why}"))
     }
 
     /// Reads `SOCKET` or `KEY[,KEY…]`; relative paths are below `base`.

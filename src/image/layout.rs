@@ -19,6 +19,9 @@ use super::registry::manifest::{
 };
 use super::store::{Image, LayerClaim, NewImage, Store, Usage};
 
+/// Where a layout has all that is known by its digest.
+pub(crate) const BLOBS: &str = "blobs/sha256";
+
 /// Layers that are unpacked at a time.
 const LAYERS_AT_ONCE: usize = 2;
 /// Annotation with a name or only a tag, as the OCI specification has it.
@@ -161,7 +164,7 @@ pub(super) fn check(expected: &Digest, found: Digest, what: &str) -> Result<(), 
 
 /// Where a blob is in a layout.
 pub(super) fn blob_path(digest: &Digest) -> String {
-    format!("blobs/sha256/{}", digest.hex())
+    format!("{BLOBS}/{}", digest.hex())
 }
 
 /// Takes an image of a folder into the store: by its digest, else by its name. It gets no

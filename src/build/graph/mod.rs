@@ -14,6 +14,7 @@ mod go;
 mod metadata;
 mod options;
 mod origins;
+mod outline;
 mod platforms;
 mod ports;
 mod run;
@@ -34,6 +35,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) use address::{archive, git};
 pub use config::document;
 pub use options::{Grants, Insecure, NamedContext, NoCache, Options};
+pub use outline::{Outline, Target, outline, targets};
 pub(super) use sources::loads;
 pub use step::*;
 

@@ -163,18 +163,14 @@ impl Walk<'_> {
                     is_read_only: spec.is_read_only,
                 },
                 MountType::Secret => MountKind::Secret {
-                    id: secret_id(&spec),
+                    id: spec.secret_id(),
                     access: access(&spec, 0o400),
                     variable: spec.variable,
                     is_required: spec.is_required,
                 },
                 MountType::Ssh => MountKind::Ssh {
                     access: access(&spec, 0o600),
-                    id: if spec.id.is_empty() {
-                        "default".to_owned()
-                    } else {
-                        spec.id
-                    },
+                    id: spec.agent_id(),
                     is_required: spec.is_required,
                 },
             };
@@ -232,7 +228,7 @@ fn target(
 ) -> Result<Option<String>, Problem> {
     match (spec.kind, spec.target.as_str()) {
         (MountType::Secret, "") if spec.variable.is_some() => Ok(None),
-        (MountType::Secret, "") => Ok(Some(format!("{SECRETS}/{}", base_name(&secret_id(spec))))),
+        (MountType::Secret, "") => Ok(Some(format!("{SECRETS}/{}", base_name(&spec.secret_id())))),
         (MountType::Ssh, "") => Ok(Some(format!("/run/buildkit/ssh_agent.{agents}"))),
         (MountType::Secret | MountType::Ssh, target) => Ok(Some(paths::absolute(target))),
         (_, target) => match paths::joined(current.folder(), target) {
@@ -254,14 +250,6 @@ fn cache_id(spec: &MountSpec) -> String {
     } else {
         paths::relative(&spec.target)
     }
-}
-
-fn secret_id(spec: &MountSpec) -> String {
-    [&spec.source, &spec.id]
-        .into_iter()
-        .find(|text| !text.is_empty())
-        .cloned()
-        .unwrap_or_else(|| base_name(&spec.target).to_owned())
 }
 
 fn base_name(path: &str) -> &str {

@@ -14,7 +14,7 @@ use crate::net::spec::{EndpointSpec, NetworkSpec};
 use crate::state::Layout;
 use crate::state::lock::{Lock, Tried};
 use crate::state::sweep::sweep_locks;
-use crate::supervise::client::{Client, Conversation};
+use crate::supervise::client::{Client, ClientError, Conversation};
 use crate::supervise::inspect;
 use crate::supervise::launch::NetworkMode;
 use crate::supervise::record::ContainerRecord;
@@ -77,7 +77,7 @@ impl Worker {
             };
             dead.push(Self {
                 layout: layout.clone(),
-                network: OnceCell::new(),
+                network: OnceCell::new_with(Some(inspect::build_network(&project))),
                 client: OnceCell::new(),
                 // Another supervisor sees what there is, and takes it away.
                 begun: AtomicBool::new(true),
@@ -143,14 +143,23 @@ impl Worker {
         }
     }
 
-    /// Waits until nothing of the steps is left, and leaves the rest to the
-    /// supervisor, which goes when nobody is there any more.
+    /// Waits until nothing of the steps is left, and no rule or record of their
+    /// network, whatever becomes of the roots now. The rest, a bridge most of all, is
+    /// the supervisor's, which goes when nobody is there any more.
     ///
     /// # Errors
     /// The engine cannot be talked to any more; the next build finds the rest.
     pub(crate) async fn close(self) -> Result<(), BuildError> {
         if self.begun.load(Ordering::Relaxed) {
-            self.client().await?.call(Request::Settle, &[]).await?;
+            let client = self.client().await?;
+            client.call(Request::Settle, &[]).await?;
+            if let Some(name) = self.network.get().cloned() {
+                match client.call(Request::RemoveNetwork { name }, &[]).await {
+                    // Of a build that was killed: it may not have come to that.
+                    Ok(_) | Err(ClientError::Refused(_)) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
             // The lock first: the supervisor takes it.
             drop(self.lock);
         } else {

@@ -106,9 +106,10 @@ pub(super) fn end_orphans(shared: &Arc<Shared>) {
     }
 }
 
-/// Takes down what a build has beside its steps. Nobody waits for it: the kernel
-/// takes its time over a bridge. Gives the project's lock, to be held to the end;
-/// `None` where another command has it, which does this itself.
+/// Takes down what a build has beside its steps, its network where the command was
+/// killed. Nobody waits for it: the kernel takes its time over a bridge. Gives the
+/// project's lock, to be held to the end; `None` where another command has it, which
+/// does this itself.
 pub(super) async fn dissolve(shared: &Shared) -> Option<Lock> {
     let (layout, project) = (shared.host.layout(), &shared.host.identity.project);
     let lock = match Lock::try_acquire_existing(&layout.project_lock(project)) {

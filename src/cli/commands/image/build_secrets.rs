@@ -88,9 +88,10 @@ pub(super) fn ssh(
     variable: &dyn Fn(&str) -> Option<String>,
 ) -> Result<BTreeMap<String, SshSource>, CliError> {
     let mut sources = BTreeMap::new();
+    let agent = variable("SSH_AUTH_SOCK");
     for text in flags {
         let (id, path) = parse::variable(text);
-        let source = SshSource::given(path, variable("SSH_AUTH_SOCK"), base);
+        let source = SshSource::given(path.as_deref(), agent.as_deref(), base);
         let source = source.map_err(|why| CliError::new(format!("--ssh {text}: {why}")))?;
         sources.insert(id, source);
     }
