@@ -11,6 +11,7 @@ use super::graph::{self, BaseRequest, Kind, Plan, Source};
 use super::ignore::Ignore;
 use super::ignore_file::{self, IgnoreFileError};
 use super::request::{ContextPlace, DockerfilePlace, Request};
+use super::shared_cache::Target;
 use super::solve::{BuildError, Builder, ContextFolder, Given, Keys, Remote, names_like};
 use crate::compose::Diagnostic;
 use crate::dockerfile::{self, Dockerfile, Problem};
@@ -234,7 +235,10 @@ pub(super) fn given(
     let mut given = Given {
         secrets: request.secrets.clone(),
         cache_from: request.cache_from.clone(),
-        cache_to: request.cache_to.clone(),
+        is_inline: request
+            .cache_to
+            .iter()
+            .any(|to| to.target == Target::Inline),
         is_passing: request.is_passing,
         ..Given::default()
     };

@@ -12,7 +12,7 @@ use super::graph::{
     self, BaseImage, BaseRequest, Bases, NamedContext, Network, NoCache, Options, Outcome, Plan,
 };
 use super::request::{ContextPlace, Request, SshSource};
-use super::solve::{BuildError, BuildFailure, Builder, KeyAgent, StepError};
+use super::solve::{BuildError, BuildFailure, Builder, KeyAgent, Shareable, StepError};
 use crate::compose::Diagnostic;
 use crate::dockerfile::{Dockerfile, Problem, nearest};
 use crate::event::Event;
@@ -62,6 +62,11 @@ pub async fn build(
     request: &Request,
     provide: Provide<'_>,
 ) -> Result<Image, DriveError> {
+    if let Network::Named(name) = network(request)
+        && !builder.has_network(&name)
+    {
+        return Err(BuildError::NoNetwork(name).into());
+    }
     let read = read(builder, request).await?;
     let told = Told::default();
     let one = |platform, names| {
@@ -75,19 +80,21 @@ pub async fn build(
             for_platform(builder, request, read, target, provide, names).await
         }
     };
-    let (image, others) = if let [_, _, ..] = request.platforms.as_slice() {
+    let (image, others, made) = if let [_, _, ..] = request.platforms.as_slice() {
         let all = request.platforms.iter();
         let all = all.map(|platform| one(Some(platform), Vec::new()));
-        let mut images = try_join_all(all).await?;
+        let (mut images, made): (Vec<Image>, Vec<_>) = try_join_all(all).await?.into_iter().unzip();
         let first = images.remove(0);
         let variants = images.iter().map(|image| image.id.clone()).collect();
         let names = request.names.clone();
         let named = builder.name(&first, names, variants, request.is_passing);
-        (named.await?, images)
+        (named.await?, images, made)
     } else {
         let names = request.names.clone();
-        (one(request.platforms.first(), names).await?, Vec::new())
+        let (image, made) = one(request.platforms.first(), names).await?;
+        (image, Vec::new(), vec![made])
     };
+    builder.share(&request.cache_to, &made).await?;
     exported(builder, request, &image);
     let images: Vec<Image> = std::iter::once(image.clone()).chain(others).collect();
     for output in &request.outputs {
@@ -116,7 +123,7 @@ async fn for_platform(
     target: Target<'_>,
     provide: Provide<'_>,
     names: Vec<Reference>,
-) -> Result<Image, DriveError> {
+) -> Result<(Image, Shareable), DriveError> {
     let (plan, images) = planned(builder, request, read, target, provide).await?;
     tell_warnings(builder, read, &plan, target.told);
     if plan.warnings_are_errors && !plan.warnings.is_empty() {
@@ -150,6 +157,49 @@ pub async fn check(
     };
     let (plan, _) = planned(builder, request, &read, target, provide).await?;
     Ok(read.warnings(&plan))
+}
+
+/// What is looked at of a Dockerfile that is not built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Its stages.
+    Targets,
+    /// What the wanted stage takes.
+    Outline,
+}
+
+/// And what was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    /// The stages that can be built.
+    Targets(Vec<graph::Target>),
+    /// What the wanted stage takes.
+    Outline(Box<graph::Outline>),
+}
+
+/// Reads a request's Dockerfile and looks at it. Bases are not asked for.
+///
+/// # Errors
+/// It cannot be read or understood, or has no such stage.
+pub async fn look(
+    builder: &Builder<'_>,
+    request: &Request,
+    look: Look,
+) -> Result<Seen, DriveError> {
+    let read = read(builder, request).await?;
+    match look {
+        Look::Targets => Ok(Seen::Targets(graph::targets(&read.file))),
+        Look::Outline => {
+            let target = Target {
+                platform: request.platforms.first(),
+                is_one_of_many: false,
+                told: &Told::default(),
+            };
+            let outline = graph::outline(&read.file, &options(request, &read, target));
+            let outline = outline.map_err(|problems| read.problems(&problems))?;
+            Ok(Seen::Outline(Box::new(outline)))
+        }
+    }
 }
 
 pub(super) fn internal(request: &Request) -> String {
@@ -195,16 +245,21 @@ fn options(request: &Request, read: &Read, target: Target<'_>) -> Options {
         } else {
             NoCache::Stages(request.no_cache_stages.iter().cloned().collect())
         },
-        network: match request.network.as_deref() {
-            None | Some("default" | "bridge") => Network::Default,
-            Some("none") => Network::None,
-            Some("host") => Network::Host,
-            Some(name) => Network::Named(name.to_owned()),
-        },
+        network: network(request),
         grants: request.grants,
         sandbox: std::sync::Arc::new(request.sandbox.clone()),
         ignore: read.ignore.as_ref().map(|(_, ignore)| ignore.clone()),
         ..Options::default()
+    }
+}
+
+/// The network of commands that say nothing about it.
+fn network(request: &Request) -> Network {
+    match request.network.as_deref() {
+        None | Some("default" | "bridge") => Network::Default,
+        Some("none") => Network::None,
+        Some("host") => Network::Host,
+        Some(name) => Network::Named(name.to_owned()),
     }
 }
 
@@ -336,8 +391,11 @@ fn tell_warnings(builder: &Builder<'_>, read: &Read, plan: &Plan, told: &Told) {
     });
     let unused = plan.unused_arguments.iter();
     let unused = unused.map(|name| format!("the build argument `{name}` is used by no `ARG`"));
+    let devices = plan.left_out().map(|name| {
+        format!("the device `{name}` is left out: builds are given none, and it is not required")
+    });
     let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-    for message in of_file.chain(unused) {
+    for message in of_file.chain(unused).chain(devices) {
         if told.insert(message.clone()) {
             builder.emit(Event::Warning { message });
         }

@@ -73,8 +73,8 @@ pub enum OutputError {
         name: String,
     },
     /// A folder is missing.
-    #[error("`type=local` needs `dest=`")]
-    NoFolder,
+    #[error("`{0}` needs `dest=`, a folder")]
+    NoFolder(&'static str),
     /// A name that no image can have.
     #[error("`name={0}` is no name of an image")]
     Name(String),
@@ -94,6 +94,7 @@ impl Output {
         match (&self.form, &self.dest) {
             (Form::Files, Dest::Folder(_)) => "exporting to client directory",
             (Form::Files, Dest::File(_) | Dest::Stdout) => "exporting to client tarball",
+            (Form::Image(_), Dest::Folder(_)) => "exporting to OCI image layout",
             (Form::Image(_), _) => "exporting to docker image format",
         }
     }
@@ -132,26 +133,25 @@ impl Asked {
         };
         let asked = match kind {
             "local" => {
-                let folder = dest.ok_or(OutputError::NoFolder)?;
+                let folder = dest.ok_or(OutputError::NoFolder("type=local"))?;
                 written(Form::Files, Dest::Folder(base.join(folder)))
             }
             "tar" => written(Form::Files, archive(dest)),
-            "oci" => written(Form::Image(names(&mut fields)?), archive(dest)),
-            "docker" if dest.is_some() => written(Form::Image(names(&mut fields)?), archive(dest)),
+            "oci" | "docker" if kind == "oci" || dest.is_some() => {
+                let place = match (flag(&mut fields, "tar")?, dest) {
+                    (Some(false), Some(folder)) => Dest::Folder(base.join(folder)),
+                    (Some(false), None) => return Err(OutputError::NoFolder("tar=false")),
+                    (None | Some(true), dest) => archive(dest),
+                };
+                written(Form::Image(names(&mut fields)?), place)
+            }
             "docker" | "image" | "registry" => {
                 if dest.is_some() {
                     return Err(unknown(kind, "dest"));
                 }
-                let is_pushed = match fields.remove("push") {
-                    None => kind == "registry",
-                    Some(value) => value.parse().map_err(|_| OutputError::Value {
-                        name: "push",
-                        value: value.to_owned(),
-                    })?,
-                };
                 Self::Kept {
+                    is_pushed: flag(&mut fields, "push")?.unwrap_or(kind == "registry"),
                     names: names(&mut fields)?,
-                    is_pushed,
                 }
             }
             "cacheonly" => Self::Nothing,
@@ -168,6 +168,21 @@ fn names(fields: &mut BTreeMap<&str, &str>) -> Result<Vec<Reference>, OutputErro
     let name = fields.remove("name").into_iter();
     name.map(|text| Reference::parse(text).map_err(|_| OutputError::Name(text.to_owned())))
         .collect()
+}
+
+/// A field that is true or false, where it is there.
+fn flag(
+    fields: &mut BTreeMap<&str, &str>,
+    name: &'static str,
+) -> Result<Option<bool>, OutputError> {
+    let value = fields.remove(name);
+    let parsed = value.map(|value| {
+        value.parse().map_err(|_| OutputError::Value {
+            name,
+            value: value.to_owned(),
+        })
+    });
+    parsed.transpose()
 }
 
 fn unknown(kind: &str, name: &str) -> OutputError {
@@ -196,6 +211,9 @@ mod tests {
             ("type=tar", written(Form::Files, Dest::Stdout)),
             ("type=oci,dest=a.tar", written(image(), file())),
             ("type=docker,dest=-", written(image(), Dest::Stdout)),
+            ("type=oci,tar=true,dest=a.tar", written(image(), file())),
+            ("type=oci,tar=false,dest=out", written(image(), folder())),
+            ("type=docker,tar=false,dest=out", written(image(), folder())),
             ("type=cacheonly", Ok(Asked::Nothing)),
         ] {
             assert_eq!(parse(text), wanted, "{text}");
@@ -221,7 +239,13 @@ mod tests {
         for (text, part) in [
             ("dest=out", "has no `type=`"),
             ("type=local,out", "has no `type=`"),
-            ("type=local", "needs `dest=`"),
+            ("type=local", "`type=local` needs `dest=`"),
+            ("type=oci,tar=false", "`tar=false` needs `dest=`"),
+            (
+                "type=oci,tar=no,dest=a",
+                "`tar` takes true or false, not `no`",
+            ),
+            ("type=docker,tar=false", "`type=docker` has no `tar`"),
             ("type=zip,dest=a", "no `type=zip`"),
             ("type=tar,mode=1", "no `mode`"),
             ("type=registry,dest=a", "no `dest`"),

@@ -75,20 +75,48 @@ pub enum SshSource {
 }
 
 impl SshSource {
-    /// What is given, else the caller's agent; `None` where there is neither.
-    pub fn given(path: Option<String>, agent: Option<String>, base: &Path) -> Option<Self> {
-        let path = path.or(agent).filter(|path| !path.is_empty())?;
-        Some(Self::parse(&path, base))
+    /// What is given, else the caller's agent.
+    ///
+    /// # Errors
+    /// There is neither, or what is named is neither a socket nor a file: why, as a
+    /// message.
+    pub fn given(path: Option<&str>, agent: Option<&str>, base: &Path) -> Result<Self, String> {
+        if let Some(path) = path.filter(|path| !path.is_empty()) {
+            return Self::parse(path, base);
+        }
+        let agent = agent.filter(|path| !path.is_empty());
+        let agent = agent.ok_or("there is no agent: SSH_AUTH_SOCK is not set")?;
+        Self::parse(agent, base).map_err(|why| format!("SSH_AUTH_SOCK: {why}"))
     }
 
     /// Reads `SOCKET` or `KEY[,KEY…]`; relative paths are below `base`.
-    fn parse(text: &str, base: &Path) -> Self {
+    fn parse(text: &str, base: &Path) -> Result<Self, String> {
         use std::os::unix::fs::FileTypeExt as _;
         let whole = base.join(text);
         if fs_err::metadata(&whole).is_ok_and(|found| found.file_type().is_socket()) {
-            return Self::Agent(whole);
+            return Ok(Self::Agent(whole));
         }
-        Self::Keys(text.split(',').map(|path| base.join(path)).collect())
+        let key = |path: &str| {
+            let path = base.join(path);
+            let shown = path.display();
+            match fs_err::metadata(&path) {
+                Ok(found) if found.is_file() => Ok(path),
+                Ok(found) if found.file_type().is_socket() => {
+                    Err(format!("`{shown}` is an agent's socket, which goes alone"))
+                }
+                Ok(_) => Err(format!(
+                    "`{shown}` is neither the socket of an agent nor the file of a key"
+                )),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(format!(
+                    "there is no `{shown}`: neither the socket of an agent nor a key"
+                )),
+                Err(error) => Err(error.to_string()),
+            }
+        };
+        text.split(',')
+            .map(key)
+            .collect::<Result<_, _>>()
+            .map(Self::Keys)
     }
 }
 

@@ -5,6 +5,7 @@ use super::error::{CliError, CliResult};
 use super::runtime;
 use super::session::{self, Work};
 use super::signals::Interrupts;
+use crate::build::drive::{Look, Seen};
 use crate::compose::parse_bytes;
 use crate::reconcile::build::{Built, Requests};
 use crate::reconcile::{self, ReconcileError, Session, cancel_pair};
@@ -27,8 +28,9 @@ impl Job<'_> {
     /// Checks the Dockerfiles alone.
     ///
     /// # Errors
-    /// There are warnings, which have been told, or one cannot be read.
-    pub fn check(&self, context: &Context) -> CliResult {
+    /// There are warnings, which have been told, unless that is no failure; or one
+    /// cannot be read.
+    pub fn check(&self, context: &Context, is_status_ignored: bool) -> CliResult {
         let check =
             async |session: &Session<'_>| reconcile::build::check(session, self.requests).await;
         let found = self.carry_out(context, check)?;
@@ -41,7 +43,20 @@ impl Job<'_> {
             ))?,
         }
         context.show(&found);
+        if is_status_ignored {
+            return Ok(());
+        }
         Err(CliError::Exit(1))
+    }
+
+    /// Looks at the Dockerfiles alone.
+    ///
+    /// # Errors
+    /// One cannot be read, or has no such stage.
+    pub fn look(&self, context: &Context, look: Look) -> Result<Vec<Seen>, CliError> {
+        self.carry_out(context, async |session: &Session<'_>| {
+            reconcile::build::look(session, self.requests, look).await
+        })
     }
 
     /// Builds, and does what comes `after`wards.
@@ -95,16 +110,28 @@ pub fn memory(text: &str) -> Result<i64, CliError> {
     bytes.ok_or_else(|| CliError::new(format!("--memory takes `512m` and the like, not `{text}`")))
 }
 
-/// `--provenance` and `--sbom`: that none is wanted is fine.
+/// `--provenance`, `--sbom` and `--attest`: that none is wanted is fine.
 ///
 /// # Errors
 /// One is wanted.
-pub fn refuse_attestations(provenance: Option<&str>, sbom: Option<&str>) -> CliResult {
+pub fn refuse_attestations(
+    provenance: Option<&str>,
+    sbom: Option<&str>,
+    attestations: &[String],
+) -> CliResult {
+    let refused = |flag: String| {
+        Err(CliError::new(format!(
+            "{flag}: skiff makes no attestations"
+        )))
+    };
     for (flag, value) in [("--provenance", provenance), ("--sbom", sbom)] {
         if value.is_some_and(|value| value != "false") {
-            return Err(CliError::new(format!(
-                "{flag}: skiff makes no attestations"
-            )));
+            return refused(flag.to_owned());
+        }
+    }
+    for text in attestations {
+        if !text.split(',').any(|field| field == "disabled=true") {
+            return refused(format!("--attest {text}"));
         }
     }
     Ok(())

@@ -145,6 +145,11 @@ pub fn left_alone(project: &str, Silent { what, pid }: &Silent) -> Event {
     }
 }
 
+/// What is told where a pull is interrupted.
+pub const PULL_NOTE: &str = "layers that are whole are kept for the next pull";
+/// What is told where a push is.
+pub const PUSH_NOTE: &str = "what the registry has by now is not sent again";
+
 /// Runs a flow and asks it to stop at the first signal; it then ends in a
 /// moment, and at a second signal at once. What containers were asked already
 /// goes on in the engine's hands, as with Docker.
@@ -177,12 +182,17 @@ pub async fn interruptible_telling<T>(
         outcome = &mut flow => return outcome,
         _ = interrupts.next() => handle.cancel(),
     }
-    sink.emit(Event::Note {
-        message: format!("Interrupted: {note}"),
-    });
+    sink.emit(interrupted(note));
     tokio::select! {
         outcome = &mut flow => outcome,
         _ = interrupts.next() => Err(ReconcileError::Cancelled),
+    }
+}
+
+/// What is told at the first signal.
+pub fn interrupted(note: &str) -> Event {
+    Event::Note {
+        message: format!("Interrupted: {note}"),
     }
 }
 

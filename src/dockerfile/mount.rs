@@ -110,6 +110,29 @@ const FIELDS: [&str; 19] = [
     "env",
 ];
 
+impl MountSpec {
+    /// Which secret it is: its id, else the name of its file.
+    pub fn secret_id(&self) -> String {
+        [&self.source, &self.id]
+            .into_iter()
+            .find(|text| !text.is_empty())
+            .cloned()
+            .unwrap_or_else(|| {
+                let target = self.target.trim_end_matches('/');
+                target.rsplit('/').next().unwrap_or_default().to_owned()
+            })
+    }
+
+    /// Which agent signs.
+    pub fn agent_id(&self) -> String {
+        if self.id.is_empty() {
+            "default".to_owned()
+        } else {
+            self.id.clone()
+        }
+    }
+}
+
 impl MountFlag {
     /// Takes the text of a flag apart.
     ///

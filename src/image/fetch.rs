@@ -15,8 +15,8 @@ use super::progress::{self, Progress};
 use super::reference::Reference;
 use super::registry::manifest::Descriptor;
 use super::registry::{Access, Blob, Chunk, Endpoint, Repository};
-use super::store::{LayerClaim, PendingLayer, Store, Usage};
-use super::unpack::{ChunkReader, ChunkSource, Unpacked};
+use super::store::{LayerClaim, PendingLayer, Store, Turn, Usage};
+use super::unpack::{ChunkReader, ChunkSource};
 use crate::event::{Event, EventSink};
 
 /// Pieces of a layer between the network and the decompressing thread.
@@ -124,12 +124,8 @@ impl Into<'_> {
         diff_id: &Digest,
         descriptor: &Descriptor,
     ) -> Result<(), ImageError> {
-        let _slot = self
-            .store
-            .slots()
-            .acquire()
-            .await
-            .map_err(|_| interrupted(self.what))?;
+        let turn = self.store.turn().await;
+        let turn = turn.ok_or_else(|| interrupted(self.what))?;
         let progress = Progress::new(
             self.events,
             "Downloading",
@@ -147,7 +143,7 @@ impl Into<'_> {
             LayerClaim::Present => progress.done("Already exists"),
             LayerClaim::Missing(pending) => {
                 let result = self
-                    .receive(repository, descriptor, pending, &progress)
+                    .receive(repository, descriptor, (pending, turn), &progress)
                     .await;
                 match &result {
                     Ok(()) => progress.done("Pull complete"),
@@ -164,38 +160,24 @@ impl Into<'_> {
         &self,
         repository: &Repository<'_>,
         descriptor: &Descriptor,
-        pending: PendingLayer,
+        (pending, turn): (PendingLayer, Turn),
         progress: &Progress<'_>,
     ) -> Result<(), ImageError> {
         let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
         let unpacking = spawn_blocking(move || {
             let result = pending.unpack(ChunkReader::new(Pieces(receiver)));
-            (pending, result)
+            // Where nobody waits for it any more, they are dropped in this order.
+            (pending, turn, result)
         });
         let downloaded = download(repository, descriptor, sender, progress).await;
-        let (pending, unpacked) = unpacking.await.map_err(|_| interrupted(self.what))?;
+        let (pending, _turn, unpacked) = unpacking.await.map_err(|_| interrupted(self.what))?;
         // A broken download makes unpacking fail too, so it is told first.
         let result = match (downloaded, unpacked) {
             (Err(error), _) | (Ok(_), Err(error)) => Err(error),
             (Ok(Transfer::Refused), Ok(_)) => Err(interrupted(self.what)),
             (Ok(Transfer::Complete), Ok(unpacked)) => Ok(unpacked),
         };
-        beside(self.store, self.what, move |_| finish(pending, result)).await
-    }
-}
-
-/// Keeps a layer that is right, and takes away one that is not.
-pub(super) fn finish(
-    pending: PendingLayer,
-    result: Result<Unpacked, ImageError>,
-) -> Result<(), ImageError> {
-    match result {
-        Ok(unpacked) => pending.commit(&unpacked),
-        Err(error) => {
-            // The first error is the one to tell.
-            pending.abandon().ok();
-            Err(error)
-        }
+        beside(self.store, self.what, move |_| pending.commit(&result?)).await
     }
 }
 

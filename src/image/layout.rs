@@ -13,12 +13,14 @@ use serde::Deserialize;
 use super::config::ConfigFile;
 use super::digest::Digest;
 use super::error::ImageError;
-use super::fetch::finish;
 use super::platform::Platform;
 use super::registry::manifest::{
     self, CONFIG_LIMIT, Descriptor, Document, INDEX_DEPTH, IndexEntry, MANIFEST_LIMIT, Manifest,
 };
 use super::store::{Image, LayerClaim, NewImage, Store, Usage};
+
+/// Where a layout has all that is known by its digest.
+pub(crate) const BLOBS: &str = "blobs/sha256";
 
 /// Layers that are unpacked at a time.
 const LAYERS_AT_ONCE: usize = 2;
@@ -119,7 +121,7 @@ pub(super) fn unpack<S: Sync, R: std::io::BufRead + Send>(
         while let Some((diff_id, source)) = next() {
             if let LayerClaim::Missing(pending) = store.claim_layer(usage, diff_id)? {
                 let unpacked = open(source).and_then(|input| pending.unpack(input));
-                finish(pending, unpacked)?;
+                pending.commit(&unpacked?)?;
             }
         }
         Ok(())
@@ -162,7 +164,7 @@ pub(super) fn check(expected: &Digest, found: Digest, what: &str) -> Result<(), 
 
 /// Where a blob is in a layout.
 pub(super) fn blob_path(digest: &Digest) -> String {
-    format!("blobs/sha256/{}", digest.hex())
+    format!("{BLOBS}/{}", digest.hex())
 }
 
 /// Takes an image of a folder into the store: by its digest, else by its name. It gets no

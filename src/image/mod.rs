@@ -35,6 +35,7 @@ pub use artifact::{FolderName, Place};
 pub use config::{ConfigFile, Healthcheck, ImageConfig};
 pub use digest::{Digest, DigestError};
 pub use error::ImageError;
+pub(crate) use layout::BLOBS;
 pub use layout::load_layout;
 pub use load::{LoadSource, load, load_for};
 pub use platform::Platform;
@@ -47,7 +48,7 @@ pub use registry::{
     Validators, login, login_again, logout, shown_address,
 };
 pub use save::save;
-pub(crate) use save::save_image;
+pub(crate) use save::{save_image, save_layout};
 pub use store::{Collected, Image, InUse, LayerCommit, Removed, Store, Usage};
 pub use toolbox::ensure_toolbox;
 pub(crate) use unpack::unpack_archive;

@@ -8,16 +8,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::config::ConfigFile;
 use super::digest::Digest;
-use super::error::ImageError;
+use super::error::{ImageError, StoreContext as _};
+use super::layout::{BLOBS, blob_path};
 use super::platform::Platform;
 use super::reference::Reference;
 use super::store::{Image, Store};
 use super::unpack::header::{END, Header, encode, padding};
+use crate::state::atomic;
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -53,7 +56,7 @@ pub fn save(
         }
         archive.add(store, &image, &names)?;
     }
-    archive.write_to(store, what, output)
+    written(what, output, |output| archive.write(store, output))
 }
 
 /// Writes a single image to an archive, under these names whether it has them in the
@@ -70,7 +73,53 @@ pub(crate) fn save_image(
 ) -> Result<(), ImageError> {
     let mut archive = Archive::default();
     archive.add(store, image, names)?;
-    archive.write_to(store, what, output)
+    written(what, output, |output| archive.write(store, output))
+}
+
+/// Writes a single image into a folder that has a `blobs/sha256`, as an OCI image layout
+/// with the files of [`save_image`]; they belong to `owner`. The caller holds off
+/// collections. Blocks.
+///
+/// # Errors
+/// As [`save`].
+pub(crate) fn save_layout(
+    store: &Store,
+    image: &Image,
+    names: &[Reference],
+    folder: &Path,
+    owner: (u32, u32),
+) -> Result<(), ImageError> {
+    let mut archive = Archive::default();
+    archive.add(store, image, names)?;
+    for (path, blob) in archive.files() {
+        let path = folder.join(path);
+        let written = atomic::produce(&path, Some(owner), |file| {
+            let what = path.display().to_string();
+            written(&what, file, |output| blob.write(store, output))
+        });
+        written.store("write", &path)??;
+    }
+    Ok(())
+}
+
+/// Writes something, telling failures of the output from those of the store.
+fn written<W: Write>(
+    what: &str,
+    output: W,
+    write: impl FnOnce(&mut Output<W>) -> Result<(), ImageError>,
+) -> Result<(), ImageError> {
+    let mut output = Output {
+        inner: output,
+        failed: None,
+    };
+    let written = write(&mut output);
+    match output.failed {
+        Some(source) => Err(ImageError::Output {
+            what: what.to_owned(),
+            source,
+        }),
+        None => written,
+    }
 }
 
 /// The images that are meant, each with the names that are saved with it, in
@@ -138,6 +187,13 @@ impl Blob {
             Self::Layer(_, size) => *size,
         }
     }
+
+    fn write<W: Write>(&self, store: &Store, output: &mut Output<W>) -> Result<(), ImageError> {
+        match self {
+            Self::Document(text) => output.put(text),
+            Self::Layer(diff_id, _) => store.write_layer(diff_id, output),
+        }
+    }
 }
 
 /// An archive about to be written.
@@ -194,22 +250,6 @@ impl Archive {
         Ok(())
     }
 
-    /// Writes it, telling failures of the output from those of the store.
-    fn write_to(self, store: &Store, what: &str, output: impl Write) -> Result<(), ImageError> {
-        let mut output = Output {
-            inner: output,
-            failed: None,
-        };
-        let written = self.write(store, &mut output);
-        match output.failed {
-            Some(source) => Err(ImageError::Output {
-                what: what.to_owned(),
-                source,
-            }),
-            None => written,
-        }
-    }
-
     /// Enters a manifest under each of its names, or under none.
     fn name(&mut self, names: &[Reference], descriptor: &Value, top: Option<&Digest>) {
         if names.is_empty() {
@@ -239,43 +279,41 @@ impl Archive {
             .insert(digest.hex().to_owned(), Blob::Document(text));
     }
 
-    fn write<W: Write>(&self, store: &Store, output: &mut Output<W>) -> Result<(), ImageError> {
-        for folder in ["blobs/", "blobs/sha256/"] {
-            output.put(&encode(&Header::plain(b'5', folder.as_bytes(), 0o755, 0)))?;
-        }
-        for (name, blob) in &self.blobs {
-            let path = format!("blobs/sha256/{name}");
-            let size = blob.size();
-            output.put(&encode(&Header::plain(b'0', path.as_bytes(), 0o644, size)))?;
-            match blob {
-                Blob::Document(text) => output.put(text)?,
-                Blob::Layer(diff_id, _) => store.write_layer(diff_id, output)?,
-            }
-            output.put(&padding(size))?;
-        }
+    /// All files of the layout by their paths, those that name others last.
+    fn files(self) -> Vec<(String, Blob)> {
+        let blobs = self.blobs.into_iter();
+        let mut files: Vec<(String, Blob)> = blobs
+            .map(|(name, blob)| (format!("{BLOBS}/{name}"), blob))
+            .collect();
         let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": self.manifests});
-        let mut files = vec![
+        let mut documents = vec![
             ("index.json", index),
-            ("manifest.json", Value::from(self.images.clone())),
+            ("manifest.json", Value::from(self.images)),
             ("oci-layout", json!({"imageLayoutVersion": "1.0.0"})),
         ];
         if !self.repositories.is_empty() {
-            files.push(("repositories", json!(self.repositories)));
+            documents.push(("repositories", json!(self.repositories)));
         }
-        for (name, content) in files {
-            let text = content.to_string();
-            let size = text.len() as u64;
-            output.put(&encode(&Header::plain(b'0', name.as_bytes(), 0o644, size)))?;
-            output.put(text.as_bytes())?;
+        files.extend(documents.into_iter().map(|(name, content)| {
+            let text = content.to_string().into_bytes();
+            (name.to_owned(), Blob::Document(text))
+        }));
+        files
+    }
+
+    fn write<W: Write>(self, store: &Store, output: &mut Output<W>) -> Result<(), ImageError> {
+        for folder in ["blobs/", "blobs/sha256/"] {
+            output.put(&encode(&Header::plain(b'5', folder.as_bytes(), 0o755, 0)))?;
+        }
+        for (path, blob) in self.files() {
+            let size = blob.size();
+            output.put(&encode(&Header::plain(b'0', path.as_bytes(), 0o644, size)))?;
+            blob.write(store, output)?;
             output.put(&padding(size))?;
         }
         output.put(&END)?;
         output.flush().map_err(|source| output_failed(&source))
     }
-}
-
-fn blob_path(digest: &Digest) -> String {
-    format!("blobs/sha256/{}", digest.hex())
 }
 
 fn platform(platform: &Platform) -> Value {

@@ -42,8 +42,8 @@ pub(super) async fn collect_beside(session: &Session<'_>) {
 /// Removes images whose names others have now, and their layers, unless a
 /// container of any project uses them or another command uses the store: then
 /// the next one does it. Where the store takes more than it may, what was longest
-/// unused goes, too. Where neither is so, nothing is looked for. A failure is a
-/// warning.
+/// unused goes, too. Where neither is so, only what killed commands left unfinished
+/// is looked for. A failure is a warning.
 pub fn collect(layout: &Layout, sink: &dyn EventSink) {
     tell(sink, try_collect(layout));
 }
@@ -72,6 +72,7 @@ fn try_collect(layout: &Layout) -> io::Result<Option<Event>> {
     let store = Store::open(layout);
     let excess = excess(layout, &store)?;
     if excess.is_none() && !store.has_superseded().map_err(io::Error::other)? {
+        store.remove_unfinished().map_err(io::Error::other)?;
         return Ok(None);
     }
     let mut gone = Chosen::default();

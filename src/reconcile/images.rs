@@ -226,7 +226,13 @@ async fn pull_missing(
     let pulls = stream::iter(pulls).buffer_unordered(at_once);
     let pulled = tokio::select! {
         biased;
-        () = session.cancel.cancelled() => return Err(ReconcileError::Cancelled),
+        () = session.cancel.cancelled() => {
+            session.sink.emit(Event::Note {
+                message: "layers that are whole are kept for the next pull".to_owned(),
+            });
+            store.settled().await;
+            return Err(ReconcileError::Cancelled);
+        }
         pulled = pulls.try_collect::<Vec<_>>() => pulled?,
     };
     let mut here = BTreeMap::new();

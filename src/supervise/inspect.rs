@@ -29,10 +29,17 @@ pub const LOG_FOLDER: &str = "log";
 /// How the names of builds' own projects begin: with a dot in it, so that no Compose
 /// project has such a name.
 const BUILD_PREFIX: &str = "build.";
+/// And how the name of its network goes on.
+const BUILD_NETWORK: &str = "_default";
 
 /// The name of a new build's project.
 pub fn build_project() -> String {
     format!("{BUILD_PREFIX}{}", ContainerId::random().short())
+}
+
+/// The network of a build's steps.
+pub fn build_network(project: &str) -> String {
+    format!("{project}{BUILD_NETWORK}")
 }
 
 /// Whether a project is a build's own.
@@ -50,7 +57,7 @@ pub fn build_projects(layout: &Layout) -> io::Result<Vec<String>> {
     for (folder, end) in [
         (layout.projects(), ""),
         (layout.run_projects(), ""),
-        (layout.networks(), "_default.json"),
+        (layout.networks(), &format!("{BUILD_NETWORK}.json")),
     ] {
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,

@@ -39,6 +39,8 @@ mod images;
 #[cfg(test)]
 mod inside;
 #[cfg(test)]
+mod interrupted;
+#[cfg(test)]
 mod interrupts;
 #[cfg(test)]
 mod killed;

@@ -1,14 +1,10 @@
 //! When images are pulled, what is told meanwhile, and the digests of `config`.
 
-use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, TcpStream};
-use std::sync::mpsc::{Sender, channel};
-
 use fs_err as fs;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::support::{Image, Registry, Sandbox, Terminal, isolated, raw_listener};
+use crate::support::{Image, Line, Registry, Sandbox, Terminal, Trouble, Way, isolated, noise};
 
 const NAME: &str = "127.0.0.1:5000/mark";
 
@@ -136,64 +132,25 @@ fn flags_of_pull_choose_images() {
     });
 }
 
-/// A line to the registry that stops in the middle of what is large, until the
-/// sender says go.
-fn slow_line(address: &str, after: usize) -> Sender<()> {
-    let listener = raw_listener(address);
-    let (go, gone) = channel::<()>();
-    let gone = std::sync::Arc::new(std::sync::Mutex::new(gone));
-    std::thread::spawn(move || {
-        for client in listener.incoming() {
-            let mut client = client.expect("a client");
-            let gone = std::sync::Arc::clone(&gone);
-            std::thread::spawn(move || {
-                let mut server = TcpStream::connect("127.0.0.1:5000").expect("the registry");
-                let mut asks = client.try_clone().expect("a descriptor");
-                let mut to = server.try_clone().expect("a descriptor");
-                std::thread::spawn(move || {
-                    std::io::copy(&mut asks, &mut to).ok();
-                    to.shutdown(Shutdown::Both).ok();
-                });
-                let (mut buffer, mut count) = ([0; 16 * 1024], 0);
-                while let Ok(read @ 1..) = server.read(&mut buffer) {
-                    let before = count;
-                    count += read;
-                    if client.write_all(&buffer[..read]).is_err() {
-                        break;
-                    }
-                    if before < after && count >= after {
-                        gone.lock().expect("the receiver").recv().ok();
-                    }
-                }
-                client.shutdown(Shutdown::Both).ok();
-            });
-        }
-    });
-    go
-}
-
 #[test]
 fn progress_tells_bytes_speed_and_time_left() {
     isolated(|sandbox| {
         let _registry = Registry::start(sandbox, 5000);
-        let mut state = 1_u32;
-        let noise: Vec<u8> = (0..8 << 20)
-            .map(|_| {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                state.to_be_bytes()[0]
-            })
-            .collect();
         Image::empty()
-            .file("noise", 0o644, noise)
+            .file("noise", 0o644, noise(8 << 20))
             .push("127.0.0.1:5000", "big", "1");
         let compose = "services:\n  a: {image: \"127.0.0.1:5009/big:1\"}\n";
         let project = sandbox.project("bar", compose);
-        let go = slow_line("127.0.0.1:5009", 4 << 20);
+        let line = Line::start(
+            ("127.0.0.1:5009", "127.0.0.1:5000"),
+            (Way::Down, Trouble::Stops),
+            4 << 20,
+        );
         let pull = project.skiff(["pull"]).env("TERM", "xterm");
         let mut terminal = Terminal::start_sized(&pull, 24, 120);
         // `4.00 MiB/8.00 MiB 3.1 MiB/s 1s`
         terminal.wait_all(&["Downloading", "MiB/8.", " MiB/s ", "="]);
-        go.send(()).expect("the line");
+        line.go();
         let (code, rows) = terminal.finish_rows();
         let shown = rows.join("\n");
         assert_eq!(code, 0, "{shown}");
@@ -212,7 +169,7 @@ fn progress_tells_bytes_speed_and_time_left() {
             .run()
             .succeeds()
             .whatever();
-        go.send(()).expect("the line");
+        line.go();
         let pull = project
             .skiff(["--progress", "json", "pull"])
             .run()

@@ -9,10 +9,12 @@
 mod address;
 mod config;
 mod copy;
+mod devices;
 mod go;
 mod metadata;
 mod options;
 mod origins;
+mod outline;
 mod platforms;
 mod ports;
 mod run;
@@ -33,6 +35,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) use address::{archive, git};
 pub use config::document;
 pub use options::{Grants, Insecure, NamedContext, NoCache, Options};
+pub use outline::{Outline, Target, outline, targets};
 pub(super) use sources::loads;
 pub use step::*;
 
@@ -64,13 +67,22 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Ids of the SSH agents that steps ask.
-    pub fn agents(&self) -> BTreeSet<&str> {
-        let runs = self.steps.iter().filter_map(|step| match &step.kind {
+    fn commands(&self) -> impl Iterator<Item = &Run> {
+        self.steps.iter().filter_map(|step| match &step.kind {
             Kind::Run(run) => Some(run),
             _ => None,
-        });
-        let mounts = runs.flat_map(|run| &run.mounts);
+        })
+    }
+
+    /// Names of devices that commands ask for and do without.
+    pub fn left_out(&self) -> impl Iterator<Item = &str> {
+        let devices = self.commands().flat_map(|run| &run.left_out);
+        devices.map(String::as_str)
+    }
+
+    /// Ids of the SSH agents that steps ask.
+    pub fn agents(&self) -> BTreeSet<&str> {
+        let mounts = self.commands().flat_map(|run| &run.mounts);
         let mounted = mounts.filter_map(|mount| match &mount.kind {
             MountKind::Ssh { id, .. } => Some(id.as_str()),
             _ => None,

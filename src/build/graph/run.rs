@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::config::with_shell;
+use super::devices;
 use super::options::{Insecure, Options};
 use super::scope::is_proxy;
 use super::stages::Todo;
-use super::step::{Access, Device, Kind, Mount, MountKind, Network, Run, Script, Sharing, Step};
+use super::step::{Access, Kind, Mount, MountKind, Network, Run, Script, Sharing, Step};
 use super::walk::{Current, Walk};
 use crate::build::paths;
 use crate::dockerfile::{
@@ -87,14 +88,7 @@ impl Walk<'_> {
                 mounts,
                 network,
                 is_privileged: is_privileged(options.grants.insecure, run, instruction.at)?,
-                devices: run
-                    .devices
-                    .iter()
-                    .map(|(name, is_required)| Device {
-                        name: name.clone(),
-                        is_required: *is_required,
-                    })
-                    .collect(),
+                left_out: devices::left_out(&run.devices, instruction.at)?,
                 sandbox: options.sandbox.clone(),
             }),
             at: current.place(instruction.at),
@@ -169,18 +163,14 @@ impl Walk<'_> {
                     is_read_only: spec.is_read_only,
                 },
                 MountType::Secret => MountKind::Secret {
-                    id: secret_id(&spec),
+                    id: spec.secret_id(),
                     access: access(&spec, 0o400),
                     variable: spec.variable,
                     is_required: spec.is_required,
                 },
                 MountType::Ssh => MountKind::Ssh {
                     access: access(&spec, 0o600),
-                    id: if spec.id.is_empty() {
-                        "default".to_owned()
-                    } else {
-                        spec.id
-                    },
+                    id: spec.agent_id(),
                     is_required: spec.is_required,
                 },
             };
@@ -238,7 +228,7 @@ fn target(
 ) -> Result<Option<String>, Problem> {
     match (spec.kind, spec.target.as_str()) {
         (MountType::Secret, "") if spec.variable.is_some() => Ok(None),
-        (MountType::Secret, "") => Ok(Some(format!("{SECRETS}/{}", base_name(&secret_id(spec))))),
+        (MountType::Secret, "") => Ok(Some(format!("{SECRETS}/{}", base_name(&spec.secret_id())))),
         (MountType::Ssh, "") => Ok(Some(format!("/run/buildkit/ssh_agent.{agents}"))),
         (MountType::Secret | MountType::Ssh, target) => Ok(Some(paths::absolute(target))),
         (_, target) => match paths::joined(current.folder(), target) {
@@ -260,14 +250,6 @@ fn cache_id(spec: &MountSpec) -> String {
     } else {
         paths::relative(&spec.target)
     }
-}
-
-fn secret_id(spec: &MountSpec) -> String {
-    [&spec.source, &spec.id]
-        .into_iter()
-        .find(|text| !text.is_empty())
-        .cloned()
-        .unwrap_or_else(|| base_name(&spec.target).to_owned())
 }
 
 fn base_name(path: &str) -> &str {

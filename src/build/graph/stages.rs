@@ -336,7 +336,8 @@ impl<'a> Stages<'a> {
         }
     }
 
-    fn reach(&self) -> Vec<bool> {
+    /// Which stages the target needs.
+    pub(super) fn reach(&self) -> Vec<bool> {
         let mut needed = vec![self.options.all_stages; self.nodes.len()];
         let mut open = vec![self.target];
         let mut seen = BTreeSet::new();

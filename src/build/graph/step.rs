@@ -300,8 +300,8 @@ pub struct Run {
     pub network: Network,
     /// `--security=insecure`.
     pub is_privileged: bool,
-    /// `--device`.
-    pub devices: Vec<Device>,
+    /// `--device`: names of devices that it can do without, and does.
+    pub left_out: Vec<String>,
     /// What is the same for all commands of the build.
     pub sandbox: Arc<Sandbox>,
 }
@@ -327,15 +327,6 @@ pub enum Network {
     Host,
     /// One that the options name.
     Named(String),
-}
-
-/// A device by its CDI name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Device {
-    /// `vendor.com/class=name`.
-    pub name: String,
-    /// Whether it is an error that there is none.
-    pub is_required: bool,
 }
 
 /// Settings of all commands.

@@ -15,7 +15,7 @@ use super::shown::Shown;
 use super::source::Remote;
 use super::worker::Worker;
 use crate::build::graph::{Kind, Source, Step};
-use crate::build::shared_cache::{CacheFrom, CacheTo};
+use crate::build::shared_cache::CacheFrom;
 use crate::event::{BuildNews, Event, EventSink};
 use crate::image::artifact::Reach;
 use crate::image::{Access, Image, Store, Usage};
@@ -68,8 +68,8 @@ pub struct Given {
     pub agents: BTreeMap<String, std::path::PathBuf>,
     /// Caches of other machines to take steps from.
     pub cache_from: Vec<CacheFrom>,
-    /// And to put steps into.
-    pub cache_to: Vec<CacheTo>,
+    /// The image carries its own cache.
+    pub is_inline: bool,
     /// The image goes with the next collection, unless it was there before.
     pub is_passing: bool,
 }
@@ -124,6 +124,11 @@ impl<'a> Builder<'a> {
             events: self.sink,
             owner: self.outside.owner,
         }
+    }
+
+    /// Whether a network of a project is there.
+    pub fn has_network(&self, name: &str) -> bool {
+        self.layout.networks().join(format!("{name}.json")).exists()
     }
 
     /// The store, which nobody collects garbage in meanwhile.

@@ -212,6 +212,9 @@ pub enum BuildError {
         /// What.
         what: String,
     },
+    /// What commands are to be connected to is not there.
+    #[error("there is no network `{0}` for the commands of a build")]
+    NoNetwork(String),
     /// The user asked to stop.
     #[error("interrupted")]
     Cancelled,
@@ -267,6 +270,10 @@ impl BuildError {
             Self::Engine(error) => error.failure().and_then(Failure::hint),
             Self::Foreign { hint, .. } => hint.clone(),
             Self::Image(error) => error.hint(),
+            Self::NoNetwork(_) => Some(
+                "`default`, `none` and `host` are always there; others come with the `up` of a project"
+                    .to_owned(),
+            ),
             Self::Full { .. } => Some(ROOM.to_owned()),
             _ => None,
         }

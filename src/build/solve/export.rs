@@ -6,10 +6,9 @@ use std::sync::Arc;
 use super::builder::{Builder, Given};
 use super::error::{BuildError, StepError};
 use super::full;
-use super::share::{self, Walked};
+use super::share::{Shareable, Walked};
 use super::solver::Outcome;
 use crate::build::graph::{self, Kind, Plan, StepId};
-use crate::build::shared_cache::Target;
 use crate::build::shared_cache::document::FIELD;
 use crate::image::config::{History, RootFs};
 use crate::image::store::NewImage;
@@ -28,7 +27,8 @@ pub enum BuildFailure {
 
 impl Builder<'_> {
     /// Carries a plan out and puts the image into the store, under these names. An
-    /// image that is there already, under the same names, is left as it is.
+    /// image that is there already, under the same names, is left as it is. What caches
+    /// may have of it comes back, too.
     ///
     /// # Errors
     /// The first step that failed; the others are ended then.
@@ -37,10 +37,10 @@ impl Builder<'_> {
         plan: &Plan,
         given: Given,
         names: Vec<Reference>,
-    ) -> Result<Image, BuildFailure> {
+    ) -> Result<(Image, Shareable), BuildFailure> {
         let chain = chain(plan);
         let mut diff_ids = base_layers(plan, chain.first(), &given)?;
-        let (caches, is_passing) = (given.cache_to.clone(), given.is_passing);
+        let (is_inline, is_passing) = (given.is_inline, given.is_passing);
         let work = self.begin(plan, given).map_err(BuildFailure::Step)?;
         let outcomes = work.walk().await.map_err(BuildFailure::Step)?;
         let walked = Walked {
@@ -75,17 +75,13 @@ impl Builder<'_> {
             ..plan.config.clone()
         };
         let mut config = graph::document(&file, plan.has_escaped_args);
-        if caches.iter().any(|to| to.target == Target::Inline)
-            && let Some(fields) = config.as_object_mut()
-        {
+        if is_inline && let Some(fields) = config.as_object_mut() {
             let inline = walked.inline(&file.rootfs.diff_ids);
             fields.insert(FIELD.to_owned(), inline);
         }
         let config = config.to_string().into_bytes();
         let image = self.enter(config, names, Vec::new(), is_passing).await?;
-        let shared = share::write(self, &work.caches, &walked, &caches).await;
-        shared.map_err(|error| full::told(self.layout, error))?;
-        Ok(image)
+        Ok((image, Shareable::new(&walked, work.caches)))
     }
 
     /// Gives an image its names, which mean these others for other platforms;

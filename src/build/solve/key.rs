@@ -144,9 +144,6 @@ pub(crate) fn run(run: &Run, root: Option<&Hash>, mounts: &[Option<Hash>]) -> Ha
         .list(&run.script, |key, script| {
             key.text(&script.path).text(&script.content);
         })
-        .list(&run.devices, |key, device| {
-            key.text(&device.name);
-        })
         .list(&run.sandbox.extra_hosts, |key, (name, address)| {
             key.text(name).text(address);
         })

@@ -54,4 +54,5 @@ pub use kept_folders::{KeptFolder, kept_folders, remove_folders};
 pub(super) use key_agent::KeyAgent;
 pub use output::OutputLine;
 pub use prune::{Kept, forget, forget_rest, kept};
+pub use share::Shareable;
 pub use source::{Keys, Remote};

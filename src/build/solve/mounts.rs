@@ -84,11 +84,6 @@ pub(super) async fn prepare(
             gid: "0".to_owned(),
         });
     }
-    if let Some(device) = run.devices.iter().find(|device| device.is_required) {
-        return Err(BuildError::Unsupported {
-            what: format!("the device `{}`", device.name),
-        });
-    }
     for mount in &run.mounts {
         prepared.add(mount, inputs, place).await?;
     }

@@ -17,7 +17,7 @@ use super::mode::ModeChange;
 use super::scan::{Selected, Verdict, select};
 use super::tree_archive;
 use crate::build::outputs::{Dest, Form, Output};
-use crate::image::{Image, ImageError, Store, save_image};
+use crate::image::{BLOBS, Image, ImageError, Reference, Store, save_image, save_layout};
 use crate::state::atomic;
 
 /// Bytes that are written at once.
@@ -72,6 +72,9 @@ impl Outward<'_> {
                 let [image] = images else {
                     return Err(BuildError::OneOnly);
                 };
+                if let Dest::Folder(folder) = dest {
+                    return self.layout(image, names, folder);
+                }
                 let what = shown(dest);
                 self.archive(dest, |output| {
                     Ok(save_image(self.store, image, names, &what, output)?)
@@ -83,11 +86,7 @@ impl Outward<'_> {
     /// Merges an image's files into a folder. They belong to who called, as with
     /// Docker, whose client writes them; what that user could not make is left out.
     fn folder(&self, image: &Image, to: &Path) -> Result<(), BuildError> {
-        let own = (
-            rustix::process::geteuid().as_raw(),
-            rustix::process::getegid().as_raw(),
-        );
-        let owner = self.owner.unwrap_or(own);
+        let owner = self.owner.unwrap_or_else(own);
         make(to, owner)?;
         let scratch = Scratch::open(self.store, &image.layers)?;
         let mut trees = all(&scratch)?;
@@ -106,6 +105,13 @@ impl Outward<'_> {
         };
         copy::put(&files::open(to)?, Path::new("/"), false, &trees, &looks)?;
         Ok(())
+    }
+
+    /// Writes an image into a folder in the OCI layout.
+    fn layout(&self, image: &Image, names: &[Reference], to: &Path) -> Result<(), BuildError> {
+        let owner = self.owner.unwrap_or_else(own);
+        make(&to.join(BLOBS), owner)?;
+        Ok(save_layout(self.store, image, names, to, owner)?)
     }
 
     fn archive(
@@ -179,6 +185,14 @@ fn named(images: &[Image]) -> impl Iterator<Item = (String, &Image)> {
         };
         (name, image)
     })
+}
+
+/// The user of this process.
+fn own() -> (u32, u32) {
+    (
+        rustix::process::geteuid().as_raw(),
+        rustix::process::getegid().as_raw(),
+    )
 }
 
 /// Makes a folder and those above it, the new ones this user's.

@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use super::builder::Builder;
 use super::caches::Caches;
 use super::error::BuildError;
+use super::full;
 use super::shown::Shown;
 use super::solver::Outcome;
 use crate::build::graph::{Kind, Plan, StepId};
@@ -52,24 +53,77 @@ impl Walked<'_> {
     }
 }
 
-/// Writes all caches that a build was told to.
-///
-/// # Errors
-/// The first that cannot be written, unless that does not matter to it.
-pub(super) fn write<'w>(
-    builder: &'w Builder<'_>,
-    caches: &'w Caches,
-    walked: &'w Walked<'_>,
-    all: &'w [CacheTo],
-) -> BoxFuture<'w, Result<(), BuildError>> {
-    write_all(builder, caches, walked, all).boxed()
+/// What a build made that caches may have. Of several platforms each has its own: their
+/// steps have different keys.
+#[derive(Debug)]
+pub struct Shareable {
+    /// Where it took steps from itself.
+    caches: Caches,
+    min: Vec<Known>,
+    max: Vec<Known>,
+}
+
+impl Shareable {
+    pub(super) fn new(walked: &Walked<'_>, caches: Caches) -> Self {
+        Self {
+            min: walked.steps(Extent::Min),
+            max: walked.steps(Extent::Max),
+            caches,
+        }
+    }
+
+    fn steps(&self, extent: Extent) -> Vec<Known> {
+        match extent {
+            Extent::Min => self.min.clone(),
+            Extent::Max => self.max.clone(),
+        }
+    }
+
+    /// The steps whose layers are here, or were fetched from where they are.
+    async fn here(&self, builder: &Builder<'_>, extent: Extent) -> Result<Vec<Known>, BuildError> {
+        let steps = self.steps(extent);
+        let layers: Vec<Digest> = steps.iter().filter_map(|step| step.layer.clone()).collect();
+        let Err(error) = self.caches.fetch(builder, &layers).await else {
+            return Ok(steps);
+        };
+        if !self.caches.give_up(builder, &error) {
+            return Err(error);
+        }
+        // What is here is worth keeping.
+        let mut here = Vec::new();
+        for step in steps {
+            let is_here = match &step.layer {
+                Some(layer) => builder.store.has_layer(layer)?,
+                None => true,
+            };
+            here.extend(is_here.then_some(step));
+        }
+        Ok(here)
+    }
+}
+
+impl Builder<'_> {
+    /// Writes all caches that a build was told to.
+    ///
+    /// # Errors
+    /// The first that cannot be written, unless that does not matter to it.
+    pub fn share<'w>(
+        &'w self,
+        all: &'w [CacheTo],
+        made: &'w [Shareable],
+    ) -> BoxFuture<'w, Result<(), BuildError>> {
+        async move {
+            let written = write_all(self, all, made).await;
+            written.map_err(|error| full::told(self.layout, error))
+        }
+        .boxed()
+    }
 }
 
 async fn write_all(
     builder: &Builder<'_>,
-    caches: &Caches,
-    walked: &Walked<'_>,
     all: &[CacheTo],
+    made: &[Shareable],
 ) -> Result<(), BuildError> {
     for to in all {
         let Target::Place(place) = &to.target else {
@@ -80,7 +134,7 @@ async fn write_all(
             Place::Folder { .. } => "client directory",
         };
         let shown = Shown::begin(builder, &format!("exporting cache to {kind}"));
-        match write_one(builder, caches, walked, to, place).await {
+        match write_one(builder, made, to, place).await {
             Ok(()) => shown.done(),
             Err(error) if to.ignores_error => {
                 let reason = with_causes(&error);
@@ -98,33 +152,24 @@ async fn write_all(
 
 async fn write_one(
     builder: &Builder<'_>,
-    caches: &Caches,
-    walked: &Walked<'_>,
+    made: &[Shareable],
     to: &CacheTo,
     place: &Place,
 ) -> Result<(), BuildError> {
-    let mut steps = walked.steps(to.extent);
     // Layers that are there already are not packed again.
     let before = builder.reach().read(place).await.ok();
     let before: Option<(Vec<Digest>, Artifact)> = before.and_then(|artifact| {
         let (_, diff_ids) = document::read(&artifact).ok()?;
         Some((diff_ids, artifact))
     });
-    let layers: Vec<Digest> = steps.iter().filter_map(|step| step.layer.clone()).collect();
-    if let Err(error) = caches.fetch(builder, &layers).await {
-        if !caches.give_up(builder, &error) {
-            return Err(error);
-        }
-        // What is here is worth keeping.
-        let mut here = Vec::new();
-        for step in steps {
-            let is_here = match &step.layer {
-                Some(layer) => builder.store.has_layer(layer)?,
-                None => true,
-            };
-            here.extend(is_here.then_some(step));
-        }
-        steps = here;
+    let mut steps: Vec<Known> = Vec::new();
+    let mut seen = BTreeSet::new();
+    for one in made {
+        let here = one.here(builder, to.extent).await?;
+        steps.extend(
+            here.into_iter()
+                .filter(|step| seen.insert(step.keys.clone())),
+        );
     }
     let mut once = Vec::new();
     for layer in steps.iter().filter_map(|step| step.layer.clone()) {
@@ -139,7 +184,10 @@ async fn write_one(
             pairs.filter(|(diff_id, _)| **diff_id == layer)
         });
         let mut forms: Vec<_> = known.map(|(_, form)| form.clone()).collect();
-        forms.extend(caches.form(&layer).cloned());
+        forms.extend(
+            made.iter()
+                .filter_map(|one| one.caches.form(&layer).cloned()),
+        );
         (layer, forms)
     });
     let new = NewArtifact {

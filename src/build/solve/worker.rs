@@ -1,6 +1,6 @@
 //! What runs the RUN steps of one build: a project of the engine that no Compose
-//! file has, with its own keeper, supervisor and network. It goes with the build;
-//! where the build is killed its steps end with it (`supervisor/bound`), and the
+//! file has, with its own keeper, supervisor and network. It goes with the build,
+//! killed or not (`supervisor/bound`); where the supervisor was killed, too, the
 //! next build takes away what is left.
 
 use std::io;
@@ -14,7 +14,7 @@ use crate::net::spec::{EndpointSpec, NetworkSpec};
 use crate::state::Layout;
 use crate::state::lock::{Lock, Tried};
 use crate::state::sweep::sweep_locks;
-use crate::supervise::client::{Client, ClientError, Conversation, ended};
+use crate::supervise::client::{Client, ClientError, Conversation};
 use crate::supervise::inspect;
 use crate::supervise::launch::NetworkMode;
 use crate::supervise::record::ContainerRecord;
@@ -26,10 +26,9 @@ pub(crate) struct Worker {
     layout: Layout,
     project: String,
     client: OnceCell<Client>,
+    /// The engine was asked for, and may be starting.
+    begun: AtomicBool,
     network: OnceCell<()>,
-    /// That their start, or making, has begun: whoever waited for it may have been cancelled.
-    has_client: AtomicBool,
-    has_network: AtomicBool,
     /// Says that somebody is at it.
     lock: Lock,
 }
@@ -55,15 +54,14 @@ impl Worker {
             layout: layout.clone(),
             project,
             client: OnceCell::new(),
+            begun: AtomicBool::new(false),
             network: OnceCell::new(),
-            has_client: AtomicBool::new(false),
-            has_network: AtomicBool::new(false),
             lock,
         })
     }
 
-    /// What a build left behind that was killed: its project, where nobody is at
-    /// it any more. Closing it takes the rest away.
+    /// What a build left behind whose supervisor was killed: its project, where
+    /// nobody is at it any more. Closing it takes the rest away.
     ///
     /// # Errors
     /// The roots cannot be read.
@@ -81,8 +79,8 @@ impl Worker {
                 layout: layout.clone(),
                 client: OnceCell::new(),
                 network: OnceCell::new(),
-                has_client: AtomicBool::new(true),
-                has_network: AtomicBool::new(true),
+                // Another supervisor sees what there is, and takes it away.
+                begun: AtomicBool::new(true),
                 project,
                 lock,
             });
@@ -100,9 +98,10 @@ impl Worker {
     /// # Errors
     /// The engine cannot be started, or has no subnet left.
     pub(crate) async fn network(&self) -> Result<NetworkMode, BuildError> {
+        let name = inspect::build_network(&self.project);
         let made = self.network.get_or_try_init(|| async {
             let spec = NetworkSpec {
-                name: self.network_name(),
+                name: name.clone(),
                 driver: "bridge".to_owned(),
                 driver_opts: std::collections::BTreeMap::new(),
                 pools: Vec::new(),
@@ -112,20 +111,14 @@ impl Worker {
                 labels: std::collections::BTreeMap::new(),
             };
             let request = Request::EnsureNetwork(Box::new(spec));
-            let client = self.client().await?;
-            self.has_network.store(true, Ordering::Relaxed);
-            client.call(request, &[]).await?;
+            self.client().await?.call(request, &[]).await?;
             Ok::<_, BuildError>(())
         });
         made.await?;
         Ok(NetworkMode::Networks(vec![EndpointSpec {
-            network: self.network_name(),
+            network: name,
             ..EndpointSpec::default()
         }]))
-    }
-
-    fn network_name(&self) -> String {
-        format!("{}_default", self.project)
     }
 
     /// Runs a step to its end; what it writes goes to `output`.
@@ -151,48 +144,39 @@ impl Worker {
         }
     }
 
-    /// Takes everything down and waits until it is gone. Containers of a build that was
-    /// killed are removed by the supervisor as soon as it looks at them.
+    /// Waits until nothing of the steps is left, and no rule or record of their
+    /// network, whatever becomes of the roots now. The rest, a bridge most of all, is
+    /// the supervisor's, which goes when nobody is there any more.
     ///
     /// # Errors
     /// The engine cannot be talked to any more; the next build finds the rest.
     pub(crate) async fn close(self) -> Result<(), BuildError> {
-        if self.has_client.load(Ordering::Relaxed) {
+        if self.begun.load(Ordering::Relaxed) {
             let client = self.client().await?;
             client.call(Request::Settle, &[]).await?;
-            if self.has_network.load(Ordering::Relaxed) {
-                let name = self.network_name();
-                match client.call(Request::RemoveNetwork { name }, &[]).await {
-                    Ok(_) => {}
-                    // It may not have come to its making.
-                    Err(ClientError::Refused(_)) if self.network.get().is_none() => {}
-                    Err(error) => return Err(error.into()),
-                }
+            let name = inspect::build_network(&self.project);
+            match client.call(Request::RemoveNetwork { name }, &[]).await {
+                // It may not have come to that, or was given up in the middle.
+                Ok(_) | Err(ClientError::Refused(_)) => {}
+                Err(error) => return Err(error.into()),
             }
-            drop(self.client);
-            let lost = |source| {
-                BuildError::Engine(ClientError::Lost {
-                    project: self.project.clone(),
-                    source,
-                })
-            };
-            ended(&self.layout, &self.project).await.map_err(lost)?;
+            // The lock first: the supervisor takes it.
+            drop(self.lock);
+        } else {
+            drop(self.lock);
+            sweep_locks(&self.layout, &self.project).ok();
         }
-        // What cannot be removed now, the next build removes.
-        let home = self.layout.project(&self.project);
-        for folder in [home.join("containers"), home] {
-            fs_err::remove_dir(folder).ok();
-        }
-        drop(self.lock);
-        sweep_locks(&self.layout, &self.project).ok();
         Ok(())
     }
 
     async fn client(&self) -> Result<&Client, BuildError> {
-        self.has_client.store(true, Ordering::Relaxed);
-        let client = self
-            .client
-            .get_or_try_init(|| Client::ensure(&self.layout, &self.project));
+        let client = self.client.get_or_try_init(|| async {
+            self.begun.store(true, Ordering::Relaxed);
+            let client = Client::ensure(&self.layout, &self.project).await;
+            // Not so where this was given up in the middle.
+            self.begun.store(client.is_ok(), Ordering::Relaxed);
+            client
+        });
         Ok(client.await?)
     }
 }

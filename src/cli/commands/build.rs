@@ -106,7 +106,7 @@ pub fn run(context: &Context, args: &BuildArgs) -> CliResult {
     if let Some(BuildCommand::Prune(args)) = &args.command {
         return build_prune::run(context, args);
     }
-    building::refuse_attestations(args.provenance.as_deref(), args.sbom.as_deref())?;
+    building::refuse_attestations(args.provenance.as_deref(), args.sbom.as_deref(), &[])?;
     let project = context.load(&args.services)?;
     context.check_known(&project, &args.services)?;
     let choices = BuildChoices {
@@ -145,7 +145,7 @@ pub fn run(context: &Context, args: &BuildArgs) -> CliResult {
         prints_ids: args.quiet,
     };
     if args.check {
-        return job.check(context);
+        return job.check(context, false);
     }
     let pushes = PushChoices {
         services: args.services.clone(),

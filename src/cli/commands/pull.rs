@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::cli::context::Context;
 use crate::cli::error::CliResult;
-use crate::cli::session::{self, Work};
+use crate::cli::session::{self, PULL_NOTE, Work};
 use crate::cli::signals::Interrupts;
 use crate::cli::{parse, runtime};
 use crate::reconcile::cancel::cancel_pair;
@@ -53,9 +53,8 @@ pub fn run(context: &Context, args: PullArgs) -> CliResult {
         let work = Work::new(context, &project.name, &cancel, args.quiet);
         let session = work.session();
         let pull = reconcile::pull(&session, &project, &choices);
-        let note = "layers that are whole are kept for the next pull";
         let console = work.console();
-        session::interruptible_telling(note, &*console, pull, &handle, &mut interrupts)
+        session::interruptible_telling(PULL_NOTE, &*console, pull, &handle, &mut interrupts)
             .await
             .map_err(|error| session::error(context, &error))
     })

@@ -5,7 +5,7 @@ use clap::Args;
 use crate::cli::context::Context;
 use crate::cli::error::CliResult;
 use crate::cli::runtime;
-use crate::cli::session::{self, Work};
+use crate::cli::session::{self, PUSH_NOTE, Work};
 use crate::cli::signals::Interrupts;
 use crate::reconcile::cancel::cancel_pair;
 use crate::reconcile::{self, PushChoices};
@@ -45,9 +45,8 @@ pub fn run(context: &Context, args: PushArgs) -> CliResult {
         let work = Work::new(context, &project.name, &cancel, args.quiet);
         let session = work.session();
         let push = reconcile::push(&session, &project, &choices);
-        let note = "what the registry has by now is not sent again";
         let console = work.console();
-        session::interruptible_telling(note, &*console, push, &handle, &mut interrupts)
+        session::interruptible_telling(PUSH_NOTE, &*console, push, &handle, &mut interrupts)
             .await
             .map_err(|error| session::error(context, &error))
     })

@@ -14,8 +14,7 @@ use serde_json::{Value, json};
 use super::{Artifact, FolderName, NewArtifact, malformed};
 use crate::image::digest::{Digest, Hasher};
 use crate::image::error::{ImageError, StoreContext as _};
-use crate::image::fetch::finish;
-use crate::image::layout::{Layout, REF_NAME, blob_path, check};
+use crate::image::layout::{BLOBS, Layout, REF_NAME, blob_path, check};
 use crate::image::push::{Packing, layer_type, manifest_text, pack};
 use crate::image::registry::manifest::{
     CONFIG_LIMIT, Descriptor, Document, MANIFEST_LIMIT, MANIFEST_TYPE, Manifest,
@@ -111,7 +110,7 @@ pub(super) fn layer(
         LayerClaim::Present => Ok(()),
         LayerClaim::Missing(pending) => {
             let result = unpack(&pending, folder, descriptor);
-            finish(pending, result)
+            pending.commit(&result?)
         }
     }
 }
@@ -154,7 +153,7 @@ pub(super) fn write(
     new: &NewArtifact,
     owner: Option<(u32, u32)>,
 ) -> Result<(), ImageError> {
-    let blobs = folder.join("blobs/sha256");
+    let blobs = folder.join(BLOBS);
     let made = folder.ancestors().find(|above| above.exists());
     let kept = made.map(Path::to_owned);
     fs::create_dir_all(&blobs).store("make", &blobs)?;
@@ -312,11 +311,11 @@ fn give(folder: &Path, kept: Option<&Path>, (uid, gid): (u32, u32)) -> Result<()
         .ancestors()
         .take_while(|above| Some(*above) != kept)
         .map(Path::to_owned);
-    let inside = ["blobs", "blobs/sha256", "index.json", "oci-layout", LOCK];
+    let inside = ["blobs", BLOBS, "index.json", "oci-layout", LOCK];
     let mut all: Vec<PathBuf> = above
         .chain(inside.iter().map(|name| folder.join(name)))
         .collect();
-    let blobs = folder.join("blobs/sha256");
+    let blobs = folder.join(BLOBS);
     for file in fs::read_dir(&blobs).store("read", &blobs)? {
         all.push(file.store("read", &blobs)?.path());
     }

@@ -63,6 +63,34 @@ impl Store {
         Ok(self.read_index()?.images.iter().any(|one| one.superseded))
     }
 
+    /// Removes unfinished work of processes that were killed, where there is any and
+    /// nobody uses the store. Costs the reading of one folder that is empty as a rule.
+    ///
+    /// # Errors
+    /// The store cannot be read or written.
+    pub fn remove_unfinished(&self) -> Result<(), ImageError> {
+        if entries(&self.scratch())?.is_empty() {
+            return Ok(());
+        }
+        let Some(usage) = self.try_use_exclusive()? else {
+            return Ok(());
+        };
+        let mut graves = Vec::new();
+        let buried = self.bury_unfinished(&mut graves);
+        drop(usage);
+        for grave in &graves {
+            dispose(grave)?;
+        }
+        buried
+    }
+
+    fn bury_unfinished(&self, graves: &mut Vec<PathBuf>) -> Result<(), ImageError> {
+        for unfinished in entries(&self.scratch())? {
+            graves.extend(self.bury(&unfinished)?);
+        }
+        Ok(())
+    }
+
     /// Removes images whose last name went to another one, layers that no
     /// image names, neither of them while `in_use` holds it, documents of no
     /// image, and unfinished work of crashed processes. `None` where another
@@ -135,9 +163,7 @@ impl Store {
             });
             blobs.extend(digests);
         }
-        for unfinished in entries(&self.scratch())? {
-            graves.extend(self.bury(&unfinished)?);
-        }
+        self.bury_unfinished(graves)?;
         for home in entries(&self.root.join("layers"))? {
             match digest_of(&home) {
                 Some(layer) if layers.contains(&layer) => {}

@@ -46,7 +46,8 @@ pub(crate) enum LayerClaim {
 }
 
 /// A layer being unpacked; holds the layer's lock. Dropped without
-/// [`PendingLayer::commit`], it leaves garbage that the next claim removes.
+/// [`PendingLayer::commit`], it takes away what was unpacked. Where that fails, or
+/// the process is killed, it leaves garbage that the next claim removes.
 #[derive(Debug)]
 pub(crate) struct PendingLayer {
     store: Store,
@@ -91,13 +92,11 @@ impl PendingLayer {
     /// wanted.
     pub(crate) fn commit(self, unpacked: &Unpacked) -> Result<(), ImageError> {
         if unpacked.diff_id != self.diff_id {
-            let error = ImageError::WrongDigest {
+            return Err(ImageError::WrongDigest {
                 what: "an unpacked layer".to_owned(),
                 expected: self.diff_id.clone(),
                 found: unpacked.diff_id.clone(),
-            };
-            self.abandon()?;
-            return Err(error);
+            });
         }
         let record = LayerRecord {
             diff_id: self.diff_id.clone(),
@@ -118,10 +117,14 @@ impl PendingLayer {
         fs::rename(&self.staging, &home).store("put in place", &home)?;
         self.store.make_link(&self.diff_id)
     }
+}
 
-    /// Gives the layer up and removes what was unpacked.
-    pub(crate) fn abandon(self) -> Result<(), ImageError> {
-        self.store.discard(&self.staging)
+impl Drop for PendingLayer {
+    fn drop(&mut self) {
+        // After a commit it is not there any more.
+        if fs::symlink_metadata(&self.staging).is_ok() {
+            self.store.discard(&self.staging).ok();
+        }
     }
 }
 

@@ -26,7 +26,7 @@
 //!
 //! Readers take no lock: `index.json` is replaced whole. A crash at any point
 //! leaves an unfinished folder under `tmp/`, which the next owner of that
-//! layer's lock, or the next collection, removes; or layers that no image
+//! layer's lock, or the next command that adds something, removes; or layers that no image
 //! names, which the next pull takes up and the next collection removes.
 
 mod blob;
@@ -44,7 +44,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::config::ImageConfig;
 use super::digest::Digest;
@@ -101,6 +101,9 @@ pub struct Store {
     slots: Arc<Semaphore>,
     pulls: Arc<Pulls>,
 }
+
+/// The right to download and unpack a layer, until dropped.
+pub(crate) type Turn = OwnedSemaphorePermit;
 
 /// Docker's default too; more would only make them wait for each other.
 const LAYERS_AT_ONCE: usize = 3;
@@ -247,9 +250,17 @@ impl Store {
         self.find_link(diff_id)
     }
 
-    /// Permits to download and unpack a layer.
-    pub(crate) fn slots(&self) -> &Semaphore {
-        &self.slots
+    /// Waits for one's turn to download and unpack a layer. Whatever has the turn
+    /// is waited for by [`Store::settled`].
+    pub(crate) async fn turn(&self) -> Option<Turn> {
+        Arc::clone(&self.slots).acquire_owned().await.ok()
+    }
+
+    /// Waits until no thread of this store, or a clone of it, unpacks a layer: what
+    /// was given up in the middle is gone by then.
+    pub async fn settled(&self) {
+        let all = u32::try_from(LAYERS_AT_ONCE).unwrap_or(u32::MAX);
+        drop(self.slots.acquire_many(all).await);
     }
 
     /// Folders of layers for overlayfs, the uppermost first, from diff-ids with the

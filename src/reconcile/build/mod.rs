@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared, join_all};
 
-use crate::build::drive::{self, DriveError};
+use crate::build::drive::{self, DriveError, Look, Seen};
 use crate::build::graph::BaseRequest;
 use crate::build::request::Request;
 use crate::build::solve::{Builder, Outside};
@@ -125,7 +125,10 @@ pub async fn build(session: &Session<'_>, requests: &Requests) -> Result<Built, 
     let work = all(session, &builder, requests);
     let outcome = tokio::select! {
         biased;
-        () = session.cancel.cancelled() => Err(ReconcileError::Cancelled),
+        () = session.cancel.cancelled() => {
+            builder.store().settled().await;
+            Err(ReconcileError::Cancelled)
+        }
         results = work => Ok(results),
     };
     finish(builder).await?;
@@ -159,13 +162,40 @@ pub async fn check(
     session: &Session<'_>,
     requests: &Requests,
 ) -> Result<Vec<Diagnostic>, ReconcileError> {
+    let found = each(session, requests, async |builder, request| {
+        let needs = |base| provide(session, builder.store(), request, base).boxed();
+        drive::check(builder, request, &needs).await
+    });
+    Ok(found.await?.into_iter().flatten().collect())
+}
+
+/// What can be seen of all Dockerfiles without building them.
+///
+/// # Errors
+/// One cannot be read, or has no such stage.
+pub async fn look(
+    session: &Session<'_>,
+    requests: &Requests,
+    look: Look,
+) -> Result<Vec<Seen>, ReconcileError> {
+    each(session, requests, async |builder, request| {
+        drive::look(builder, request, look).await
+    })
+    .await
+}
+
+/// Asks something of every Dockerfile; what went wrong is told of all.
+async fn each<T>(
+    session: &Session<'_>,
+    requests: &Requests,
+    ask: impl AsyncFn(&Builder<'_>, &Request) -> Result<T, DriveError>,
+) -> Result<Vec<T>, ReconcileError> {
     let builder = start(session)?;
     let mut found = Vec::new();
     let mut failures = Vec::new();
     for (_, request) in requests.wanted() {
-        let needs = |base| provide(session, builder.store(), request, base).boxed();
-        match drive::check(&builder, request, &needs).await {
-            Ok(list) => found.extend(list),
+        match ask(&builder, request).await {
+            Ok(one) => found.push(one),
             Err(error) => failures.push(Arc::new(error)),
         }
     }

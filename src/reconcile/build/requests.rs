@@ -246,13 +246,11 @@ impl Mapping<'_> {
         let all: Vec<_> = declared.chain(choices.ssh.iter().cloned()).collect();
         let mut sources = BTreeMap::new();
         for (id, path) in all {
-            let agent = self.project.environment.get("SSH_AUTH_SOCK").cloned();
-            match SshSource::given(path, agent, &self.project.working_dir) {
-                None => self.refuse(
-                    "ssh",
-                    format!("no SSH agent for `{id}`: SSH_AUTH_SOCK is not set"),
-                ),
-                Some(source) => {
+            let agent = self.project.environment.get("SSH_AUTH_SOCK");
+            let agent = agent.map(String::as_str);
+            match SshSource::given(path.as_deref(), agent, &self.project.working_dir) {
+                Err(why) => self.refuse("ssh", format!("nothing signs for `{id}`: {why}")),
+                Ok(source) => {
                     sources.insert(id, source);
                 }
             }

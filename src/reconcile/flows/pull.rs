@@ -74,7 +74,10 @@ async fn pull_all(
         .collect::<Vec<_>>();
     let results = tokio::select! {
         biased;
-        () = session.cancel.cancelled() => return Err(ReconcileError::Cancelled),
+        () = session.cancel.cancelled() => {
+            store.settled().await;
+            return Err(ReconcileError::Cancelled);
+        }
         results = work => results,
     };
     garbage::collect_beside(session).await;

@@ -28,6 +28,8 @@ use self::host::Processes;
 use self::run::{Keeper, Supervisor};
 use self::store::Store;
 use crate::state::Layout;
+use crate::state::sweep::sweep_locks;
+use crate::supervise::inspect::is_build;
 use crate::supervise::{group, streams_to_null};
 
 /// The hidden command that runs a keeper.
@@ -129,11 +131,15 @@ fn enter(stage: Stage, identity: &Identity) -> io::Result<()> {
     let keeper =
         begin(stage, identity, input, output).inspect_err(|error| tell(identity, &told, error))?;
     drop(told);
-    let lock = keeper.run()?;
+    let locks = keeper.run()?;
     group::leave(&leaf);
     sign::take_down(identity);
     // Whoever waits to start the project anew may do so now.
-    drop(lock);
+    drop(locks);
+    if is_build(&identity.project) {
+        // Nobody comes back to it. What is left, another sweep finds.
+        sweep_locks(&identity.layout, &identity.project).ok();
+    }
     Ok(())
 }
 

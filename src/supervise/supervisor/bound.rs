@@ -1,6 +1,7 @@
 //! Containers that live no longer than the command that runs them: the steps of
 //! a build. Their command holds a connection; when that is closed, because all is
-//! done or the command was killed, they are removed.
+//! done or the command was killed, they are removed. With the last of them and
+//! the command, the build's network goes, and all else that the project has.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -13,7 +14,9 @@ use super::actor::Message;
 use super::control::{ask, pipes};
 use super::{Shared, create};
 use crate::state::ContainerId;
+use crate::state::lock::{Lock, Tried};
 use crate::supervise::frame;
+use crate::supervise::inspect::build_network;
 use crate::supervise::record::ContainerRecord;
 use crate::supervise::wire::{ChangeKind, Failure, Reply};
 
@@ -101,6 +104,32 @@ pub(super) fn end_orphans(shared: &Arc<Shared>) {
         let shared = Arc::clone(shared);
         tokio::spawn(async move { remove(&shared, &id).await });
     }
+}
+
+/// Takes down what a build has beside its steps, its network where the command was
+/// killed. Nobody waits for it: the kernel takes its time over a bridge. Gives the
+/// project's lock, to be held to the end; `None` where another command has it, which
+/// does this itself.
+pub(super) async fn dissolve(shared: &Shared) -> Option<Lock> {
+    let (layout, project) = (shared.host.layout(), &shared.host.identity.project);
+    let lock = match Lock::try_acquire_existing(&layout.project_lock(project)) {
+        Ok(Tried::Taken(lock)) => lock,
+        Ok(Tried::Held | Tried::Missing) | Err(_) => return None,
+    };
+    let name = build_network(project);
+    if let Ok(Some(_)) = shared.host.net.network(&name) {
+        let leavers = &shared.host.leavers;
+        if let Err(error) = leavers.network(name, shared.busy.take()).await {
+            tracing::warn!(%error, "cannot remove the network of a build");
+        }
+        leavers.settle_networks().await;
+    }
+    let home = layout.project(project);
+    for folder in [home.join("containers"), home] {
+        // Only where it is empty; what is left, the next build removes.
+        fs_err::remove_dir(folder).ok();
+    }
+    Some(lock)
 }
 
 async fn remove(shared: &Shared, id: &ContainerId) {

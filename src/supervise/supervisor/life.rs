@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use fs_err as fs;
 use nix::sys::signal::{SigSet, Signal};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::Mode;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -18,14 +19,14 @@ use super::busy::Counter;
 use super::host::Host;
 use super::link::Link;
 use super::records::Records;
-use super::{CHANGES_BEHIND, Shared, adopt, control};
+use super::{CHANGES_BEHIND, Shared, adopt, bound, control};
 use crate::engine::process::boot_id;
 use crate::engine::systemd::STOP_SIGNAL;
 use crate::state::atomic::remove_temporary;
 use crate::state::lock::Lock;
 use crate::state::root_id;
 use crate::supervise::group;
-use crate::supervise::inspect::container_ids;
+use crate::supervise::inspect::{container_ids, is_build};
 use crate::supervise::keeper::Identity;
 use crate::supervise::logs::thread::LogThread;
 use crate::supervise::streams_to_null;
@@ -125,14 +126,22 @@ async fn live(identity: &Identity, standard: Standard) -> io::Result<()> {
         }
     };
     shared.link.ready();
+    // Whoever started it may have been killed meanwhile.
+    let expected = expected && has_reader(&ready);
     // Closed without a word, and the lock with it: there is somebody to talk to.
     drop((ready, lock));
     let outcome = serve(&shared, listener, expected).await;
     shared.records.flush().await;
     match outcome? {
         Outcome::Idle { lock } => {
+            let mut locks: Vec<OwnedFd> = Vec::new();
             // Whoever has removed the roots wants nothing in their place.
             if lock.is_some() && has_data_root(&shared) {
+                if is_build(&identity.project) {
+                    let held = bound::dissolve(&shared).await;
+                    let held = held.map(|held| held.as_fd().try_clone_to_owned());
+                    locks.extend(held.transpose()?);
+                }
                 let layout = identity.layout.clone();
                 let swept = tokio::task::spawn_blocking(move || sweep(&layout)).await;
                 for failure in swept.into_iter().flat_map(|swept| swept.failures) {
@@ -140,11 +149,23 @@ async fn live(identity: &Identity, standard: Standard) -> io::Result<()> {
                 }
             }
             clean(identity);
-            shared.link.finish(lock).await;
+            locks.extend(lock);
+            shared.link.finish(locks).await;
         }
         Outcome::Replaced => {}
     }
     Ok(())
+}
+
+/// Whether anybody would read what is written to a pipe.
+fn has_reader(pipe: &OwnedFd) -> bool {
+    let mut poll = [PollFd::new(pipe, PollFlags::empty())];
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // poll(2): POLLERR where the reading end is closed.
+    rustix::event::poll(&mut poll, Some(&now)).is_ok_and(|ready| ready == 0)
 }
 
 /// Whether the other end of a conversation has gone.

@@ -264,8 +264,8 @@ impl Link {
 
     /// Has the keeper end when this process has ended, and hold the lock until
     /// then; returns when it was told.
-    pub(super) async fn finish(&self, lock: Option<OwnedFd>) {
-        self.send(ToKeeper::Finish, lock.into_iter().collect());
+    pub(super) async fn finish(&self, locks: Vec<OwnedFd>) {
+        self.send(ToKeeper::Finish, locks);
         self.flushed().await;
     }
 

@@ -227,7 +227,7 @@ fn a_key_signs_and_is_not_seen() {
             .whatever();
         let missing = ["build", "--no-cache", "--ssh", "default=nothing"];
         let missing = project.skiff(missing).run().fails();
-        missing.warns("No such file").whatever();
+        missing.warns("there is no `").whatever();
         project.write(
             "compose.yaml",
             "services:\n  web: {build: {context: ., no_cache: true, ssh: ['default=id_open']}}\n",

@@ -87,7 +87,7 @@ fn ctrl_c_in_a_step_ends_it_and_keeps_what_was_made() {
     isolated(|sandbox| {
         let project = with_dockerfile(sandbox, "stopped", SLOW);
         let mut running = project.skiff(["build"]).spawn();
-        running.wait_line(" begun");
+        running.wait_for("begun", |line| line.ends_with(" begun\n"));
         running.signal(Signal::INT);
         let ended = running.finish().ends_with(130);
         ended
@@ -103,12 +103,36 @@ fn a_killed_build_leaves_nothing_that_runs_and_a_good_cache() {
     isolated(|sandbox| {
         let project = with_dockerfile(sandbox, "killed", SLOW);
         let mut running = project.skiff(["build"]).spawn();
-        running.wait_line(" begun");
+        running.wait_for("begun", |line| line.ends_with(" begun\n"));
         kill_hard(running.pid());
         running.finish().whatever();
         // The next build takes away what is left, too.
         project.write("Dockerfile", &SLOW.replace("sleep 1000", "true"));
         assert_eq!(carried_out(&build(&project)), ["RUN echo begun; true"]);
+    });
+}
+
+/// The check at the end of each test looks for processes, mounts, links, rules, control
+/// groups and files.
+#[test]
+fn an_interrupted_build_leaves_nothing_without_another_command() {
+    isolated(|sandbox| {
+        let project = with_dockerfile(sandbox, "left", SLOW);
+        for (command, signal, code) in [
+            (&["build"][..], Signal::INT, 130),
+            (&["image", "build", "."], Signal::TERM, 130),
+            (&["up", "-d", "--build"], Signal::INT, 130),
+            (&["build"], Signal::KILL, 137),
+            (&["image", "build", "."], Signal::KILL, 137),
+        ] {
+            // While the engine starts, as a rule, and while the command runs.
+            for moment in ["RUN echo begun; sleep 1000\n", " begun\n"] {
+                let mut running = project.skiff(command).spawn();
+                running.wait_for(moment, |line| line.ends_with(moment));
+                running.signal(signal);
+                running.finish().ends_with(code).whatever();
+            }
+        }
     });
 }
 

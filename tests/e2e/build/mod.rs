@@ -6,6 +6,7 @@ mod cache;
 mod commands;
 mod failures;
 mod files;
+mod flags;
 mod git;
 mod grants;
 mod mounts;

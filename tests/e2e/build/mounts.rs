@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 use fs_err as fs;
 
 use super::{build, with_dockerfile};
-use crate::support::isolated;
+use crate::support::{Image, isolated, program};
 
 #[test]
 fn folders_of_contexts_and_stages_are_seen_and_not_changed() {
@@ -157,5 +157,113 @@ fn an_agent_is_reached_by_its_socket() {
             .run()
             .fails();
         assert!(missing.stderr.contains("SSH_AUTH_SOCK"), "{missing}");
+    });
+}
+
+/// OpenSSH's own agent and client.
+#[test]
+fn a_real_agent_and_keys_in_files_show_their_keys_and_nothing_else() {
+    isolated(|sandbox| {
+        let image = Image::busybox().host_program(&program("ssh-add"));
+        sandbox.load(&image, "test/ssh:latest");
+        let project = with_dockerfile(
+            sandbox,
+            "keys",
+            "FROM test/ssh\nRUN --mount=type=ssh ssh-add -L\n\
+             RUN --mount=type=ssh,id=files ssh-add -L\n\
+             RUN ls /keys /run/buildkit 2>&1; env | grep SSH; true\n",
+        );
+        for name in ["agent", "one", "two"] {
+            let line = format!("ssh-keygen -q -t ed25519 -N '' -C key-{name} -f {name}");
+            sandbox
+                .shell(&line)
+                .dir(&project.dir)
+                .run()
+                .succeeds()
+                .whatever();
+        }
+        let socket = project.dir.join("socket");
+        let mut agent = sandbox
+            .command(&program("ssh-agent"))
+            .args(["-D".as_ref(), "-a".as_ref(), socket.as_os_str()])
+            .spawn();
+        agent.wait_line("SSH_AUTH_SOCK");
+        let add = "SSH_AUTH_SOCK=$PWD/socket ssh-add -q agent";
+        sandbox
+            .shell(add)
+            .dir(&project.dir)
+            .run()
+            .succeeds()
+            .whatever();
+        let key = |name: &str| {
+            let text = fs::read_to_string(project.dir.join(format!("{name}.pub")));
+            text.expect("a public key").trim().to_owned()
+        };
+        let command = ["build", "--ssh", "default=socket", "--ssh", "files=one,two"];
+        for words in [&command[..], &[&["image"][..], &command, &["."]].concat()] {
+            let mut words = words.to_vec();
+            words.insert(words.len() - usize::from(words[0] == "image"), "--no-cache");
+            let output = project.skiff(words).run().succeeds();
+            let shown: Vec<&str> = output
+                .stderr
+                .lines()
+                .filter_map(|line| Some(&line[line.find("ssh-ed25519 ")?..]))
+                .collect();
+            assert_eq!(shown, [key("agent"), key("one"), key("two")], "{output}");
+            assert!(!output.stderr.contains("PRIVATE"), "{output}");
+        }
+        drop(agent);
+        for (given, part) in [
+            ("default=gone", "there is no `"),
+            (
+                "default=.",
+                "is neither the socket of an agent nor the file of a key",
+            ),
+            ("default=one,gone", "/gone`: neither"),
+        ] {
+            let refused = project.skiff(["build", "--ssh", given]).run().ends_with(1);
+            refused.warns(part).warns("compose.yaml:3:").whatever();
+            let words = ["image", "build", "--ssh", given, "."];
+            let refused = project.skiff(words).run().ends_with(1);
+            let refused = refused.warns(part).warns(&format!("--ssh {given}: "));
+            assert!(
+                !refused.stderr.contains("#1"),
+                "nothing was begun: {refused}"
+            );
+        }
+        let words = ["image", "build", "--ssh", "default", "."];
+        let refused = project.skiff(words).env("SSH_AUTH_SOCK", "/gone").run();
+        refused
+            .ends_with(1)
+            .warns("SSH_AUTH_SOCK: there is no `/gone`")
+            .whatever();
+    });
+}
+
+#[test]
+fn a_device_is_left_out_or_refused_where_it_is_required() {
+    isolated(|sandbox| {
+        let project = with_dockerfile(
+            sandbox,
+            "device",
+            "FROM test/busybox\nRUN --device=vendor.example/gpu=all echo without\n",
+        );
+        let built = build(&project);
+        built
+            .warns(" without\n")
+            .warns("the device `vendor.example/gpu=all` is left out")
+            .whatever();
+        for (flag, part) in [
+            (
+                "vendor.example/gpu=all,required",
+                "the device `vendor.example/gpu=all` is required, and builds are given none",
+            ),
+            ("/dev/fuse", "`/dev/fuse` is not the name of a device"),
+        ] {
+            let text = format!("FROM test/busybox\nRUN --device={flag} true\n");
+            project.write("Dockerfile", &text);
+            let refused = project.skiff(["build"]).run().ends_with(1);
+            refused.warns(part).warns("Dockerfile:2:").whatever();
+        }
     });
 }

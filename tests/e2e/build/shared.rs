@@ -218,6 +218,34 @@ fn a_folder_s_cache_is_an_image_layout_that_does_not_grow() {
 }
 
 #[test]
+fn a_cache_of_several_platforms_has_the_steps_of_each() {
+    isolated(|sandbox| {
+        let (here, there) = (
+            Machine::new(sandbox, "here"),
+            Machine::new(sandbox, "there"),
+        );
+        let project = sandbox.project("both", "");
+        project.write(
+            "Dockerfile",
+            "FROM scratch\nARG TARGETARCH\nCOPY app /$TARGETARCH\nWORKDIR /of/$TARGETARCH\n",
+        );
+        project.write("app", "one\n");
+        let both = "linux/amd64,linux/arm64";
+        let build = |machine: &Machine<'_>, platform: &str, flags: &[&str]| {
+            let words = ["image", "build", "--platform", platform];
+            let words = [&words[..], flags, &["."]].concat();
+            machine.skiff(&project, &words).run().succeeds()
+        };
+        let made = build(&here, both, &["--cache-to", "type=local,dest=cache"]);
+        assert_eq!(carried_out(&made).len(), 4, "{made}");
+        let wrote = made.stderr.matches("exporting cache to client directory");
+        assert_eq!(wrote.count(), 1, "{made}");
+        let used = build(&there, both, &["--cache-from", "type=local,src=cache"]);
+        assert_eq!(carried_out(&used), Vec::<String>::new(), "{used}");
+    });
+}
+
+#[test]
 fn an_image_can_carry_its_own_cache() {
     isolated(|sandbox| {
         let registry = Registry::start(sandbox, 5000);

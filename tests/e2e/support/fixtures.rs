@@ -13,3 +13,13 @@ pub(crate) fn deaf(name: &str) -> String {
         "services:\n  {name}:\n    image: test/busybox\n    environment: {{A: \"${{A:-1}}\"}}\n    {DEAF}\n"
     )
 }
+
+/// So many bytes that no compression makes less, the same each time.
+pub(crate) fn noise(bytes: usize) -> Vec<u8> {
+    let mut state = 1_u32;
+    let next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_be_bytes()[0]
+    };
+    std::iter::repeat_with(next).take(bytes).collect()
+}

@@ -22,6 +22,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("perl", "perl-base"),
     ("setpriv", "util-linux"),
     ("ssh-add", "openssh-client"),
+    ("ssh-agent", "openssh-client"),
     ("ssh-keygen", "openssh-client"),
     ("setsid", "util-linux"),
     ("taskset", "util-linux"),

@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::build_call::{Call, shown};
+use super::build_refused::Refused;
+use super::build_sandbox::SandboxArgs;
 use super::build_secrets::{secrets, ssh};
-use crate::build::graph::{Grants, Sandbox};
+use crate::build::graph::Grants;
 use crate::build::outputs::{self, Form, Output};
 use crate::build::request::{ContextPlace, DockerfilePlace, Request};
 use crate::build::shared_cache::{CacheFrom, CacheTo, SpecError};
@@ -15,11 +18,11 @@ use crate::cli::building::{self, Job};
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
 use crate::cli::{folder, parse};
-use crate::compose::parse_bytes;
 use crate::env;
 use crate::image::{Image, Platform, Reference, Store};
 use crate::reconcile::build::{Requests, first};
 use crate::reconcile::{self, Session};
+use crate::ui::write_out;
 
 /// What the build is for, where a project's name is asked: none can have this one.
 const NO_PROJECT: &str = "build.";
@@ -29,9 +32,6 @@ const STDIN: &str = "-";
 /// Flags of `skiff image build`.
 #[derive(Debug, Args)]
 pub struct BuildArgs {
-    /// A name for /etc/hosts: NAME:ADDRESS, the address may be `host-gateway`
-    #[arg(long, value_name = "NAME:ADDRESS")]
-    add_host: Vec<String>,
     /// Grant `network.host` or `security.insecure` to commands that ask for it
     #[arg(long, value_name = "ENTITLEMENT", value_delimiter = ',')]
     allow: Vec<String>,
@@ -51,7 +51,11 @@ pub struct BuildArgs {
     /// And one to put steps into: type=registry|local|inline,…
     #[arg(long, value_name = "PLACE")]
     cache_to: Vec<String>,
-    /// Check the Dockerfile, and build nothing
+    /// Build nothing, and tell of the Dockerfile: check, outline (what the target
+    /// takes) or targets
+    #[arg(long, value_name = "METHOD", conflicts_with = "check")]
+    call: Option<String>,
+    /// The same as --call=check
     #[arg(long)]
     check: bool,
     /// The Dockerfile (default: CONTEXT/Dockerfile), `-` for standard input
@@ -66,9 +70,6 @@ pub struct BuildArgs {
     /// Load the image into the store (that is done anyway, but with --output)
     #[arg(long, hide = true)]
     load: bool,
-    /// Most memory of each command: 512m
-    #[arg(short, long, value_name = "BYTES")]
-    memory: Option<String>,
     /// Write what was built to a file, as JSON
     #[arg(long, value_name = "FILE")]
     metadata_file: Option<PathBuf>,
@@ -109,9 +110,6 @@ pub struct BuildArgs {
     /// A secret: id=ID,src=FILE or id=ID,env=VARIABLE
     #[arg(long, value_name = "id=ID,…")]
     secret: Vec<String>,
-    /// Size of /dev/shm: 64m
-    #[arg(long, value_name = "BYTES")]
-    shm_size: Option<String>,
     /// An SSH agent or keys: `default`, ID=SOCKET or ID=KEY[,KEY]
     #[arg(long, value_name = "ID[=SOCKET|KEY]")]
     ssh: Vec<String>,
@@ -121,9 +119,10 @@ pub struct BuildArgs {
     /// The stage to build (default: the last)
     #[arg(long, value_name = "STAGE")]
     target: Option<String>,
-    /// A limit of commands: nofile=1024:2048
-    #[arg(long, value_name = "NAME=SOFT[:HARD]")]
-    ulimit: Vec<String>,
+    #[command(flatten)]
+    sandbox: SandboxArgs,
+    #[command(flatten)]
+    refused: Refused,
     /// The folder that COPY copies from, a git address, or `-` for an archive or a
     /// Dockerfile on standard input
     #[arg(value_name = "CONTEXT")]
@@ -139,6 +138,19 @@ impl BuildArgs {
             other => Some(other),
         }
     }
+
+    fn call(&self) -> Result<Call, CliError> {
+        if self.check {
+            return Ok(Call::Check {
+                is_status_ignored: false,
+            });
+        }
+        let Some(text) = &self.call else {
+            return Ok(Call::Build);
+        };
+        let call = text.parse();
+        call.map_err(|why: String| CliError::new(format!("--call {text}: {why}")))
+    }
 }
 
 /// Builds an image.
@@ -146,7 +158,14 @@ impl BuildArgs {
 /// # Errors
 /// A flag is wrong, the Dockerfile is, or a step failed.
 pub fn run(context: &Context, args: &BuildArgs) -> CliResult {
-    building::refuse_attestations(args.provenance.as_deref(), args.sbom.as_deref())?;
+    args.refused.check()?;
+    let attestations = &args.refused.attest;
+    building::refuse_attestations(
+        args.provenance.as_deref(),
+        args.sbom.as_deref(),
+        attestations,
+    )?;
+    let call = args.call()?;
     let base = folder::current(&[])?;
     let asked = Asked::of(args, &base)?;
     let names = asked.names.clone();
@@ -163,8 +182,13 @@ pub fn run(context: &Context, args: &BuildArgs) -> CliResult {
         quiet: args.quiet,
         prints_ids: args.quiet && !is_passing,
     };
-    if args.check {
-        return job.check(context);
+    match call {
+        Call::Build => {}
+        Call::Check { is_status_ignored } => return job.check(context, is_status_ignored),
+        Call::Look(look) => {
+            let seen = job.look(context, look)?;
+            return Ok(write_out(&seen.iter().map(shown).collect::<String>())?);
+        }
     }
     let built = job.build(context, async |session: &Session<'_>| {
         if is_pushed {
@@ -302,7 +326,7 @@ fn request(
         pull: args.pull,
         network: args.network.clone(),
         grants,
-        sandbox: sandbox(args)?,
+        sandbox: args.sandbox.read()?,
         secrets: secrets(&args.secret, base, &variable)?,
         ssh: ssh(&args.ssh, base, &variable)?,
         platforms,
@@ -382,64 +406,7 @@ fn text(bytes: Vec<u8>) -> Result<DockerfilePlace, CliError> {
     })
 }
 
-fn sandbox(args: &BuildArgs) -> Result<Sandbox, CliError> {
-    let mut sandbox = Sandbox {
-        memory: args.memory.as_deref().map(building::memory).transpose()?,
-        ..Sandbox::default()
-    };
-    for text in &args.add_host {
-        let parts = text.split_once(['=', ':']);
-        let (name, address) = parts
-            .ok_or_else(|| CliError::new(format!("--add-host takes NAME:ADDRESS, not `{text}`")))?;
-        let address = address.trim_start_matches('[').trim_end_matches(']');
-        if address != "host-gateway" && address.parse::<std::net::IpAddr>().is_err() {
-            return Err(CliError::new(format!(
-                "--add-host {text}: `{address}` is neither an address nor `host-gateway`"
-            )));
-        }
-        sandbox
-            .extra_hosts
-            .push((name.to_owned(), address.to_owned()));
-    }
-    if let Some(text) = &args.shm_size {
-        let bytes = parse_bytes(text).and_then(|bytes| u64::try_from(bytes).ok());
-        sandbox.shm_size = Some(bytes.ok_or_else(|| {
-            CliError::new(format!("--shm-size takes `64m` and the like, not `{text}`"))
-        })?);
-    }
-    for text in &args.ulimit {
-        sandbox.ulimits.push(ulimit(text).ok_or_else(|| {
-            CliError::new(format!(
-                "--ulimit takes `nofile=1024:2048` and the like, not `{text}`"
-            ))
-        })?);
-    }
-    Ok(sandbox)
-}
-
-/// `nofile=1024` or `nofile=1024:2048`: name, soft and hard limit; -1 is none.
-fn ulimit(text: &str) -> Option<(String, i64, i64)> {
-    let (name, limits) = text.split_once('=')?;
-    let (soft, hard) = limits.split_once(':').unwrap_or((limits, limits));
-    let is_word = !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase());
-    is_word.then_some((name.to_owned(), soft.parse().ok()?, hard.parse().ok()?))
-}
-
 fn pair<'a>(flag: &str, text: &'a str) -> Result<(&'a str, &'a str), CliError> {
     let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
     pair.ok_or_else(|| CliError::new(format!("{flag} takes NAME=VALUE, not `{text}`")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn limits_have_a_name_and_one_or_two_numbers() {
-        assert_eq!(ulimit("nofile=1:2"), Some(("nofile".to_owned(), 1, 2)));
-        assert_eq!(ulimit("nofile=-1"), Some(("nofile".to_owned(), -1, -1)));
-        for text in ["nofile", "nofile=x", "=1", "NoFile=1"] {
-            assert_eq!(ulimit(text), None, "{text}");
-        }
-    }
 }

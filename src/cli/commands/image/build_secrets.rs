@@ -81,21 +81,18 @@ impl Secret {
 /// `--ssh`: what signs, by id.
 ///
 /// # Errors
-/// There is no agent.
+/// There is no agent, or no such socket or key.
 pub(super) fn ssh(
     flags: &[String],
     base: &Path,
     variable: &dyn Fn(&str) -> Option<String>,
 ) -> Result<BTreeMap<String, SshSource>, CliError> {
     let mut sources = BTreeMap::new();
+    let agent = variable("SSH_AUTH_SOCK");
     for text in flags {
         let (id, path) = parse::variable(text);
-        let source = SshSource::given(path, variable("SSH_AUTH_SOCK"), base);
-        let source = source.ok_or_else(|| {
-            CliError::new(format!(
-                "--ssh {text}: there is no agent: SSH_AUTH_SOCK is not set"
-            ))
-        })?;
+        let source = SshSource::given(path.as_deref(), agent.as_deref(), base);
+        let source = source.map_err(|why| CliError::new(format!("--ssh {text}: {why}")))?;
         sources.insert(id, source);
     }
     Ok(sources)

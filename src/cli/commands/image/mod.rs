@@ -12,6 +12,9 @@ pub mod save;
 pub mod tag;
 pub mod verify;
 
+mod build_call;
+mod build_refused;
+mod build_sandbox;
 mod build_secrets;
 mod containers;
 mod filters;

@@ -6,7 +6,7 @@ use super::failed;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
 use crate::cli::signals::Interrupts;
-use crate::cli::{registries, runtime};
+use crate::cli::{registries, runtime, session};
 use crate::image::{self, Platform, PullRequest, Reference, Store};
 use crate::reconcile::garbage;
 use crate::ui;
@@ -50,7 +50,14 @@ pub fn run(context: &Context, args: &PullArgs) -> CliResult {
             pulled = image::pull(&store, &request, &*sink) => {
                 image.set(pulled.map_err(|error| failed(&error))?).ok();
             }
-            _ = interrupts.next() => return Err(CliError::Interrupted),
+            _ = interrupts.next() => {
+                sink.emit(session::interrupted(session::PULL_NOTE));
+                tokio::select! {
+                    () = store.settled() => {}
+                    _ = interrupts.next() => {}
+                }
+                return Err(CliError::Interrupted);
+            }
         }
         garbage::collect(&context.layout, &*sink);
         Ok(())

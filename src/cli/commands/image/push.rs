@@ -6,7 +6,7 @@ use super::{failed, find};
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
 use crate::cli::signals::Interrupts;
-use crate::cli::{registries, runtime};
+use crate::cli::{registries, runtime, session};
 use crate::image::{self, Image, PushRequest, Reference, Store};
 use crate::ui;
 use crate::ui::write_out;
@@ -52,7 +52,10 @@ pub fn run(context: &Context, args: &PushArgs) -> CliResult {
                 pushed = image::push(&store, &request, &*sink) => {
                     pushed.map_err(|error| failed(&error))
                 }
-                _ = interrupts.next() => Err(CliError::Interrupted),
+                _ = interrupts.next() => {
+                    sink.emit(session::interrupted(session::PUSH_NOTE));
+                    Err(CliError::Interrupted)
+                }
             }
         })?;
         let text = if args.quiet {
