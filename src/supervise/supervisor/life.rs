@@ -214,17 +214,15 @@ async fn serve(
         tokio::select! {
             accepted = listener.accept() => {
                 if let Ok((stream, _)) = accepted {
-                    let busy = shared.busy.take();
-                    tokio::spawn(control::serve(Arc::clone(shared), stream, busy));
+                    receive(shared, stream);
                     first_call = None;
                 }
             }
             () = &mut patience, if first_call.is_some() => first_call = None,
             () = shared.busy.idle() => {
-                if let Some(idle) = end(shared, &listener).await? {
+                if let Some(idle) = end(shared, &mut listener).await? {
                     return Ok(idle);
                 }
-                listener = listen(&control_path(shared))?;
             }
             _ = stop.recv() => shared.stop_all(),
             _ = upgrade.changed() => {
@@ -240,14 +238,24 @@ async fn serve(
 
 /// Closes the door, if nobody is in it. With the start lock held, a command
 /// that finds no socket waits until we are gone.
-async fn end(shared: &Arc<Shared>, listener: &UnixListener) -> io::Result<Option<Outcome>> {
+async fn end(shared: &Arc<Shared>, listener: &mut UnixListener) -> io::Result<Option<Outcome>> {
     let path = shared
         .host
         .layout()
         .start_lock(&shared.host.identity.project);
-    let lock = tokio::task::spawn_blocking(move || Lock::acquire_existing(&path))
-        .await
-        .map_err(io::Error::other)??
+    let locking = tokio::task::spawn_blocking(move || Lock::acquire_existing(&path));
+    let lock = tokio::select! {
+        // A command that began before there was a socket has the lock, and comes in with
+        // it.
+        accepted = listener.accept() => {
+            if let Ok((stream, _)) = accepted {
+                receive(shared, stream);
+            }
+            return Ok(None);
+        }
+        lock = locking => lock.map_err(io::Error::other)??,
+    };
+    let lock = lock
         .map(|lock| lock.as_fd().try_clone_to_owned())
         .transpose()?;
     fs::remove_file(control_path(shared)).ok();
@@ -255,10 +263,18 @@ async fn end(shared: &Arc<Shared>, listener: &UnixListener) -> io::Result<Option
     let mut caller = false;
     while let Some(stream) = accept_now(listener) {
         caller = true;
-        let busy = shared.busy.take();
-        tokio::spawn(control::serve(Arc::clone(shared), stream, busy));
+        receive(shared, stream);
     }
-    Ok((!caller && shared.busy.is_idle()).then_some(Outcome::Idle { lock }))
+    if !caller && shared.busy.is_idle() {
+        return Ok(Some(Outcome::Idle { lock }));
+    }
+    *listener = listen(&control_path(shared))?;
+    Ok(None)
+}
+
+fn receive(shared: &Arc<Shared>, stream: tokio::net::UnixStream) {
+    let busy = shared.busy.take();
+    tokio::spawn(control::serve(Arc::clone(shared), stream, busy));
 }
 
 /// Whether the data root is the one that this process began with.
