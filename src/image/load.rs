@@ -248,7 +248,11 @@ impl<'a> Contents<'a> {
             complete: false,
             platform,
         };
-        contents.list().map_err(|e| contents.bad(&e.to_string()))?;
+        contents.list().map_err(|error| {
+            let begins = contents.files.is_empty() && contents.links.is_empty();
+            let prefix = if begins { "it is no archive: " } else { "" };
+            contents.bad(&format!("{prefix}{error}"))
+        })?;
         Ok(contents)
     }
 

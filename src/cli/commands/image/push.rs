@@ -76,7 +76,7 @@ fn chosen(
     args: &PushArgs,
 ) -> Result<Vec<(Reference, Image)>, CliError> {
     if !args.all_tags {
-        let image = find(store, &reference.to_string())?;
+        let image = find(store, &reference.familiar())?;
         return Ok(vec![(reference.clone(), image)]);
     }
     let last = args.name.rsplit('/').next().unwrap_or_default();
