@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
-use crate::build::drive::{Look, Seen};
 use crate::build::graph::{Outline, Target};
+use crate::build::look::{Look, Seen};
 use crate::ui::table::Table;
 
 /// What is asked.

@@ -38,17 +38,16 @@ pub fn run(context: &Context, args: &PullArgs) -> CliResult {
     let before = store.find(&reference.to_string());
     let before = before.map_err(|error| failed(&error))?;
     let request = request(reference.clone(), platform);
-    let image = std::cell::OnceCell::new();
-    runtime::block_on(async {
+    let image = runtime::block_on(async {
         let mut interrupts = Interrupts::new()?;
         let sink = if args.quiet {
             ui::progress::silent()
         } else {
             context.sink()
         };
-        tokio::select! {
+        let pulled = tokio::select! {
             pulled = image::pull(&store, &request, &*sink) => {
-                image.set(pulled.map_err(|error| failed(&error))?).ok();
+                pulled.map_err(|error| failed(&error))?
             }
             _ = interrupts.next() => {
                 sink.emit(session::interrupted(session::PULL_NOTE));
@@ -58,12 +57,12 @@ pub fn run(context: &Context, args: &PullArgs) -> CliResult {
                 }
                 return Err(CliError::Interrupted);
             }
-        }
+        };
         garbage::collect(&context.layout, &*sink);
-        Ok(())
+        Ok(pulled)
     })?;
     let mut text = String::new();
-    if let Some(image) = image.get().filter(|_| !args.quiet) {
+    if !args.quiet {
         if let Some(digest) = &image.digest {
             text.push_str(&format!("Digest: {digest}\n"));
         }
