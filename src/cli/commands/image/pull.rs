@@ -21,6 +21,12 @@ pub struct PullArgs {
     /// Print the image's name only
     #[arg(short, long)]
     quiet: bool,
+    /// All tags of the name
+    #[arg(short, long, hide = true)]
+    all_tags: bool,
+    /// Nothing is signed anyway
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    disable_content_trust: Option<bool>,
     /// What to pull
     #[arg(value_name = "NAME[:TAG|@DIGEST]")]
     name: String,
@@ -31,6 +37,10 @@ pub struct PullArgs {
 /// # Errors
 /// The name is none, or the image cannot be had.
 pub fn run(context: &Context, args: &PullArgs) -> CliResult {
+    if args.all_tags {
+        return Err(CliError::new("--all-tags: skiff pulls one tag at a time")
+            .hint("pull each tag that is needed by its name"));
+    }
     let reference = Reference::parse(&args.name).map_err(|error| CliError::from_error(&error))?;
     let platform = args.platform.as_deref().map(Platform::parse).transpose();
     let platform = platform.map_err(|error| CliError::from_error(&error))?;
