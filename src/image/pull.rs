@@ -23,6 +23,9 @@ use super::registry::{Access, Blob, Repository, plain};
 use super::store::{Image, NewImage, Store, Usage};
 use crate::event::{Event, EventSink};
 
+/// What is told where a pull is interrupted.
+pub const KEPT_OF_A_PULL: &str = "layers that are whole are kept for the next pull";
+
 /// What to pull, and how.
 #[derive(Debug, Clone)]
 pub struct PullRequest {
