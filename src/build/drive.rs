@@ -75,9 +75,10 @@ pub async fn build(
             let target = Target {
                 platform,
                 is_one_of_many: request.platforms.len() > 1,
-                told,
             };
-            for_platform(builder, request, read, target, provide, names).await
+            let (plan, images) = planned(builder, request, read, target, provide).await?;
+            tell_warnings(builder, read, &plan, told);
+            carry_out(builder, request, read, (plan, images), names).await
         }
     };
     let (image, others, made) = if let [_, _, ..] = request.platforms.as_slice() {
@@ -109,23 +110,29 @@ type Told = Mutex<BTreeSet<String>>;
 
 /// What a plan is for.
 #[derive(Clone, Copy)]
-struct Target<'a> {
+pub(super) struct Target<'a> {
     platform: Option<&'a Platform>,
     /// Steps are shown with their platform.
     is_one_of_many: bool,
-    told: &'a Told,
 }
 
-async fn for_platform(
+impl<'a> Target<'a> {
+    /// What the names of the image mean here.
+    pub(super) fn first(request: &'a Request) -> Self {
+        Self {
+            platform: request.platforms.first(),
+            is_one_of_many: false,
+        }
+    }
+}
+
+async fn carry_out(
     builder: &Builder<'_>,
     request: &Request,
     read: &Read,
-    target: Target<'_>,
-    provide: Provide<'_>,
+    (plan, images): (Plan, BTreeMap<BaseRequest, Image>),
     names: Vec<Reference>,
 ) -> Result<(Image, Shareable), DriveError> {
-    let (plan, images) = planned(builder, request, read, target, provide).await?;
-    tell_warnings(builder, read, &plan, target.told);
     if plan.warnings_are_errors && !plan.warnings.is_empty() {
         return Err(DriveError::Placed(read.warnings(&plan)));
     }
@@ -139,69 +146,6 @@ async fn for_platform(
     })
 }
 
-/// The checks of a request's Dockerfile, without building anything: every warning,
-/// at its place.
-///
-/// # Errors
-/// As [`build`], where it cannot be planned.
-pub async fn check(
-    builder: &Builder<'_>,
-    request: &Request,
-    provide: Provide<'_>,
-) -> Result<Vec<Diagnostic>, DriveError> {
-    let read = read(builder, request).await?;
-    let target = Target {
-        platform: request.platforms.first(),
-        is_one_of_many: false,
-        told: &Told::default(),
-    };
-    let (plan, _) = planned(builder, request, &read, target, provide).await?;
-    Ok(read.warnings(&plan))
-}
-
-/// What is looked at of a Dockerfile that is not built.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Look {
-    /// Its stages.
-    Targets,
-    /// What the wanted stage takes.
-    Outline,
-}
-
-/// And what was seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Seen {
-    /// The stages that can be built.
-    Targets(Vec<graph::Target>),
-    /// What the wanted stage takes.
-    Outline(Box<graph::Outline>),
-}
-
-/// Reads a request's Dockerfile and looks at it. Bases are not asked for.
-///
-/// # Errors
-/// It cannot be read or understood, or has no such stage.
-pub async fn look(
-    builder: &Builder<'_>,
-    request: &Request,
-    look: Look,
-) -> Result<Seen, DriveError> {
-    let read = read(builder, request).await?;
-    match look {
-        Look::Targets => Ok(Seen::Targets(graph::targets(&read.file))),
-        Look::Outline => {
-            let target = Target {
-                platform: request.platforms.first(),
-                is_one_of_many: false,
-                told: &Told::default(),
-            };
-            let outline = graph::outline(&read.file, &options(request, &read, target));
-            let outline = outline.map_err(|problems| read.problems(&problems))?;
-            Ok(Seen::Outline(Box::new(outline)))
-        }
-    }
-}
-
 pub(super) fn internal(request: &Request) -> String {
     if request.label.is_empty() {
         "[internal] ".to_owned()
@@ -210,7 +154,7 @@ pub(super) fn internal(request: &Request) -> String {
     }
 }
 
-fn options(request: &Request, read: &Read, target: Target<'_>) -> Options {
+pub(super) fn options(request: &Request, read: &Read, target: Target<'_>) -> Options {
     let mut arguments = request.args.clone();
     if let Some(epoch) = request.epoch {
         arguments
@@ -264,7 +208,7 @@ fn network(request: &Request) -> Network {
 }
 
 /// The plan, and the images of its bases.
-async fn planned(
+pub(super) async fn planned(
     builder: &Builder<'_>,
     request: &Request,
     read: &Read,

@@ -11,6 +11,7 @@ mod fetch;
 pub mod graph;
 pub mod ignore;
 pub mod ignore_file;
+pub mod look;
 pub mod outputs;
 mod paths;
 pub mod request;

@@ -5,7 +5,7 @@ use super::error::{CliError, CliResult};
 use super::runtime;
 use super::session::{self, Work};
 use super::signals::Interrupts;
-use crate::build::drive::{Look, Seen};
+use crate::build::look::{Look, Seen};
 use crate::compose::parse_bytes;
 use crate::reconcile::build::{Built, Requests};
 use crate::reconcile::{self, ReconcileError, Session, cancel_pair};

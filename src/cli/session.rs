@@ -146,7 +146,7 @@ pub fn left_alone(project: &str, Silent { what, pid }: &Silent) -> Event {
 }
 
 /// What is told where a pull is interrupted.
-pub const PULL_NOTE: &str = "layers that are whole are kept for the next pull";
+pub const PULL_NOTE: &str = crate::image::KEPT_OF_A_PULL;
 /// What is told where a push is.
 pub const PUSH_NOTE: &str = "what the registry has by now is not sent again";
 

@@ -40,7 +40,7 @@ pub use layout::load_layout;
 pub use load::{LoadSource, load, load_for};
 pub use platform::Platform;
 pub use policy::{PullDecision, PullPolicy};
-pub use pull::{PullRequest, pull, resolve};
+pub use pull::{KEPT_OF_A_PULL, PullRequest, pull, resolve};
 pub use push::{Packing, PushRequest, Pushed, push};
 pub use reference::Reference;
 pub use registry::{

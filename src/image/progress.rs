@@ -1,4 +1,4 @@
-//! How far one layer is, told not too often.
+//! What is told of an image that comes or goes, and how far each layer is, not too often.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,6 +9,39 @@ use crate::event::{Event, EventSink, Resource, ResourceKind};
 
 /// Progress is told no more often than this for a layer.
 pub(super) const PERIOD: Duration = Duration::from_millis(100);
+
+/// An image of which something is to be done, from its beginning to its end.
+pub(super) struct Told<'a> {
+    events: &'a dyn EventSink,
+    resource: Resource,
+}
+
+impl<'a> Told<'a> {
+    /// Tells the beginning; `action` is what is done.
+    pub(super) fn begin(events: &'a dyn EventSink, name: String, action: &'static str) -> Self {
+        let resource = Resource {
+            kind: ResourceKind::Image,
+            name,
+        };
+        events.emit(Event::Started {
+            resource: resource.clone(),
+            action,
+        });
+        Self { events, resource }
+    }
+
+    /// Tells what came of it.
+    pub(super) fn end<T>(self, result: &Result<T, ImageError>, outcome: &'static str) {
+        let resource = self.resource;
+        self.events.emit(match result {
+            Ok(_) => Event::Done { resource, outcome },
+            Err(error) => Event::Failed {
+                resource,
+                message: error.to_string(),
+            },
+        });
+    }
+}
 
 /// The progress of one layer.
 pub(super) struct Progress<'a> {

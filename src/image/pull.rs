@@ -16,11 +16,15 @@ use super::digest::Digest;
 use super::error::ImageError;
 use super::fetch::{self, Places, beside};
 use super::platform::Platform;
+use super::progress::Told;
 use super::reference::Reference;
 use super::registry::manifest::{self, CONFIG_LIMIT, Document, INDEX_DEPTH, Manifest};
 use super::registry::{Access, Blob, Repository, plain};
 use super::store::{Image, NewImage, Store, Usage};
-use crate::event::{Event, EventSink, Resource, ResourceKind};
+use crate::event::{Event, EventSink};
+
+/// What is told where a pull is interrupted.
+pub const KEPT_OF_A_PULL: &str = "layers that are whole are kept for the next pull";
 
 /// What to pull, and how.
 #[derive(Debug, Clone)]
@@ -66,14 +70,7 @@ pub async fn pull(
     request: &PullRequest,
     events: &dyn EventSink,
 ) -> Result<Image, ImageError> {
-    let resource = Resource {
-        kind: ResourceKind::Image,
-        name: request.label.clone(),
-    };
-    events.emit(Event::Started {
-        resource: resource.clone(),
-        action: "Pulling",
-    });
+    let told = Told::begin(events, request.label.clone(), "Pulling");
     let key = (request.reference.clone(), request.platform.clone());
     let shared = store.pulls().join(key.clone());
     let pull = Pull {
@@ -83,16 +80,7 @@ pub async fn pull(
     };
     let result = shared.get_or_try_init(|| pull.run()).await.cloned();
     store.pulls().leave(&key);
-    events.emit(match &result {
-        Ok(_) => Event::Done {
-            resource,
-            outcome: "Pulled",
-        },
-        Err(error) => Event::Failed {
-            resource,
-            message: error.to_string(),
-        },
-    });
+    told.end(&result, "Pulled");
     result
 }
 

@@ -13,8 +13,8 @@ use crate::compose::{Diagnostic, Project, Service};
 use crate::event::Event;
 use crate::image::toolbox::is_toolbox;
 use crate::image::{
-    Image, ImageError, Platform, PullDecision, PullPolicy, PullRequest, Reference, Store,
-    ensure_toolbox, pull,
+    Image, ImageError, KEPT_OF_A_PULL, Platform, PullDecision, PullPolicy, PullRequest, Reference,
+    Store, ensure_toolbox, pull,
 };
 
 use super::build::BuildChoices;
@@ -228,7 +228,7 @@ async fn pull_missing(
         biased;
         () = session.cancel.cancelled() => {
             session.sink.emit(Event::Note {
-                message: "layers that are whole are kept for the next pull".to_owned(),
+                message: KEPT_OF_A_PULL.to_owned(),
             });
             store.settled().await;
             return Err(ReconcileError::Cancelled);

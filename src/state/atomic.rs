@@ -67,6 +67,8 @@ pub fn produce<E>(
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
+    // Told without the name that nobody gave.
+    rustix::fs::stat(folder)?;
     let mut file = tempfile::Builder::new()
         .prefix(TEMPORARY)
         .tempfile_in(folder)?;

@@ -10,6 +10,7 @@ const GAP: usize = 3;
 pub struct Table {
     rows: Vec<Vec<String>>,
     min_width: usize,
+    gap: usize,
 }
 
 impl Table {
@@ -18,7 +19,15 @@ impl Table {
         Self {
             rows: vec![heads.iter().map(|&head| head.to_owned()).collect()],
             min_width: 0,
+            gap: GAP,
         }
+    }
+
+    /// Puts so many blanks between columns instead.
+    #[must_use]
+    pub fn gap(mut self, blanks: usize) -> Self {
+        self.gap = blanks;
+        self
     }
 
     /// Makes every column but the last at least this wide, gap included
@@ -47,7 +56,7 @@ impl Table {
                     .map(|cell| cell.chars().count())
                     .max()
                     .unwrap_or(0);
-                (widest + GAP).max(self.min_width)
+                (widest + self.gap).max(self.min_width)
             })
             .collect();
         let mut text = String::new();

@@ -296,6 +296,23 @@ fn an_image_in_use_stays_and_goes_with_its_last_name() {
             .warns("no image `nothing` here")
             .warns("no image `neither` here")
             .whatever();
+        // What was meant is told.
+        sandbox.load_busybox();
+        for command in [
+            &["rm", "test/busybox:9"][..],
+            &["inspect", "test/busybx"],
+            &["history", "test/busybx"],
+            &["tag", "test/busybx", "other"],
+            &["save", "test/busybx"],
+            &["push", "test/busybx"],
+        ] {
+            image(sandbox, command)
+                .ends_with(1)
+                .warns(&format!("no image `{}", command[1]))
+                .warns("did you mean `test/busybox:latest`?")
+                .whatever();
+        }
+        rm(&["test/busybox"]).succeeds().whatever();
         rm(&["-f", "nothing"]).succeeds().prints("").whatever();
     });
 }

@@ -124,6 +124,13 @@ fn flags_of_pull_choose_images() {
             .fails()
             .warns("connection refused")
             .whatever();
+        for flags in [&["-a"][..], &["--all-tags"]] {
+            let words = ["image", "pull"].iter().chain(flags).chain(&[NAME]);
+            let refused = sandbox.skiff(words).run().ends_with(1);
+            refused
+                .warns("--all-tags: skiff pulls one tag at a time")
+                .whatever();
+        }
         pull(&["--policy", "often", "a"])
             .fails()
             .warns("often")

@@ -144,6 +144,10 @@ fn one_image_is_pushed_by_name_or_with_all_its_tags() {
                 &["127.0.0.1:5000/none"],
                 "no image `127.0.0.1:5000/none:latest` here",
             ),
+            (
+                &["--platform", "linux/s390x", "127.0.0.1:5000/app:1"],
+                "is not there for linux/s390x, only for linux/",
+            ),
         ] {
             let words = ["image", "push"].iter().chain(args);
             sandbox

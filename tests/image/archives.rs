@@ -320,7 +320,7 @@ fn what_is_no_archive_of_images_is_refused_with_a_reason() {
     for (bytes, part) in [
         (
             b"plain text that is long enough to be looked at".to_vec(),
-            "ends too early",
+            "it is no archive: ",
         ),
         (vec![7; 2048], "cannot load standard input"),
         (

@@ -27,8 +27,17 @@ pub struct PruneArgs {
     #[arg(short, long, hide = true)]
     force: bool,
     /// So much may stay: 10GB
-    #[arg(long, value_name = "BYTES", alias = "max-used-space")]
+    #[arg(long, value_name = "BYTES", aliases = ["reserved-space", "max-used-space"])]
     keep_storage: Option<String>,
+    /// So much of the disk is to be free afterwards
+    #[arg(long, hide = true)]
+    min_free_space: Option<String>,
+    /// Tell more (all is told)
+    #[arg(long, hide = true)]
+    verbose: bool,
+    /// Name of a builder (there is one)
+    #[arg(long, hide = true)]
+    builder: Option<String>,
 }
 
 /// Removes what builds keep and nobody needs.
@@ -40,6 +49,12 @@ pub fn run(context: &Context, args: &PruneArgs) -> CliResult {
         all: args.all,
         ..Prune::default()
     };
+    if args.min_free_space.is_some() {
+        return Err(CliError::new(
+            "--min-free-space: what is free is other programs' doing, too",
+        )
+        .hint("--keep-storage says how much builds may keep, SKIFF_DISK_BUDGET how much all of it may take"));
+    }
     for filter in &args.filter {
         let age = filter.strip_prefix("until=").and_then(duration);
         wanted.unused_for = Some(age.ok_or_else(|| {

@@ -23,7 +23,7 @@ pub struct PullArgs {
     #[arg(long)]
     include_deps: bool,
     /// `missing` or `always`
-    #[arg(long, default_value = "policy")]
+    #[arg(long, default_value = "policy", hide_default_value = true)]
     policy: String,
     /// Show no progress
     #[arg(short, long)]

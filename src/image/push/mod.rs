@@ -22,17 +22,17 @@ mod produce;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use tokio::task::spawn_blocking;
 
 use super::config::ConfigFile;
 use super::digest::Digest;
 use super::error::ImageError;
-use super::progress::Progress;
+use super::fetch::beside;
+use super::progress::{Progress, Told};
 use super::reference::Reference;
 use super::registry::manifest::{CONFIG_TYPE, Descriptor};
 use super::registry::{Access, Endpoint, Repository};
 use super::store::{Image, Store};
-use crate::event::{Event, EventSink, Resource, ResourceKind};
+use crate::event::EventSink;
 pub(crate) use artifact::{ArtifactPush, push_artifact};
 use document::Document;
 pub(crate) use document::layer_type;
@@ -76,25 +76,9 @@ pub async fn push(
     request: &PushRequest,
     events: &dyn EventSink,
 ) -> Result<Pushed, ImageError> {
-    let resource = Resource {
-        kind: ResourceKind::Image,
-        name: request.label.clone(),
-    };
-    events.emit(Event::Started {
-        resource: resource.clone(),
-        action: "Pushing",
-    });
+    let told = Told::begin(events, request.label.clone(), "Pushing");
     let result = push_all(store, request, events).await;
-    events.emit(match &result {
-        Ok(_) => Event::Done {
-            resource,
-            outcome: "Pushed",
-        },
-        Err(error) => Event::Failed {
-            resource,
-            message: error.to_string(),
-        },
-    });
+    told.end(&result, "Pushed");
     result
 }
 
@@ -206,12 +190,7 @@ async fn blocking<T: Send + 'static>(
     store: &Store,
     work: impl FnOnce(&Store) -> Result<T, ImageError> + Send + 'static,
 ) -> Result<T, ImageError> {
-    let store = store.clone();
-    spawn_blocking(move || work(&store))
-        .await
-        .map_err(|_| ImageError::Interrupted {
-            what: "a push".to_owned(),
-        })?
+    beside(store, "a push", work).await
 }
 
 /// One push under way.

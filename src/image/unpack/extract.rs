@@ -11,8 +11,8 @@ use rustix::io::Errno;
 use super::UnpackError;
 use super::names::{Meaning, clean, meaning, printable, split};
 use super::place::{
-    Place, Removed, create, file_type, is_whiteout, make_node, mode, remove, set_attributes,
-    set_attributes_at, set_file_times, set_opaque, set_times,
+    Place, Removed, create, file_type, is_whiteout, make_node, mode, open_folder, remove,
+    set_attributes, set_attributes_at, set_file_times, set_opaque, set_times,
 };
 use super::recipe::Recipe;
 use super::tar::{Archive, Entry, Kind};
@@ -268,13 +268,7 @@ impl Extractor {
             }
             other => other?,
         }
-        let folder = rustix::fs::openat(
-            place.parent,
-            place.name,
-            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-            Mode::empty(),
-        )?;
-        set_attributes(&folder, entry)?;
+        set_attributes(&open_folder(place)?, entry)?;
         if opaque {
             // The layer removes the old folder and makes a new one.
             set_opaque(place.parent, place.name)?;

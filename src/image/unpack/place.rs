@@ -189,6 +189,16 @@ pub(super) fn remove(place: &Place<'_>) -> io::Result<Removed> {
     Ok(Removed::Other)
 }
 
+/// Opens the folder that is there.
+pub(super) fn open_folder(place: &Place<'_>) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::openat(
+        place.parent,
+        place.name,
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?)
+}
+
 fn remove_tree(place: &Place<'_>) -> io::Result<()> {
     if file_type(place)? != Some(FileType::Directory) {
         return Ok(rustix::fs::unlinkat(
@@ -197,12 +207,7 @@ fn remove_tree(place: &Place<'_>) -> io::Result<()> {
             AtFlags::empty(),
         )?);
     }
-    let folder = rustix::fs::openat(
-        place.parent,
-        place.name,
-        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
+    let folder = open_folder(place)?;
     for entry in rustix::fs::Dir::read_from(&folder)? {
         let entry = entry?;
         let name = entry.file_name().to_bytes();

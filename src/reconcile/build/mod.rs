@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared, join_all};
 
-use crate::build::drive::{self, DriveError, Look, Seen};
+use crate::build::drive::{self, DriveError};
 use crate::build::graph::BaseRequest;
+use crate::build::look::{self, Look, Seen};
 use crate::build::request::Request;
 use crate::build::solve::{Builder, Outside};
 use crate::compose::{Diagnostic, Project, Service};
@@ -164,7 +165,7 @@ pub async fn check(
 ) -> Result<Vec<Diagnostic>, ReconcileError> {
     let found = each(session, requests, async |builder, request| {
         let needs = |base| provide(session, builder.store(), request, base).boxed();
-        drive::check(builder, request, &needs).await
+        look::check(builder, request, &needs).await
     });
     Ok(found.await?.into_iter().flatten().collect())
 }
@@ -179,7 +180,7 @@ pub async fn look(
     look: Look,
 ) -> Result<Vec<Seen>, ReconcileError> {
     each(session, requests, async |builder, request| {
-        drive::look(builder, request, look).await
+        look::look(builder, request, look).await
     })
     .await
 }

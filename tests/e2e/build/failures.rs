@@ -124,6 +124,7 @@ fn an_interrupted_build_leaves_nothing_without_another_command() {
             (&["up", "-d", "--build"], Signal::INT, 130),
             (&["build"], Signal::KILL, 137),
             (&["image", "build", "."], Signal::KILL, 137),
+            (&["up", "-d", "--build"], Signal::KILL, 137),
         ] {
             // While the engine starts, as a rule, and while the command runs.
             for moment in ["RUN echo begun; sleep 1000\n", " begun\n"] {

@@ -118,7 +118,7 @@ fn a_dockerfile_tells_its_targets_and_what_they_take() {
         call(&["--call=targets"])
             .succeeds()
             .prints(
-                "TARGET      DESCRIPTION\nall         what every other stage stands on\n(default)   \n",
+                "TARGET    DESCRIPTION\nall       what every other stage stands on\n(default) \n",
             )
             .whatever();
         call(&["--call=outline"])
@@ -126,7 +126,7 @@ fn a_dockerfile_tells_its_targets_and_what_they_take() {
             .prints(
                 "BUILD ARG   VALUE          DESCRIPTION\nBASE        test/busybox   what is below\n\
                  NAME        world          who greets\n\n\
-                 SECRET   REQUIRED\ntoken    true\n\nSSH       REQUIRED\ndefault   \n",
+                 SECRET   REQUIRED\ntoken    true\n\nSSH       REQUIRED\ndefault   \n\n",
             )
             .whatever();
         call(&[
@@ -137,7 +137,7 @@ fn a_dockerfile_tells_its_targets_and_what_they_take() {
             "NAME=me",
         ])
         .succeeds()
-        .says("TARGET: all\nDESCRIPTION: what every other stage stands on\n\nBUILD ARG")
+        .says("TARGET:      all\nDESCRIPTION: what every other stage stands on\n\nBUILD ARG")
         .says("NAME        me             who greets\n")
         .whatever();
         call(&["--call=outline", "--target", "al"])

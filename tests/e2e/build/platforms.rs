@@ -115,6 +115,31 @@ fn several_platforms_are_built_and_pushed_as_one_name() {
 }
 
 #[test]
+fn one_platform_of_several_is_pushed_alone() {
+    isolated(|sandbox| {
+        let registry = Registry::start(sandbox, 5000);
+        let text = "FROM scratch\nARG TARGETARCH\nCOPY a /$TARGETARCH\n";
+        let project = with_dockerfile(sandbox, "alone", text);
+        project.write("a", "a\n");
+        let name = format!("{}/alone:1", registry.address);
+        let both = "linux/amd64,linux/arm64";
+        let build = ["image", "build", "--platform", both, "-t", &name, "."];
+        project.skiff(build).run().succeeds().whatever();
+        let push = ["image", "push", "--platform", "linux/arm64", &name];
+        project.skiff(push).run().succeeds().whatever();
+        let pull = |platform: &str| {
+            let pull = ["image", "pull", "--platform", platform, &name];
+            project.skiff(pull).run()
+        };
+        pull("linux/arm64").succeeds().whatever();
+        pull("linux/amd64")
+            .ends_with(1)
+            .warns("only for linux/arm64")
+            .whatever();
+    });
+}
+
+#[test]
 fn a_stage_may_be_for_another_platform_than_the_image() {
     isolated(|sandbox| {
         let registry = Registry::start(sandbox, 5000);

@@ -98,6 +98,11 @@ fn prune_removes_what_no_image_has_and_with_all_the_cache_folders_too() {
             pruned.stdout.ends_with("Total reclaimed space: 5MB\n"),
             "{pruned}"
         );
+        let kept = prune(&["-a", "-f", "--reserved-space", "20MB", "--verbose"]);
+        kept.prints("Total reclaimed space: 0B\n").whatever();
+        let free = ["build", "prune", "--min-free-space", "1GB"];
+        let refused = project.skiff(free).run().ends_with(1);
+        refused.warns("--min-free-space: ").whatever();
         let young = prune(&["-a", "--filter", "until=24h"]);
         young.prints("Total reclaimed space: 0B\n").whatever();
         let all = prune(&["-a"]);

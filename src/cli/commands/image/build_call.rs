@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
-use crate::build::drive::{Look, Seen};
 use crate::build::graph::{Outline, Target};
+use crate::build::look::{Look, Seen};
 use crate::ui::table::Table;
 
 /// What is asked.
@@ -70,7 +70,7 @@ pub(super) fn shown(seen: &Seen) -> String {
 }
 
 fn of_targets(targets: &[Target]) -> String {
-    let mut table = Table::new(&["TARGET", "DESCRIPTION"]);
+    let mut table = Table::new(&["TARGET", "DESCRIPTION"]).gap(1);
     for target in targets {
         let name = match (&target.name, target.is_default) {
             (Some(name), true) => format!("{name} (default)"),
@@ -85,11 +85,11 @@ fn of_targets(targets: &[Target]) -> String {
 fn of_outline(outline: &Outline) -> String {
     let mut parts = Vec::new();
     if let Some((name, says)) = &outline.target {
-        let mut head = format!("TARGET: {name}\n");
+        let mut head = Table::new(&["TARGET:", name]).gap(1);
         if !says.is_empty() {
-            head.push_str(&format!("DESCRIPTION: {says}\n"));
+            head.row(vec!["DESCRIPTION:".to_owned(), says.clone()]);
         }
-        parts.push(head);
+        parts.push(head.render());
     }
     if !outline.arguments.is_empty() {
         let mut table = Table::new(&["BUILD ARG", "VALUE", "DESCRIPTION"]);
@@ -113,7 +113,7 @@ fn of_outline(outline: &Outline) -> String {
         }
         parts.push(table.render());
     }
-    parts.join("\n")
+    parts.iter().map(|part| format!("{part}\n")).collect()
 }
 
 #[cfg(test)]

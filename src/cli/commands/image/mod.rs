@@ -18,6 +18,7 @@ mod build_sandbox;
 mod build_secrets;
 mod containers;
 mod filters;
+mod similar;
 
 use clap::{Args, Subcommand};
 
@@ -118,8 +119,22 @@ pub(super) fn failed(error: &ImageError) -> CliError {
     }
 }
 
+/// The same, where an image that is not here may have been meant by another name.
+fn failed_in(store: &Store, error: &ImageError) -> CliError {
+    let ImageError::NoSuchImage(text) = error else {
+        return failed(error);
+    };
+    // What cannot be read now is told by who needs it.
+    let images = store.list().unwrap_or_default();
+    let names = images.iter().flat_map(|image| &image.names);
+    match similar::names(text, names) {
+        meant if meant.is_empty() => failed(error),
+        meant => failed(error).hint(format!("did you mean {}?", meant.join(" or "))),
+    }
+}
+
 /// An image that has to be there.
 fn find(store: &Store, text: &str) -> Result<Image, CliError> {
     let found = store.find(text).map_err(|error| failed(&error))?;
-    found.ok_or_else(|| failed(&ImageError::NoSuchImage(text.to_owned())))
+    found.ok_or_else(|| failed_in(store, &ImageError::NoSuchImage(text.to_owned())))
 }

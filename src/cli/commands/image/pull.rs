@@ -21,6 +21,12 @@ pub struct PullArgs {
     /// Print the image's name only
     #[arg(short, long)]
     quiet: bool,
+    /// All tags of the name
+    #[arg(short, long, hide = true)]
+    all_tags: bool,
+    /// Nothing is signed anyway
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    disable_content_trust: Option<bool>,
     /// What to pull
     #[arg(value_name = "NAME[:TAG|@DIGEST]")]
     name: String,
@@ -31,6 +37,10 @@ pub struct PullArgs {
 /// # Errors
 /// The name is none, or the image cannot be had.
 pub fn run(context: &Context, args: &PullArgs) -> CliResult {
+    if args.all_tags {
+        return Err(CliError::new("--all-tags: skiff pulls one tag at a time")
+            .hint("pull each tag that is needed by its name"));
+    }
     let reference = Reference::parse(&args.name).map_err(|error| CliError::from_error(&error))?;
     let platform = args.platform.as_deref().map(Platform::parse).transpose();
     let platform = platform.map_err(|error| CliError::from_error(&error))?;
@@ -38,17 +48,16 @@ pub fn run(context: &Context, args: &PullArgs) -> CliResult {
     let before = store.find(&reference.to_string());
     let before = before.map_err(|error| failed(&error))?;
     let request = request(reference.clone(), platform);
-    let image = std::cell::OnceCell::new();
-    runtime::block_on(async {
+    let image = runtime::block_on(async {
         let mut interrupts = Interrupts::new()?;
         let sink = if args.quiet {
             ui::progress::silent()
         } else {
             context.sink()
         };
-        tokio::select! {
+        let pulled = tokio::select! {
             pulled = image::pull(&store, &request, &*sink) => {
-                image.set(pulled.map_err(|error| failed(&error))?).ok();
+                pulled.map_err(|error| failed(&error))?
             }
             _ = interrupts.next() => {
                 sink.emit(session::interrupted(session::PULL_NOTE));
@@ -58,12 +67,12 @@ pub fn run(context: &Context, args: &PullArgs) -> CliResult {
                 }
                 return Err(CliError::Interrupted);
             }
-        }
+        };
         garbage::collect(&context.layout, &*sink);
-        Ok(())
+        Ok(pulled)
     })?;
     let mut text = String::new();
-    if let Some(image) = image.get().filter(|_| !args.quiet) {
+    if !args.quiet {
         if let Some(digest) = &image.digest {
             text.push_str(&format!("Digest: {digest}\n"));
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::failed;
+use super::failed_in;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
 use crate::image::{self, ImageError, Platform, Store};
@@ -45,7 +45,7 @@ pub fn run(context: &Context, args: &SaveArgs) -> CliResult {
             {
                 CliError::BrokenPipe
             }
-            other => failed(&other),
+            other => failed_in(&store, &other),
         })
     };
     match &args.output {

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::failed;
+use super::failed_in;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
 use crate::image::{Reference, Store};
@@ -29,7 +29,7 @@ pub fn run(context: &Context, args: &TagArgs) -> CliResult {
             args.target
         )));
     }
-    Store::open(&context.layout)
-        .tag(&args.source, &name)
-        .map_err(|error| failed(&error))
+    let store = Store::open(&context.layout);
+    let tagged = store.tag(&args.source, &name);
+    tagged.map_err(|error| failed_in(&store, &error))
 }
