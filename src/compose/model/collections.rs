@@ -4,6 +4,7 @@ use indexmap::IndexMap;
 
 use super::record::{Cx, Emit, Form, Parse};
 use crate::compose::diag::quoted;
+use crate::compose::limits::MOST_WORDS;
 use crate::compose::printed::Printed;
 use crate::compose::shell;
 use crate::compose::tree::{Node, Value};
@@ -24,8 +25,16 @@ impl std::ops::Deref for Argv {
 impl Parse for Argv {
     fn parse(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         match &node.value {
-            Value::Str(text) => match shell::split(text) {
-                Ok(words) => Some(Self(words)),
+            Value::Str(text) => match shell::split(text, cx.words.left()) {
+                Ok(None) => cx.fail(
+                    node,
+                    format!("the commands up to this one have more than {MOST_WORDS} words"),
+                    "fewer words: what is so long belongs into a file that is mounted",
+                ),
+                Ok(Some(words)) => {
+                    cx.words.take(words.len());
+                    Some(Self(words))
+                }
                 Err(message) => cx.fail(
                     node,
                     message,
