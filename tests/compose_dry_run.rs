@@ -1,5 +1,6 @@
 //! What `config` accepts, `up --dry-run` either plans or refuses by attribute;
-//! and what is refused becomes less, never more.
+//! and what is refused becomes less, never more. `tests/golden/refused.txt` is how many
+//! of the cases in this repository are refused, so it says the same on every machine.
 //!
 //! `SKIFF_CASES=FOLDER` has further cases looked at: folders with a `case.json`
 //! (`files`, `args`, `env`, `cwd`) beside the files.

@@ -68,9 +68,10 @@ pub(super) async fn down_over<B: Backend>(
     dry_run: bool,
 ) -> Result<Plan, ReconcileError> {
     // A dry run changes nothing, so it needs no lock, whose file would be made for it.
-    let lock = match dry_run {
-        true => None,
-        false => Some(locking::lock(session).await?),
+    let lock = if dry_run {
+        None
+    } else {
+        Some(locking::lock(session).await?)
     };
     let sight = observe(session.layout, session.project, Look::Owned)?;
     let desired = super::desired_without_images(project);
@@ -99,7 +100,9 @@ pub(super) async fn down_over<B: Backend>(
     };
     // The lock outlives the walk: what is forgotten must not be made anew
     // in between.
-    lock.map(|lock| backend.hold(lock));
+    if let Some(lock) = lock {
+        backend.hold(lock);
+    }
     let walked = executor.run(&plan, None).await;
     let forgotten = walked.map(|()| record::forget(session));
     backend.let_go();
