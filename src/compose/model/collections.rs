@@ -254,11 +254,17 @@ impl Parse for ExtraHosts {
 /// Splits `host=address`, or `host:address` as older files have it.
 fn split_host(text: &str, item: &Node, cx: &mut Cx<'_>) -> Option<(String, Vec<String>)> {
     let Some((host, addresses)) = text.split_once('=').or_else(|| text.split_once(':')) else {
-        return cx.fail(
-            item,
-            format!("{} has no address", quoted(text)),
-            "HOST=ADDRESS, such as `db=10.0.0.7`",
-        );
+        let message = format!("{} has no address", quoted(text));
+        let mut diagnostic = cx
+            .diagnostic(item.place(), message)
+            .expected("HOST=ADDRESS, such as `db=10.0.0.7`");
+        let words: Vec<&str> = text.split_whitespace().collect();
+        diagnostic.suggestion = match words.as_slice() {
+            [host, address] => Some(format!("write `{host}={address}`")),
+            _ => None,
+        };
+        cx.report.push(diagnostic);
+        return None;
     };
     check_host(host, item, cx)?;
     let addresses = addresses.split(',').map(str::to_owned).collect();
