@@ -1,5 +1,6 @@
 //! What `config` accepts, `up --dry-run` either plans or refuses by attribute;
-//! and what is refused becomes less, never more.
+//! and what is refused becomes less, never more. `tests/golden/refused.txt` is how many
+//! of the cases in this repository are refused, so it says the same on every machine.
 //!
 //! `SKIFF_CASES=FOLDER` has further cases looked at: folders with a `case.json`
 //! (`files`, `args`, `env`, `cwd`) beside the files.
@@ -177,8 +178,51 @@ mod tests {
             .iter()
             .filter_map(|case| case.is_refused(roots))
             .collect();
+        assert_nothing_is_made(roots);
         let refused = answers.iter().filter(|refused| **refused).count();
         (answers.len() - refused, refused)
+    }
+
+    /// A dry run makes neither of the roots.
+    fn assert_nothing_is_made(roots: &Path) {
+        for root in ["data", "run"] {
+            assert!(!roots.join(root).exists(), "`{root}` was made");
+        }
+    }
+
+    #[test]
+    fn a_dry_run_makes_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        let text = "services: {a: {image: skiff/toolbox}, b: {build: .}}\n";
+        fs::write(home.path().join("compose.yaml"), text).unwrap();
+        fs::write(home.path().join("Dockerfile"), "FROM skiff/toolbox\n").unwrap();
+        let case = Case {
+            name: "toolbox".to_owned(),
+            arguments: vec!["-p".to_owned(), "p".to_owned()],
+            environment: BTreeMap::new(),
+            folder: home.path().to_owned(),
+        };
+        for (command, plan) in [
+            (
+                &["up", "-d"] as &[&str],
+                "image of b: build\n\
+                 1 network p_default: create (missing)\n\
+                 2 container p-a-1: create (missing) after 1\n\
+                 3 container p-b-1: create (missing) after 1\n\
+                 4 container p-a-1: start after 2\n\
+                 5 container p-b-1: start after 3\n",
+            ),
+            (&["create"], "container p-a-1: create (missing)"),
+            (&["down", "-v"], "nothing to do\n"),
+            (&["build"], "image of b: build\n"),
+        ] {
+            let output = case.call(home.path(), &["--dry-run"], command);
+            let said = String::from_utf8_lossy(&output.stdout);
+            let lines = plan.lines();
+            assert!(lines.clone().all(|line| said.contains(line)), "{said}");
+            assert_eq!(output.status.code(), Some(0), "{output:?}");
+            assert_nothing_is_made(home.path());
+        }
     }
 
     #[test]

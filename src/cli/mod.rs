@@ -128,11 +128,14 @@ fn dispatch(context: &Context, command: Command, arguments: Vec<OsString>) -> Cl
     );
     if needs_root {
         root::require(arguments, || context.asked_variables())?;
-        close_roots(&context.layout).map_err(|error| {
-            CliError::new(format!(
-                "cannot close skiff's folders to other users: {error}"
-            ))
-        })?;
+        // A dry run makes nothing.
+        if !context.global.dry_run {
+            close_roots(&context.layout).map_err(|error| {
+                CliError::new(format!(
+                    "cannot close skiff's folders to other users: {error}"
+                ))
+            })?;
+        }
     }
     match command {
         Command::Up(args) => commands::up::run(context, &args),

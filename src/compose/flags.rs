@@ -101,7 +101,7 @@ pub fn parse_env_file(
 /// # Errors
 /// A quote that is not closed.
 pub fn split_words(line: &str) -> Result<Vec<String>, String> {
-    shell::split(line)
+    shell::split(line, usize::MAX).map(Option::unwrap_or_default)
 }
 
 #[cfg(test)]

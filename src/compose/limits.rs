@@ -17,6 +17,10 @@ pub(crate) const BYTES_OF_A_NODE: usize = 64;
 /// Most tokens that the YAML parser may hold at once.
 pub(crate) const MOST_TOKENS: usize = 1_000_000;
 
+/// Most words that commands written as one text may have, all of a project together: each
+/// becomes a text of its own. execve(2) takes 6 MiB of words and their addresses.
+pub(crate) const MOST_WORDS: usize = 500_000;
+
 /// Most services of a project, with those of inactive profiles.
 pub(crate) const MOST_SERVICES: usize = 20_000;
 

@@ -23,8 +23,9 @@ struct Splitter {
     inside: Inside,
 }
 
-/// The words of `line`, or what is wrong with it.
-pub(crate) fn split(line: &str) -> Result<Vec<String>, String> {
+/// The words of `line`, or what is wrong with it; `None` where there are more than
+/// `most`.
+pub(crate) fn split(line: &str, most: usize) -> Result<Option<Vec<String>>, String> {
     let mut splitter = Splitter {
         words: Vec::new(),
         word: String::new(),
@@ -33,6 +34,9 @@ pub(crate) fn split(line: &str) -> Result<Vec<String>, String> {
     };
     let mut escaped = false;
     for c in line.chars() {
+        if splitter.words.len() > most {
+            break;
+        }
         if escaped {
             escaped = false;
             splitter.escaped(c);
@@ -48,6 +52,9 @@ pub(crate) fn split(line: &str) -> Result<Vec<String>, String> {
             ));
         }
     }
+    if splitter.words.len() > most {
+        return Ok(None);
+    }
     if escaped || splitter.inside != Inside::Nothing {
         let why = match splitter.inside {
             _ if escaped => "a backslash at its end",
@@ -60,7 +67,7 @@ pub(crate) fn split(line: &str) -> Result<Vec<String>, String> {
         return Err(format!("{} has {why}", quoted(line)));
     }
     splitter.finish_word();
-    Ok(splitter.words)
+    Ok(Some(splitter.words).filter(|words| words.len() <= most))
 }
 
 fn ends_line(c: char) -> bool {
@@ -145,9 +152,11 @@ mod tests {
             ("echo 'open", None),
             ("echo (a)", None),
             ("echo \\", None),
+            ("a b c d", None),
+            ("a b c d e f", None),
         ] {
             let expected = words.map(|words| words.into_iter().map(str::to_owned).collect());
-            assert_eq!(split(line).ok(), expected, "{line}");
+            assert_eq!(split(line, 3).ok().flatten(), expected, "{line}");
         }
     }
 }

@@ -50,7 +50,7 @@ pub use registry::{
 pub use save::save;
 pub(crate) use save::{save_image, save_layout};
 pub use store::{Collected, Image, InUse, LayerCommit, Removed, Store, Usage};
-pub use toolbox::ensure_toolbox;
+pub use toolbox::{ensure_toolbox, find_toolbox};
 pub(crate) use unpack::unpack_archive;
 
 /// Writing archives.

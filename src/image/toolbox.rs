@@ -65,6 +65,14 @@ pub fn ensure_toolbox(store: &Store, applets: &[&str]) -> Result<Image, ImageErr
     ensure_from(store, Path::new(PROGRAM), applets)
 }
 
+/// The built-in image, if it is here as it would be made now.
+///
+/// # Errors
+/// The store or the running program cannot be read.
+pub fn find_toolbox(store: &Store, applets: &[&str]) -> Result<Option<Image>, ImageError> {
+    present(store, &origin(Path::new(PROGRAM), applets)?)
+}
+
 fn ensure_from(store: &Store, program: &Path, applets: &[&str]) -> Result<Image, ImageError> {
     let origin = origin(program, applets)?;
     if let Some(image) = present(store, &origin)? {

@@ -14,7 +14,7 @@ use crate::event::Event;
 use crate::image::toolbox::is_toolbox;
 use crate::image::{
     Image, ImageError, KEPT_OF_A_PULL, Platform, PullDecision, PullPolicy, PullRequest, Reference,
-    Store, ensure_toolbox, pull,
+    Store, ensure_toolbox, find_toolbox, pull,
 };
 
 use super::build::BuildChoices;
@@ -84,7 +84,7 @@ pub fn needs(
     project: &Project,
     services: &[&String],
     pull: Option<PullPolicy>,
-    mode: BuildMode,
+    (mode, dry_run): (BuildMode, bool),
 ) -> Result<(Needs, Vec<Diagnostic>), ReconcileError> {
     let mut needs = Needs::default();
     let mut refused = Vec::new();
@@ -118,8 +118,11 @@ pub fn needs(
                 needs.built_by.insert(name.clone(), (*builder).clone());
             }
         }
-        let found = local(session, store, &image);
+        let found = local(session, store, &image, dry_run);
         let local = found.map_err(|source| image_error(name, &image, source))?;
+        if local.is_none() && is_built_in(&image) {
+            continue; // it is going to be made: neither pulled nor built
+        }
         match decide(project, name, service, (pull, mode), local.as_ref()) {
             Ok(Choice::Use) => {
                 if let Some(found) = &local {
@@ -259,13 +262,24 @@ pub(super) fn ids(images: &BTreeMap<String, ImageFacts>) -> BTreeMap<String, Str
 }
 
 /// The image of this name, if it is here. The built-in one is made where it is
-/// missing.
-fn local(session: &Session<'_>, store: &Store, image: &str) -> Result<Option<Image>, ImageError> {
-    let reference = Reference::parse(image)?;
-    if is_toolbox(&reference) {
-        return ensure_toolbox(store, session.applets).map(Some);
+/// missing, but not for a dry run.
+fn local(
+    session: &Session<'_>,
+    store: &Store,
+    image: &str,
+    dry_run: bool,
+) -> Result<Option<Image>, ImageError> {
+    if !is_built_in(image) {
+        return store.find(image);
     }
-    store.find(image)
+    if dry_run {
+        return find_toolbox(store, session.applets);
+    }
+    ensure_toolbox(store, session.applets).map(Some)
+}
+
+fn is_built_in(image: &str) -> bool {
+    Reference::parse(image).is_ok_and(|reference| is_toolbox(&reference))
 }
 
 /// The platform that a service's image is pulled for: its own, else

@@ -150,6 +150,10 @@ fn foreign_names(
         .collect();
     let index = Names::new(layout);
     let mut foreign = BTreeMap::new();
+    // What cannot be read is told when a name is to be given.
+    let Ok(index) = index.view() else {
+        return foreign;
+    };
     for service in desired.services.values() {
         let replicas = choices
             .scale

@@ -4,6 +4,7 @@
 //! Names under the run root vanish with a reboot, while stopped containers
 //! stay; the first use of the index in a boot enters theirs again.
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -66,6 +67,28 @@ pub struct Names {
     layout: Layout,
 }
 
+/// What the index says now.
+#[derive(Debug)]
+pub struct View<'n> {
+    names: &'n Names,
+    /// Whose the names are on disk, where the index is not complete.
+    on_disk: Option<HashMap<String, NameOwner>>,
+}
+
+impl View<'_> {
+    /// Whose a name is.
+    ///
+    /// # Errors
+    /// The index cannot be read, or it is no name.
+    pub fn find(&self, name: &str) -> Result<Option<NameOwner>, NameError> {
+        let path = self.names.path(name)?;
+        match &self.on_disk {
+            Some(on_disk) => Ok(on_disk.get(name).cloned()),
+            None => Ok(Names::read(&path)?.filter(|found| self.names.exists(found, name))),
+        }
+    }
+}
+
 impl Names {
     /// The index of these roots.
     pub fn new(layout: &Layout) -> Self {
@@ -112,14 +135,28 @@ impl Names {
         Ok(())
     }
 
-    /// Whose a name is.
+    /// The index to look names up in. Makes nothing: before the first use of the index
+    /// in a boot, what is on disk is asked.
     ///
     /// # Errors
-    /// The index cannot be read.
-    pub fn find(&self, name: &str) -> Result<Option<NameOwner>, NameError> {
-        let path = self.path(name)?;
-        self.complete()?;
-        Ok(Self::read(&path)?.filter(|found| self.exists(found, name)))
+    /// The containers on disk cannot be read.
+    pub fn view(&self) -> Result<View<'_>, NameError> {
+        let on_disk = if self.layout.names().join(COMPLETE).exists() {
+            None
+        } else {
+            let mut owners = HashMap::new();
+            for named in self.on_disk().map_err(NameError::Index)? {
+                let (project, id) = (named.project, named.id);
+                // Of two, the one that would be entered first has it.
+                let owner = || NameOwner { project, id };
+                owners.entry(named.name).or_insert_with(owner);
+            }
+            Some(owners)
+        };
+        Ok(View {
+            names: self,
+            on_disk,
+        })
     }
 
     /// Removes names of containers that no longer exist; makes nothing where
@@ -294,16 +331,22 @@ mod tests {
         let names = Names::new(&bench.layout);
         let (one, two) = (bench.container("a", "web"), bench.container("b", "web"));
         // Both exist before the first use: the one that is entered first has it.
-        let owner = names.find("web").unwrap().unwrap();
+        let owner = names.view().unwrap().find("web").unwrap().unwrap();
         let other = if owner == one { &two } else { &one };
         names.reserve("web", &owner).unwrap();
         let error = names.reserve("web", other).unwrap_err();
         assert!(matches!(error, NameError::Taken { owner: found, .. } if found == owner));
         names.release("web", &other.id).unwrap();
-        assert_eq!(names.find("web").unwrap(), Some(owner.clone()));
+        assert_eq!(
+            names.view().unwrap().find("web").unwrap(),
+            Some(owner.clone())
+        );
         names.release("web", &owner.id).unwrap();
         names.reserve("web", other).unwrap();
-        assert_eq!(names.find("web").unwrap().as_ref(), Some(other));
+        assert_eq!(
+            names.view().unwrap().find("web").unwrap().as_ref(),
+            Some(other)
+        );
     }
 
     #[test]
@@ -313,12 +356,12 @@ mod tests {
         let gone = bench.container("a", "web");
         names.reserve("web", &gone).unwrap();
         fs::remove_dir_all(bench.layout.container("a", &gone.id)).unwrap();
-        assert_eq!(names.find("web").unwrap(), None);
+        assert_eq!(names.view().unwrap().find("web").unwrap(), None);
         let next = bench.container("b", "web");
         names.reserve("web", &next).unwrap();
         names.reserve("stale", &gone).unwrap();
         assert_eq!(names.sweep().unwrap(), ["stale"]);
-        assert_eq!(names.find("web").unwrap(), Some(next));
+        assert_eq!(names.view().unwrap().find("web").unwrap(), Some(next));
     }
 
     /// Other projects take names while one project's end sweeps.
@@ -351,7 +394,10 @@ mod tests {
         let names = Names::new(&Bench::new().layout);
         for bad in ["", ".x", "-x", "a/b", "a b", "..", "ä"] {
             assert!(
-                matches!(names.find(bad), Err(NameError::Invalid { .. })),
+                matches!(
+                    names.view().unwrap().find(bad),
+                    Err(NameError::Invalid { .. })
+                ),
                 "{bad}"
             );
         }

@@ -101,8 +101,29 @@ pub(crate) fn sizes() -> Vec<Hostile> {
         ),
         one(
             "a list of sixteen million, kept back by the parser",
-            No("more than 1000000 nodes"),
+            No("more than 1000000 words"),
             format!("x: [[{}]]", "x,".repeat(15 * mib)),
+        ),
+        one(
+            "a text of more than a million words",
+            No("services.web.command: a text, or a list in brackets, of more than 1000000 words"),
+            format!("{WEB}    command: {}\n", "a ".repeat(1_010_000)),
+        ),
+        one(
+            "a command of many words in a block",
+            No("the commands up to this one have more than 500000 words"),
+            format!("{WEB}    command: |\n      {}\n", "a ".repeat(510_000)),
+        ),
+        one(
+            "commands of many words together",
+            No("the commands up to this one have more than 500000 words"),
+            format!(
+                "services:\n{}",
+                lines(6, |n| format!(
+                    "  s{n}:\n    image: x\n    command: |\n      {}\n",
+                    "a ".repeat(100_000)
+                ))
+            ),
         ),
         one(
             "brackets that never close",

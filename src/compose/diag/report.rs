@@ -114,9 +114,9 @@ impl Report {
 
     /// Adds to the warnings about variables that are not set which one may have been
     /// meant, out of those that are.
-    pub(crate) fn suggest_variables<'n>(&mut self, set: impl Iterator<Item = &'n str> + Clone) {
+    pub(crate) fn suggest_variables(&mut self, set: &[&str]) {
         for (name, at) in std::mem::take(&mut self.unset) {
-            let Some(near) = slipped(&name, set.clone()) else {
+            let Some(near) = slipped(&name, set.iter().copied()) else {
                 continue;
             };
             if let Some(warning) = self.list.get_mut(at) {

@@ -15,6 +15,8 @@ const ELSEWHERE: &[&str] = &[
     "is larger than",
     "the anchors of the file hold",
     "the file has more than",
+    "words follows here",
+    "the commands up to this one have",
     "services extend each other",
     "too many documents are merged",
     "make the texts of the project larger",

@@ -4,6 +4,7 @@ use indexmap::IndexMap;
 
 use super::record::{Cx, Emit, Form, Parse};
 use crate::compose::diag::quoted;
+use crate::compose::limits::MOST_WORDS;
 use crate::compose::printed::Printed;
 use crate::compose::shell;
 use crate::compose::tree::{Node, Value};
@@ -24,8 +25,16 @@ impl std::ops::Deref for Argv {
 impl Parse for Argv {
     fn parse(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         match &node.value {
-            Value::Str(text) => match shell::split(text) {
-                Ok(words) => Some(Self(words)),
+            Value::Str(text) => match shell::split(text, cx.words.left()) {
+                Ok(None) => cx.fail(
+                    node,
+                    format!("the commands up to this one have more than {MOST_WORDS} words"),
+                    "fewer words: what is so long belongs into a file that is mounted",
+                ),
+                Ok(Some(words)) => {
+                    cx.words.take(words.len());
+                    Some(Self(words))
+                }
                 Err(message) => cx.fail(
                     node,
                     message,
@@ -245,11 +254,17 @@ impl Parse for ExtraHosts {
 /// Splits `host=address`, or `host:address` as older files have it.
 fn split_host(text: &str, item: &Node, cx: &mut Cx<'_>) -> Option<(String, Vec<String>)> {
     let Some((host, addresses)) = text.split_once('=').or_else(|| text.split_once(':')) else {
-        return cx.fail(
-            item,
-            format!("{} has no address", quoted(text)),
-            "HOST=ADDRESS, such as `db=10.0.0.7`",
-        );
+        let message = format!("{} has no address", quoted(text));
+        let mut diagnostic = cx
+            .diagnostic(item.place(), message)
+            .expected("HOST=ADDRESS, such as `db=10.0.0.7`");
+        let words: Vec<&str> = text.split_whitespace().collect();
+        diagnostic.suggestion = match words.as_slice() {
+            [host, address] => Some(format!("write `{host}={address}`")),
+            _ => None,
+        };
+        cx.report.push(diagnostic);
+        return None;
     };
     check_host(host, item, cx)?;
     let addresses = addresses.split(',').map(str::to_owned).collect();

@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use serde_json::Value as Json;
 
 use crate::compose::diag::{Allowed, Diagnostic, Report, quoted};
+use crate::compose::limits::Budget;
 use crate::compose::order::natural;
 use crate::compose::printed::{Object, Printed};
 use crate::compose::tree::{Mark, Node, Trail, Value};
@@ -21,6 +22,8 @@ pub type Extensions = Object;
 pub(crate) struct Cx<'a> {
     pub(crate) report: &'a mut Report,
     pub(crate) trail: Trail,
+    /// How many words commands may have yet.
+    pub(crate) words: Budget,
 }
 
 impl Cx<'_> {

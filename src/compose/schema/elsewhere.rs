@@ -2,7 +2,7 @@
 //! name, or another place.
 
 use super::flow::{flow, text};
-use super::instead::{Context, probe};
+use super::instead::{Context, http, probe};
 use super::shape::Object;
 use crate::compose::diag::{is_invisible, similar};
 use crate::compose::tree::{Node, Trail, Value};
@@ -190,6 +190,12 @@ pub(super) fn attribute(
         .and_then(|path| path.strip_suffix('.'));
     let context = parent.and_then(Context::of);
     if let Some(context) = &context {
+        if context.below == "healthcheck"
+            && name == "httpGet"
+            && let Some(test) = http(child)
+        {
+            return Some(format!("write `test: {test}`"));
+        }
         if let Some(place) = place(context, name) {
             return Some(put(place, name, child));
         }

@@ -123,6 +123,9 @@ fn of_service(context: &Context<'_>, node: &Node) -> Option<String> {
         },
         ("image", Value::Map(map)) => image(context, map),
         ("gpus", Value::Int(count)) => Some(context.line(&format!("[{{count: {count}}}]"))),
+        ("gpus", Value::Str(count)) if count.parse::<u32>().is_ok() => {
+            Some(context.line(&format!("[{{count: {count}}}]")))
+        }
         ("gpus", Value::Bool(true)) => Some(context.line("all")),
         ("post_start" | "pre_start" | "pre_stop", Value::Str(words)) => {
             Some(context.line(&format!("[{{command: {}}}]", text(words))))
@@ -222,6 +225,11 @@ fn end_condition(policy: &str) -> &'static str {
 /// What is below a name of the user's choice.
 fn named(context: &Context<'_>, node: &Node) -> Option<String> {
     let (above, name) = context.below.split_once('.')?;
+    let is_attribute = name.contains('.') && ["depends_on", "networks", "ulimits"].contains(&above);
+    if is_attribute {
+        let is_condition = above == "depends_on" && name.ends_with(".condition");
+        return is_condition.then(|| context.line(condition(node)));
+    }
     match (above, &node.value) {
         ("depends_on", Value::Str(_) | Value::Null | Value::Bool(_)) if name == "condition" => {
             Some(format!(
@@ -298,7 +306,8 @@ pub(super) fn missing(name: &str, map: &Map, path: &str) -> Option<String> {
     let context = Context::of(path).filter(|context| context.section == "services")?;
     match (context.below.as_str(), name) {
         ("volumes[]", "type") => {
-            let source = map.get("source").and_then(Node::as_str);
+            let sources = ["source", "src", "hostPath", "host", "from"];
+            let source = sources.iter().find_map(|key| map.get(*key)?.as_str());
             let kind = match source {
                 Some(source) if source.starts_with(['.', '/', '~']) => "bind",
                 None if map.contains_key("tmpfs") => "tmpfs",
@@ -365,8 +374,19 @@ fn test(node: &Node) -> Option<String> {
 
 /// What a probe of Kubernetes would be here.
 pub(super) fn probe(node: &Node) -> Option<String> {
-    let command = node.get("exec")?.get("command")?;
-    Some(format!("write `healthcheck: {{test: {}}}`", test(command)?))
+    let test = match node.get("exec").and_then(|exec| exec.get("command")) {
+        Some(command) => test(command)?,
+        None => http(node.get("httpGet")?)?,
+    };
+    Some(format!("write `healthcheck: {{test: {test}}}`"))
+}
+
+/// The request of a probe as a test.
+pub(super) fn http(get: &Node) -> Option<String> {
+    let part = |key: &str| get.get(key).and_then(Node::scalar_text);
+    let port = part("port").map_or_else(String::new, |port| format!(":{port}"));
+    let path = part("path").unwrap_or_default();
+    Some(text(&format!("curl -f http://localhost{port}{path}"))).filter(|_| get.as_map().is_some())
 }
 
 fn amount(context: &Context<'_>, node: &Node) -> Option<String> {

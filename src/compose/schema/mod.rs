@@ -175,6 +175,8 @@ impl Checker<'_> {
             .and_then(|text| similar(text, values.iter().copied()))
         {
             diagnostic = diagnostic.suggest(format!("did you mean `{similar}`?"));
+        } else if !self.report.is_full() {
+            diagnostic.suggestion = instead::instead(node, self.trail.as_str());
         }
         self.report.push(diagnostic);
         self.sound = false;

@@ -41,7 +41,8 @@ pub(super) fn load(options: &LoadOptions, files: &dyn FileSystem) -> Result<Load
         let is_own =
             |name: &&String| asked.contains(*name) || !options.environment.contains_key(*name);
         let set = project.environment.keys().filter(is_own);
-        report.suggest_variables(set.map(String::as_str));
+        let set: Vec<&str> = set.map(String::as_str).collect();
+        report.suggest_variables(&set);
     }
     match project {
         Some((mut project, tree)) if report.error_count() == 0 => {

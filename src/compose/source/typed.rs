@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Readers, Source};
 use crate::compose::diag::{Diagnostic, did_you_mean, listed};
+use crate::compose::limits::{Budget, MOST_WORDS};
 use crate::compose::model::{Cx, Project, field};
 use crate::compose::paths::absolute;
 use crate::compose::printed::Printed;
@@ -31,6 +32,7 @@ impl Source<'_, '_> {
         let mut cx = Cx {
             report: &mut self.loader.report,
             trail: Trail::default(),
+            words: Budget::new(MOST_WORDS),
         };
         fill(&mut project, tree, &mut cx);
         select::by_profiles(&mut project);

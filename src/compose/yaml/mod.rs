@@ -13,7 +13,7 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use super::diag::{Report, lines, quoted, similar};
 use super::layout::{self, Relaid};
-use super::limits::MOST_NODES;
+use super::limits::{MOST_NODES, MOST_TOKENS};
 use super::metered::{Meter, Metered};
 use super::refused::{self, Refused};
 use super::tree::{Map, Mark, MergeTag, Node, Trail, Value};
@@ -185,11 +185,10 @@ impl<'r> Reader<'r> {
     fn run(mut self, text: &str) -> Result<Option<Vec<Node>>, Broken> {
         let meter = Meter::default();
         let mut parser = Parser::new(Metered::new(text, &meter));
+        let mut last = Mark::default();
         while let Some(event) = parser.next_event() {
             if meter.is_over() {
-                let open = self.open.last();
-                let mark = open.map_or_else(Mark::default, |open| open.mark);
-                self.too_many(mark);
+                self.too_many_words(last);
                 return Ok(None);
             }
             meter.reset();
@@ -210,6 +209,9 @@ impl<'r> Reader<'r> {
                 return Ok(None);
             }
             let mark = self.mark(span);
+            if !span.is_empty() {
+                last = mark;
+            }
             if self.event(event, mark).is_none() {
                 return Ok(None);
             }
@@ -367,6 +369,21 @@ impl<'r> Reader<'r> {
             .report
             .at(mark, "", message)
             .suggest("aliases count with all that they stand for, long texts by their length");
+        self.report.push(diagnostic);
+    }
+
+    /// The parser was stopped: what follows a place has no end in sight.
+    fn too_many_words(&mut self, mark: Mark) {
+        let message =
+            format!("a text, or a list in brackets, of more than {MOST_TOKENS} words follows here");
+        let diagnostic = self
+            .report
+            .at(mark, self.trail().as_str(), message)
+            .expected("something shorter")
+            .suggest(
+                "put so long a text into a file of its own, or write it in lines below `|`; so long \
+                 a list, in lines that begin with `- `",
+            );
         self.report.push(diagnostic);
     }
 

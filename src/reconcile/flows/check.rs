@@ -20,7 +20,7 @@ pub(super) fn check(
     store: &Store,
     declared: &Project,
     services: &[&String],
-    (pull, mode): (Option<PullPolicy>, BuildMode),
+    (pull, mode, dry_run): (Option<PullPolicy>, BuildMode, bool),
     scale: &BTreeMap<String, u32>,
 ) -> Result<Needs, ReconcileError> {
     let (warnings, mut errors): (Vec<_>, Vec<_>) = refuse::refusals(declared, services)
@@ -30,7 +30,8 @@ pub(super) fn check(
     errors.extend(refuse::crowded_ports(declared, services, scale));
     errors.extend(refuse::doubled_ports(declared, services));
     errors.extend(refuse::wrong_addresses(declared, services, scale));
-    let (needs, without_image) = images::needs(session, store, declared, services, pull, mode)?;
+    let (needs, without_image) =
+        images::needs(session, store, declared, services, pull, (mode, dry_run))?;
     errors.extend(without_image);
     for warning in warnings {
         session.sink.emit(Event::Warning {

@@ -67,7 +67,12 @@ pub(super) async fn down_over<B: Backend>(
     choices: &DownChoices,
     dry_run: bool,
 ) -> Result<Plan, ReconcileError> {
-    let lock = locking::lock(session).await?;
+    // A dry run changes nothing, so it needs no lock, whose file would be made for it.
+    let lock = if dry_run {
+        None
+    } else {
+        Some(locking::lock(session).await?)
+    };
     let sight = observe(session.layout, session.project, Look::Owned)?;
     let desired = super::desired_without_images(project);
     let plan = plan_down(session.project, desired.as_ref(), &sight.observed, choices)?;
@@ -95,7 +100,9 @@ pub(super) async fn down_over<B: Backend>(
     };
     // The lock outlives the walk: what is forgotten must not be made anew
     // in between.
-    backend.hold(lock);
+    if let Some(lock) = lock {
+        backend.hold(lock);
+    }
     let walked = executor.run(&plan, None).await;
     let forgotten = walked.map(|()| record::forget(session));
     backend.let_go();

@@ -57,7 +57,7 @@ pub(super) async fn run_prepare_over<B: Backend>(
         &store,
         &changed,
         &services,
-        (options.pull, options.build),
+        (options.pull, options.build, false),
         &scale,
     )?;
     let images = images::provide(session, &store, &changed, needs).await?;

@@ -63,7 +63,7 @@ pub(super) async fn up_over<B: Backend>(
         &store,
         declared,
         &services,
-        (options.pull, options.build),
+        (options.pull, options.build, options.dry_run),
         &options.choices.scale,
     )?;
     let contents = Contents::read(declared, &Host);
