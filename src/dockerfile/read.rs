@@ -139,7 +139,10 @@ fn read(source: &Source, broken: &[usize]) -> (Dockerfile, Vec<Problem>) {
             Err(found) => problems.extend(found),
         }
     }
-    let end = Span::new(lines.end().saturating_sub(1)..lines.end());
+    // The last character, which may have several bytes.
+    let whole = source.text().get(..lines.end()).unwrap_or_default();
+    let last = whole.char_indices().next_back().map_or(0, |(at, _)| at);
+    let end = Span::new(last..lines.end());
     if !has_instructions {
         problems.push(Problem::new(
             Span::default(),
@@ -205,4 +208,23 @@ fn heredocs(line: &Line, lines: &mut Lines<'_>) -> Result<Vec<Heredoc>, Problem>
         return Ok(Vec::new());
     }
     heredoc::read(line, lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is missing is told at the last character, however many bytes that has.
+    #[test]
+    fn a_file_without_a_stage_may_end_in_any_character() {
+        for (text, last) in [
+            ("ARG X\n# caf\u{e9}", "\u{e9}"),
+            ("ARG X\n# \u{1f600}", "\u{1f600}"),
+            ("ARG X", "X"),
+        ] {
+            let error = parse(text.as_bytes()).unwrap_err();
+            let problem = error.problems.first().expect("a problem");
+            assert_eq!(error.source.part(problem.at), last, "{problem:?}");
+        }
+    }
 }
