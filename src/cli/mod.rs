@@ -63,7 +63,9 @@ pub fn main() -> ExitCode {
             // Help and version are asked for; everything else is a mistake.
             error.print().ok();
             match error.kind() {
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+                ErrorKind::DisplayHelp
+                | ErrorKind::DisplayVersion
+                | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => ExitCode::SUCCESS,
                 _ => ExitCode::FAILURE,
             }
         }
@@ -103,7 +105,7 @@ fn run(mut cli: Cli, arguments: Vec<OsString>) -> ExitCode {
             Cli::try_parse_from(["skiff", "--help"])
                 .err()
                 .map(|help| help.print().ok());
-            return ExitCode::FAILURE;
+            return ExitCode::SUCCESS;
         }
         Some(command) => dispatch(&context, command, arguments),
     };

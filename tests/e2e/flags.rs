@@ -18,6 +18,18 @@ fn flags_of_scripts_are_taken() {
     });
 }
 
+/// As `docker compose` and `docker image`.
+#[test]
+fn who_names_no_command_gets_the_help() {
+    isolated(|sandbox| {
+        let help = sandbox.skiff::<_, &str>([]).run().succeeds();
+        assert!(help.stdout.contains("Usage: skiff"), "{help}");
+        let help = sandbox.skiff(["image"]).run().succeeds();
+        assert!(help.stderr.contains("Usage: skiff image"), "{help}");
+        sandbox.skiff(["image", "sl"]).run().fails().whatever();
+    });
+}
+
 #[test]
 fn a_dry_run_is_refused_where_nothing_would_heed_it() {
     isolated(|sandbox| {
