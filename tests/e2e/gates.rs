@@ -2,20 +2,10 @@
 
 use crate::support::{SLEEPER, isolated};
 
-#[test]
-fn each_condition_holds_back_its_dependents() {
-    isolated(|sandbox| {
-        sandbox.load_busybox();
-        let compose = r#"
+/// A job, and a service that is healthy once it has written; the next probe by the
+/// interval is an hour away.
+const AWAITED: &str = r#"
 services:
-  web:
-    image: test/busybox
-    command: ["sh", "-c", "ls /shared; trap 'exit 0' TERM; sleep 1000 & wait"]
-    volumes: ["shared:/shared"]
-    depends_on:
-      job: {condition: service_completed_successfully}
-      db: {condition: service_healthy}
-      first: {condition: service_started}
   job:
     image: test/busybox
     command: ["sh", "-c", "sleep 0.3; touch /shared/job"]
@@ -25,15 +15,37 @@ services:
     command: ["sh", "-c", "sleep 0.3; touch /shared/db; trap 'exit 0' TERM; sleep 1000 & wait"]
     volumes: ["shared:/shared"]
     healthcheck: {test: ["CMD", "test", "-e", "/shared/db"], interval: 1h}
+volumes:
+  shared:
+"#;
+
+/// With this one before them.
+fn awaited_by(service: &str) -> String {
+    AWAITED.replacen("services:\n", &format!("services:\n{service}"), 1)
+}
+
+#[test]
+fn each_condition_holds_back_its_dependents() {
+    isolated(|sandbox| {
+        sandbox.load_busybox();
+        let compose = awaited_by(
+            r#"
+  web:
+    image: test/busybox
+    command: ["sh", "-c", "ls /shared; trap 'exit 0' TERM; sleep 1000 & wait"]
+    volumes: ["shared:/shared"]
+    depends_on:
+      job: {condition: service_completed_successfully}
+      db: {condition: service_healthy}
+      first: {condition: service_started}
   first:
     image: test/busybox
     command: ["sh", "-c", "touch /shared/first; trap 'exit 0' TERM; sleep 1000 & wait"]
     volumes: ["shared:/shared"]
-volumes:
-  shared:
-"#;
-        let project = sandbox.project("gates", compose);
-        // An early probe opens the gate: the next one by the interval is an hour away.
+"#,
+        );
+        let project = sandbox.project("gates", &compose);
+        // An early probe opens the gate.
         project.up().whatever();
         let mut logs = project
             .skiff(["logs", "-f", "--no-log-prefix", "web"])
@@ -49,27 +61,17 @@ volumes:
 fn a_run_begins_when_the_conditions_of_its_service_hold() {
     isolated(|sandbox| {
         sandbox.load_busybox();
-        let compose = r#"
-services:
+        let compose = awaited_by(
+            r#"
   tests:
     image: test/busybox
     volumes: ["shared:/shared"]
     depends_on:
       job: {condition: service_completed_successfully}
       db: {condition: service_healthy}
-  job:
-    image: test/busybox
-    command: ["sh", "-c", "sleep 0.3; touch /shared/job"]
-    volumes: ["shared:/shared"]
-  db:
-    image: test/busybox
-    command: ["sh", "-c", "sleep 0.3; touch /shared/db; trap 'exit 0' TERM; sleep 1000 & wait"]
-    volumes: ["shared:/shared"]
-    healthcheck: {test: ["CMD", "test", "-e", "/shared/db"], interval: 1h}
-volumes:
-  shared:
-"#;
-        let project = sandbox.project("conditions", compose);
+"#,
+        );
+        let project = sandbox.project("conditions", &compose);
         let run = ["run", "--rm", "-T", "tests", "ls", "/shared"];
         let first = project.skiff(run).run().succeeds();
         assert_eq!(first.stdout, "db\njob\n");
