@@ -130,8 +130,17 @@ enum Follow {
 #[derive(Debug)]
 struct Watches {
     inotify: AsyncFd<OwnedFd>,
-    /// Of the folder whose changes are told.
-    told: Option<i32>,
+    told: Option<Told>,
+}
+
+/// The folder whose changes are told.
+#[derive(Debug)]
+struct Told {
+    folder: PathBuf,
+    /// `None` where it is not there.
+    watch: Option<i32>,
+    /// Of the nearest folder above it meanwhile, in which it may come back.
+    above: Option<i32>,
 }
 
 impl LogReader {
@@ -161,14 +170,22 @@ impl LogReader {
         })
     }
 
-    /// Tells of every change in this folder from now on, while following. A
-    /// folder that is not there does not change.
+    /// Tells of every change in this folder from now on, while following; of its
+    /// coming, too, where it is not there, or goes and comes back.
     ///
     /// # Errors
     /// It cannot be watched.
     pub fn watch(&mut self, folder: &Path) -> io::Result<()> {
         if let Some(watches) = &mut self.watches {
-            watches.told = watches.add(folder)?;
+            let before = watches.told.take_if(|told| told.folder != folder);
+            let told = watches.told.get_or_insert_with(|| Told {
+                folder: folder.to_owned(),
+                watch: None,
+                above: before.and_then(|before| before.above),
+            });
+            if told.watch.is_none() {
+                watches.arm()?;
+            }
         }
         Ok(())
     }
@@ -384,13 +401,53 @@ impl Watches {
         }
     }
 
+    /// Watches the folder that is told of, or what is nearest above it; true where it
+    /// is there and was not.
+    fn arm(&mut self) -> io::Result<bool> {
+        let Some(told) = self.told.as_ref().filter(|told| told.watch.is_none()) else {
+            return Ok(false);
+        };
+        let mut above = told.above;
+        let watch = loop {
+            if let Some(watch) = self.add(&told.folder)? {
+                break Some(watch);
+            }
+            let folders = told.folder.ancestors().skip(1);
+            let mut nearest = folders
+                .map(|folder| self.add(folder))
+                .filter_map(Result::transpose);
+            let nearest = nearest.next().transpose()?;
+            if nearest == above {
+                // It has not come since that is watched.
+                break None;
+            }
+            self.forget(above);
+            above = nearest;
+        };
+        if watch.is_some() {
+            self.forget(above.take());
+        }
+        if let Some(told) = &mut self.told {
+            (told.watch, told.above) = (watch, above);
+        }
+        Ok(watch.is_some())
+    }
+
+    /// Ends a watch, which may have gone with its folder.
+    fn forget(&self, watch: Option<i32>) {
+        if let Some(watch) = watch {
+            inotify::remove_watch(self.inotify.get_ref(), watch).ok();
+        }
+    }
+
     /// Waits for any change; true where it is in the folder that is told of.
     /// Which other one it is does not matter: reading at the end of a log costs
     /// next to nothing.
     async fn wait(&mut self) -> io::Result<bool> {
         loop {
             let mut guard = self.inotify.readable().await?;
-            let (mut seen, mut told) = (false, false);
+            let (mut seen, mut told, mut gone) = (false, false, false);
+            let wanted = self.told.as_ref().and_then(|told| told.watch);
             let drained = guard.try_io(|inotify| {
                 let mut buffer = [MaybeUninit::uninit(); 4096];
                 let mut reader = inotify::Reader::new(inotify.get_ref(), &mut buffer);
@@ -398,16 +455,23 @@ impl Watches {
                     match reader.next() {
                         Ok(event) => {
                             seen = true;
-                            told |= Some(event.wd()) == self.told;
+                            let is_told = Some(event.wd()) == wanted;
+                            told |= is_told;
+                            gone |= is_told && event.events().contains(inotify::ReadFlags::IGNORED);
                         }
                         Err(errno) => return Err::<(), _>(io::Error::from(errno)),
                     }
                 }
             });
-            match drained {
-                Ok(Err(error)) => return Err(error),
-                Ok(Ok(())) | Err(_) if seen => return Ok(told),
-                Ok(Ok(())) | Err(_) => {}
+            drop(guard);
+            if let Ok(Err(error)) = drained {
+                return Err(error);
+            }
+            if gone && let Some(told) = &mut self.told {
+                told.watch = None;
+            }
+            if seen {
+                return Ok(self.arm()? || told);
             }
         }
     }

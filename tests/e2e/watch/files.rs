@@ -527,6 +527,17 @@ fn containers_that_somebody_else_makes_anew_get_all() {
         up.succeeds().whatever();
         watch.wait_line("web: what was synced before");
         assert_eq!(project.sh("web", "cat /app/x"), "1");
+        // Also where nothing of the project was left meanwhile.
+        let down = project.skiff(["down", "-t", "0"]).run();
+        down.succeeds().whatever();
+        project.up().whatever();
+        watch.wait_line("web: what was synced before");
+        assert_eq!(project.sh("web", "cat /app/x"), "1");
+        let up = project.skiff(["up", "-d", "--scale", "web=2"]).run();
+        up.succeeds().whatever();
+        watch.wait_line("web: what was synced before");
+        let exec = ["exec", "-T", "--index", "2", "web", "cat", "/app/x"];
+        project.skiff(exec).run().succeeds().prints("1").whatever();
         end(watch);
         project.down();
     });
