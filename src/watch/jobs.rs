@@ -259,7 +259,17 @@ impl Ground<'_> {
             ..UpOptions::default()
         };
         let held = self.gate.lock().await;
+        let before = self.project();
         self.become_other(project);
+        for gone in before
+            .services
+            .keys()
+            .filter(|name| !project.services.contains_key(*name))
+        {
+            let message = "is no service any more: its containers stay until `skiff up \
+                           --remove-orphans`";
+            self.tell(WatchNews::new("reload", vec![gone.clone()], message));
+        }
         let plan = reconcile::up(&self.session, project, options(true))
             .await?
             .plan;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::build::ignore::{Ignore, file_names};
 use crate::build::ignore_file;
-use crate::compose::{Diagnostic, Hook, MountKind, Project, Service, WatchAction};
+use crate::compose::{Diagnostic, Hook, MountKind, Project, Service, Severity, WatchAction};
 
 /// What no rule is about unless it says so (`ignore: ["!**/.git"]`): the history of
 /// a repository, and what editors write beside a file while they save it.
@@ -178,7 +178,10 @@ impl Rules {
                     index,
                 };
                 match reader.read(context.as_ref()) {
-                    Ok(Found::Rule(rule)) => rules.list.push(Arc::new(rule)),
+                    Ok(Found::Rule(rule)) => {
+                        rules.warnings.extend(reader.missing(&rule));
+                        rules.list.push(Arc::new(rule));
+                    }
                     Ok(Found::Mounted(warning)) => rules.warnings.push(warning),
                     Err(error) => errors.push(*error),
                 }
@@ -291,6 +294,20 @@ impl Reader<'_> {
         Box::new(self.project.diagnostic(&self.at(attribute), message))
     }
 
+    /// What is worth a word about the path: it may come yet, and may be misspelt.
+    fn missing(&self, rule: &Rule) -> Option<Diagnostic> {
+        let path = rule.path.display();
+        let message = match rule.path.metadata() {
+            Ok(found) if found.is_dir() || found.is_file() => return None,
+            Ok(_) => format!("`{path}` is neither a file nor a folder: nothing of it is watched"),
+            Err(_) => format!("nothing is there yet at `{path}`: it is watched from when it comes"),
+        };
+        Some(Diagnostic {
+            severity: Severity::Warning,
+            ..*self.error(".path", message)
+        })
+    }
+
     fn read(&self, context: Option<&(PathBuf, Ignore)>) -> Result<Found, Box<Diagnostic>> {
         let develop = self.service.develop.as_ref();
         let watch = develop.and_then(|develop| develop.watch.get(self.index));
@@ -339,17 +356,15 @@ impl Reader<'_> {
         match mounted.filter(|_| rule.copies()) {
             None => Ok(Found::Rule(rule)),
             Some(mount) => {
-                let mut warning = self.error(
-                    ".path",
-                    format!(
-                        "`{}` is mounted at `{}` already, so nothing has to be copied: it is not \
-                         watched",
-                        rule.path.display(),
-                        mount.target
-                    ),
+                let message = format!(
+                    "`{}` is mounted at `{}` already, so nothing has to be copied: it is not watched",
+                    rule.path.display(),
+                    mount.target
                 );
-                warning.severity = crate::compose::Severity::Warning;
-                Ok(Found::Mounted(*warning))
+                Ok(Found::Mounted(Diagnostic {
+                    severity: Severity::Warning,
+                    ..*self.error(".path", message)
+                }))
             }
         }
     }

@@ -5,7 +5,7 @@ use fs_err as fs;
 use rustix::process::Signal;
 
 use super::{SYNC, end, path, until, watch, with_rules};
-use crate::support::{Project, Sandbox, isolated};
+use crate::support::{Project, SLEEPER, Sandbox, isolated};
 
 /// A service that is built from a folder with `Dockerfile` and `page`, and this rule.
 fn built<'s>(sandbox: &'s Sandbox, name: &str, rules: &str) -> Project<'s> {
@@ -313,6 +313,7 @@ fn a_changed_compose_file_is_applied_and_a_wrong_one_is_told() {
             with("    environment: {A: b}\n")
         );
         project.write("compose.yaml", &more);
+        watch.wait_line("nothing is there yet at");
         watch.wait_line("nothing to do");
         watch.wait_line("watching ");
         project.write("more/x", "y");
@@ -328,6 +329,15 @@ fn a_changed_compose_file_is_applied_and_a_wrong_one_is_told() {
         watch.wait_line("web: what was synced before");
         let found = project.sh("web", "cat /elsewhere/carried; ls -d /app || true");
         assert_eq!(found, "carried");
+        // One that goes is left alone, and told.
+        let beside = format!("services:\n  gone: {{image: test/busybox, {SLEEPER}}}\n");
+        let two = more.replacen("services:\n", &beside, 1);
+        project.write("compose.yaml", &two);
+        watch.wait_line("reload-gone-1");
+        watch.wait_line("done");
+        project.write("compose.yaml", &more);
+        watch.wait_line("gone: is no service any more: its containers stay until");
+        assert_eq!(project.container_field("gone", "State"), "running");
         end(watch);
         project.down();
     });
