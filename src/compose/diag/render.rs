@@ -85,26 +85,6 @@ impl Diagnostic {
         format!("{colour}{word}:{reset} {path}{message}")
     }
 
-    /// Everything in one line: severity, key path, message, place, what to do.
-    fn line(&self, style: &Style) -> String {
-        let place = self.position.as_ref().map_or_else(String::new, |at| {
-            format!(" ({})", printable(&at.to_string()))
-        });
-        let remark = match (&self.suggestion, &self.expected) {
-            (Some(suggestion), _) => format!("; {suggestion}"),
-            (None, Some(expected)) => format!("; expected: {expected}"),
-            // What is in no place is about several ones.
-            (None, None) if self.position.is_none() && !self.chain.is_empty() => {
-                let places = self.chain.iter().filter_map(|step| step.position.as_ref());
-                let places: Vec<String> = places.map(ToString::to_string).collect();
-                format!(": {}", places.join(", "))
-            }
-            (None, None) => String::new(),
-        };
-        let remark = printable(&remark).replace('\n', " ");
-        format!("{}{place}{remark}", self.headline(style))
-    }
-
     fn push_excerpt(
         &self,
         lines: &mut Vec<String>,
@@ -211,9 +191,6 @@ impl Style {
     };
 }
 
-/// Diagnostics shown with their source line; those after them take a line each.
-const SHOWN_IN_FULL: usize = 10;
-
 /// A list for a stream, each with a line end, in the form that is asked for: as
 /// [`render_list`] has it, or an object a line.
 pub fn print_list<'a>(
@@ -232,9 +209,8 @@ pub fn print_list<'a>(
     }
 }
 
-/// A list for the screen: the first in full, the others in a line each. What
-/// stands at one place and says the same, as an anchor's content does in each of
-/// its uses, is shown once.
+/// A list for the screen. What stands at one place and says the same, as an anchor's
+/// content does in each of its uses, is shown once.
 pub fn render_list<'a>(list: impl IntoIterator<Item = &'a Diagnostic>, style: &Style) -> String {
     let mut once: Vec<&Diagnostic> = Vec::new();
     for one in list {
@@ -246,12 +222,7 @@ pub fn render_list<'a>(list: impl IntoIterator<Item = &'a Diagnostic>, style: &S
             once.push(one);
         }
     }
-    let (full, brief) = once.split_at(once.len().min(SHOWN_IN_FULL));
-    let mut texts: Vec<String> = full.iter().map(|one| one.render(style)).collect();
-    if !brief.is_empty() {
-        let lines: Vec<String> = brief.iter().map(|one| one.line(style)).collect();
-        texts.push(lines.join("\n"));
-    }
+    let texts: Vec<String> = once.iter().map(|one| one.render(style)).collect();
     texts.join("\n\n")
 }
 
@@ -329,24 +300,14 @@ mod tests {
     }
 
     #[test]
-    fn a_long_list_ends_in_single_lines_and_repeats_nothing() {
-        let mut list: Vec<Diagnostic> = (1..=14).map(|line| at(line, "wrong")).collect();
-        list.push(at(15, "wrong").suggest("write `right`"));
-        list.push(at(1, "wrong").path("services.other"));
+    fn a_list_is_shown_in_full_and_repeats_nothing() {
+        let mut list: Vec<Diagnostic> = (10..=23).map(|line| at(line, "wrong")).collect();
+        list.push(at(10, "wrong").path("services.other"));
         let text = render_list(&list, &Style::PLAIN);
-        assert!(
-            text.starts_with("error: services.s1: wrong\n --> c.yaml:1:1\n\n"),
-            "{text}"
-        );
-        assert!(
-            text.contains("\nerror: services.s11: wrong (c.yaml:11:1)\n"),
-            "{text}"
-        );
-        assert!(
-            text.ends_with("services.s15: wrong (c.yaml:15:1); write `right`"),
-            "{text}"
-        );
-        assert!(!text.contains("other"), "{text}");
+        let whole: Vec<String> = (10..=23)
+            .map(|line| format!("error: services.s{line}: wrong\n  --> c.yaml:{line}:1"))
+            .collect();
+        assert_eq!(text, whole.join("\n\n"));
     }
 
     #[test]
