@@ -8,6 +8,7 @@ use crate::build::graph::{Grants, Insecure, Sandbox};
 use crate::build::request::{ContextPlace, DockerfilePlace, Request, SshSource};
 use crate::build::shared_cache::{CacheFrom, CacheTo, SpecError};
 use crate::compose::{Build, Diagnostic, Project, Service};
+use crate::engine::rlimits;
 use crate::image::{Platform, Reference};
 use crate::reconcile::images::platform_of;
 use crate::reconcile::translate::names::{LABEL_PROJECT, LABEL_SERVICE, LABEL_VERSION};
@@ -183,16 +184,20 @@ impl Mapping<'_> {
         grants
     }
 
-    fn sandbox(&self, choices: &BuildChoices) -> Sandbox {
+    fn sandbox(&mut self, choices: &BuildChoices) -> Sandbox {
         let hosts = self.build.extra_hosts.iter().flat_map(|(name, addresses)| {
             addresses
                 .iter()
                 .map(move |address| (name.clone(), address.clone()))
         });
-        let limits = self.build.ulimits.iter().map(|(name, limit)| {
+        let mut limits = Vec::new();
+        for (name, limit) in &self.build.ulimits {
             let (soft, hard) = limit.limits();
-            (name.clone(), soft, hard)
-        });
+            match rlimits::limit(name, soft, hard) {
+                Ok(limit) => limits.push(limit),
+                Err(message) => self.refuse(&format!("ulimits.{name}"), message),
+            }
+        }
         Sandbox {
             extra_hosts: hosts.collect(),
             hostname: String::new(),
@@ -200,7 +205,7 @@ impl Mapping<'_> {
                 .build
                 .shm_size
                 .and_then(|size| u64::try_from(size.0).ok()),
-            ulimits: limits.collect(),
+            ulimits: limits,
             memory: choices.memory,
         }
     }

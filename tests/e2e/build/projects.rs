@@ -208,7 +208,7 @@ fn what_cannot_be_built_is_refused_by_attribute() {
         let project = with_dockerfile(sandbox, "refused", "FROM test/busybox\n");
         project.write(
             "compose.yaml",
-            "services:\n  web:\n    build:\n      context: .\n      sbom: true\n      cache_to: [type=gha]\n      isolation: hyperv\n      platforms: [linux/nothing/at/all]\n",
+            "services:\n  web:\n    build:\n      context: .\n      sbom: true\n      cache_to: [type=gha]\n      isolation: hyperv\n      platforms: [linux/nothing/at/all]\n      ulimits: {foo: 1}\n",
         );
         let failed = project.skiff(["build"]).run().fails();
         for attribute in [
@@ -216,6 +216,7 @@ fn what_cannot_be_built_is_refused_by_attribute() {
             "build.isolation",
             "build.platforms",
             "build.cache_to",
+            "build.ulimits.foo",
         ] {
             assert!(
                 failed.stderr.contains(&format!("services.web.{attribute}")),
