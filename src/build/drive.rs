@@ -236,7 +236,7 @@ pub(super) async fn planned(
     let mut images = BTreeMap::new();
     loop {
         let outcome = graph::plan(&read.file, &options, &bases)
-            .map_err(|problems| read.problems(&problems))?;
+            .map_err(|problems| read.unplanned(request, &problems))?;
         let needs = match outcome {
             Outcome::Ready(mut plan) => {
                 name_steps(request, &mut plan);

@@ -74,7 +74,7 @@ pub async fn look(
         Look::Outline => {
             let options = options(request, &read, Target::first(request));
             let outline = graph::outline(&read.file, &options);
-            let outline = outline.map_err(|problems| read.problems(&problems))?;
+            let outline = outline.map_err(|problems| read.unplanned(request, &problems))?;
             Ok(Seen::Outline(Box::new(outline)))
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::build::graph::{Grants, Insecure, Sandbox};
-use crate::build::request::{ContextPlace, DockerfilePlace, Request, SshSource};
+use crate::build::request::{ContextPlace, DockerfilePlace, Places, Request, SshSource};
 use crate::build::shared_cache::{CacheFrom, CacheTo, SpecError};
 use crate::compose::{Build, Diagnostic, Project, Service};
 use crate::engine::rlimits;
@@ -60,10 +60,7 @@ impl Mapping<'_> {
         Request {
             label: name.to_owned(),
             context: ContextPlace::parse(context, base),
-            context_at: Some(
-                self.project
-                    .diagnostic(&format!("{}.context", self.path), format!("`{context}`")),
-            ),
+            at: self.places(context),
             dockerfile: self.dockerfile(),
             contexts: build
                 .additional_contexts
@@ -94,6 +91,21 @@ impl Mapping<'_> {
         let path = format!("{}.{attribute}", self.path);
         let diagnostic = self.project.diagnostic(&path, message);
         self.refused.push(diagnostic);
+    }
+
+    fn places(&self, context: &str) -> Places {
+        let place = |attribute: &str, text: &str| {
+            let path = format!("{}.{attribute}", self.path);
+            self.project.diagnostic(&path, format!("`{text}`"))
+        };
+        let named = self.build.dockerfile.as_deref();
+        let named = named.filter(|name| *name != "Dockerfile");
+        let target = self.build.target.as_deref();
+        Places {
+            context: Some(place("context", context)),
+            dockerfile: named.map(|name| place("dockerfile", name)),
+            target: target.map(|name| place("target", name)),
+        }
     }
 
     fn dockerfile(&self) -> DockerfilePlace {
