@@ -37,6 +37,21 @@ impl Read {
     pub(super) fn problems(&self, problems: &[Problem]) -> DriveError {
         DriveError::Placed(diagnose::problems(&self.path, &self.file.source, problems).list)
     }
+
+    /// What keeps a request from being planned. Of its parts the target alone stands
+    /// nowhere in the Dockerfile: what is wrong with that is told where it is asked for.
+    pub(super) fn unplanned(&self, request: &Request, problems: &[Problem]) -> DriveError {
+        let mut list = diagnose::problems(&self.path, &self.file.source, problems).list;
+        if let Some(at) = &request.at.target {
+            for one in list.iter_mut().filter(|one| one.position.is_none()) {
+                one.position.clone_from(&at.position);
+                one.excerpt.clone_from(&at.excerpt);
+                one.chain.clone_from(&at.chain);
+                one.path.clone_from(&at.path);
+            }
+        }
+        DriveError::Placed(list)
+    }
 }
 
 /// Has the context, where it is on another machine, and reads the Dockerfile.
@@ -58,11 +73,11 @@ pub(super) async fn read(builder: &Builder<'_>, request: &Request) -> Result<Rea
         DockerfilePlace::File(file) => match (&remote, &folder) {
             (Some((_, files)), _) => {
                 let read = of_remote(builder, files, file);
-                read.map_err(|error| at_context(request, &error))?
+                read.map_err(|error| at_dockerfile(request, &error))?
             }
             (None, Some(folder)) => {
                 let read = read_dockerfile(&clean(&folder.join(file)));
-                read.map_err(|error| at_context(request, &error))?
+                read.map_err(|error| at_dockerfile(request, &error))?
             }
             (None, None) => read_dockerfile(file)?,
         },
@@ -96,9 +111,19 @@ pub(super) async fn read(builder: &Builder<'_>, request: &Request) -> Result<Rea
 
 /// What is wrong with the context, where that is written.
 fn at_context(request: &Request, error: &BuildError) -> DriveError {
+    placed(request.at.context.as_ref(), error)
+}
+
+/// What is wrong with the Dockerfile as a whole, where it is named.
+fn at_dockerfile(request: &Request, error: &BuildError) -> DriveError {
+    let at = request.at.dockerfile.as_ref();
+    placed(at.or(request.at.context.as_ref()), error)
+}
+
+fn placed(at: Option<&Diagnostic>, error: &BuildError) -> DriveError {
     let message = crate::causes::with_causes(error);
     let mut diagnostic = Diagnostic::error(message.clone());
-    if let Some(at) = &request.context_at {
+    if let Some(at) = at {
         diagnostic.clone_from(at);
         diagnostic.message = message;
     }

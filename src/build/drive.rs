@@ -48,9 +48,25 @@ fn first(diagnostics: &[Diagnostic]) -> String {
         .unwrap_or_default()
 }
 
-/// Has the image of a base: the one that another request builds, the one that is
-/// here, or one that is pulled.
-pub type Provide<'p> = &'p (dyn Fn(BaseRequest) -> BoxFuture<'p, Result<Image, DriveError>> + Sync);
+/// What a request starts from.
+#[derive(Debug, Clone)]
+pub enum Base {
+    /// An image of the store.
+    Image(Box<Image>),
+    /// What another request would build, by its plan. Nothing can be carried out
+    /// upon it, but a Dockerfile can be checked.
+    Planned(Box<ConfigFile>),
+}
+
+impl From<Image> for Base {
+    fn from(image: Image) -> Self {
+        Self::Image(Box::new(image))
+    }
+}
+
+/// Has a base: what another request builds, the image that is here, or one that is
+/// pulled.
+pub type Provide<'p> = &'p (dyn Fn(BaseRequest) -> BoxFuture<'p, Result<Base, DriveError>> + Sync);
 
 /// Builds one image, for each platform that is asked for. What comes back is that for
 /// the first one, which the names mean.
@@ -207,7 +223,7 @@ fn network(request: &Request) -> Network {
     }
 }
 
-/// The plan, and the images of its bases.
+/// The plan, and the images of its bases, as far as they are more than planned.
 pub(super) async fn planned(
     builder: &Builder<'_>,
     request: &Request,
@@ -220,7 +236,7 @@ pub(super) async fn planned(
     let mut images = BTreeMap::new();
     loop {
         let outcome = graph::plan(&read.file, &options, &bases)
-            .map_err(|problems| read.problems(&problems))?;
+            .map_err(|problems| read.unplanned(request, &problems))?;
         let needs = match outcome {
             Outcome::Ready(mut plan) => {
                 name_steps(request, &mut plan);
@@ -237,12 +253,21 @@ pub(super) async fn planned(
             }
             let had = match &base {
                 BaseRequest::Layout { layout, platform } => {
-                    of_layout(builder, request, layout, platform).await
+                    let had = of_layout(builder, request, layout, platform).await;
+                    had.map(Base::from)
                 }
                 _ => provide(base.clone()).await,
             };
             let image = match had {
-                Ok(image) => image,
+                Ok(Base::Image(image)) => *image,
+                Ok(Base::Planned(config)) => {
+                    let planned = BaseImage {
+                        config: *config,
+                        digest: None,
+                    };
+                    bases.insert(base, planned);
+                    continue;
+                }
                 Err(DriveError::Base { image, source }) => {
                     let message = crate::causes::with_causes(&*source);
                     let problem = Problem::new(at, format!("cannot get `{image}`: {message}"));

@@ -1,14 +1,29 @@
 //! What can be told of a request's Dockerfile without building it.
 
 use super::contexts::read;
-use super::drive::{DriveError, Provide, Target, options, planned};
+use super::drive::{Base, DriveError, Provide, Target, options, planned};
 use super::graph;
 use super::request::Request;
 use super::solve::Builder;
 use crate::compose::Diagnostic;
+use crate::image::ConfigFile;
 
-/// The checks of a request's Dockerfile, without building anything: every warning,
-/// at its place.
+/// What the checks of a Dockerfile found.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// Every warning, at its place.
+    pub warnings: Vec<Diagnostic>,
+    /// The config of the image that would be built.
+    config: ConfigFile,
+}
+
+impl From<Checked> for Base {
+    fn from(checked: Checked) -> Self {
+        Self::Planned(Box::new(checked.config))
+    }
+}
+
+/// Checks a request's Dockerfile, without building anything.
 ///
 /// # Errors
 /// As [`super::drive::build`], where it cannot be planned.
@@ -16,11 +31,14 @@ pub async fn check(
     builder: &Builder<'_>,
     request: &Request,
     provide: Provide<'_>,
-) -> Result<Vec<Diagnostic>, DriveError> {
+) -> Result<Checked, DriveError> {
     let read = read(builder, request).await?;
     let target = Target::first(request);
     let (plan, _) = planned(builder, request, &read, target, provide).await?;
-    Ok(read.warnings(&plan))
+    Ok(Checked {
+        warnings: read.warnings(&plan),
+        config: plan.config,
+    })
 }
 
 /// What is looked at of a Dockerfile that is not built.
@@ -56,7 +74,7 @@ pub async fn look(
         Look::Outline => {
             let options = options(request, &read, Target::first(request));
             let outline = graph::outline(&read.file, &options);
-            let outline = outline.map_err(|problems| read.problems(&problems))?;
+            let outline = outline.map_err(|problems| read.unplanned(request, &problems))?;
             Ok(Seen::Outline(Box::new(outline)))
         }
     }

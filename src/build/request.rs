@@ -19,8 +19,8 @@ pub struct Request {
     pub label: String,
     /// The folder that COPY copies from.
     pub context: ContextPlace,
-    /// Where that is written, for what is wrong with it: position and excerpt.
-    pub context_at: Option<Diagnostic>,
+    /// Where parts of it are written.
+    pub at: Places,
     /// The Dockerfile.
     pub dockerfile: DockerfilePlace,
     /// Further contexts by name.
@@ -63,6 +63,18 @@ pub struct Request {
     pub platforms: Vec<Platform>,
     /// `SOURCE_DATE_EPOCH`
     pub epoch: Option<i64>,
+}
+
+/// Where parts of a request are written, for what is wrong with them: positions and
+/// excerpts; none where no file says it.
+#[derive(Debug, Clone, Default)]
+pub struct Places {
+    /// The context.
+    pub context: Option<Diagnostic>,
+    /// The Dockerfile's name; where nothing says it, the context stands for it.
+    pub dockerfile: Option<Diagnostic>,
+    /// The stage to build.
+    pub target: Option<Diagnostic>,
 }
 
 /// What signs for `RUN --mount=type=ssh`.

@@ -212,15 +212,21 @@ pub enum ImageError {
 }
 
 impl ImageError {
+    /// What the user can do about a push that failed, where that is known.
+    pub fn push_hint(&self) -> Option<String> {
+        match self {
+            Self::Unreachable { reason, .. } => Some(remedy(reason).to_owned()),
+            other => other.hint(),
+        }
+    }
+
     /// What the user can do, where that is known.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Unreachable {
                 reason, reference, ..
             } => {
-                let remedy = reason
-                    .remedy
-                    .unwrap_or("check the network and the proxy variables");
+                let remedy = remedy(reason);
                 if reference.is_empty() {
                     return Some(remedy.to_owned());
                 }
@@ -233,9 +239,9 @@ impl ImageError {
             Self::LoginRefused { .. } => Some(
                 "check user and password; many registries take an access token only".to_owned(),
             ),
-            Self::NoPlatform { available, .. } => available
-                .first()
-                .map(|p| format!("set `platform: {p}` to take that one")),
+            Self::NoPlatform { available, .. } => available.first().map(|p| {
+                format!("`--platform {p}`, or `platform: {p}` of a service, takes that one")
+            }),
             Self::Registry { status, .. } if status.starts_with("429") => {
                 Some("the registry limits how much may be pulled; wait, or log in".to_owned())
             }
@@ -266,6 +272,11 @@ impl ImageError {
             | Self::Interrupted { .. } => None,
         }
     }
+}
+
+fn remedy(reason: &Reason) -> &'static str {
+    let general = "check the network and the proxy variables";
+    reason.remedy.unwrap_or(general)
 }
 
 fn purpose(reference: &str) -> String {
@@ -309,6 +320,28 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+
+    #[test]
+    fn advice_is_for_what_was_tried() {
+        let unreachable = ImageError::Unreachable {
+            registry: "a.test".to_owned(),
+            reference: "a.test/x".to_owned(),
+            reason: "why".into(),
+        };
+        let general = "check the network and the proxy variables";
+        let pull = format!("{general}; or get the image in with `skiff load`");
+        assert_eq!(unreachable.hint(), Some(pull));
+        assert_eq!(unreachable.push_hint().as_deref(), Some(general));
+        let other = ImageError::NoPlatform {
+            reference: "x".to_owned(),
+            wanted: "linux/arm64".to_owned(),
+            available: vec!["linux/amd64".to_owned()],
+        };
+        let advice =
+            "`--platform linux/amd64`, or `platform: linux/amd64` of a service, takes that one";
+        assert_eq!(other.hint().as_deref(), Some(advice));
+        assert_eq!(other.push_hint(), other.hint());
+    }
 
     #[test]
     fn a_store_error_names_its_path_once() {

@@ -5,6 +5,57 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+/// Operating systems in Go's words, and WASI as images have it.
+const SYSTEMS: [&str; 19] = [
+    "aix",
+    "android",
+    "darwin",
+    "dragonfly",
+    "freebsd",
+    "hurd",
+    "illumos",
+    "ios",
+    "js",
+    "linux",
+    "nacl",
+    "netbsd",
+    "openbsd",
+    "plan9",
+    "solaris",
+    "wasi",
+    "wasip1",
+    "windows",
+    "zos",
+];
+
+/// Architectures in Go's words.
+const ARCHITECTURES: [&str; 24] = [
+    "386",
+    "amd64",
+    "amd64p32",
+    "arm",
+    "arm64",
+    "arm64be",
+    "armbe",
+    "loong64",
+    "mips",
+    "mips64",
+    "mips64le",
+    "mips64p32",
+    "mips64p32le",
+    "mipsle",
+    "ppc",
+    "ppc64",
+    "ppc64le",
+    "riscv",
+    "riscv64",
+    "s390",
+    "s390x",
+    "sparc",
+    "sparc64",
+    "wasm",
+];
+
 /// Operating system, CPU architecture and its variant, in Go's words.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Platform {
@@ -26,6 +77,7 @@ impl Platform {
             "x86" => ("386", None),
             "arm" => ("arm", Some("v7")),
             "powerpc64" => ("ppc64le", None),
+            "loongarch64" => ("loong64", None),
             other => (other, None),
         };
         Self {
@@ -39,9 +91,10 @@ impl Platform {
     /// kernel's names (`x86_64`, `aarch64`) are understood.
     ///
     /// # Errors
-    /// Empty parts or more than three of them.
+    /// Empty parts or more than three of them; a system or an architecture that
+    /// nobody knows.
     pub fn parse(text: &str) -> Result<Self, PlatformError> {
-        let fail = || PlatformError(text.to_owned());
+        let fail = || PlatformError::Form(text.to_owned());
         let mut parts = text.split('/');
         let first = parts.next().unwrap_or_default();
         let (os, architecture) = match parts.next() {
@@ -63,7 +116,19 @@ impl Platform {
         if !all_valid || parts.next().is_some() {
             return Err(fail());
         }
-        Ok(Self::normalised(os, architecture, variant))
+        let platform = Self::normalised(os, architecture, variant);
+        let unknown = |part: &str, known: &[&'static str]| PlatformError::Unknown {
+            text: text.to_owned(),
+            part: part.to_owned(),
+            nearest: nearest(part, known),
+        };
+        if !SYSTEMS.contains(&platform.os.as_str()) {
+            return Err(unknown(os, &SYSTEMS));
+        }
+        if !ARCHITECTURES.contains(&platform.architecture.as_str()) {
+            return Err(unknown(architecture, &ARCHITECTURES));
+        }
+        Ok(platform)
     }
 
     /// Brings the several spellings of one platform to one.
@@ -130,10 +195,41 @@ impl fmt::Display for Platform {
     }
 }
 
+/// The known word that one may have been meant for: one letter is another, or two
+/// changed places.
+fn nearest(word: &str, known: &[&'static str]) -> Option<&'static str> {
+    let word = word.to_ascii_lowercase();
+    let all = known.iter().copied();
+    all.map(|known| (strsim::damerau_levenshtein(&word, known), known))
+        .min()
+        .filter(|(distance, known)| *distance <= (known.len() / 3).min(2))
+        .map(|(_, known)| known)
+}
+
 /// A text that is no platform.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a platform, which is written `linux/amd64` or `linux/arm/v7`")]
-pub struct PlatformError(pub String);
+pub enum PlatformError {
+    /// It is written in another way.
+    #[error("`{0}` is not a platform, which is written `linux/amd64` or `linux/arm/v7`")]
+    Form(String),
+    /// Nobody knows a word of it.
+    #[error("`{text}` is not a platform: there is no `{part}`{}", meant(*nearest))]
+    Unknown {
+        /// The whole text.
+        text: String,
+        /// The word.
+        part: String,
+        /// What was meant, perhaps.
+        nearest: Option<&'static str>,
+    },
+}
+
+fn meant(nearest: Option<&str>) -> String {
+    match nearest {
+        Some(word) => format!("; did you mean `{word}`?"),
+        None => "; it is written `linux/amd64` or `linux/arm/v7`".to_owned(),
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -161,6 +257,20 @@ mod tests {
         for bad in ["", "/", "linux/", "linux//v7", "a/b/c/d", "lin ux/amd64"] {
             assert!(Platform::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn unknown_words_are_told_with_the_nearest_known_one() {
+        for (text, told) in [
+            ("linux/amd46", "no `amd46`; did you mean `amd64`?"),
+            ("linus/amd64", "no `linus`; did you mean `linux`?"),
+            ("foo", "no `foo`; it is written `linux/amd64`"),
+        ] {
+            let error = Platform::parse(text).unwrap_err().to_string();
+            assert!(error.contains(told), "{error}");
+        }
+        let host = Platform::host();
+        assert_eq!(Platform::parse(&host.to_string()), Ok(host));
     }
 
     #[test]

@@ -212,7 +212,8 @@ impl ReconcileError {
     pub fn hints(&self) -> Vec<String> {
         let own = match self {
             Self::Backend(error) => error.hint(),
-            Self::Image { source, .. } | Self::Push { source, .. } => source.hint(),
+            Self::Image { source, .. } => source.hint(),
+            Self::Push { source, .. } => source.push_hint(),
             Self::Port { source, .. } => source.hint().map(str::to_owned),
             Self::Refused { .. }
             | Self::Placed { .. }

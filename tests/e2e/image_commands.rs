@@ -448,3 +448,35 @@ fn what_is_damaged_is_told_and_pulled_anew() {
         drop(registry);
     });
 }
+
+#[test]
+fn a_layer_is_repaired_for_all_images_that_share_it() {
+    isolated(|sandbox| {
+        let registry = Registry::start(sandbox, 5000);
+        let tags = ["127.0.0.1:5000/app:1", "127.0.0.1:5000/app:2"];
+        for (tag, name) in ["1", "2"].iter().zip(tags) {
+            let pushed = Image::busybox()
+                .file("etc/mark", 0o644, "right")
+                .config("Labels", json!({"tag": tag}));
+            pushed.push(&registry.address, "app", tag);
+            image(sandbox, &["pull", "-q", name]).succeeds().whatever();
+        }
+        for (child, base) in [("test/child:1", tags[0]), ("test/child:2", tags[1])] {
+            let text = format!("FROM {base}\nLABEL child={child}\n");
+            let command = sandbox.skiff(["image", "build", "-q", "-t", child, "-"]);
+            command.input(text).run().succeeds().whatever();
+        }
+        let format = "{{.GraphDriver.Data.UpperDir}}";
+        let seen = image(sandbox, &["inspect", "-f", format, tags[0]]).succeeds();
+        let mark = std::path::Path::new(seen.stdout.trim()).join("etc/mark");
+        fs::write(mark, "wrong").expect("a file");
+
+        let repaired = image(sandbox, &["verify", "--repair"]).succeeds();
+        let told = |name: &str| repaired.stdout.contains(&format!("{name}: repaired\n"));
+        for name in [tags[0], tags[1], "test/child:1", "test/child:2"] {
+            assert!(told(name), "{name}: {repaired}");
+        }
+        assert!(!repaired.stderr.contains("no registry"), "{repaired}");
+        image(sandbox, &["verify"]).succeeds().whatever();
+    });
+}

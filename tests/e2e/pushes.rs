@@ -137,6 +137,11 @@ fn one_image_is_pushed_by_name_or_with_all_its_tags() {
             "{}",
             tags.text()
         );
+        drop(registry);
+        let unreachable = sandbox.skiff(["image", "push", "127.0.0.1:5000/app:1"]);
+        let unreachable = unreachable.run().ends_with(1);
+        assert!(unreachable.stderr.contains("connection refused"));
+        assert!(!unreachable.stderr.contains("skiff load"), "{unreachable}");
         for (args, part) in [
             (&["-a", "127.0.0.1:5000/app:1"][..], "without a tag"),
             (&["-a", "127.0.0.1:5000/none"], "no image"),

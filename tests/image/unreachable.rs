@@ -99,6 +99,32 @@ fn connection_refused() {
 }
 
 #[test]
+fn a_proxy_that_refuses_is_named_without_its_password() {
+    isolated(|world| {
+        for (proxy, cause) in [
+            ("http://u:pw@127.0.0.1:9", "connection refused"),
+            ("u:pw@127.0.0.1:9", "connection refused"),
+        ] {
+            let options = AccessOptions {
+                https_proxy: Some(proxy.to_owned()),
+                ..AccessOptions::default()
+            };
+            let shown = proxy.replace("u:pw", "…");
+            let error = world.pull_with("registry.test/app", options).unwrap_err();
+            assert_eq!(
+                told(&error),
+                format!(
+                    "cannot reach registry `registry.test` for `registry.test/app:latest`: its \
+                     proxy `{shown}` cannot be reached: {cause}\n\
+                     check that the proxy runs, and the variables HTTP_PROXY, HTTPS_PROXY, \
+                     ALL_PROXY and NO_PROXY; or get the image in with `skiff load`"
+                )
+            );
+        }
+    });
+}
+
+#[test]
 fn no_route() {
     isolated(|world| {
         world.hosts(&[("registry.test", Ipv4Addr::new(192, 0, 2, 1))]);

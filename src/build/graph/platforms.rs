@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::scope::{Variables, expanded};
 use crate::dockerfile::{Lint, Problem, Rule, Stage, Word, nearest};
 use crate::image::Platform;
+use crate::image::platform::PlatformError;
 
 /// The platform that a stage asks for, with what the checks have to say about it.
 ///
@@ -48,9 +49,12 @@ pub(super) fn of_stage<'a>(
         }
         return Err(problem);
     }
-    let platform = Platform::parse(&value.text).map_err(|error| {
-        let problem = Problem::new(word.at, format!("`{}` is no platform", error.0));
-        problem.expected("`linux/amd64`, `linux/arm/v7`")
+    let platform = Platform::parse(&value.text).map_err(|error| match error {
+        PlatformError::Form(text) => {
+            let problem = Problem::new(word.at, format!("`{text}` is no platform"));
+            problem.expected("`linux/amd64`, `linux/arm/v7`")
+        }
+        unknown @ PlatformError::Unknown { .. } => Problem::new(word.at, unknown.to_string()),
     })?;
     if value.used.is_empty() && value.missing.is_empty() {
         let name = stage.key().unwrap_or_default();

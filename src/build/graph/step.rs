@@ -7,6 +7,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use oci_spec::runtime::PosixRlimit;
+
 use crate::dockerfile::Span;
 use crate::image::{Digest, Platform};
 
@@ -338,8 +340,8 @@ pub struct Sandbox {
     pub hostname: String,
     /// Size of `/dev/shm` in bytes.
     pub shm_size: Option<u64>,
-    /// Name, soft and hard limit.
-    pub ulimits: Vec<(String, i64, i64)>,
+    /// Limits of resources (getrlimit(2)).
+    pub ulimits: Vec<PosixRlimit>,
     /// Memory of a command in bytes.
     pub memory: Option<i64>,
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use oci_spec::runtime::{LinuxMemory, PosixRlimit, PosixRlimitBuilder, PosixRlimitType, Spec};
+use oci_spec::runtime::{LinuxMemory, Spec};
 
 use super::agent::Relay;
 use super::error::BuildError;
@@ -199,19 +199,6 @@ fn host((name, address): &(String, String)) -> (String, HostAddress) {
     (name.clone(), address)
 }
 
-fn limit((name, soft, hard): &(String, i64, i64)) -> Option<PosixRlimit> {
-    let kind = format!("RLIMIT_{}", name.to_uppercase());
-    let kind: PosixRlimitType = serde_json::from_value(kind.into()).ok()?;
-    // -1 is no limit.
-    let value = |number: i64| u64::try_from(number).unwrap_or(u64::MAX);
-    PosixRlimitBuilder::default()
-        .typ(kind)
-        .soft(value(*soft))
-        .hard(value(*hard))
-        .build()
-        .ok()
-}
-
 fn spec(job: &Job) -> Spec {
     let mut spec = if job.insecure {
         oci_default::privileged_spec(&CapSet::all().to_oci())
@@ -222,7 +209,7 @@ fn spec(job: &Job) -> Spec {
         process.set_args(Some(job.args.clone()));
         process.set_env(Some(job.env.clone()));
         process.set_cwd(job.folder.clone());
-        let limits: Vec<PosixRlimit> = job.sandbox.ulimits.iter().filter_map(limit).collect();
+        let limits = job.sandbox.ulimits.clone();
         process.set_rlimits((!limits.is_empty()).then_some(limits));
     }
     if job.network == Network::Host {

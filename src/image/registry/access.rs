@@ -11,6 +11,7 @@ use super::certs::{self, Certificates};
 use super::docker_config::Place;
 use super::endpoint::Endpoint;
 use super::http::{self, Specials};
+use super::reason::Reason;
 use super::settings::{Settings, SettingsFiles};
 use crate::env;
 use crate::image::error::ImageError;
@@ -188,6 +189,13 @@ impl Access {
         }
         let client = self.make(&kind)?;
         Ok(lock().entry(kind).or_insert(client).clone())
+    }
+
+    /// Why a request failed; of one through a proxy, with its name where that failed.
+    pub(super) fn reason(&self, error: &reqwest::Error) -> Reason {
+        let options = &self.inner.options;
+        let proxy = error.url().and_then(|url| http::proxy_of(options, url));
+        Reason::through(proxy.as_deref(), error)
     }
 
     /// The client for an address that has to do with no registry.

@@ -335,13 +335,14 @@ impl Transfer<'_> {
                 // What is counted and hashed is the file itself.
                 .header(ACCEPT_ENCODING, "identity")
                 .headers(headers.clone());
-            let response = request
-                .send()
-                .await
-                .map_err(|error| match SendError::of(&error) {
-                    SendError::Broken(reason) => Unanswered::Broken(reason),
-                    SendError::Final(reason) => Unanswered::Final(self.unreachable(reason)),
-                })?;
+            let response =
+                request
+                    .send()
+                    .await
+                    .map_err(|error| match SendError::of(self.access, &error) {
+                        SendError::Broken(reason) => Unanswered::Broken(reason),
+                        SendError::Final(reason) => Unanswered::Final(self.unreachable(reason)),
+                    })?;
             let status = response.status();
             if !status.is_redirection() || status == StatusCode::NOT_MODIFIED {
                 return Ok(response);

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fs_err as fs;
-use reqwest::{Client, ClientBuilder, NoProxy, Proxy, redirect};
+use hyper_util::client::proxy::matcher::Matcher;
+use reqwest::{Client, ClientBuilder, NoProxy, Proxy, Url, redirect};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
@@ -74,17 +75,37 @@ fn add_proxies(
     ];
     for (url, make) in makes {
         let Some(url) = url else { continue };
-        let full = if url.contains("://") {
-            url.clone()
-        } else {
-            format!("http://{url}")
-        };
-        let proxy = make(&full)
+        let proxy = make(&full(url))
             .map_err(|e| format!("the proxy `{}`: {}", without_password(url), innermost(&e)))?;
-        let except = format!("{},{HERE}", options.no_proxy.as_deref().unwrap_or_default());
-        builder = builder.proxy(proxy.no_proxy(NoProxy::from_string(&except)));
+        let except = NoProxy::from_string(&except(options));
+        builder = builder.proxy(proxy.no_proxy(except));
     }
     Ok(builder)
+}
+
+/// A proxy's address as a URL.
+fn full(proxy: &str) -> String {
+    if proxy.contains("://") {
+        proxy.to_owned()
+    } else {
+        format!("http://{proxy}")
+    }
+}
+
+/// What no proxy is asked for.
+fn except(options: &AccessOptions) -> String {
+    format!("{},{HERE}", options.no_proxy.as_deref().unwrap_or_default())
+}
+
+/// The proxy that requests to an address go through, as it may be shown.
+pub(super) fn proxy_of(options: &AccessOptions, url: &Url) -> Option<String> {
+    let proxy = match url.scheme() {
+        "http" => options.http_proxy.as_ref(),
+        _ => options.https_proxy.as_ref(),
+    }?;
+    let matcher = Matcher::builder().all(full(proxy)).no(except(options));
+    matcher.build().intercept(&url.as_str().parse().ok()?)?;
+    Some(without_password(proxy))
 }
 
 /// An address as it may be shown.
@@ -279,6 +300,24 @@ mod tests {
             ("http://proxy", "http://proxy"),
         ] {
             assert_eq!(without_password(url), shown);
+        }
+    }
+
+    #[test]
+    fn the_proxy_of_an_address_is_known() {
+        let options = AccessOptions {
+            https_proxy: Some("http://u:p@proxy:3128".to_owned()),
+            no_proxy: Some("direct.test".to_owned()),
+            ..AccessOptions::default()
+        };
+        for (url, proxy) in [
+            ("https://a.test/v2/", Some("http://…@proxy:3128")),
+            ("https://direct.test/v2/", None),
+            ("http://a.test/v2/", None),
+            ("https://127.0.0.1:5000/v2/", None),
+        ] {
+            let url = Url::parse(url).unwrap();
+            assert_eq!(proxy_of(&options, &url).as_deref(), proxy, "{url}");
         }
     }
 

@@ -50,6 +50,19 @@ impl Reason {
         innermost(error).into()
     }
 
+    /// The same of a request that went through a proxy: where no connection could be
+    /// made at all, it is the proxy that cannot be had.
+    pub(super) fn through(proxy: Option<&str>, error: &reqwest::Error) -> Self {
+        let reason = Self::of(error);
+        match proxy {
+            Some(proxy) if error.is_connect() && is_unconnected(error) => Self::with(
+                format!("its proxy `{proxy}` cannot be reached: {}", reason.text),
+                "check that the proxy runs, and the variables HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY",
+            ),
+            _ => reason,
+        }
+    }
+
     /// Whether a failed request may do better the next time: its connection
     /// broke or stood still. Where nothing answers at all, nobody waits for it.
     pub(super) fn is_passing(error: &reqwest::Error) -> bool {
@@ -58,6 +71,24 @@ impl Reason {
         }
         !error.is_connect() || is_reset(error)
     }
+}
+
+/// Whether there never was a connection: no address, or nobody there.
+fn is_unconnected(error: &(dyn Error + 'static)) -> bool {
+    if error.is::<NetError>() {
+        return true;
+    }
+    if let Some(error) = error.downcast_ref::<io::Error>() {
+        let is_refused = matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionRefused
+                | io::ErrorKind::HostUnreachable
+                | io::ErrorKind::NetworkUnreachable
+        );
+        // What it wraps is no source of it.
+        return is_refused || error.get_ref().is_some_and(|inner| is_unconnected(inner));
+    }
+    error.source().is_some_and(is_unconnected)
 }
 
 /// Whether a connection was closed by the other side, at any depth.

@@ -142,7 +142,7 @@ pub(super) async fn fetch(
                 }
             }
             Err(error) if attempt < ATTEMPTS && Reason::is_passing(&error) => back_off(attempt),
-            Err(error) => return Err(unreachable(Reason::of(&error))),
+            Err(error) => return Err(unreachable(access.reason(&error))),
         };
         tokio::time::sleep(wait).await;
         attempt += 1;

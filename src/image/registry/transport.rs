@@ -53,8 +53,8 @@ pub(super) enum SendError {
 }
 
 impl SendError {
-    pub(super) fn of(error: &reqwest::Error) -> Self {
-        let reason = Reason::of(error);
+    pub(super) fn of(access: &Access, error: &reqwest::Error) -> Self {
+        let reason = access.reason(error);
         if Reason::is_passing(error) {
             Self::Broken(reason)
         } else {
@@ -166,7 +166,7 @@ impl<'a> Transport<'a> {
                 Err(SendError::Broken("it answers 400".into()))
             }
             Ok(_) => Ok(()),
-            Err(error) if error.is_connect() => Err(SendError::Final(Reason::of(&error))),
+            Err(error) if error.is_connect() => Err(SendError::Final(self.access.reason(&error))),
             Err(error) => Err(SendError::Broken(Reason::of(&error))),
         }
     }
@@ -238,7 +238,10 @@ impl<'a> Transport<'a> {
             if let Some(header) = &authorization {
                 builder = builder.header(AUTHORIZATION, header);
             }
-            let response = builder.send().await.map_err(|e| SendError::of(&e))?;
+            let response = builder
+                .send()
+                .await
+                .map_err(|e| SendError::of(self.access, &e))?;
             let status = response.status();
             // 304 has no place to go to, and others make a GET of what is sent.
             let is_followed = match call.method {

@@ -333,7 +333,7 @@ impl Upload<'_> {
         let mut moved = (Instant::now(), 0);
         loop {
             if let Ok(result) = tokio::time::timeout(LOOK, &mut sent).await {
-                let response = result.map_err(|e| SendError::of(&e))?;
+                let response = result.map_err(|e| SendError::of(transport.access(), &e))?;
                 told(total);
                 return Ok(response);
             }

@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared, join_all};
 
-use crate::build::drive::{self, DriveError};
+use crate::build::drive::{self, Base, DriveError, Provide};
 use crate::build::graph::BaseRequest;
-use crate::build::look::{self, Look, Seen};
+use crate::build::look::{self, Checked, Look, Seen};
 use crate::build::request::Request;
 use crate::build::solve::{Builder, Outside};
 use crate::compose::{Diagnostic, Project, Service};
@@ -123,20 +123,20 @@ pub(super) fn refusals(declared: &Project, name: &str, service: &Service) -> Vec
 /// Everything that failed, at once.
 pub async fn build(session: &Session<'_>, requests: &Requests) -> Result<Built, ReconcileError> {
     let builder = start(session)?;
-    let work = all(session, &builder, requests);
     let outcome = tokio::select! {
         biased;
         () = session.cancel.cancelled() => {
             builder.store().settled().await;
             Err(ReconcileError::Cancelled)
         }
-        results = work => Ok(results),
+        results = all::<Image>(session, &builder, requests) => Ok(results),
     };
     finish(builder).await?;
     let mut built = Vec::new();
     let mut failures = Vec::new();
     for (label, result) in outcome? {
         match result {
+            Ok(_) if !requests.wanted.contains(&label) => {}
             Ok(image) => {
                 session.sink.emit(Event::Done {
                     resource: resource(requests, &label, &image),
@@ -155,7 +155,7 @@ pub async fn build(session: &Session<'_>, requests: &Requests) -> Result<Built, 
     }
 }
 
-/// The warnings of all Dockerfiles.
+/// The warnings of all Dockerfiles, and of those that they build upon.
 ///
 /// # Errors
 /// As [`build`].
@@ -163,14 +163,26 @@ pub async fn check(
     session: &Session<'_>,
     requests: &Requests,
 ) -> Result<Vec<Diagnostic>, ReconcileError> {
-    let found = each(session, requests, async |builder, request| {
-        let needs = |base| provide(session, builder.store(), request, base).boxed();
-        look::check(builder, request, &needs).await
-    });
-    Ok(found.await?.into_iter().flatten().collect())
+    let builder = start(session)?;
+    let results = all::<Checked>(session, &builder, requests).await;
+    finish(builder).await?;
+    let mut warnings = Vec::new();
+    let mut failures = Vec::new();
+    for (_, result) in results {
+        match result {
+            Ok(checked) => warnings.extend(checked.warnings),
+            Err(error) => failures.push(error),
+        }
+    }
+    if failures.is_empty() {
+        Ok(warnings)
+    } else {
+        Err(failed(failures))
+    }
 }
 
-/// What can be seen of all Dockerfiles without building them.
+/// What can be seen of all Dockerfiles without building them; what went wrong is told
+/// of all.
 ///
 /// # Errors
 /// One cannot be read, or has no such stage.
@@ -179,23 +191,11 @@ pub async fn look(
     requests: &Requests,
     look: Look,
 ) -> Result<Vec<Seen>, ReconcileError> {
-    each(session, requests, async |builder, request| {
-        look::look(builder, request, look).await
-    })
-    .await
-}
-
-/// Asks something of every Dockerfile; what went wrong is told of all.
-async fn each<T>(
-    session: &Session<'_>,
-    requests: &Requests,
-    ask: impl AsyncFn(&Builder<'_>, &Request) -> Result<T, DriveError>,
-) -> Result<Vec<T>, ReconcileError> {
     let builder = start(session)?;
     let mut found = Vec::new();
     let mut failures = Vec::new();
     for (_, request) in requests.wanted() {
-        match ask(&builder, request).await {
+        match look::look(&builder, request, look).await {
             Ok(one) => found.push(one),
             Err(error) => failures.push(Arc::new(error)),
         }
@@ -239,31 +239,72 @@ fn resource(requests: &Requests, label: &str, image: &Image) -> Resource {
 
 fn failed(failures: Vec<Arc<DriveError>>) -> ReconcileError {
     let mut diagnostics = Vec::new();
+    let mut behind = Vec::new();
     for failure in failures {
         match &*failure {
             DriveError::Placed(list) => diagnostics.extend(list.iter().cloned()),
             // Told where it failed.
-            DriveError::Behind(_) => {}
+            error @ DriveError::Behind(_) => behind.push(Diagnostic::error(error.to_string())),
             error @ (DriveError::Base { .. } | DriveError::Other(_)) => {
                 diagnostics.push(Diagnostic::error(crate::causes::with_causes(error)));
             }
         }
     }
+    if diagnostics.is_empty() {
+        diagnostics = behind;
+    }
     ReconcileError::Placed { diagnostics }
 }
 
-type Outcome = Result<Image, Arc<DriveError>>;
-type Pending<'a> = Shared<BoxFuture<'a, Outcome>>;
+type Outcome<T> = Result<T, Arc<DriveError>>;
+type Pending<'a, T> = Shared<BoxFuture<'a, Outcome<T>>>;
+
+/// What is done with each request, and what others start from then.
+trait Task: Clone + Into<Base> + Send + Sync {
+    /// Whether an image that nobody asked for is taken as it is in the store.
+    const TAKES_FROM_STORE: bool;
+
+    fn carry_out<'p>(
+        builder: &'p Builder<'_>,
+        request: &'p Request,
+        provide: Provide<'p>,
+    ) -> BoxFuture<'p, Result<Self, DriveError>>;
+}
+
+impl Task for Image {
+    const TAKES_FROM_STORE: bool = true;
+
+    fn carry_out<'p>(
+        builder: &'p Builder<'_>,
+        request: &'p Request,
+        provide: Provide<'p>,
+    ) -> BoxFuture<'p, Result<Self, DriveError>> {
+        drive::build(builder, request, provide).boxed()
+    }
+}
+
+impl Task for Checked {
+    // What is there may be of an older Dockerfile.
+    const TAKES_FROM_STORE: bool = false;
+
+    fn carry_out<'p>(
+        builder: &'p Builder<'_>,
+        request: &'p Request,
+        provide: Provide<'p>,
+    ) -> BoxFuture<'p, Result<Self, DriveError>> {
+        look::check(builder, request, provide).boxed()
+    }
+}
 
 /// Who waits for whom, and what comes of each.
-struct Board<'a> {
-    pending: Mutex<BTreeMap<String, Pending<'a>>>,
+struct Board<'a, T> {
+    pending: Mutex<BTreeMap<String, Pending<'a, T>>>,
     waits: Mutex<BTreeMap<String, BTreeSet<String>>>,
     /// Labels by the names that they build.
     names: BTreeMap<String, String>,
 }
 
-impl Board<'_> {
+impl<T> Board<'_, T> {
     /// Notes that one waits for another; false where that would be a circle.
     fn wait(&self, from: &str, to: &str) -> bool {
         let mut waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
@@ -287,9 +328,9 @@ impl Board<'_> {
 
 /// Futures hold the board, and the board holds them: whoever waited for them lets
 /// both go, also where nobody waits any more.
-struct LetGo<'b, 'a>(&'b Board<'a>);
+struct LetGo<'b, 'a, T>(&'b Board<'a, T>);
 
-impl Drop for LetGo<'_, '_> {
+impl<T> Drop for LetGo<'_, '_, T> {
     fn drop(&mut self) {
         let pending = std::mem::take(
             &mut *self
@@ -303,11 +344,13 @@ impl Drop for LetGo<'_, '_> {
     }
 }
 
-async fn all<'a>(
+/// Carries out what was asked for. What comes back is also what came of others that
+/// these needed.
+async fn all<'a, T: Task + 'a>(
     session: &'a Session<'a>,
     builder: &'a Builder<'a>,
     requests: &'a Requests,
-) -> Vec<(String, Outcome)> {
+) -> Vec<(String, Outcome<T>)> {
     let names = requests.all.iter().flat_map(|(label, request)| {
         let names = request.names.iter();
         names.map(move |name| (name.to_string(), label.clone()))
@@ -330,23 +373,27 @@ async fn all<'a>(
                         BaseRequest::Image { reference, .. } => board.names.get(reference).cloned(),
                         BaseRequest::Layout { .. } => None,
                     };
-                    let Some(other) = other.filter(|other| *other != label) else {
-                        return provide(session, builder.store(), request, base).await;
+                    let is_own = |other: &String| {
+                        *other == label && matches!(base, BaseRequest::Image { .. })
+                    };
+                    let Some(other) = other.filter(|other| !is_own(other)) else {
+                        let had = provide(session, builder.store(), request, base).await;
+                        return had.map(Base::from);
                     };
                     // What nobody asked for is built where there is none.
-                    if let BaseRequest::Image { reference, .. } = &base
+                    if T::TAKES_FROM_STORE
+                        && let BaseRequest::Image { reference, .. } = &base
                         && !requests.wanted.contains(&other)
                         && let Ok(Some(image)) = builder.store().find(reference)
                     {
-                        return Ok(image);
+                        return Ok(image.into());
                     }
-                    waited(&board, &label, &other).await
+                    waited(&board, &label, &other).await.map(T::into)
                 }
                 .boxed()
             };
-            drive::build(builder, request, &needs)
-                .await
-                .map_err(Arc::new)
+            let done = T::carry_out(builder, request, &needs).await;
+            done.map_err(Arc::new)
         };
         let mut pending = board.pending.lock().unwrap_or_else(PoisonError::into_inner);
         pending.insert(label.clone(), future.boxed().shared());
@@ -356,29 +403,39 @@ async fn all<'a>(
         pending
             .iter()
             .filter(|(label, _)| requests.wanted.contains(*label))
-            .map(|(label, future)| (label.clone(), future.clone()))
+            .map(|(_, future)| future.clone())
             .collect()
     };
-    join_all(
-        all.into_iter()
-            .map(async |(label, future)| (label, future.await)),
-    )
-    .await
+    join_all(all).await;
+    let pending = board.pending.lock().unwrap_or_else(PoisonError::into_inner);
+    let ended = pending
+        .iter()
+        .filter_map(|(label, future)| Some((label.clone(), future.peek()?.clone())));
+    ended.collect()
 }
 
-async fn waited(board: &Board<'_>, label: &str, other: &str) -> Result<Image, DriveError> {
+async fn waited<T: Clone>(board: &Board<'_, T>, label: &str, other: &str) -> Result<T, DriveError> {
+    let refused = |message| Err(DriveError::Placed(vec![Diagnostic::error(message)]));
+    if label == other {
+        return refused(format!("`{label}` starts from its own image"));
+    }
     if !board.wait(label, other) {
-        let message = format!("`{label}` and `{other}` start from each other's images");
-        return Err(DriveError::Placed(vec![Diagnostic::error(message)]));
+        return refused(format!(
+            "`{label}` and `{other}` start from each other's images"
+        ));
     }
     let pending = {
         let all = board.pending.lock().unwrap_or_else(PoisonError::into_inner);
         all.get(other).cloned()
     };
-    let behind = || DriveError::Behind(other.to_owned());
     match pending {
-        Some(pending) => pending.await.map_err(|_| behind()),
-        None => Err(behind()),
+        // Why is told of the other one.
+        Some(pending) => pending
+            .await
+            .map_err(|_| DriveError::Behind(other.to_owned())),
+        None => refused(format!(
+            "`{label}` starts from the image of `{other}`, which has no `build:` that can be carried out"
+        )),
     }
 }
 

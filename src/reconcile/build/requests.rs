@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::build::graph::{Grants, Insecure, Sandbox};
-use crate::build::request::{ContextPlace, DockerfilePlace, Request, SshSource};
+use crate::build::request::{ContextPlace, DockerfilePlace, Places, Request, SshSource};
 use crate::build::shared_cache::{CacheFrom, CacheTo, SpecError};
 use crate::compose::{Build, Diagnostic, Project, Service};
+use crate::engine::rlimits;
 use crate::image::{Platform, Reference};
 use crate::reconcile::images::platform_of;
 use crate::reconcile::translate::names::{LABEL_PROJECT, LABEL_SERVICE, LABEL_VERSION};
@@ -59,10 +60,7 @@ impl Mapping<'_> {
         Request {
             label: name.to_owned(),
             context: ContextPlace::parse(context, base),
-            context_at: Some(
-                self.project
-                    .diagnostic(&format!("{}.context", self.path), format!("`{context}`")),
-            ),
+            at: self.places(context),
             dockerfile: self.dockerfile(),
             contexts: build
                 .additional_contexts
@@ -93,6 +91,21 @@ impl Mapping<'_> {
         let path = format!("{}.{attribute}", self.path);
         let diagnostic = self.project.diagnostic(&path, message);
         self.refused.push(diagnostic);
+    }
+
+    fn places(&self, context: &str) -> Places {
+        let place = |attribute: &str, text: &str| {
+            let path = format!("{}.{attribute}", self.path);
+            self.project.diagnostic(&path, format!("`{text}`"))
+        };
+        let named = self.build.dockerfile.as_deref();
+        let named = named.filter(|name| *name != "Dockerfile");
+        let target = self.build.target.as_deref();
+        Places {
+            context: Some(place("context", context)),
+            dockerfile: named.map(|name| place("dockerfile", name)),
+            target: target.map(|name| place("target", name)),
+        }
     }
 
     fn dockerfile(&self) -> DockerfilePlace {
@@ -183,16 +196,20 @@ impl Mapping<'_> {
         grants
     }
 
-    fn sandbox(&self, choices: &BuildChoices) -> Sandbox {
+    fn sandbox(&mut self, choices: &BuildChoices) -> Sandbox {
         let hosts = self.build.extra_hosts.iter().flat_map(|(name, addresses)| {
             addresses
                 .iter()
                 .map(move |address| (name.clone(), address.clone()))
         });
-        let limits = self.build.ulimits.iter().map(|(name, limit)| {
+        let mut limits = Vec::new();
+        for (name, limit) in &self.build.ulimits {
             let (soft, hard) = limit.limits();
-            (name.clone(), soft, hard)
-        });
+            match rlimits::limit(name, soft, hard) {
+                Ok(limit) => limits.push(limit),
+                Err(message) => self.refuse(&format!("ulimits.{name}"), message),
+            }
+        }
         Sandbox {
             extra_hosts: hosts.collect(),
             hostname: String::new(),
@@ -200,7 +217,7 @@ impl Mapping<'_> {
                 .build
                 .shm_size
                 .and_then(|size| u64::try_from(size.0).ok()),
-            ulimits: limits.collect(),
+            ulimits: limits,
             memory: choices.memory,
         }
     }

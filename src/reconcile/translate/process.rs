@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{PosixRlimit, PosixRlimitBuilder, PosixRlimitType, Spec};
+use oci_spec::runtime::{PosixRlimit, PosixRlimitType, Spec};
 
 use crate::compose::Restart;
+use crate::engine::rlimits;
 use crate::supervise::launch::{LogOptions, RestartPolicy};
 
 use super::Work;
@@ -72,40 +73,24 @@ impl Work<'_> {
     fn rlimits(&mut self) -> Vec<PosixRlimit> {
         let mut limits = Vec::new();
         for (name, limit) in &self.service.ulimits {
-            let spelt = format!("RLIMIT_{}", name.to_ascii_uppercase());
-            let Ok(kind) = spelt.parse::<PosixRlimitType>() else {
-                self.issues.error(
-                    &format!("ulimits.{name}"),
-                    "is not a limit of this system (getrlimit(2))",
-                );
-                continue;
-            };
-            // -1 is the kernel's spelling of "without limit".
-            let number = |value: i64| u64::try_from(value).unwrap_or(u64::MAX);
+            let attribute = format!("ulimits.{name}");
             let (soft, hard) = limit.limits();
-            let (soft, hard) = (number(soft), number(hard));
-            if soft > hard {
-                self.issues.error(
-                    &format!("ulimits.{name}"),
-                    format!("the soft limit {soft} is above the hard limit {hard}"),
-                );
-            }
-            if kind == PosixRlimitType::RlimitNofile
-                && let Some(most) = self.most_open_files().filter(|most| hard > *most)
+            let limit = match rlimits::limit(name, soft, hard) {
+                Ok(limit) => limit,
+                Err(message) => {
+                    self.issues.error(&attribute, message);
+                    continue;
+                }
+            };
+            if limit.typ() == PosixRlimitType::RlimitNofile
+                && let Some(most) = self.most_open_files().filter(|most| limit.hard() > *most)
             {
                 self.issues.error(
-                    &format!("ulimits.{name}"),
+                    &attribute,
                     format!("this kernel allows no more than {most} open files (fs.nr_open)"),
                 );
             }
-            // A builder with every field set does not fail.
-            limits.extend(
-                PosixRlimitBuilder::default()
-                    .typ(kind)
-                    .soft(soft)
-                    .hard(hard)
-                    .build(),
-            );
+            limits.push(limit);
         }
         limits
     }

@@ -153,6 +153,32 @@ fn steps_beside_one_that_failed_are_ended() {
 }
 
 #[test]
+fn a_wrong_dockerfile_or_target_is_told_where_it_is_written() {
+    isolated(|sandbox| {
+        let project = with_dockerfile(sandbox, "places", "FROM test/busybox AS last\n");
+        for (build, place, part) in [
+            (
+                "      dockerfile: Dockerfle",
+                "compose.yaml:5:19",
+                "there is no Dockerfile `",
+            ),
+            (
+                "      target: lost",
+                "compose.yaml:5:15",
+                "there is no stage `lost`",
+            ),
+        ] {
+            let text = format!("services:\n  web:\n    build:\n      context: .\n{build}\n");
+            project.write("compose.yaml", &text);
+            for check in [&["build"][..], &["build", "--check"]] {
+                let failed = project.skiff(check).run().ends_with(1);
+                failed.warns(place).warns(part).whatever();
+            }
+        }
+    });
+}
+
+#[test]
 fn a_context_or_dockerfile_that_is_not_there_is_told_with_what_is() {
     isolated(|sandbox| {
         let project = with_dockerfile(sandbox, "missing", "FROM test/busybox\n");

@@ -235,6 +235,7 @@ fn what_cannot_be_done_is_refused_by_name_before_anything_is_built() {
             (&["--network", "what"], "there is no network `what`"),
             (&["--output", "foo=1"], "--output: `foo=1` has no `type=`"),
             (&["--platform", "what/is/this/here"], "what/is/this/here"),
+            (&["--platform", "linux/amd46"], "did you mean `amd64`?"),
             (&["--progress", "what"], "what"),
             (&["--push"], "--push needs a name"),
             (&["--secret", "id=x,src=/gone"], "--secret id=x,src=/gone: "),
@@ -245,6 +246,14 @@ fn what_cannot_be_done_is_refused_by_name_before_anything_is_built() {
             (&["--shm-size", "x"], "--shm-size takes `64m`"),
             (&["--target", "nope"], "nope"),
             (&["--ulimit", "nofile"], "--ulimit takes `nofile=1024:2048`"),
+            (
+                &["--ulimit", "foo=1"],
+                "--ulimit foo=1: `foo` is not a limit of this system",
+            ),
+            (
+                &["--ulimit", "nofile=3:2"],
+                "--ulimit nofile=3:2: the soft limit 3 is above",
+            ),
             (&["-t", "A B"], "A B"),
             (&["-f", "gone"], "there is no Dockerfile `"),
         ] {

@@ -142,13 +142,73 @@ fn targets_tags_checks_and_what_would_be_built() {
     });
 }
 
+const UPON_EACH_OTHER: &str = r#"
+services:
+  base: {image: example.test/own/base, build: {dockerfile_inline: "from scratch\nENV FROM_BASE=1"}}
+  named:
+    build:
+      dockerfile_inline: "FROM basesvc\nENV X=$$FROM_BASE Y=$$NOWHERE"
+      additional_contexts: {basesvc: "service:base"}
+  imaged: {build: {dockerfile_inline: "FROM example.test/own/base\nENV X=$$FROM_BASE"}}
+"#;
+
+#[test]
+fn checks_need_no_image_of_another_service() {
+    isolated(|sandbox| {
+        let project = sandbox.project("upon", UPON_EACH_OTHER);
+        let check = |services: &[&str]| {
+            let args = [&["build", "--check"], services].concat();
+            project.skiff(args).run().ends_with(1)
+        };
+        for (services, warnings) in [(&["named"][..], 2), (&["imaged"], 1), (&[], 2)] {
+            let checked = check(services);
+            let told = format!("Check complete, {warnings} warning");
+            assert!(checked.stdout.starts_with(&told), "{services:?}: {checked}");
+            assert!(checked.stderr.contains("ConsistentInstructionCasing"));
+            assert!(!checked.stderr.contains("'$FROM_BASE'"), "{checked}");
+        }
+        assert!(check(&["named"]).stderr.contains("NOWHERE"));
+        let images = project.skiff(["image", "ls", "-q"]).run().succeeds();
+        assert_eq!(images.stdout, "");
+    });
+}
+
+#[test]
+fn who_builds_upon_what_fails_says_why() {
+    isolated(|sandbox| {
+        let project = sandbox.project("failing", "");
+        for (base, part) in [
+            (
+                "build: {dockerfile_inline: 'FROM scratch\n\n      COPPY a b'}",
+                "COPPY",
+            ),
+            (
+                "build: {dockerfile_inline: FROM scratch, sbom: true}",
+                "`base`",
+            ),
+            ("image: test/x", "`base`"),
+        ] {
+            let upon = "app: {build: {dockerfile_inline: FROM b, additional_contexts: {b: 'service:base'}}}";
+            project.write(
+                "compose.yaml",
+                &format!("services:\n  base: {{{base}}}\n  {upon}\n"),
+            );
+            for check in [&["--check"][..], &[]] {
+                let args = [&["build"], check, &["app"]].concat();
+                let failed = project.skiff(args).run().fails();
+                assert!(failed.stderr.contains(part), "{base}: {failed}");
+            }
+        }
+    });
+}
+
 #[test]
 fn what_cannot_be_built_is_refused_by_attribute() {
     isolated(|sandbox| {
         let project = with_dockerfile(sandbox, "refused", "FROM test/busybox\n");
         project.write(
             "compose.yaml",
-            "services:\n  web:\n    build:\n      context: .\n      sbom: true\n      cache_to: [type=gha]\n      isolation: hyperv\n      platforms: [linux/nothing/at/all]\n",
+            "services:\n  web:\n    build:\n      context: .\n      sbom: true\n      cache_to: [type=gha]\n      isolation: hyperv\n      platforms: [linux/nothing/at/all]\n      ulimits: {foo: 1}\n",
         );
         let failed = project.skiff(["build"]).run().fails();
         for attribute in [
@@ -156,6 +216,7 @@ fn what_cannot_be_built_is_refused_by_attribute() {
             "build.isolation",
             "build.platforms",
             "build.cache_to",
+            "build.ulimits.foo",
         ] {
             assert!(
                 failed.stderr.contains(&format!("services.web.{attribute}")),

@@ -11,7 +11,7 @@ use super::build_sandbox::SandboxArgs;
 use super::build_secrets::{secrets, ssh};
 use crate::build::graph::Grants;
 use crate::build::outputs::{self, Form, Output};
-use crate::build::request::{ContextPlace, DockerfilePlace, Request};
+use crate::build::request::{ContextPlace, DockerfilePlace, Places, Request};
 use crate::build::shared_cache::{CacheFrom, CacheTo, SpecError};
 use crate::build::spooled::Streamed;
 use crate::cli::building::{self, Job};
@@ -304,7 +304,7 @@ fn request(
     let mut platforms: Vec<Platform> = platforms.collect::<Result<_, _>>()?;
     first(&mut platforms, &Platform::host());
     Ok(Request {
-        context_at: None,
+        at: Places::default(),
         label: String::new(),
         dockerfile,
         context: place,

@@ -6,6 +6,7 @@ use crate::build::graph::Sandbox;
 use crate::cli::building;
 use crate::cli::error::CliError;
 use crate::compose::parse_bytes;
+use crate::engine::rlimits;
 
 /// The same for all commands.
 #[derive(Debug, Args)]
@@ -54,11 +55,14 @@ impl SandboxArgs {
             })?);
         }
         for text in &self.ulimit {
-            sandbox.ulimits.push(ulimit(text).ok_or_else(|| {
+            let (name, soft, hard) = ulimit(text).ok_or_else(|| {
                 CliError::new(format!(
                     "--ulimit takes `nofile=1024:2048` and the like, not `{text}`"
                 ))
-            })?);
+            })?;
+            let limit = rlimits::limit(&name, soft, hard)
+                .map_err(|why| CliError::new(format!("--ulimit {text}: {why}")))?;
+            sandbox.ulimits.push(limit);
         }
         Ok(sandbox)
     }

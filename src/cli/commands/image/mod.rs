@@ -112,8 +112,11 @@ pub fn run(context: &Context, args: &ImageArgs) -> CliResult {
 
 /// An error of images with its advice.
 pub(super) fn failed(error: &ImageError) -> CliError {
-    let failed = CliError::new(with_causes(error));
-    match error.hint() {
+    with_hint(CliError::new(with_causes(error)), error.hint())
+}
+
+fn with_hint(failed: CliError, hint: Option<String>) -> CliError {
+    match hint {
         Some(hint) => failed.hint(hint),
         None => failed,
     }

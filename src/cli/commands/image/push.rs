@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{failed, find};
+use super::{failed, find, with_hint};
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
 use crate::cli::signals::Interrupts;
@@ -58,7 +58,9 @@ pub fn run(context: &Context, args: &PushArgs) -> CliResult {
             };
             tokio::select! {
                 pushed = image::push(&store, &request, &*sink) => {
-                    pushed.map_err(|error| failed(&error))
+                    pushed.map_err(|error| {
+                        with_hint(CliError::from_error(&error), error.push_hint())
+                    })
                 }
                 _ = interrupts.next() => {
                     sink.emit(session::interrupted(session::PUSH_NOTE));

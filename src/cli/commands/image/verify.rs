@@ -34,16 +34,18 @@ pub struct VerifyArgs {
 pub fn run(context: &Context, args: &VerifyArgs) -> CliResult {
     let store = Store::open(&context.layout);
     let found = store.verify(&args.images).map_err(|error| failed(&error))?;
-    let mut damaged = 0;
     for image in &found {
         write_out(&report(image, args.quiet))?;
-        if image.problems.is_empty() {
-            continue;
-        }
-        if !args.repair || !repair(context, &store, image, args.quiet)? {
-            damaged += 1;
-        }
     }
+    let broken: Vec<&Verified> = found
+        .iter()
+        .filter(|image| !image.problems.is_empty())
+        .collect();
+    let damaged = if args.repair {
+        repair_all(context, &store, &broken, args.quiet)?
+    } else {
+        broken.len()
+    };
     if damaged == 0 {
         return Ok(());
     }
@@ -84,6 +86,66 @@ fn name(image: &Verified) -> String {
     first.map_or_else(|| image.id.short().to_owned(), Reference::familiar)
 }
 
+/// Repairs what can be, and says how many images are still damaged. Images share
+/// layers: what was pulled for one may be all that another one lacked, so those
+/// that no registry has come last, and each is looked at anew once something was
+/// repaired.
+fn repair_all(
+    context: &Context,
+    store: &Store,
+    broken: &[&Verified],
+    quiet: bool,
+) -> Result<usize, CliError> {
+    let mut still: Vec<&Verified> = Vec::new();
+    let mut is_any_repaired = false;
+    let (pulled, made): (Vec<&Verified>, Vec<&Verified>) = broken
+        .iter()
+        .partition(|image| !image.repo_digests.is_empty());
+    for image in pulled {
+        let now = if is_any_repaired {
+            looked_at(store, image)?
+        } else {
+            image.clone()
+        };
+        let is_whole = now.problems.is_empty() || repair(context, store, &now, quiet)?;
+        if is_whole {
+            tell_repaired(image, quiet)?;
+            is_any_repaired = true;
+        } else {
+            still.push(image);
+        }
+    }
+    let mut damaged = 0;
+    for image in still.into_iter().chain(made) {
+        if is_any_repaired && looked_at(store, image)?.problems.is_empty() {
+            tell_repaired(image, quiet)?;
+            continue;
+        }
+        damaged += 1;
+        if image.repo_digests.is_empty() {
+            context.ui.warn(&format!(
+                "`{}` came from no registry, so it cannot be pulled anew",
+                name(image)
+            ));
+        }
+    }
+    Ok(damaged)
+}
+
+/// An image as it is now.
+fn looked_at(store: &Store, image: &Verified) -> Result<Verified, CliError> {
+    let found = store.verify(&[image.id.to_string()]);
+    let found = found.map_err(|error| failed(&error))?;
+    Ok(found.into_iter().next().unwrap_or_else(|| image.clone()))
+}
+
+fn tell_repaired(image: &Verified, quiet: bool) -> CliResult {
+    if quiet {
+        return Ok(());
+    }
+    Ok(write_out(&format!("{}: repaired\n", name(image)))?)
+}
+
 /// Pulls an image's damaged parts anew. False where that cannot be.
 fn repair(
     context: &Context,
@@ -91,11 +153,7 @@ fn repair(
     damaged: &Verified,
     quiet: bool,
 ) -> Result<bool, CliError> {
-    let name = name(damaged);
     let Some(from) = damaged.repo_digests.first() else {
-        context.ui.warn(&format!(
-            "`{name}` came from no registry, so it cannot be pulled anew"
-        ));
         return Ok(false);
     };
     let sink = if quiet {
@@ -123,13 +181,7 @@ fn repair(
         error.report(context.ui);
         return Ok(false);
     }
-    let again = store.verify(&[damaged.id.to_string()]);
-    let again = again.map_err(|error| failed(&error))?;
-    let whole = again.iter().all(|image| image.problems.is_empty());
-    if whole && !quiet {
-        write_out(&format!("{name}: repaired\n"))?;
-    }
-    Ok(whole)
+    Ok(looked_at(store, damaged)?.problems.is_empty())
 }
 
 fn pull_again(
