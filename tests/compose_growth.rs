@@ -207,4 +207,81 @@ mod tests {
             assert_linear(&format!("lint {what}"), &few.1, &many.1);
         }
     }
+
+    /// A service with an undefined name, and the section of those that are defined
+    /// beside the services.
+    type Undefined = (&'static str, fn(usize) -> String);
+
+    const UNDEFINED: [(&str, Undefined); 12] = [
+        ("depends_on", ("", |n| format!("depends_on: [zz{n}]"))),
+        ("links", ("", |n| format!("links: [zz{n}]"))),
+        ("volumes_from", ("", |n| format!("volumes_from: [zz{n}]"))),
+        ("ipc", ("", |n| format!("ipc: 'service:zz{n}'"))),
+        ("pid", ("", |n| format!("pid: 'service:zz{n}'"))),
+        (
+            "network_mode",
+            ("", |n| format!("network_mode: 'service:zz{n}'")),
+        ),
+        ("extends", ("", |n| format!("extends: zz{n}"))),
+        (
+            "contexts",
+            ("", |n| {
+                format!("build: {{context: ., additional_contexts: {{c: 'service:zz{n}'}}}}")
+            }),
+        ),
+        ("networks", ("networks", |n| format!("networks: [zz{n}]"))),
+        ("volumes", ("volumes", |n| format!("volumes: ['zz{n}:/v']"))),
+        ("secrets", ("secrets", |n| format!("secrets: [zz{n}]"))),
+        ("configs", ("configs", |n| format!("configs: [zz{n}]"))),
+    ];
+
+    /// As many services, of which each names something that there is not.
+    fn undefined((section, attribute): Undefined, count: usize) -> String {
+        let mut text = "services:\n".to_owned();
+        for n in 0..count {
+            writeln!(text, "  a{n}: {{image: x, {}}}", attribute(n)).unwrap();
+        }
+        if !section.is_empty() {
+            writeln!(text, "{section}:").unwrap();
+            for n in 0..count {
+                writeln!(text, "  a{n}: {{external: true}}").unwrap();
+            }
+        }
+        text
+    }
+
+    #[test]
+    fn refusals_grow_with_the_number_of_undefined_names() {
+        for (what, kind) in UNDEFINED {
+            let refusing = |count: usize| {
+                let memory = Memory::from([("/p/compose.yaml", undefined(kind, count))]);
+                let options = LoadOptions {
+                    cwd: "/p".into(),
+                    ..LoadOptions::default()
+                };
+                measure(|| {
+                    let refused = load(&options, &memory).unwrap_err();
+                    assert!(refused.errors().count() > 50, "{what}");
+                })
+            };
+            assert_linear(what, &refusing(250), &refusing(1_000));
+        }
+    }
+
+    #[test]
+    fn names_on_the_command_line_are_not_all_compared_with_all_services() {
+        let asking = |count: usize| {
+            let memory =
+                Memory::from([("/p/compose.yaml", undefined(("", |_| String::new()), count))]);
+            let options = LoadOptions {
+                cwd: "/p".into(),
+                services: (0..count).map(|n| format!("zz{n}")).collect(),
+                ..LoadOptions::default()
+            };
+            measure(|| {
+                load(&options, &memory).unwrap_err();
+            })
+        };
+        assert_linear("services", &asking(250), &asking(1_000));
+    }
 }

@@ -83,7 +83,9 @@ impl Context {
         if let Some(text) = project.environment.get(DEFAULT_PLATFORM)
             && let Err(error) = Platform::parse(text)
         {
-            return Err(CliError::new(format!("{DEFAULT_PLATFORM}: {error}")));
+            let diagnostic = Diagnostic::error(format!("{DEFAULT_PLATFORM}: {error}"));
+            let diagnostic = project.of_variable(DEFAULT_PLATFORM, diagnostic);
+            return Err(self.refusal(std::iter::once(&diagnostic)));
         }
         Ok(project)
     }

@@ -317,6 +317,10 @@ impl Loader<'_> {
         let trail = format!("services.{name}.extends");
         let message = format!("there is no service `{}` to extend", reference.service);
         let mut diagnostic = self.report.at(reference.mark, &trail, message);
+        if self.report.is_full() {
+            self.report.push(diagnostic); // only counted: no name is looked for
+            return;
+        }
         let known: Vec<&str> = services.keys().map(String::as_str).collect();
         let place = match &reference.file {
             Some((file, _)) => format!("a service of {}", quoted(file)),

@@ -4,6 +4,7 @@
 //! Whatever a path leads to, reading it ends: a device is refused, a pipe that
 //! stays silent is given up, and nothing is read beyond [`MOST_BYTES`].
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::Metadata;
 use std::io::{self, ErrorKind, Read as _};
@@ -100,6 +101,51 @@ impl FileSystem for Host {
             .ok()
             .filter(|metadata| metadata.file_type().is_symlink())
             .and_then(|_| fs_err::canonicalize(path).ok())
+    }
+}
+
+/// Files that are waited for once: where one of them has used up all patience,
+/// nothing more is read.
+pub(super) struct Impatient<'f> {
+    files: &'f dyn FileSystem,
+    is_over: Cell<bool>,
+}
+
+impl<'f> Impatient<'f> {
+    pub(super) fn new(files: &'f dyn FileSystem) -> Self {
+        Self {
+            files,
+            is_over: Cell::new(false),
+        }
+    }
+}
+
+impl FileSystem for Impatient<'_> {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        if self.is_over.get() {
+            let message = "another file has kept us waiting too long";
+            return Err(io::Error::new(ErrorKind::TimedOut, message));
+        }
+        let read = self.files.read(path);
+        let is_over = |error: &io::Error| error.kind() == ErrorKind::TimedOut;
+        self.is_over.set(read.as_ref().is_err_and(is_over));
+        read
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        self.files.exists(path)
+    }
+
+    fn is_dir(&self, path: &Path) -> bool {
+        self.files.is_dir(path)
+    }
+
+    fn link_target(&self, path: &Path) -> Option<PathBuf> {
+        self.files.link_target(path)
+    }
+
+    fn is_pipe(&self, path: &Path) -> bool {
+        self.files.is_pipe(path)
     }
 }
 

@@ -56,7 +56,10 @@ pub(super) fn wanted(project: &Project, names: &[String], report: &mut Report) -
         } else {
             let mut diagnostic = Diagnostic::error(format!("no such service: {name}"));
             let known = project.services.keys().map(String::as_str);
-            if let Some(similar) = similar(name, known) {
+            // Where it is only counted, no name is looked for.
+            if !report.is_full()
+                && let Some(similar) = similar(name, known)
+            {
                 diagnostic = diagnostic.suggest(format!("did you mean `{similar}`?"));
             }
             report.push(diagnostic);

@@ -92,6 +92,10 @@ impl Checker<'_> {
         let is_long = mark(&source).is_some_and(|source| Some(source) != mark(path));
         let path = if is_long { source.as_str() } else { path };
         let mut diagnostic = self.at(path, format!("refers to undefined {kind} `{name}`"));
+        if self.report.is_full() {
+            self.report.push(diagnostic); // only counted: no name is looked for
+            return;
+        }
         // A service is of no use to itself.
         let own = path.split('.').nth(1).filter(|_| kind == "service");
         let names: Vec<&str> = known

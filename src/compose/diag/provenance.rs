@@ -99,7 +99,6 @@ impl Provenance {
         }
     }
 
-    /// The line of a file that gives a variable this value.
     fn place(
         &self,
         name: &str,
@@ -107,17 +106,27 @@ impl Provenance {
         environment: &Environment,
         sources: &Sources,
     ) -> Option<Position> {
+        sources.position(self.mark(name, value, environment, sources)?)
+    }
+
+    /// The line of a file that gives a variable this value.
+    pub(super) fn mark(
+        &self,
+        name: &str,
+        value: &str,
+        environment: &Environment,
+        sources: &Sources,
+    ) -> Option<Mark> {
         let outside = |name: &str| environment.get(name).cloned();
         self.files.iter().find_map(|file| {
             let text = sources
                 .text(*file)
                 .filter(|text| text.len() <= LARGEST_READ)?;
-            let line = dotenv::line_of(text, name, value, &outside)?;
-            sources.position(Mark {
-                line,
+            Some(Mark {
+                line: dotenv::line_of(text, name, value, &outside)?,
                 column: 1,
                 file: *file,
-                length: 0,
+                length: Mark::TO_LINE_END,
             })
         })
     }

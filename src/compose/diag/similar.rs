@@ -3,6 +3,10 @@
 /// Longer names, in characters, are not compared: that takes their product.
 const LONGEST: usize = 100;
 
+/// Letters that are held against each other for one name: of many known ones, or of
+/// long ones, only the first are looked at.
+const MOST_STEPS: usize = 1 << 20;
+
 /// The name most like `name`, if one is like it at all. Capitals, `_` and `-`
 /// make no difference.
 pub(crate) fn similar<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
@@ -19,20 +23,30 @@ pub(crate) fn similar<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
         length => length.div_ceil(3),
     };
     let mut begun = Vec::new();
-    let nearest = known
-        .filter_map(|candidate| {
-            if candidate.len() > 4 * LONGEST {
-                return None;
-            }
-            let folded = folded(candidate);
-            if most > 0 && folded.starts_with(&name) {
-                begun.push(candidate);
-            }
-            let distance = strsim::damerau_levenshtein(&name, &folded);
-            (distance <= most).then_some((distance, candidate))
-        })
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate);
+    let mut nearest: Option<(usize, &str)> = None;
+    let mut steps = 0;
+    for candidate in known {
+        if candidate.len() > 4 * LONGEST {
+            continue;
+        }
+        let folded = folded(candidate);
+        if most > 0 && folded.starts_with(&name) {
+            begun.push(candidate);
+        }
+        let other = folded.chars().count();
+        if other.abs_diff(length) > most {
+            continue; // so many letters at least are wrong
+        }
+        steps += length * other;
+        if steps > MOST_STEPS {
+            break;
+        }
+        let distance = strsim::damerau_levenshtein(&name, &folded);
+        if distance <= most && nearest.is_none_or(|(least, _)| distance < least) {
+            nearest = Some((distance, candidate));
+        }
+    }
+    let nearest = nearest.map(|(_, candidate)| candidate);
     match begun.as_slice() {
         [only] => nearest.or(Some(only)),
         _ => nearest,
@@ -94,6 +108,19 @@ mod tests {
         ] {
             assert_eq!(slipped(name, known.into_iter()), found, "{name}");
         }
+    }
+
+    #[test]
+    fn of_many_long_names_the_first_are_compared() {
+        let long = "x".repeat(LONGEST);
+        let known = vec!["y".repeat(LONGEST); 10_000];
+        let asked = std::cell::Cell::new(0);
+        let counted = known.iter().map(|name| {
+            asked.set(asked.get() + 1);
+            name.as_str()
+        });
+        assert_eq!(similar(&long, counted), None);
+        assert_eq!(asked.get(), MOST_STEPS / (LONGEST * LONGEST) + 1);
     }
 
     #[test]

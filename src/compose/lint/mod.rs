@@ -13,7 +13,7 @@ mod restart;
 mod values;
 
 use super::diag::{Diagnostic, Report, Sources, Step};
-use super::files::FileSystem;
+use super::files::{FileSystem, Impatient};
 use super::model::Project;
 use super::trace::Trace;
 use super::tree::{Mark, Node};
@@ -41,6 +41,8 @@ pub fn lint(
         sources: &origin.sources,
         trace: origin.trace.as_ref(),
     };
+    // Dockerfiles may be pipes, and are asked for by several hints.
+    let files = &Impatient::new(files);
     hints.extend(values::booleans(&linter));
     hints.extend(ports::joined(&linter));
     hints.extend(ports::doubled(&linter));
@@ -111,5 +113,57 @@ impl<'a> Linter<'a> {
     /// What stands in a file at a mark.
     fn token(&self, mark: Mark) -> Option<&str> {
         self.sources.token(mark)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::io;
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+    use crate::compose::{LoadOptions, Memory, load};
+
+    /// Every file is a pipe that nobody writes to.
+    #[derive(Default)]
+    struct Silent(Cell<usize>);
+
+    impl FileSystem for Silent {
+        fn read(&self, _path: &Path) -> io::Result<Vec<u8>> {
+            self.0.set(self.0.get() + 1);
+            Err(io::ErrorKind::TimedOut.into())
+        }
+
+        fn exists(&self, _path: &Path) -> bool {
+            true
+        }
+
+        fn is_dir(&self, _path: &Path) -> bool {
+            false
+        }
+
+        fn link_target(&self, _path: &Path) -> Option<PathBuf> {
+            None
+        }
+    }
+
+    #[test]
+    fn many_silent_dockerfiles_are_not_waited_for_one_by_one() {
+        let mut text = "services:\n".to_owned();
+        for n in 0..5 {
+            let depends = "depends_on: {s0: {condition: service_started}}";
+            let service = format!("  s{n}: {{build: ./{n}, volumes: ['./x:/x'], {depends}}}\n");
+            text.push_str(&service.replacen(depends, if n == 0 { "" } else { depends }, 1));
+        }
+        let memory = Memory::from([("/p/compose.yaml", text)]);
+        let options = LoadOptions {
+            cwd: "/p".into(),
+            ..LoadOptions::default()
+        };
+        let loaded = load(&options, &memory).unwrap();
+        let silent = Silent::default();
+        lint(&loaded.project, Vec::new(), &silent);
+        assert_eq!(silent.0.get(), 1);
     }
 }

@@ -103,6 +103,13 @@ impl Project {
         diagnostic
     }
 
+    /// What is wrong with a variable, with the line of the file that sets it where it is
+    /// not the shell.
+    pub fn of_variable(&self, name: &str, diagnostic: Diagnostic) -> Diagnostic {
+        let sources = &self.origin.sources;
+        sources.of_variable(diagnostic, name, &self.environment)
+    }
+
     /// True where a file sets this attribute, or a default does.
     pub fn is_written(&self, path: &str) -> bool {
         let tree = self.origin.tree.as_ref();

@@ -69,7 +69,12 @@ impl Source<'_, '_> {
                 let diagnostic = cannot_read(&name, &error).suggest(
                     "it is named in the variable `COMPOSE_FILE`: correct that, or unset it",
                 );
-                self.loader.report.push(diagnostic);
+                let report = &mut self.loader.report;
+                report.push(report.sources.of_variable(
+                    diagnostic,
+                    "COMPOSE_FILE",
+                    &self.environment,
+                ));
                 return None;
             }
             self.inputs.push(Input { name, text: None });

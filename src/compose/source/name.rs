@@ -24,7 +24,12 @@ impl Source<'_, '_> {
                 continue;
             };
             if let Err(diagnostic) = check_name(&name, origin) {
-                self.loader.report.push(*diagnostic);
+                let report = &mut self.loader.report;
+                report.push(
+                    report
+                        .sources
+                        .of_variable(*diagnostic, origin, &self.environment),
+                );
                 return None;
             }
             return Some(name);
@@ -112,4 +117,43 @@ fn normal_name(text: &str) -> String {
         .filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-'))
         .collect();
     kept.trim_start_matches(['_', '-']).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::compose::{Diagnostic, LoadOptions, Memory, load};
+
+    fn refused(dotenv: &str, shell: &[(&str, &str)]) -> Diagnostic {
+        let files = Memory::from([
+            ("/p/compose.yaml", "services: {a: {image: x}}"),
+            ("/p/.env", dotenv),
+        ]);
+        let set = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let options = LoadOptions {
+            cwd: "/p".into(),
+            environment: shell.iter().map(set).collect(),
+            ..LoadOptions::default()
+        };
+        load(&options, &files).unwrap_err().list.remove(0)
+    }
+
+    #[test]
+    fn what_is_wrong_in_a_file_of_variables_has_its_line() {
+        for (dotenv, line) in [
+            (
+                "A=1\nCOMPOSE_PROJECT_NAME=Foo\n",
+                "COMPOSE_PROJECT_NAME=Foo",
+            ),
+            ("A=1\nCOMPOSE_FILE=zz.yaml\n", "COMPOSE_FILE=zz.yaml"),
+        ] {
+            let found = refused(dotenv, &[]);
+            let place = found.position.as_ref().map(ToString::to_string);
+            assert_eq!(place.as_deref(), Some("/p/.env:2:1"), "{found:?}");
+            assert_eq!(found.excerpt.unwrap().text, line);
+        }
+        let shell = [("COMPOSE_PROJECT_NAME", "Bar")];
+        let found = refused("COMPOSE_PROJECT_NAME=Foo\n", &shell);
+        assert_eq!(found.position, None);
+        assert!(found.message.contains("Bar"), "{found:?}");
+    }
 }

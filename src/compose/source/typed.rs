@@ -118,6 +118,9 @@ impl Source<'_, '_> {
             if name == "*" || known.contains(name.as_str()) {
                 continue;
             }
+            if self.loader.report.is_full() {
+                return; // it would not be told
+            }
             let mut warning = Diagnostic::warning(format!("no service has the profile `{name}`"));
             let all: Vec<&str> = known.iter().copied().collect();
             warning.expected = Some(match all.as_slice() {
