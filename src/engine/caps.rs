@@ -317,11 +317,17 @@ fn number(bare: &str) -> Option<u32> {
     u32::try_from(index).ok()
 }
 
+/// A known name that `bare` is surely a slip of: what is suggested gives rights away.
 fn closest(bare: &str) -> Option<&'static str> {
+    let most = match bare.len() {
+        0..=2 => 0,
+        3..=8 => 1,
+        _ => 2,
+    };
     NAMES
         .into_iter()
         .map(|name| (strsim::damerau_levenshtein(name, bare), name))
-        .filter(|(distance, _)| *distance <= 3)
+        .filter(|(distance, _)| *distance <= most)
         .min()
         .map(|(_, name)| name)
 }
@@ -381,6 +387,22 @@ mod tests {
             error.to_string(),
             "unknown capability `NET_ADMN`, did you mean `NET_ADMIN`?"
         );
+    }
+
+    #[test]
+    fn what_is_suggested_is_one_slip_away() {
+        for (name, meant) in [
+            ("ONE", None),
+            ("NOPE", None),
+            ("B", None),
+            ("BFP", Some("BPF")),
+            ("KIL", Some("KILL")),
+            ("SYSADMIN", Some("SYS_ADMIN")),
+            ("DAC_OVERIDDE", Some("DAC_OVERRIDE")),
+            ("SYS_FOO", None),
+        ] {
+            assert_eq!(closest(name), meant, "{name}");
+        }
     }
 
     #[test]
