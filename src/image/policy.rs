@@ -12,7 +12,7 @@ use super::store::Image;
 pub enum PullPolicy {
     /// Pull each time.
     Always,
-    /// Pull where there is none (`missing`, `if_not_present`).
+    /// Pull where there is none (`missing`, `if_not_present`, `refresh`).
     #[default]
     Missing,
     /// Never pull; a missing image is an error.
@@ -64,7 +64,8 @@ impl FromStr for PullPolicy {
         const DAY: u64 = 24 * 60 * 60;
         Ok(match text {
             "always" => Self::Always,
-            "missing" | "if_not_present" => Self::Missing,
+            // `refresh` says nothing of how often: with Docker it counts as `missing`.
+            "missing" | "if_not_present" | "refresh" => Self::Missing,
             "never" => Self::Never,
             "build" => Self::Build,
             "daily" => Self::Every(Duration::from_secs(DAY)),
@@ -104,7 +105,7 @@ fn parse_period(text: &str) -> Option<Duration> {
 /// A text that is no pull policy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is not a pull policy; those are always, missing, if_not_present, never, build, daily, weekly and every_<duration> as in every_12h"
+    "`{0}` is not a pull policy; those are always, missing, if_not_present, never, build, refresh, daily, weekly and every_<duration> as in every_12h"
 )]
 pub struct PolicyError(pub String);
 
@@ -120,6 +121,7 @@ mod tests {
             ("always", PullPolicy::Always),
             ("missing", PullPolicy::Missing),
             ("if_not_present", PullPolicy::Missing),
+            ("refresh", PullPolicy::Missing),
             ("never", PullPolicy::Never),
             ("build", PullPolicy::Build),
             ("daily", hours(24)),

@@ -310,7 +310,10 @@ pub(super) const ROWS: &[Row] = &[
     works("services.*.privileged", ""),
     works("services.*.profiles", ""),
     refused("services.*.provider", "providers are not supported"),
-    works("services.*.pull_policy", ""),
+    works(
+        "services.*.pull_policy",
+        "`refresh` alone counts as `missing`, as with Docker Compose",
+    ),
     warned(
         "services.*.pull_refresh_after",
         "has no effect: say `pull_policy: every_DURATION`",
