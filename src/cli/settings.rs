@@ -23,6 +23,18 @@ const ANSI: [(&str, Ansi); 3] = [
     ("always", Ansi::Always),
 ];
 
+/// The variables that are truth values.
+const BOOLEANS: [&str; 5] = [
+    env::COMPOSE_COMPATIBILITY,
+    env::COMPOSE_IGNORE_ORPHANS,
+    env::COMPOSE_MENU,
+    env::COMPOSE_REMOVE_ORPHANS,
+    env::COMPOSE_STATUS_STDOUT,
+];
+
+/// What says false; all else that is not true counts as that, too.
+const FALSE: [&str; 7] = ["", "0", "f", "false", "n", "no", "off"];
+
 /// Decisions for one command.
 #[derive(Debug, Default)]
 pub struct Settings {
@@ -65,6 +77,12 @@ impl Settings {
         let to_stdout = env::read_string(env::COMPOSE_STATUS_STDOUT);
         settings.ui = Ui::new(ansi, progress, to_stdout.is_some_and(|text| is_true(&text)));
         settings.parallel = settings.parallel(global)?;
+        let remarks = BOOLEANS.iter().filter_map(|name| {
+            let said = settings.get(name)?;
+            no_boolean(name, &said)
+        });
+        let remarks: Vec<_> = remarks.collect();
+        settings.remarks.extend(remarks);
         Ok(settings)
     }
 
@@ -120,6 +138,14 @@ impl Settings {
         // Zero and less mean no limit.
         Ok(usize::try_from(limit).ok().filter(|limit| *limit > 0))
     }
+}
+
+/// What is said of a word that is no truth value and counts as false.
+fn no_boolean(name: &str, said: &str) -> Option<(String, String)> {
+    let word = said.trim().to_lowercase();
+    let is_known = is_true(said) || FALSE.contains(&word.as_str());
+    let message = format!("{name} {said:?} has no meaning and counts as `false`");
+    (!is_known).then(|| (message, "it takes true or false".to_owned()))
 }
 
 /// `--progress`, else `COMPOSE_PROGRESS` of the shell.
@@ -258,6 +284,18 @@ mod tests {
         let (remarks, ui) = said("always");
         assert!(remarks.is_empty() && ui.color_out);
         assert_eq!(said("foo").0[0].1, "it takes auto, never or always");
+    }
+
+    #[test]
+    fn a_word_that_is_no_boolean_counts_as_false_and_is_told() {
+        for said in ["", "1", " TRUE ", "y", "0", "False", "off"] {
+            assert_eq!(no_boolean(env::COMPOSE_MENU, said), None, "{said}");
+        }
+        for said in ["yess", "yes", "2"] {
+            let (message, advice) = no_boolean(env::COMPOSE_MENU, said).unwrap();
+            let told = format!("COMPOSE_MENU {said:?} has no meaning and counts as `false`");
+            assert_eq!((message, advice.as_str()), (told, "it takes true or false"));
+        }
     }
 
     #[test]

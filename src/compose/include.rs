@@ -119,8 +119,8 @@ impl Loader<'_> {
                 let diagnostic = self
                     .report
                     .at(*mark, trail, message)
-                    .expected("a path on this machine")
-                    .suggest("fetch it first, and name the fetched file: files of other machines are not loaded");
+                    .expected(super::source::HERE)
+                    .suggest(super::source::FETCH_IT);
                 self.report.push(diagnostic);
                 return None;
             }

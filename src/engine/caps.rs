@@ -321,7 +321,7 @@ fn number(bare: &str) -> Option<u32> {
 fn closest(bare: &str) -> Option<&'static str> {
     let most = match bare.len() {
         0..=2 => 0,
-        3..=6 => 1,
+        3..=8 => 1,
         _ => 2,
     };
     NAMES
@@ -398,7 +398,7 @@ mod tests {
             ("BFP", Some("BPF")),
             ("KIL", Some("KILL")),
             ("SYSADMIN", Some("SYS_ADMIN")),
-            ("NET_ADM", Some("NET_ADMIN")),
+            ("DAC_OVERIDDE", Some("DAC_OVERRIDE")),
             ("SYS_FOO", None),
         ] {
             assert_eq!(closest(name), meant, "{name}");

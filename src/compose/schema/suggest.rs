@@ -52,6 +52,10 @@ const WORDS: [&str; 9] = [
     "secrets",
 ];
 
+/// Numbers below this one are no sizes in bytes that a container could do with: most
+/// likely megabytes are meant.
+const MOST_MEGABYTES: i128 = 1 << 16;
+
 /// What to do about a value of the wrong type; `text` is how it is written.
 pub(super) fn value(node: &Node, text: &str, shape: &Shape, path: &str) -> Option<String> {
     // Where a whole number would do as well, a text is read as one.
@@ -78,6 +82,9 @@ pub(super) fn value(node: &Node, text: &str, shape: &Shape, path: &str) -> Optio
         }
         Value::Int(_) | Value::Float(_) if DURATIONS.contains(&attribute) => {
             Some(format!("give it a unit: {}s", node.scalar_text()?))
+        }
+        Value::Int(number @ 1..MOST_MEGABYTES) if attribute == "memory" && text_would_do => {
+            Some(format!("give it a unit, in quotes or not: {number}m"))
         }
         Value::Int(_) | Value::Float(_) | Value::Bool(_) if text_would_do => {
             Some(format!("put it in quotes: \"{text}\""))
@@ -244,5 +251,28 @@ fn object_of(shape: &Shape) -> Option<&'static super::shape::Object> {
         Shape::Object(object) => Some(object),
         Shape::Either(shapes) => shapes.iter().find_map(|shape| object_of(shape)),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::compose::{LoadOptions, Memory, load};
+
+    #[test]
+    fn a_small_number_for_memory_is_given_a_unit() {
+        for (written, help) in [
+            ("512", "give it a unit, in quotes or not: 512m"),
+            ("536870912", "put it in quotes: \"536870912\""),
+        ] {
+            let limits = format!("{{limits: {{memory: {written}}}}}");
+            let text = format!("services: {{a: {{image: x, deploy: {{resources: {limits}}}}}}}");
+            let files = Memory::from([("/p/compose.yaml", text)]);
+            let options = LoadOptions {
+                cwd: "/p".into(),
+                ..LoadOptions::default()
+            };
+            let found = load(&options, &files).unwrap_err().list.remove(0);
+            assert_eq!(found.suggestion.as_deref(), Some(help));
+        }
     }
 }

@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{FileArg, Source};
-use crate::compose::diag::Diagnostic;
+use super::{FETCH_IT, FileArg, HERE, Source, is_remote};
+use crate::compose::diag::{Diagnostic, quoted};
 use crate::compose::loader::{Input, cannot_read};
 use crate::compose::paths::absolute;
 
@@ -35,6 +35,24 @@ impl Source<'_, '_> {
         self.inputs = files.map(|file| input(cwd, file)).collect();
     }
 
+    /// Refuses a file of another machine on the command line.
+    pub(super) fn all_are_here(&mut self) -> Option<()> {
+        let remote = self.options.files.iter().find_map(|file| match file {
+            FileArg::Path(path) => path.to_str().filter(|path| is_remote(path)),
+            FileArg::Stdin(_) => None,
+        });
+        // A folder may have such a name, without the host's.
+        let is_here = |path: &str| {
+            let path = absolute(&self.options.cwd, Path::new(path));
+            self.loader.files.exists(&path)
+        };
+        let Some(remote) = remote.filter(|path| !is_here(path)) else {
+            return Some(());
+        };
+        self.loader.report.push(elsewhere(remote));
+        None
+    }
+
     pub(super) fn project_directory(&self) -> PathBuf {
         let cwd = &self.options.cwd;
         if let Some(folder) = &self.options.project_directory {
@@ -57,13 +75,23 @@ impl Source<'_, '_> {
             .filter(|text| !text.is_empty())
             .cloned()
             .unwrap_or_else(|| ":".to_owned());
-        for part in value.split(separator.as_str()) {
+        for part in parts(&value, &separator) {
             if part == STDIN {
                 let (name, text) = (PathBuf::from(STDIN), None);
                 self.inputs.push(Input { name, text });
                 continue;
             }
             let name = absolute(&self.options.cwd, Path::new(part));
+            if is_remote(part) && !self.loader.files.exists(&name) {
+                let (report, environment) = (&mut self.loader.report, &self.environment);
+                let diagnostic = elsewhere(part);
+                report.push(
+                    report
+                        .sources
+                        .of_variable(diagnostic, "COMPOSE_FILE", environment),
+                );
+                return None;
+            }
             if !self.loader.files.exists(&name) {
                 let error = std::io::ErrorKind::NotFound.into();
                 let diagnostic = cannot_read(&name, &error).suggest(
@@ -159,6 +187,41 @@ impl Source<'_, '_> {
     }
 }
 
+/// The paths in a list of them. The colon of a scheme (`oci://…`) and of a host
+/// (`git@…:…`) separates nothing.
+fn parts<'v>(value: &'v str, separator: &str) -> Vec<&'v str> {
+    let mut parts = Vec::new();
+    let mut rest = value;
+    let mut from = 0;
+    while let Some(found) = rest.get(from..).and_then(|tail| tail.find(separator)) {
+        let at = from + found;
+        let (part, tail) = (rest.get(..at), rest.get(at + separator.len()..));
+        let (Some(part), Some(tail)) = (part, tail) else {
+            break;
+        };
+        let is_scheme = tail.starts_with("//") && SCHEMES.contains(&part);
+        let is_host = part.starts_with("git@") && !part.contains(['/', ':']);
+        if separator == ":" && (is_scheme || is_host) {
+            from = at + separator.len();
+            continue;
+        }
+        parts.push(part);
+        (rest, from) = (tail, 0);
+    }
+    parts.push(rest);
+    parts
+}
+
+/// Schemes of what Docker Compose loads from other machines.
+const SCHEMES: [&str; 5] = ["oci", "https", "http", "git", "ssh"];
+
+/// What a file is refused with that another machine has.
+fn elsewhere(path: &str) -> Diagnostic {
+    Diagnostic::error(format!("{} is not on this machine", quoted(path)))
+        .expected(HERE)
+        .suggest(FETCH_IT)
+}
+
 fn input(cwd: &Path, file: &FileArg) -> Input {
     match file {
         FileArg::Path(path) => Input {
@@ -169,5 +232,50 @@ fn input(cwd: &Path, file: &FileArg) -> Input {
             name: PathBuf::from(STDIN),
             text: Some(text.clone()),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compose::{LoadOptions, Memory, load};
+
+    #[test]
+    fn the_colon_of_a_scheme_separates_nothing() {
+        for (value, paths) in [
+            ("a.yaml:b.yaml", vec!["a.yaml", "b.yaml"]),
+            ("oci://a/b", vec!["oci://a/b"]),
+            ("a:https://c/d.git:b", vec!["a", "https://c/d.git", "b"]),
+            ("git@h:o/r.git:b", vec!["git@h:o/r.git", "b"]),
+            ("a://b", vec!["a", "//b"]),
+            ("", vec![""]),
+        ] {
+            assert_eq!(parts(value, ":"), paths, "{value}");
+        }
+        assert_eq!(parts("oci;//a", ";"), ["oci", "//a"]);
+    }
+
+    #[test]
+    fn files_of_other_machines_are_refused_as_such() {
+        let files = Memory::from([("/p/compose.yaml", "services: {a: {image: x}}")]);
+        let plain = LoadOptions {
+            cwd: "/p".into(),
+            ..LoadOptions::default()
+        };
+        let remote = ["https://github.com/a/b.git", "oci://a/b", "git@h:a/b.git"];
+        for path in remote {
+            let by_flag = LoadOptions {
+                files: vec![FileArg::Path(path.into())],
+                ..plain.clone()
+            };
+            let mut by_variable = plain.clone();
+            let set = ("COMPOSE_FILE".to_owned(), format!("compose.yaml:{path}"));
+            by_variable.environment.extend([set]);
+            for options in [by_flag, by_variable] {
+                let found = load(&options, &files).unwrap_err().list.remove(0);
+                assert_eq!(found.message, format!("`{path}` is not on this machine"));
+                assert_eq!(found.suggestion.as_deref(), Some(FETCH_IT));
+            }
+        }
     }
 }

@@ -27,6 +27,11 @@ pub use name::check_name;
 pub use options::{FileArg, LoadOptions, Loaded, Readers, Skip};
 pub use typed::is_true;
 
+/// What is expected instead of such a reference, and what to do.
+pub(super) const HERE: &str = "a path on this machine";
+pub(super) const FETCH_IT: &str =
+    "fetch it first, and name the fetched file: files of other machines are not loaded";
+
 /// True for a reference that another machine would have to be asked for.
 pub(super) fn is_remote(path: &str) -> bool {
     path.contains("://") || path.starts_with("git@") || path.starts_with("github.com/")
@@ -157,6 +162,7 @@ impl<'a, 'l> Source<'a, 'l> {
             .entry("PWD".to_owned())
             .or_insert_with(|| cwd.to_string_lossy().into_owned());
         self.find_named();
+        self.all_are_here()?;
         self.env_files()?;
         if self.inputs.is_empty() {
             self.compose_file_variable()?;

@@ -21,6 +21,8 @@ use super::values::joins_another;
 const CPU_PERIOD: u64 = 100_000;
 /// Docker's least memory limit.
 const LEAST_MEMORY: i64 = 6 * 1024 * 1024;
+/// Below this, a number of bytes was most likely meant to be one of megabytes.
+const MOST_MEGABYTES: i64 = 1 << 16;
 /// How deep a folder of devices is followed.
 const DEVICE_FOLDER_DEPTH: u32 = 8;
 
@@ -108,24 +110,37 @@ impl Work<'_> {
         let bytes = |value: Option<Bytes>| value.map(|bytes| bytes.0).filter(|bytes| *bytes != 0);
         let deploy = service.deploy.as_ref().map(|deploy| &deploy.resources);
         let of = |resource: Option<&Resource>| bytes(resource.and_then(|one| one.memory));
-        let limit =
-            of(deploy.and_then(|one| one.limits.as_ref())).or_else(|| bytes(service.mem_limit));
-        let reservation = of(deploy.and_then(|one| one.reservations.as_ref()))
-            .or_else(|| bytes(service.mem_reservation));
+        let limits = of(deploy.and_then(|one| one.limits.as_ref()));
+        let limit = limits.or_else(|| bytes(service.mem_limit));
+        let limit_is = limits.map_or("mem_limit", |_| "deploy.resources.limits.memory");
+        let reserved = of(deploy.and_then(|one| one.reservations.as_ref()));
+        let reservation = reserved.or_else(|| bytes(service.mem_reservation));
+        let reservation_is = reserved.map_or(
+            "mem_reservation",
+            |_| "deploy.resources.reservations.memory",
+        );
         let swap = bytes(service.memswap_limit);
         let mut memory = LinuxMemory::default();
         let nothing = memory;
         if let Some(limit) = limit {
             if limit < LEAST_MEMORY {
-                self.issues.error("mem_limit", "must be at least 6m");
+                let help = if limit < MOST_MEGABYTES {
+                    format!("a number without a unit is bytes: write `{limit}m` for megabytes")
+                } else {
+                    "write `6m` or more".to_owned()
+                };
+                let message = format!(
+                    "{limit} bytes are too little, it must be at least 6m; expected a size from 6m on; {help}"
+                );
+                self.issues.error(limit_is, message);
             }
             if swap.is_some_and(|swap| swap > 0 && swap < limit) {
-                self.issues
-                    .error("memswap_limit", "must not be below `mem_limit`");
+                let message = format!("must not be below `{limit_is}`");
+                self.issues.error("memswap_limit", message);
             }
             if reservation.is_some_and(|reservation| reservation > limit) {
-                self.issues
-                    .error("mem_reservation", "must not be above `mem_limit`");
+                let message = format!("must not be above `{limit_is}`");
+                self.issues.error(reservation_is, message);
             }
             memory.set_limit(Some(limit));
             // Memory and swap together; Docker allows as much again.

@@ -180,6 +180,16 @@ fn limits_have_their_effect() {
     check_refused(&[
         ("cpus: 3", "cpus", "there are 2 processors"),
         ("mem_limit: 1m", "mem_limit", "at least 6m"),
+        (
+            "deploy: {resources: {limits: {memory: '512'}}}",
+            "deploy.resources.limits.memory",
+            "write `512m`",
+        ),
+        (
+            "mem_limit: 64m\ndeploy: {resources: {reservations: {memory: 65m}}}",
+            "deploy.resources.reservations.memory",
+            "above `mem_limit`",
+        ),
         ("memswap_limit: 64m", "memswap_limit", "needs `mem_limit`"),
         (
             "mem_limit: 64m\nmemswap_limit: 32m",
