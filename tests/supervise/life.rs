@@ -410,8 +410,13 @@ fn a_paused_container_can_be_stopped_and_is_not_joined() {
     isolated(async |bench| {
         let client = bench.client().await;
         let id = client
-            .run(&bench.shell("web", "trap 'exit 9' TERM; while :; do sleep 0.01; done"))
+            .run(&bench.shell(
+                "web",
+                "trap 'exit 9' TERM; echo set; while :; do sleep 0.01; done",
+            ))
             .await;
+        // A process 1 without a handler would not hear the signal.
+        while bench.lines(&id).await.is_empty() {}
         client.ask(Request::Pause { id: id.clone() }).await;
         assert_eq!(bench.view(&id).unwrap().state, RunState::Paused);
         let request = exec(&bench.view(&id).unwrap().record, "true");
