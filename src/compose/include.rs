@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::diag::{listed, quoted, similar};
+use super::files::FileSystem as _;
 use super::limits::MOST_INCLUDES;
 use super::loader::{Environment, Input, Loader, Scope, strings};
 use super::paths::absolute;

@@ -11,7 +11,7 @@ use indexmap::IndexMap;
 
 use super::diag::{Diagnostic, INCLUDED, Report};
 use super::extends::PlainFiles;
-use super::files::{FileSystem, too_large};
+use super::files::{FileSystem, Impatient, too_large};
 use super::limits::{Limits, MOST_BYTES, MOST_FILES, MOST_NODES, MOST_TEXT, OWN_CACHE};
 use super::paths::{self, Resolver};
 use super::tags::Resets;
@@ -48,7 +48,7 @@ pub(super) type Documents = Option<Rc<Vec<Node>>>;
 
 /// The loader's state over all files.
 pub(super) struct Loader<'a> {
-    pub(super) files: &'a dyn FileSystem,
+    pub(super) files: Impatient<'a>,
     pub(super) home: Option<String>,
     pub(super) report: Report,
     documents: HashMap<PathBuf, Documents>,
@@ -57,8 +57,6 @@ pub(super) struct Loader<'a> {
     /// Files that services are extended from.
     pub(super) plain: PlainFiles,
     pub(super) limits: Limits,
-    /// A file kept us waiting in vain: no further one is waited for.
-    is_impatient: bool,
     /// Relative paths stay relative to the project's folder, and those of its own
     /// files as they are written.
     pub(super) keeps_paths: bool,
@@ -73,14 +71,13 @@ pub(super) struct Loader<'a> {
 impl<'a> Loader<'a> {
     pub(super) fn new(files: &'a dyn FileSystem, home: Option<String>) -> Self {
         Self {
-            files,
+            files: Impatient::new(files),
             home,
             report: Report::default(),
             documents: HashMap::new(),
             texts: HashMap::new(),
             plain: PlainFiles::default(),
             limits: Limits::new(),
-            is_impatient: false,
             keeps_paths: false,
             raw: false,
             asked: BTreeSet::new(),
@@ -150,10 +147,6 @@ impl<'a> Loader<'a> {
 
     /// Reads a file, unless there is no more room, or no more time.
     pub(super) fn bytes(&mut self, name: &Path) -> std::io::Result<Vec<u8>> {
-        if self.is_impatient {
-            let message = "another file has kept us waiting too long";
-            return Err(std::io::Error::new(std::io::ErrorKind::TimedOut, message));
-        }
         let bytes = self.files.read(name);
         match &bytes {
             Ok(bytes) if bytes.len() > MOST_BYTES => return Err(too_large()),
@@ -167,8 +160,7 @@ impl<'a> Loader<'a> {
                     message,
                 ));
             }
-            Err(error) => self.is_impatient = error.kind() == std::io::ErrorKind::TimedOut,
-            Ok(_) => {}
+            _ => {}
         }
         bytes
     }
@@ -348,7 +340,7 @@ impl<'a> Loader<'a> {
         Resolver {
             base,
             home: self.home.as_deref(),
-            files: self.files,
+            files: &self.files,
             room: Cell::new(self.limits.text.left()),
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::diag::{Diagnostic, did_you_mean, quoted};
 use super::dotenv::{self, DotenvError, Parsed};
+use super::files::FileSystem as _;
 use super::loader::{Environment, Loader, file_help, io_text};
 use super::model::{EnvFile, Service};
 use super::trace::Setting;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Source;
 use crate::compose::diag::Diagnostic;
+use crate::compose::files::FileSystem as _;
 use crate::compose::loader::Environment;
 use crate::compose::paths::absolute;
 use crate::compose::tree::Mark;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{FETCH_IT, FileArg, HERE, Source, is_remote};
 use crate::compose::diag::{Diagnostic, quoted};
+use crate::compose::files::FileSystem as _;
 use crate::compose::loader::{Input, cannot_read};
 use crate::compose::paths::absolute;
 

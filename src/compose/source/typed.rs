@@ -114,6 +114,7 @@ impl Source<'_, '_> {
         let known: BTreeSet<&str> = services
             .flat_map(|service| service.profiles.iter().map(String::as_str))
             .collect();
+        let all: Vec<&str> = known.iter().copied().collect();
         for name in &self.options.profiles {
             if name == "*" || known.contains(name.as_str()) {
                 continue;
@@ -122,12 +123,11 @@ impl Source<'_, '_> {
                 return; // it would not be told
             }
             let mut warning = Diagnostic::warning(format!("no service has the profile `{name}`"));
-            let all: Vec<&str> = known.iter().copied().collect();
             warning.expected = Some(match all.as_slice() {
                 [] => "none: no service of these files has `profiles:`".to_owned(),
                 all => listed(all),
             });
-            warning.suggestion = did_you_mean(name, all.into_iter());
+            warning.suggestion = did_you_mean(name, all.iter().copied());
             self.loader.report.push(warning);
         }
     }
