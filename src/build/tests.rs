@@ -1,9 +1,10 @@
 //! What is told of wrong Dockerfiles, and that none takes long.
 
+use std::path::Path;
+
 use super::diagnose;
 use super::graph::{Bases, Options, plan};
 use crate::dockerfile::{LARGEST, parse};
-use std::path::Path;
 
 /// All stages, needed or not.
 fn everything() -> Options {

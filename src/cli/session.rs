@@ -145,9 +145,7 @@ pub fn left_alone(project: &str, Silent { what, pid }: &Silent) -> Event {
     }
 }
 
-/// What is told where a pull is interrupted.
-pub const PULL_NOTE: &str = crate::image::KEPT_OF_A_PULL;
-/// What is told where a push is.
+/// What is told where a push is interrupted.
 pub const PUSH_NOTE: &str = "what the registry has by now is not sent again";
 
 /// Runs a flow and asks it to stop at the first signal; it then ends in a

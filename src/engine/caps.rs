@@ -9,6 +9,8 @@ use fs_err as fs;
 use oci_spec::runtime;
 use rustix::thread::{self, CapabilitySet, CapabilitySets};
 
+use super::nearest::nearest;
+
 /// Capabilities by number, as in `linux/capability.h`.
 const NAMES: [&str; 41] = [
     "CHOWN",
@@ -324,12 +326,7 @@ fn closest(bare: &str) -> Option<&'static str> {
         3..=8 => 1,
         _ => 2,
     };
-    NAMES
-        .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(name, bare), name))
-        .filter(|(distance, _)| *distance <= most)
-        .min()
-        .map(|(_, name)| name)
+    nearest(bare, NAMES, most)
 }
 
 /// Splits `ALL` from the named ones.

@@ -13,6 +13,7 @@ pub(crate) use init::identity;
 pub(crate) mod inroot;
 pub mod launch;
 pub mod mounts;
+mod nearest;
 pub mod oci_default;
 pub mod prepare;
 pub mod probe;

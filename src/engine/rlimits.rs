@@ -4,6 +4,7 @@ use oci_spec::runtime::{PosixRlimit, PosixRlimitBuilder, PosixRlimitType};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use super::nearest::nearest;
 use super::oci_default::{RlimitValue, default_rlimits};
 
 const NR_OPEN: &str = "/proc/sys/fs/nr_open";
@@ -54,16 +55,10 @@ pub fn limit(name: &str, soft: i64, hard: i64) -> Result<PosixRlimit, String> {
 }
 
 fn unknown(name: &str) -> String {
-    let nearest = NAMES
-        .into_iter()
-        .map(|known| (strsim::damerau_levenshtein(name, known), known))
-        .min()
-        .filter(|(distance, _)| *distance <= 2 && name.len() > 3)
-        .map_or_else(String::new, |(_, known)| {
-            format!("; did you mean `{known}`?")
-        });
+    let meant = nearest(name, NAMES, 2).filter(|_| name.len() > 3);
+    let meant = meant.map_or_else(String::new, |known| format!("; did you mean `{known}`?"));
     format!(
-        "`{name}` is not a limit of this system; there are {} (getrlimit(2)){nearest}",
+        "`{name}` is not a limit of this system; there are {} (getrlimit(2)){meant}",
         NAMES.join(", ")
     )
 }

@@ -60,7 +60,8 @@ fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
 }
 
-fn docker_config(world: &World, text: &str) -> AccessOptions {
+/// Docker's `config.json` with this text, in the test's folder.
+pub(crate) fn docker_config(world: &World, text: &str) -> AccessOptions {
     let folder = world.path("docker");
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("config.json"), text).unwrap();

@@ -187,6 +187,14 @@ impl Bench {
         lines
     }
 
+    /// Waits until a container's log has a line.
+    pub(crate) async fn has_written(&self, id: &ContainerId) {
+        let end = Instant::now() + DEADLINE;
+        while self.lines(id).await.is_empty() {
+            assert!(Instant::now() < end, "nothing was ever written");
+        }
+    }
+
     /// Process ids of keeper or supervisor, the youngest last.
     pub(crate) fn helpers(command: &str) -> Vec<i32> {
         let mut found = Vec::new();

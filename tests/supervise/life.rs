@@ -416,7 +416,7 @@ fn a_paused_container_can_be_stopped_and_is_not_joined() {
             ))
             .await;
         // A process 1 without a handler would not hear the signal.
-        while bench.lines(&id).await.is_empty() {}
+        bench.has_written(&id).await;
         client.ask(Request::Pause { id: id.clone() }).await;
         assert_eq!(bench.view(&id).unwrap().state, RunState::Paused);
         let request = exec(&bench.view(&id).unwrap().record, "true");
@@ -527,10 +527,7 @@ fn what_a_killed_container_wrote_without_newline_is_kept() {
         let id = client
             .run(&bench.shell("job", "echo -n rest; echo whole >&2; sleep 100"))
             .await;
-        let end = Instant::now() + DEADLINE;
-        while bench.lines(&id).await.is_empty() {
-            assert!(Instant::now() < end);
-        }
+        bench.has_written(&id).await;
         client
             .ask(Request::Kill {
                 id: id.clone(),

@@ -4,9 +4,10 @@ use clap::Args;
 
 use crate::cli::context::Context;
 use crate::cli::error::CliResult;
-use crate::cli::session::{self, PULL_NOTE, Work};
+use crate::cli::session::{self, Work};
 use crate::cli::signals::Interrupts;
 use crate::cli::{parse, runtime};
+use crate::image::KEPT_OF_A_PULL;
 use crate::reconcile::cancel::cancel_pair;
 use crate::reconcile::{self, PullChoices};
 
@@ -54,7 +55,7 @@ pub fn run(context: &Context, args: PullArgs) -> CliResult {
         let session = work.session();
         let pull = reconcile::pull(&session, &project, &choices);
         let console = work.console();
-        session::interruptible_telling(PULL_NOTE, &*console, pull, &handle, &mut interrupts)
+        session::interruptible_telling(KEPT_OF_A_PULL, &*console, pull, &handle, &mut interrupts)
             .await
             .map_err(|error| session::error(context, &error))
     })

@@ -148,11 +148,7 @@ pub async fn build(session: &Session<'_>, requests: &Requests) -> Result<Built, 
         }
     }
     garbage::collect_beside(session).await;
-    if failures.is_empty() {
-        Ok(built)
-    } else {
-        Err(failed(failures))
-    }
+    unless_failed(built, failures)
 }
 
 /// The warnings of all Dockerfiles, and of those that they build upon.
@@ -174,11 +170,7 @@ pub async fn check(
             Err(error) => failures.push(error),
         }
     }
-    if failures.is_empty() {
-        Ok(warnings)
-    } else {
-        Err(failed(failures))
-    }
+    unless_failed(warnings, failures)
 }
 
 /// What can be seen of all Dockerfiles without building them; what went wrong is told
@@ -201,11 +193,7 @@ pub async fn look(
         }
     }
     finish(builder).await?;
-    if failures.is_empty() {
-        Ok(found)
-    } else {
-        Err(failed(failures))
-    }
+    unless_failed(found, failures)
 }
 
 fn start<'s>(session: &Session<'s>) -> Result<Builder<'s>, ReconcileError> {
@@ -234,6 +222,14 @@ fn resource(requests: &Requests, label: &str, image: &Image) -> Resource {
             None if label.is_empty() => image.id.short().to_owned(),
             None => label.to_owned(),
         },
+    }
+}
+
+fn unless_failed<T>(made: T, failures: Vec<Arc<DriveError>>) -> Result<T, ReconcileError> {
+    if failures.is_empty() {
+        Ok(made)
+    } else {
+        Err(failed(failures))
     }
 }
 

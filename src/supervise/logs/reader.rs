@@ -177,15 +177,18 @@ impl LogReader {
     /// It cannot be watched.
     pub fn watch(&mut self, folder: &Path) -> io::Result<()> {
         if let Some(watches) = &mut self.watches {
-            let before = watches.told.take_if(|told| told.folder != folder);
-            let told = watches.told.get_or_insert_with(|| Told {
-                folder: folder.to_owned(),
-                watch: None,
-                above: before.and_then(|before| before.above),
-            });
-            if told.watch.is_none() {
-                watches.arm()?;
+            if watches
+                .told
+                .as_ref()
+                .is_none_or(|told| told.folder != folder)
+            {
+                watches.told = Some(Told {
+                    folder: folder.to_owned(),
+                    watch: None,
+                    above: None,
+                });
             }
+            watches.arm()?;
         }
         Ok(())
     }

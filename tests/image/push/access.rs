@@ -2,12 +2,15 @@
 
 use fs_err as fs;
 use skiff::event::Silent;
-use skiff::image::{AccessOptions, ImageError, push};
+use skiff::image::{ImageError, push};
 
 use super::{ADDRESS, forward, image, loaded, push_to, to};
+use crate::access::docker_config;
 use crate::support::registry::{HTPASSWD, Registry};
 use crate::support::server::{Response, Server, not_found};
 use crate::support::world::isolated;
+
+const CREDENTIALS: &str = r#"{"auths":{"127.0.0.1:5000":{"auth":"bWU6c2VjcmV0"}}}"#;
 
 #[test]
 fn a_registry_that_wants_a_password_gets_it() {
@@ -22,14 +25,7 @@ fn a_registry_that_wants_a_password_gets_it() {
         let built = loaded(world, &image());
         let error = push_to(world, &built, "127.0.0.1:5000/app:1").unwrap_err();
         assert!(matches!(error, ImageError::Denied { .. }), "{error}");
-        let folder = world.path("docker");
-        fs::create_dir(&folder).unwrap();
-        let config = r#"{"auths":{"127.0.0.1:5000":{"auth":"bWU6c2VjcmV0"}}}"#;
-        fs::write(folder.join("config.json"), config).unwrap();
-        let options = AccessOptions {
-            docker_config: Some(folder),
-            ..AccessOptions::default()
-        };
+        let options = docker_config(world, CREDENTIALS);
         let wanted = to(&[&built], "127.0.0.1:5000/app:1", options);
         world.run(push(&world.store, &wanted, &Silent)).unwrap();
     });
@@ -114,14 +110,7 @@ fn an_upload_at_another_host_goes_without_the_authorization() {
                 _ => not_found(),
             }
         });
-        let folder = world.path("docker");
-        fs::create_dir(&folder).unwrap();
-        let config = r#"{"auths":{"127.0.0.1:5000":{"auth":"bWU6c2VjcmV0"}}}"#;
-        fs::write(folder.join("config.json"), config).unwrap();
-        let options = AccessOptions {
-            docker_config: Some(folder),
-            ..AccessOptions::default()
-        };
+        let options = docker_config(world, CREDENTIALS);
         let built = loaded(world, &image());
         let wanted = to(&[&built], "127.0.0.1:5000/app:1", options);
         world.run(push(&world.store, &wanted, &Silent)).unwrap();

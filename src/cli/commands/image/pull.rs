@@ -7,7 +7,7 @@ use crate::cli::context::Context;
 use crate::cli::error::{CliError, CliResult};
 use crate::cli::signals::Interrupts;
 use crate::cli::{registries, runtime, session};
-use crate::image::{self, Platform, PullRequest, Reference, Store};
+use crate::image::{self, KEPT_OF_A_PULL, Platform, PullRequest, Reference, Store};
 use crate::reconcile::garbage;
 use crate::ui;
 use crate::ui::write_out;
@@ -60,7 +60,7 @@ pub fn run(context: &Context, args: &PullArgs) -> CliResult {
                 pulled.map_err(|error| failed(&error))?
             }
             _ = interrupts.next() => {
-                sink.emit(session::interrupted(session::PULL_NOTE));
+                sink.emit(session::interrupted(KEPT_OF_A_PULL));
                 tokio::select! {
                     () = store.settled() => {}
                     _ = interrupts.next() => {}
