@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::diag::{Step, did_you_mean, listed, quoted};
+use super::diag::{Service, Step, did_you_mean, listed, quoted};
 use super::loader::{Environment, Input, Loader, Scope};
 use super::tags::Resets;
 use super::tree::{Map, Mark, Node, Trail};
@@ -33,6 +33,8 @@ struct Link {
 struct Place<'p> {
     services: &'p RefCell<Map>,
     file: &'p Path,
+    /// [`Mark::file`] of that file.
+    number: u16,
     resets: &'p Resets,
 }
 
@@ -40,6 +42,8 @@ struct Place<'p> {
 /// resolved once, where it is asked for first.
 #[derive(Debug)]
 struct PlainFile {
+    /// [`Mark::file`] of what is in it.
+    number: u16,
     services: RefCell<Map>,
     resets: Resets,
     /// What it was read with.
@@ -65,6 +69,13 @@ struct Reference {
     file: Option<(String, Mark)>,
 }
 
+impl Reference {
+    /// Where it leads elsewhere.
+    fn place(&self) -> Mark {
+        self.file.as_ref().map_or(self.mark, |(_, mark)| *mark)
+    }
+}
+
 impl Loader<'_> {
     /// Replaces every service of a document that extends another one by the
     /// result.
@@ -87,20 +98,23 @@ impl Loader<'_> {
                 .suggest("write the services below it, indented, or remove the line");
             self.report.push(diagnostic);
         }
-        let Some(services) = services.as_map_mut() else {
-            return;
-        };
-        let extending = services
-            .iter()
-            .filter(|(_, service)| service.get("extends").is_some());
+        let extending = services.as_map().into_iter().flatten();
+        let extending = extending.filter(|(_, service)| service.get("extends").is_some());
         let names: Vec<String> = extending.map(|(name, _)| name.clone()).collect();
         if names.is_empty() {
             return;
         }
+        self.report.sources.ways.begin(sections(document));
+        let number = document.mark.file;
+        let services = document.get_mut("services").and_then(Node::as_map_mut);
+        let Some(services) = services else {
+            return;
+        };
         let all = RefCell::new(std::mem::take(services));
         let place = Place {
             services: &all,
             file,
+            number,
             resets,
         };
         for name in names {
@@ -139,10 +153,14 @@ impl Loader<'_> {
             return None;
         }
         chain.push(link);
+        let by = Service {
+            file: place.number,
+            name: name.to_owned(),
+        };
         let base = if let Some((path, mark)) = &reference.file {
-            self.base_in_file(name, &reference, (path, *mark), scope, chain)
+            self.base_in_file(&by, &reference, (path, *mark), scope, chain)
         } else {
-            self.base(name, &reference, place, scope, chain)
+            self.base(&by, &reference, place, scope, chain)
         };
         chain.pop();
         let mut base = base?;
@@ -177,21 +195,27 @@ impl Loader<'_> {
     /// The service that is extended, with what it extends itself.
     fn base(
         &mut self,
-        name: &str,
+        by: &Service,
         reference: &Reference,
         place: Place<'_>,
         scope: &Scope,
         chain: &mut Vec<Link>,
     ) -> Option<Node> {
         if !place.services.borrow().contains_key(&reference.service) {
-            self.unknown_base(name, reference, &place.services.borrow());
+            self.unknown_base(&by.name, reference, &place.services.borrow());
             return None;
         }
+        let base = Service {
+            file: place.number,
+            name: reference.service.clone(),
+        };
+        let ways = &mut self.report.sources.ways;
+        ways.extend(by.clone(), reference.place(), base);
         self.extend(&reference.service, place, scope, chain)?;
         let services = place.services.borrow();
         let base = services.get(&reference.service)?;
         if !self.limits.nodes.take(base.size()) {
-            let path = format!("services.{name}.extends");
+            let path = format!("services.{}.extends", by.name);
             self.too_many_nodes(reference.mark, &path);
             return None;
         }
@@ -223,13 +247,13 @@ impl Loader<'_> {
 
     fn base_in_file(
         &mut self,
-        name: &str,
+        by: &Service,
         reference: &Reference,
         (path, mark): (&str, Mark),
         scope: &Scope,
         chain: &mut Vec<Link>,
     ) -> Option<Node> {
-        let trail = format!("services.{name}.extends.file");
+        let trail = format!("services.{}.extends.file", by.name);
         let file = PathBuf::from(self.resolver(&scope.base).join(path));
         if super::source::is_remote(path) {
             let message = format!("{} is not on this machine", quoted(path));
@@ -254,9 +278,10 @@ impl Loader<'_> {
             let place = Place {
                 services: &plain.services,
                 file: &file,
+                number: plain.number,
                 resets: &plain.resets,
             };
-            self.base(name, reference, place, scope, chain)
+            self.base(by, reference, place, scope, chain)
         });
         self.trace_file(outer);
         base
@@ -272,7 +297,10 @@ impl Loader<'_> {
         self.documents(input, asked)?;
         let mut tree = Node::map(Map::new(), Mark::default());
         let mut resets = Resets::default();
+        let mut number = u16::MAX;
         for document in self.taken(input, asked) {
+            number = document.mark.file;
+            self.report.sources.ways.begin(sections(&document));
             (tree, resets) = self.plain(tree, document, scope);
         }
         let base = input.name.parent().unwrap_or_else(|| Path::new("/"));
@@ -282,6 +310,7 @@ impl Loader<'_> {
             None => Map::new(),
         };
         let plain = Rc::new(PlainFile {
+            number,
             services: RefCell::new(services),
             resets,
             environment: Arc::clone(&scope.environment),
@@ -388,6 +417,15 @@ impl Loader<'_> {
         self.report.push(diagnostic);
         true
     }
+}
+
+/// Where the parts of a document begin, each service one of its own.
+fn sections(document: &Node) -> impl Iterator<Item = (Mark, Option<String>)> {
+    let parts = document.as_map().into_iter().flatten();
+    let parts = parts.map(|(_, part)| (part.key, None));
+    let services = document.get("services").and_then(Node::as_map);
+    let services = services.into_iter().flatten();
+    parts.chain(services.map(|(name, service)| (service.key, Some(name.clone()))))
 }
 
 /// Reads `extends`; `None` for what the schema is going to refuse.

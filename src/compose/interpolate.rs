@@ -255,7 +255,7 @@ fn refusal(report: &Report, value: Mark, path: &str, error: &TemplateError) -> D
     let mut diagnostic = report.at(mark, path, error.to_string());
     // Of the variables, only the one that it is about is of interest: it may be
     // set, but empty.
-    diagnostic.chain = sources.chain(value);
+    diagnostic.chain = sources.chain(value, path);
     let about = match error {
         TemplateError::Missing { name, .. } => format!("`{name}` is empty"),
         _ => String::new(),

@@ -318,6 +318,20 @@ pub(crate) fn is_within(path: &str, above: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
+/// `networks.n.ipam.config.subnet` of `networks.n.ipam.config[0].subnet`.
+pub(crate) fn without_indices(path: &str) -> String {
+    let mut depth = 0_usize;
+    let mut kept = String::with_capacity(path.len());
+    for c in path.chars() {
+        depth += usize::from(c == '[');
+        if depth == 0 {
+            kept.push(c);
+        }
+        depth -= usize::from(c == ']' && depth > 0);
+    }
+    kept
+}
+
 /// The name of the service that a path is about: it may have dots, so the longest
 /// that is known is meant.
 pub(crate) fn service_of(path: &str, is_known: impl Fn(&str) -> bool) -> Option<&str> {

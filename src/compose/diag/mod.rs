@@ -1,7 +1,7 @@
 //! Diagnostics of the loader: what is wrong, where, what was expected and how
 //! to mend it. [`render`] makes text of it, [`json`] data; [`report`] collects it
 //! from the stages, [`sources`] has the files that it points into, [`provenance`]
-//! the variables in them.
+//! the variables in them, [`ways`] by what a value came to an attribute.
 
 mod allowed;
 mod json;
@@ -13,6 +13,7 @@ mod similar;
 mod sites;
 mod sources;
 mod uses;
+mod ways;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -23,8 +24,9 @@ pub use render::{Style, print_list, render_list};
 pub(crate) use render::{is_invisible, listed, quoted};
 pub(crate) use report::Report;
 pub(crate) use similar::{did_you_mean, similar};
-pub(crate) use sources::{INCLUDED, Sources, crop, lines};
+pub(crate) use sources::{INCLUDED, Sources, crop, extended_by, lines};
 pub(crate) use uses::UseKind;
+pub(crate) use ways::{Alias, Service};
 
 /// A place in a file, for messages: `compose.yaml:3:7`.
 #[derive(Debug, Clone, PartialEq, Eq)]

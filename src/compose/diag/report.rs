@@ -39,7 +39,7 @@ impl Report {
             return diagnostic;
         }
         // The variables are those of the whole value.
-        diagnostic.chain = self.sources.chain(mark);
+        diagnostic.chain = self.sources.chain(mark, path);
         let mark = self.sources.narrowed(mark, &diagnostic.message);
         diagnostic.position = self.sources.position(mark);
         diagnostic.excerpt = self.sources.excerpt(mark);

@@ -8,11 +8,20 @@ use indexmap::IndexMap;
 
 use super::provenance::Provenance;
 use super::uses::use_in;
+use super::ways::{Way, Ways};
 use super::{Diagnostic, Excerpt, Position, Step, UseKind};
 use crate::compose::tree::Mark;
 
 /// How a file was reached that another one includes.
 pub(crate) const INCLUDED: &str = "included";
+
+/// How a file was reached that a service is extended from, and by what a value was.
+pub(crate) fn extended_by(service: &str) -> String {
+    format!("extended by service `{service}`")
+}
+
+/// Most services of a long chain that are told of.
+const MOST_EXTENDED: usize = 10;
 
 /// The text of one loaded file.
 #[derive(Debug, Clone)]
@@ -96,6 +105,8 @@ pub(crate) struct Sources {
     files: Vec<SourceFile>,
     /// What the variables in them stood for.
     pub(crate) provenance: Provenance,
+    /// By which aliases and services values came where they are.
+    pub(crate) ways: Ways,
 }
 
 impl Sources {
@@ -175,13 +186,51 @@ impl Sources {
             .unwrap_or_default()
     }
 
-    /// How what stands at a mark came about: the variables in it, then how its
-    /// file was reached.
-    pub(crate) fn chain(&self, mark: Mark) -> Vec<Step> {
+    /// How what stands at a mark came to the attribute `path`: the variables in it,
+    /// the aliases and the services by which it did, then how the file was reached.
+    pub(crate) fn chain(&self, mark: Mark, path: &str) -> Vec<Step> {
         let token = self.token(mark).unwrap_or_default();
         let mut chain = self.provenance.steps(mark.file, token, self);
-        chain.extend_from_slice(self.way(mark));
+        let way = self.ways.find(mark, path);
+        chain.extend(self.aliases(&way));
+        let extended = way.extended.iter().map(|(service, mark)| Step {
+            what: extended_by(service),
+            position: self.position(*mark),
+        });
+        let mut extended: Vec<Step> = extended.collect();
+        if extended.len() > MOST_EXTENDED {
+            let further = extended.len() - MOST_EXTENDED;
+            let left_out = Step {
+                what: format!("extended by {further} more"),
+                position: None,
+            };
+            let near = MOST_EXTENDED - 1;
+            extended.splice(near..near + further, [left_out]);
+        }
+        chain.extend(extended);
+        let from = way.extended.last().map_or(mark, |(_, mark)| *mark);
+        chain.extend_from_slice(self.way(from));
         chain
+    }
+
+    /// The aliases by which what stands at a mark came to the attribute `path`, the
+    /// nearest first.
+    pub(crate) fn repeated_by(&self, mark: Mark, path: &str) -> Vec<Step> {
+        self.aliases(&self.ways.find(mark, path)).collect()
+    }
+
+    fn aliases(&self, way: &Way<'_>) -> impl Iterator<Item = Step> {
+        way.aliases.iter().map(|alias| {
+            let written = self.token(alias.mark).unwrap_or("*");
+            Step {
+                what: if alias.is_merged {
+                    format!("merged by `<<: {written}`")
+                } else {
+                    format!("repeated by `{written}`")
+                },
+                position: self.position(alias.mark),
+            }
+        })
     }
 
     /// A mark in the words of a message.

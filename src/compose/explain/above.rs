@@ -114,9 +114,10 @@ impl Explainer<'_> {
     /// A value that lost, with its place.
     pub(super) fn loser(&self, loser: &Overridden<'_>, path: &str) -> Source {
         let mut source = self.source(loser.node, path, Standing::Overridden);
-        source.chain.clone_from(&loser.way);
-        let inclusion = self.inclusion(loser.node.mark, path, &loser.way);
-        source.chain.extend(inclusion);
+        let mark = loser.node.mark;
+        let mut way = loser.way.clone();
+        way.extend(self.inclusion(mark, path, &loser.way));
+        source.chain = self.aliases_and(way, mark, path);
         source
     }
 

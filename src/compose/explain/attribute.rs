@@ -247,12 +247,19 @@ impl Explainer<'_> {
             standing,
             origin,
             written,
-            chain: self.way(node.mark, path),
+            chain: self.aliases_and(self.way(node.mark, path), node.mark, path),
             variables: variables
                 .iter()
                 .map(|(name, _)| self.variable_in(name, node.mark, path))
                 .collect(),
         }
+    }
+
+    /// The aliases by which a value came, before the rest of its way.
+    pub(super) fn aliases_and(&self, rest: Vec<Step>, mark: Mark, path: &str) -> Vec<Step> {
+        let mut way = self.project.origin.sources.repeated_by(mark, path);
+        way.extend(rest);
+        way
     }
 
     /// How the place of a value was reached.

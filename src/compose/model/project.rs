@@ -99,7 +99,7 @@ impl Project {
         let mark = self.value_mark(path, &diagnostic.message);
         diagnostic.position = sources.position(mark);
         diagnostic.excerpt = sources.excerpt(mark);
-        diagnostic.chain = sources.chain(mark);
+        diagnostic.chain = sources.chain(mark, path);
         diagnostic
     }
 

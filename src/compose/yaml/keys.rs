@@ -41,6 +41,7 @@ impl Reader<'_> {
                     node,
                     nodes,
                     height,
+                    end: None,
                     path,
                 },
             );

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use indexmap::map::Entry;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag};
 
-use super::diag::{Report, lines, quoted, similar};
+use super::diag::{Alias, Report, lines, quoted, similar};
 use super::layout::{self, Relaid};
 use super::limits::{MOST_NODES, MOST_TOKENS};
 use super::metered::{Meter, Metered};
@@ -119,6 +119,8 @@ struct Anchored {
     node: Node,
     nodes: usize,
     height: usize,
+    /// Where something else begins behind a collection.
+    end: Option<Mark>,
     /// Where it is, where that is asked for.
     path: Option<String>,
 }
@@ -166,6 +168,7 @@ struct Reader<'r> {
 
 impl<'r> Reader<'r> {
     fn new(text: &str, relaid: Option<&'r Relaid>, file: u16, report: &'r mut Report) -> Self {
+        report.sources.ways.forget_aliases(file);
         Self {
             file,
             relaid,
@@ -449,7 +452,11 @@ impl<'r> Reader<'r> {
         };
         let mut node = Node::new(value, open.mark);
         node.tag = open.tag;
-        self.finish(node, open.anchor, size, open.height + 1, false)
+        self.finish(node, open.anchor, size, open.height + 1, false)?;
+        if let Some(anchored) = self.anchors.get_mut(&open.anchor) {
+            anchored.end = Some(mark);
+        }
+        Some(())
     }
 
     /// Adds what `<<` brings: keys that are not there yet.
@@ -529,6 +536,17 @@ impl<'r> Reader<'r> {
             return None;
         };
         let (nodes, height) = (anchored.nodes, anchored.height);
+        if !self.report.sources.ways.is_full() {
+            let trail = self.trail();
+            let last = trail.as_str().rsplit('.').next();
+            self.report.sources.ways.repeat(Alias {
+                is_merged: last.is_some_and(is_merge_key),
+                path: without_merge_keys(trail.as_str()),
+                mark,
+                from: anchored.node.mark,
+                to: anchored.end,
+            });
+        }
         if let (Some(from), Some(to)) = (&anchored.path, self.traced_trail())
             && let Some(trace) = &mut self.report.trace
         {
@@ -549,14 +567,14 @@ impl<'r> Reader<'r> {
 
 /// A path as it is once `<<` is resolved.
 fn without_merge_keys(path: &str) -> String {
-    let mut parts = Vec::new();
-    for part in path.split('.') {
-        let index = part.strip_prefix(MERGE_KEY);
-        if !index.is_some_and(|index| index.is_empty() || index.starts_with('[')) {
-            parts.push(part);
-        }
-    }
+    let parts: Vec<&str> = path.split('.').filter(|part| !is_merge_key(part)).collect();
     parts.join(".")
+}
+
+/// True for `<<`, and for one of a list behind it.
+fn is_merge_key(part: &str) -> bool {
+    let index = part.strip_prefix(MERGE_KEY);
+    index.is_some_and(|index| index.is_empty() || index.starts_with('['))
 }
 
 /// Drops what is reset inside of a node: that counts where it is written, not

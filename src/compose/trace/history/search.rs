@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{Extended, History, Kind, owner};
 use crate::compose::trace::{MOST_OVERRIDDEN, Mark, Node, Step};
-use crate::compose::tree::service_of;
+use crate::compose::tree::{service_of, without_indices};
 
 const MOST_STEPS: usize = 10;
 
@@ -352,18 +352,4 @@ impl History {
 
 fn file_of(step: &Step) -> Option<&Path> {
     step.position.as_ref().map(|at| &*at.file)
-}
-
-/// `networks.n.ipam.config.subnet` of `networks.n.ipam.config[0].subnet`.
-fn without_indices(path: &str) -> String {
-    let mut depth = 0_usize;
-    let mut kept = String::with_capacity(path.len());
-    for c in path.chars() {
-        depth += usize::from(c == '[');
-        if depth == 0 {
-            kept.push(c);
-        }
-        depth -= usize::from(c == ']' && depth > 0);
-    }
-    kept
 }
