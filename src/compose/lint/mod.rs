@@ -10,6 +10,7 @@ mod mounts;
 mod names;
 mod ports;
 mod restart;
+mod targets;
 mod values;
 
 use super::diag::{Diagnostic, Report, Sources, Step};
@@ -75,6 +76,7 @@ pub(super) fn mistakes(project: &Project, tree: &Node, report: &mut Report) {
     hints.extend(depends::never_healthy(&linter));
     hints.extend(names::images(&linter));
     hints.extend(restart::policies(&linter));
+    hints.extend(targets::misplaced(&linter));
     for hint in hints {
         report.push(hint);
     }

@@ -14,6 +14,7 @@ mod process;
 mod project;
 pub(crate) mod record;
 mod service;
+mod target;
 
 pub use build::{Build, SshKey, SshKeys};
 pub use collections::{Argv, ExtraHosts, Labels, OptionsMap, Variables};
@@ -36,3 +37,4 @@ pub use project::Project;
 pub(crate) use record::{Cx, Emit, Parse, field, raw_json, shown};
 pub use record::{Extensions, Form, Shown};
 pub use service::{PortText, Service, canonical_hash};
+pub(crate) use target::{clean_target, misplaced_mount, misplaced_tmpfs};

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use crate::compose::Period;
+use crate::compose::{Period, clean_target};
 use crate::image::Healthcheck as ImageProbe;
 use crate::net::spec::Protocol;
 use crate::supervise::launch::HealthCheck;
 
 use super::Work;
-use super::mounts::clean_target;
 use super::values::{joins_another, parse_signal};
 
 /// Docker's defaults of a health probe.

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Mount as OciMount, Spec};
 
-use crate::compose::{FileReference, Mount, MountKind};
+use crate::compose::{
+    FileReference, Mount, MountKind, clean_target, misplaced_mount, misplaced_tmpfs,
+};
 use crate::engine::oci_default;
 use crate::engine::spec::InlineFile;
 use crate::supervise::launch::VolumeUse;
@@ -43,11 +45,11 @@ impl Work<'_> {
         let mut taken = BTreeSet::new();
         for (index, mount) in self.service.volumes.iter().enumerate() {
             let attribute = format!("volumes[{index}]");
-            let target = clean_target(&mount.target);
-            if !is_below_root(&target) {
-                self.issues.error(&attribute, not_below_root(mount));
+            if let Some(wrong) = misplaced_mount(mount) {
+                self.issues.error(&attribute, wrong);
                 continue;
             }
+            let target = clean_target(&mount.target);
             taken.insert(target.clone());
             match mount.kind {
                 MountKind::Volume => self.volume(mount, target, &mut mounts),
@@ -60,13 +62,12 @@ impl Work<'_> {
             }
         }
         for (index, text) in self.service.tmpfs.iter().enumerate() {
-            let (written, options) = text.split_once(':').unwrap_or((text, ""));
-            let target = clean_target(written);
-            if !is_below_root(&target) {
-                let message = format!("`{written}` is not an absolute path below `/`");
-                self.issues.error(&format!("tmpfs[{index}]"), message);
+            if let Some(wrong) = misplaced_tmpfs(text) {
+                self.issues.error(&format!("tmpfs[{index}]"), wrong);
                 continue;
             }
+            let (target, options) = text.split_once(':').unwrap_or((text, ""));
+            let target = clean_target(target);
             list.push(tmpfs_with(&target, options));
             taken.insert(target);
         }
@@ -302,33 +303,6 @@ impl Work<'_> {
     }
 }
 
-/// True for a cleaned path where something can be mounted.
-fn is_below_root(target: &str) -> bool {
-    target.starts_with('/') && target != "/"
-}
-
-/// Why a mount has no place. The short syntax takes a single letter before a
-/// colon for a Windows drive, as the reference implementation does.
-fn not_below_root(mount: &Mount) -> String {
-    let is_drive = |part: &str| {
-        part.len() == 2
-            && part.ends_with(':')
-            && part.starts_with(|c: char| c.is_ascii_alphabetic())
-    };
-    let texts = std::iter::once(mount.target.as_str()).chain(mount.source.as_deref());
-    match texts
-        .flat_map(|text| text.split('/'))
-        .find(|part| is_drive(part))
-    {
-        Some(_) => format!(
-            "`{}` is read as a path on a Windows drive, because one letter stands before the colon; \
-             give the volume a longer name, or write the mount with `type`, `source` and `target`",
-            mount.source.as_deref().unwrap_or(&mount.target)
-        ),
-        None => format!("`{}` is not an absolute path below `/`", mount.target),
-    }
-}
-
 fn words(list: &[&str]) -> Vec<String> {
     list.iter().map(|word| (*word).to_owned()).collect()
 }
@@ -389,26 +363,6 @@ fn file_target(reference: &FileReference, key: &str, folder: &str) -> String {
     {
         Some(target) if target.starts_with('/') => clean_target(target),
         target => clean_target(&format!("{folder}/{}", target.unwrap_or(key))),
-    }
-}
-
-/// A path without doubled slashes, `.` and `..` parts and slashes at its end.
-pub(super) fn clean_target(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
-    let clean = parts.join("/");
-    if path.starts_with('/') {
-        format!("/{clean}")
-    } else {
-        clean
     }
 }
 
