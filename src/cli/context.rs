@@ -9,14 +9,15 @@ use indexmap::IndexMap;
 
 use super::args::Global;
 use super::error::CliError;
+use super::folder;
 use super::settings::{self, Settings};
-use super::{folder, nearest};
 use crate::compose::{
     self, Diagnostic, FileArg, Host, LoadOptions, Loaded, Project, RawModel, Readers, Skip, Style,
 };
 use crate::env;
 use crate::image::Platform;
 use crate::reconcile::images::DEFAULT_PLATFORM;
+use crate::similar::did_you_mean;
 use crate::state::Layout;
 use crate::supervise::inspect::{self, ContainerView};
 use crate::ui::progress::Console;
@@ -350,8 +351,8 @@ impl Context {
 /// The error for a service that the project does not have.
 pub fn no_such_service(name: &str, known: &[&str]) -> CliError {
     let error = CliError::new(format!("no such service: {name}"));
-    match nearest(name, known.iter().copied()) {
-        Some(known) => error.hint(format!("did you mean `{known}`?")),
+    match did_you_mean(name, known.iter().copied()) {
+        Some(question) => error.hint(question),
         None => error,
     }
 }

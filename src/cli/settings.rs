@@ -114,7 +114,7 @@ impl Settings {
         let known = ANSI.iter().find(|(word, _)| *word == said);
         if known.is_none() {
             let words = ANSI.iter().map(|(word, _)| *word);
-            let advice = match super::nearest(&said, words) {
+            let advice = match crate::similar::similar(&said, words) {
                 Some(nearest) => format!("did you mean `{nearest}`?"),
                 None => "it takes auto, never or always".to_owned(),
             };
@@ -215,7 +215,7 @@ pub fn strangers<'a>(
         }
         let rest = |name: &'static str| name.strip_prefix(PREFIX).unwrap_or(name);
         let own = name.strip_prefix(PREFIX).unwrap_or(name);
-        let nearest = super::nearest(own, KNOWN.iter().copied().map(rest));
+        let nearest = crate::similar::similar(own, KNOWN.iter().copied().map(rest));
         (
             format!("`{name}` is no variable of Compose, it has no effect"),
             nearest.map(|nearest| format!("did you mean `{PREFIX}{nearest}`?")),

@@ -8,7 +8,6 @@ mod json;
 mod provenance;
 mod render;
 mod report;
-mod similar;
 #[cfg(test)]
 mod sites;
 mod sources;
@@ -17,12 +16,12 @@ mod uses;
 use std::fmt;
 use std::path::PathBuf;
 
+pub(crate) use crate::similar::{did_you_mean, similar};
 pub(crate) use allowed::Allowed;
 pub(crate) use json::{place_json, step_json};
 pub use render::{Style, print_list, render_list};
 pub(crate) use render::{is_invisible, listed, quoted};
 pub(crate) use report::Report;
-pub(crate) use similar::{did_you_mean, similar};
 pub(crate) use sources::{INCLUDED, Sources, crop, lines};
 pub(crate) use uses::UseKind;
 
