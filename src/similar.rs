@@ -9,18 +9,19 @@ const LONGEST: usize = 100;
 const MOST_STEPS: usize = 1 << 20;
 
 /// The name most like `name`, if one is like it at all: itself, where it is one of them.
-/// Capitals, `_` and `-` make no difference. One letter in three may be wrong, and no letter of a name of two: another one is half of it, and as like to
-/// every name of two letters. What begins a single known name may stand for that.
+/// Capitals, `_` and `-` make no difference. One letter in three may be wrong, and none of
+/// a name of two: another letter is half of it, and as like to every name of two. What
+/// begins a single known name may stand for that.
 pub(crate) fn similar<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let most = |length| match length {
         0..=2 => 0,
         length => usize::div_ceil(length, 3),
     };
     let mut begun = Vec::new();
-    let nearest = search(name, known, most, |candidate| begun.push(candidate))?;
-    match (nearest, begun.as_slice()) {
-        (None, [only]) => Some(only),
-        (nearest, _) => nearest,
+    let nearest = search(name, known, most, |candidate| begun.push(candidate));
+    match begun.as_slice() {
+        [only] => nearest.or(Some(only)),
+        _ => nearest,
     }
 }
 
@@ -31,18 +32,18 @@ pub(crate) fn similar_within<'a>(
     known: impl Iterator<Item = &'a str>,
     most: usize,
 ) -> Option<&'a str> {
-    search(name, known, |_| most, |_| {})?
+    search(name, known, |_| most, |_| {})
 }
 
 /// The first of the known names with the fewest slips (letters that are others, missing,
 /// too many, or changed places), of at most what `most` makes of the name's length; `begun`
-/// hears of those that the name begins. `None` where nothing is to be suggested.
+/// hears of those that the name begins.
 fn search<'a>(
     name: &str,
     known: impl Iterator<Item = &'a str>,
     most: impl Fn(usize) -> usize,
     mut begun: impl FnMut(&'a str),
-) -> Option<Option<&'a str>> {
+) -> Option<&'a str> {
     if name.len() > 4 * LONGEST {
         return None;
     }
@@ -75,7 +76,7 @@ fn search<'a>(
             nearest = Some((distance, candidate));
         }
     }
-    Some(nearest.map(|(_, candidate)| candidate))
+    nearest.map(|(_, candidate)| candidate)
 }
 
 /// The question whether the name most like it was meant.

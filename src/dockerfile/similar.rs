@@ -1,4 +1,4 @@
-//! Names that look alike to BuildKit, for the messages of its checks, which are its letter
+//! Names that look alike to `BuildKit`, for the messages of its checks, which are its letter
 //! by letter. All other messages go by the rule of `crate::similar`.
 
 /// Longer names, in bytes, are not compared: that takes their product.
