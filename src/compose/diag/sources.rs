@@ -123,6 +123,12 @@ impl Sources {
         u16::try_from(self.files.len() - 1).unwrap_or(u16::MAX)
     }
 
+    /// The name of one.
+    pub(crate) fn name(&self, file: u16) -> Option<&Path> {
+        let file = self.files.get(usize::from(file))?;
+        Some(&file.name)
+    }
+
     fn file(&self, mark: Mark) -> Option<&SourceFile> {
         if !mark.is_known() {
             return None;
