@@ -8,6 +8,7 @@ mod json;
 mod provenance;
 mod render;
 mod report;
+mod set;
 #[cfg(test)]
 mod sites;
 mod sources;
@@ -22,6 +23,7 @@ pub(crate) use json::{place_json, step_json};
 pub use render::{Style, print_list, render_list};
 pub(crate) use render::{is_invisible, listed, quoted};
 pub(crate) use report::Report;
+pub use set::SetPart;
 pub(crate) use sources::{INCLUDED, Sources, crop, lines};
 pub(crate) use uses::UseKind;
 
