@@ -11,7 +11,7 @@ const MOST_STEPS: usize = 1 << 20;
 /// The name most like `name`, if one is like it at all: itself, where it is one of them.
 /// Capitals, `_` and `-` make no difference. One letter in three may be wrong, and none of
 /// a name of two: another letter is half of it, and as like to every name of two. What
-/// begins a single known name may stand for that.
+/// begins a single known name, with two letters at least, may stand for that.
 pub(crate) fn similar<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let most = |length| match length {
         0..=2 => 0,
@@ -60,7 +60,7 @@ fn search<'a>(
             continue;
         }
         let folded = folded(candidate);
-        if most > 0 && folded.starts_with(&plain) {
+        if length > 1 && folded.starts_with(&plain) {
             begun(candidate);
         }
         let other = folded.chars().count();
@@ -170,6 +170,8 @@ mod tests {
             ("vol", Some("volumes")),
             ("da", None),
             ("xy", None),
+            ("im", Some("image")),
+            ("i", None),
             ("dbx", Some("db")),
             ("zebra", None),
             ("ports", Some("ports")),
