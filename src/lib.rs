@@ -4,11 +4,11 @@
 //! The modules form layers, and uses point downwards only:
 //!
 //! ```text
-//! cli -> ui, watch -> reconcile -> build, supervise -> engine, image, net -> state -> event, env, causes
+//! cli -> ui, watch -> reconcile -> build, supervise -> engine, image, net -> state -> event, env, causes, similar
 //! ```
 //!
-//! `compose` stands alone: text in, [`compose`] model out, no engine and no
-//! network; `cli`, `watch`, `reconcile` and `build` may read its model. So does
+//! `compose` stands alone, but for `similar`: text in, [`compose`] model out, no
+//! engine and no network; `cli`, `watch`, `reconcile` and `build` may read its model. So does
 //! `dockerfile`, the reader of Dockerfiles. `toolbox` holds the applets of the
 //! built-in image. `ARCHITECTURE.md` tells the story of an `up`
 //! through these layers.
@@ -28,6 +28,7 @@ pub mod event;
 pub mod image;
 pub mod net;
 pub mod reconcile;
+mod similar;
 pub mod state;
 pub mod supervise;
 pub mod toolbox;

@@ -1,5 +1,5 @@
 //! Uses point downwards only: `cli -> ui, watch -> reconcile -> build -> supervise ->
-//! engine, image, net -> state -> event, env, causes`, with `compose` and `dockerfile` apart. A module that
+//! engine, image, net -> state -> event, env, causes, similar`, with `compose` and `dockerfile` apart. A module that
 //! reaches up fails here, with the line that does.
 
 #[cfg(test)]
@@ -9,16 +9,17 @@ mod tests {
     use fs_err as fs;
 
     /// What each module may use. Itself is always allowed.
-    const MAY_USE: [(&str, &[&str]); 16] = [
+    const MAY_USE: [(&str, &[&str]); 17] = [
         ("env", &[]),
         ("event", &[]),
         ("causes", &[]),
+        ("similar", &[]),
         ("state", &["env", "event", "causes"]),
-        ("compose", &[]),
-        ("dockerfile", &[]),
+        ("compose", &["similar"]),
+        ("dockerfile", &["similar"]),
         ("toolbox", &["env"]),
-        ("engine", &["state", "env", "event", "causes"]),
-        ("image", &["state", "env", "event", "causes"]),
+        ("engine", &["state", "env", "event", "causes", "similar"]),
+        ("image", &["state", "env", "event", "causes", "similar"]),
         ("net", &["state", "env", "event", "causes"]),
         ("ui", &["event", "env"]),
         (
@@ -36,6 +37,7 @@ mod tests {
                 "env",
                 "event",
                 "causes",
+                "similar",
                 "compose",
                 "dockerfile",
             ],
@@ -53,6 +55,7 @@ mod tests {
                 "env",
                 "event",
                 "causes",
+                "similar",
                 "compose",
                 "toolbox",
             ],
@@ -87,6 +90,7 @@ mod tests {
                 "env",
                 "event",
                 "causes",
+                "similar",
                 "compose",
                 "toolbox",
             ],

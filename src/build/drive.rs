@@ -14,9 +14,10 @@ use super::graph::{
 use super::request::{ContextPlace, Request, SshSource};
 use super::solve::{BuildError, BuildFailure, Builder, KeyAgent, Shareable, StepError};
 use crate::compose::Diagnostic;
-use crate::dockerfile::{Dockerfile, Problem, nearest};
+use crate::dockerfile::{Dockerfile, Problem};
 use crate::event::Event;
 use crate::image::{ConfigFile, Image, ImageError, Platform, Reference};
+use crate::similar::similar;
 
 /// Why a request gave no image.
 #[derive(Debug, thiserror::Error)]
@@ -311,8 +312,8 @@ fn stage_like(file: &Dockerfile, image: &str) -> Option<String> {
     let short = Reference::parse(image).ok()?.familiar();
     let short = short.strip_suffix(":latest")?;
     let stages = file.stages.iter().filter_map(|stage| stage.name.as_ref());
-    let stage = nearest(short, stages.map(|name| name.text.as_str()))?;
-    Some(format!("did you mean the stage `{stage}`?"))
+    let stage = similar(short, stages.map(|name| name.text.as_str()))?;
+    (stage != short).then(|| format!("did you mean the stage `{stage}`?"))
 }
 
 /// `[2/5] RUN x` becomes `[web 2/5] RUN x` where several images are built.

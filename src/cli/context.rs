@@ -9,14 +9,17 @@ use indexmap::IndexMap;
 
 use super::args::Global;
 use super::error::CliError;
-use super::settings::{self, Settings};
-use super::{folder, nearest};
+use super::folder;
+use super::settings::Settings;
+use super::variables::{self, Reach};
 use crate::compose::{
-    self, Diagnostic, FileArg, Host, LoadOptions, Loaded, Project, RawModel, Readers, Skip, Style,
+    self, Diagnostic, FileArg, FirstVariables, Host, LoadOptions, Loaded, Project, RawModel,
+    Readers, SetPart, Skip, Style,
 };
 use crate::env;
 use crate::image::Platform;
 use crate::reconcile::images::DEFAULT_PLATFORM;
+use crate::similar::did_you_mean;
 use crate::state::Layout;
 use crate::supervise::inspect::{self, ContainerView};
 use crate::ui::progress::Console;
@@ -34,7 +37,7 @@ pub struct Context {
     /// What they and the variables decide.
     pub settings: Settings,
     /// Whether the variables that mean nothing were told already.
-    pub told_strangers: AtomicBool,
+    pub told_variables: AtomicBool,
 }
 
 /// A project by file, or by name alone.
@@ -84,7 +87,7 @@ impl Context {
             && let Err(error) = Platform::parse(text)
         {
             let diagnostic = Diagnostic::error(format!("{DEFAULT_PLATFORM}: {error}"));
-            let diagnostic = project.of_variable(DEFAULT_PLATFORM, diagnostic);
+            let diagnostic = project.of_variable(DEFAULT_PLATFORM, SetPart::Value, diagnostic);
             return Err(self.refusal(std::iter::once(&diagnostic)));
         }
         Ok(project)
@@ -111,8 +114,11 @@ impl Context {
         let loaded = compose::load(options, &Host);
         let loaded = loaded.map_err(|found| self.refusal(found.list.iter()))?;
         let project = &loaded.project;
-        let names = project.environment.keys().map(String::as_str);
-        self.tell_strangers(names, |name| project.asked.contains(name));
+        self.tell_variables(
+            &project.environment,
+            |name| project.asked.contains(name),
+            |name, part, found| project.of_variable(name, part, found),
+        );
         Ok(loaded)
     }
 
@@ -127,8 +133,11 @@ impl Context {
         match compose::load_raw(options, &Host) {
             Ok(model) => {
                 let variables = model.variables();
-                let names = model.environment.keys().map(String::as_str);
-                self.tell_strangers(names, |name| variables.contains_key(name));
+                self.tell_variables(
+                    &model.environment,
+                    |name| variables.contains_key(name),
+                    |name, part, found| model.of_variable(name, part, found),
+                );
                 self.show(&model.warnings);
                 Ok(model)
             }
@@ -161,7 +170,11 @@ impl Context {
     fn named(&self, name: String, origin: &str) -> Result<Target, CliError> {
         match compose::check_name(&name, origin) {
             Ok(()) => Ok(Target::Named(name)),
-            Err(diagnostic) => Err(self.refusal(std::iter::once(&*diagnostic))),
+            Err(diagnostic) => {
+                let first = &self.settings.first;
+                let placed = first.of_variable(origin, SetPart::Value, *diagnostic);
+                Err(self.refusal(std::iter::once(&placed)))
+            }
         }
     }
 
@@ -190,7 +203,8 @@ impl Context {
             project_directory: global.project_directory.clone(),
             env_files: global.env_files.clone(),
             profiles: global.profiles.clone(),
-            environment: self.environment(),
+            environment: super::sudo::environment().into_iter().collect(),
+            first: self.first_of_all(),
             cwd: folder::current(&global.files)?,
             unset_help: env::read(env::SUDO_USER).map(|_| {
                 "sudo drops variables: `sudo --preserve-env=NAME skiff …` keeps one".to_owned()
@@ -204,40 +218,67 @@ impl Context {
         })
     }
 
-    /// The process' environment. A first `.env` that says that `.env` is not to be
-    /// read has said the rest of its `COMPOSE_` variables, too.
-    fn environment(&self) -> IndexMap<String, String> {
-        let mut environment: IndexMap<_, _> = super::sudo::environment().into_iter().collect();
-        let dotenv = &self.settings.dotenv;
-        if dotenv.contains_key(env::COMPOSE_DISABLE_ENV_FILE) {
-            for (name, value) in dotenv {
-                let value = value.clone();
-                environment.entry(name.clone()).or_insert(value);
-            }
-        }
-        environment
+    /// The variables of a first `.env` that says that no `.env` is to be read: it has
+    /// said the rest of its `COMPOSE_` variables, too.
+    fn first_of_all(&self) -> Option<FirstVariables> {
+        let first = &self.settings.first;
+        first
+            .get(env::COMPOSE_DISABLE_ENV_FILE)
+            .map(|_| first.clone())
     }
 
-    /// Says once which variables mean nothing here; `asked` are those that the
-    /// Compose files use.
-    pub fn tell_strangers<'a>(
+    /// Says once which variables mean nothing here, or nothing where they are set, each
+    /// in its place; `asked` are those that the Compose files use. Truth values of the
+    /// project folder's `.env` are known only now.
+    fn tell_variables(
         &self,
-        names: impl Iterator<Item = &'a str>,
+        environment: &IndexMap<String, String>,
         asked: impl Fn(&str) -> bool,
+        place: impl Fn(&str, SetPart, Diagnostic) -> Diagnostic,
     ) {
-        if self.told_strangers.swap(true, Ordering::Relaxed) {
+        if self.told_variables.swap(true, Ordering::Relaxed) {
             return;
         }
-        for (message, hint) in settings::strangers(names, asked) {
-            self.ui.warn_with(&message, hint.as_slice());
+        let shell: IndexMap<String, String> = super::sudo::environment().into_iter().collect();
+        let set = |name: &str| {
+            if shell.contains_key(name) {
+                Reach::Shell
+            } else if self.settings.first.get(name).is_some() {
+                Reach::First
+            } else {
+                Reach::Project
+            }
+        };
+        let mut told = Vec::new();
+        for (name, value) in environment {
+            let set = set(name);
+            if let Some(found) = variables::stranger(name, set).filter(|_| !asked(name)) {
+                told.push((name, place(name, SetPart::Name, found)));
+            }
+            let counts = variables::reach(name) == Some(set) && set == Reach::Project;
+            if counts
+                && variables::BOOLEANS.contains(&name.as_str())
+                && let Some(found) = variables::no_boolean(name, value)
+            {
+                told.push((name, place(name, SetPart::Value, found)));
+            }
         }
+        told.sort_by_key(|(name, _)| *name);
+        let told: Vec<Diagnostic> = told.into_iter().map(|(_, found)| found).collect();
+        self.show(&told);
     }
 
     /// The same where no project was loaded.
-    pub fn tell_own_strangers(&self) {
-        let environment = self.environment();
-        let names = environment.keys().chain(self.settings.dotenv.keys());
-        self.tell_strangers(names.map(String::as_str), |_| false);
+    pub fn tell_own_variables(&self) {
+        let first = &self.settings.first;
+        let mut environment: IndexMap<_, _> = super::sudo::environment().into_iter().collect();
+        let own = first.settings();
+        environment.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        self.tell_variables(
+            &environment,
+            |_| false,
+            |name, part, found| first.of_variable(name, part, found),
+        );
     }
 
     /// Names of the variables that the project's files ask for; none where there
@@ -350,8 +391,8 @@ impl Context {
 /// The error for a service that the project does not have.
 pub fn no_such_service(name: &str, known: &[&str]) -> CliError {
     let error = CliError::new(format!("no such service: {name}"));
-    match nearest(name, known.iter().copied()) {
-        Some(known) => error.hint(format!("did you mean `{known}`?")),
+    match did_you_mean(name, known.iter().copied()) {
+        Some(question) => error.hint(question),
         None => error,
     }
 }

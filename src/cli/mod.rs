@@ -24,6 +24,7 @@ pub mod signals;
 pub mod sudo;
 pub mod template;
 pub mod terminal;
+pub mod variables;
 pub mod watching;
 pub mod when;
 
@@ -39,6 +40,7 @@ use context::Context;
 use error::{CliError, CliResult};
 use settings::Settings;
 
+use crate::compose::{Style, print_list};
 use crate::env;
 use crate::state::{Layout, close_roots};
 use crate::supervise;
@@ -76,26 +78,29 @@ fn run(mut cli: Cli, arguments: Vec<OsString>) -> ExitCode {
     if let Some(progress) = cli.command.as_ref().and_then(Command::progress) {
         cli.global.progress = Some(progress.to_owned());
     }
+    let is_for_tools = matches!(&cli.command, Some(Command::Config(args)) if args.is_for_tools());
     let settings = match Settings::new(&cli.global) {
         Ok(settings) => settings,
-        Err(error) => return error.report(Ui::default()),
+        Err(found) => {
+            let is_data = is_for_tools || settings::are_messages_data(&cli.global);
+            let style = (!is_data).then_some(&Style::PLAIN);
+            let text = print_list(std::iter::once(&*found), style);
+            return CliError::Rendered(text).report(Ui::default());
+        }
     };
-    let mut ui = settings.ui;
-    if let Some(Command::Config(args)) = &cli.command
-        && args.is_for_tools()
-    {
-        ui = ui.for_tools();
-    }
+    let ui = if is_for_tools {
+        settings.ui.for_tools()
+    } else {
+        settings.ui
+    };
     let context = Context {
         ui,
         layout: Layout::from_env(),
         global: cli.global,
         settings,
-        told_strangers: AtomicBool::new(false),
+        told_variables: AtomicBool::new(false),
     };
-    for (message, advice) in &context.settings.remarks {
-        ui.warn_with(message, std::slice::from_ref(advice));
-    }
+    context.show(&context.settings.remarks);
     if env::read(env::DOCKER_HOST).is_some() {
         ui.warn("`DOCKER_HOST` has no effect: skiff runs containers itself, on this machine");
     }
@@ -109,7 +114,7 @@ fn run(mut cli: Cli, arguments: Vec<OsString>) -> ExitCode {
         }
         Some(command) => dispatch(&context, command, arguments),
     };
-    context.tell_own_strangers();
+    context.tell_own_variables();
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => error.report(ui),
@@ -166,13 +171,4 @@ fn dispatch(context: &Context, command: Command, arguments: Vec<OsString>) -> Cl
         Command::Version(args) => commands::version::run(&args),
         Command::Doctor(args) => commands::doctor::run(context, &args),
     }
-}
-
-/// The known name that somebody may have meant.
-pub fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    known
-        .map(|known| (strsim::damerau_levenshtein(name, known), known))
-        .min()
-        .filter(|(distance, known)| *distance <= (known.len() / 3).max(1))
-        .map(|(_, known)| known)
 }

@@ -2,19 +2,16 @@
 //!
 //! A flag wins over its variable, the shell over `.env`. As with Docker, some
 //! variables count in the shell alone: those that decide where `.env` is looked
-//! for or how it is told.
-
-use indexmap::IndexMap;
+//! for or how it is told ([`super::variables`]).
 
 use super::args::Global;
-use super::error::CliError;
+use super::variables::{BOOLEANS, Reach, no_boolean, of_words, reach};
 use super::{folder, sudo};
-use crate::compose::{self, FileArg, Host, LoadOptions, is_true};
+use crate::compose::{
+    self, Diagnostic, FileArg, FirstVariables, Host, LoadOptions, SetPart, is_true,
+};
 use crate::env;
 use crate::ui::{Ansi, Progress, Ui};
-
-/// Prefix of the variables that are for Compose itself.
-const PREFIX: &str = "COMPOSE_";
 
 /// The words of `--ansi`.
 const ANSI: [(&str, Ansi); 3] = [
@@ -23,17 +20,16 @@ const ANSI: [(&str, Ansi); 3] = [
     ("always", Ansi::Always),
 ];
 
-/// The variables that are truth values.
-const BOOLEANS: [&str; 5] = [
-    env::COMPOSE_COMPATIBILITY,
-    env::COMPOSE_IGNORE_ORPHANS,
-    env::COMPOSE_MENU,
-    env::COMPOSE_REMOVE_ORPHANS,
-    env::COMPOSE_STATUS_STDOUT,
+/// The words of `--progress`.
+const PROGRESS: [(&str, Progress); 7] = [
+    ("", Progress::Auto),
+    ("auto", Progress::Auto),
+    ("tty", Progress::Tty),
+    ("plain", Progress::Plain),
+    ("json", Progress::Json),
+    ("quiet", Progress::Quiet),
+    ("none", Progress::Quiet),
 ];
-
-/// What says false; all else that is not true counts as that, too.
-const FALSE: [&str; 7] = ["", "0", "f", "false", "n", "no", "off"];
 
 /// Decisions for one command.
 #[derive(Debug, Default)]
@@ -42,11 +38,14 @@ pub struct Settings {
     pub ui: Ui,
     /// How many operations run at once, where somebody said so.
     pub parallel: Option<usize>,
-    /// `COMPOSE_` variables of the first `.env`, as far as the shell has none.
-    pub dotenv: IndexMap<String, String>,
-    /// Values without a meaning, that are let pass: each a message and advice.
-    pub remarks: Vec<(String, String)>,
+    /// The variables of the first `.env`, as far as the shell has none.
+    pub first: FirstVariables,
+    /// Warnings of values without a meaning, that are let pass.
+    pub remarks: Vec<Diagnostic>,
 }
+
+/// Why there are no settings.
+type Refusal = Box<Diagnostic>;
 
 impl Settings {
     /// Decides.
@@ -54,32 +53,34 @@ impl Settings {
     /// # Errors
     /// A variable or a flag has a value that it cannot have, or two of them
     /// exclude each other.
-    pub fn new(global: &Global) -> Result<Self, CliError> {
+    pub fn new(global: &Global) -> Result<Self, Refusal> {
         let mut settings = Self {
-            dotenv: dotenv(global),
+            first: first(global),
             ..Self::default()
         };
         let (ansi, said) = settings.ansi(global)?;
-        let progress = progress(global)?;
-        match (progress, said.as_str()) {
+        let progress = settings.progress(global)?;
+        let conflict = match (progress, said.as_str()) {
             (Progress::Tty, "never") => {
-                return Err(CliError::new(
-                    "can't use --progress tty while ANSI support is disabled",
-                ));
+                Some("can't use --progress tty while ANSI support is disabled")
             }
             (Progress::Plain, "always") => {
-                return Err(CliError::new(
-                    "can't use --progress plain while ANSI support is forced",
-                ));
+                Some("can't use --progress plain while ANSI support is forced")
             }
-            _ => {}
+            _ => None,
+        };
+        if let Some(message) = conflict {
+            let found = Diagnostic::error(message);
+            let is_flag = global.no_ansi || global.ansi.is_some();
+            let placed = |found| settings.value(env::COMPOSE_ANSI, found);
+            return Err(Box::new(if is_flag { found } else { placed(found) }));
         }
         let to_stdout = env::read_string(env::COMPOSE_STATUS_STDOUT);
         settings.ui = Ui::new(ansi, progress, to_stdout.is_some_and(|text| is_true(&text)));
         settings.parallel = settings.parallel(global)?;
         let remarks = BOOLEANS.iter().filter_map(|name| {
             let said = settings.get(name)?;
-            no_boolean(name, &said)
+            Some(settings.value(name, no_boolean(name, &said)?))
         });
         let remarks: Vec<_> = remarks.collect();
         settings.remarks.extend(remarks);
@@ -89,7 +90,11 @@ impl Settings {
     /// A variable of the shell, else of the first `.env`.
     pub fn get(&self, name: &str) -> Option<String> {
         let shell = env::read_string(name);
-        shell.or_else(|| self.dotenv.get(name).cloned())
+        shell.or_else(|| {
+            let counts = reach(name).is_some_and(|reach| reach >= Reach::First);
+            let first = self.first.get(name).filter(|_| counts);
+            first.map(str::to_owned)
+        })
     }
 
     /// The same as a truth value.
@@ -97,12 +102,18 @@ impl Settings {
         self.get(name).is_some_and(|text| is_true(&text))
     }
 
+    /// What is wrong with a variable's value, where it is set.
+    fn value(&self, name: &str, found: Diagnostic) -> Diagnostic {
+        self.first.of_variable(name, SetPart::Value, found)
+    }
+
     /// When to use colours, and the word that says so. A word without a meaning
     /// counts as `never`, as with Docker, and is told.
-    fn ansi(&mut self, global: &Global) -> Result<(Ansi, String), CliError> {
+    fn ansi(&mut self, global: &Global) -> Result<(Ansi, String), Refusal> {
         if global.no_ansi {
             if global.ansi.is_some() {
-                return Err(CliError::new("--no-ansi and --ansi exclude each other"));
+                let message = "--no-ansi and --ansi exclude each other";
+                return Err(Box::new(Diagnostic::error(message)));
             }
             return Ok((Ansi::Never, "never".to_owned()));
         }
@@ -113,26 +124,41 @@ impl Settings {
         };
         let known = ANSI.iter().find(|(word, _)| *word == said);
         if known.is_none() {
-            let words = ANSI.iter().map(|(word, _)| *word);
-            let advice = match super::nearest(&said, words) {
-                Some(nearest) => format!("did you mean `{nearest}`?"),
-                None => "it takes auto, never or always".to_owned(),
-            };
             let message = format!("{origin} {said:?} has no meaning and counts as `never`");
-            self.remarks.push((message, advice));
+            let found = Diagnostic::warning(message);
+            let words = ANSI.map(|(word, _)| word);
+            let found = of_words(found, &said, "`auto`, `never` or `always`", &words);
+            self.remarks.push(self.value(origin, found));
         }
         Ok((known.map_or(Ansi::Never, |(_, ansi)| *ansi), said))
     }
 
-    fn parallel(&self, global: &Global) -> Result<Option<usize>, CliError> {
-        let limit = match (global.parallel, self.get(env::COMPOSE_PARALLEL_LIMIT)) {
+    /// `--progress`, else `COMPOSE_PROGRESS` of the shell.
+    fn progress(&self, global: &Global) -> Result<Progress, Refusal> {
+        let said = progress_said(global);
+        if let Some((_, progress)) = PROGRESS.iter().find(|(word, _)| *word == said) {
+            return Ok(*progress);
+        }
+        let found = Diagnostic::error(format!("unsupported --progress value {said:?}"));
+        let words = PROGRESS.map(|(word, _)| word);
+        let expected = "`auto`, `tty`, `plain`, `json` or `quiet`";
+        let found = of_words(found, &said, expected, &words);
+        Err(Box::new(match global.progress {
+            Some(_) => found,
+            None => self.value(env::COMPOSE_PROGRESS, found),
+        }))
+    }
+
+    fn parallel(&self, global: &Global) -> Result<Option<usize>, Refusal> {
+        let name = env::COMPOSE_PARALLEL_LIMIT;
+        let limit = match (global.parallel, self.get(name)) {
             (Some(limit), _) => limit,
             (None, None) => return Ok(None),
             (None, Some(text)) => text.parse().map_err(|_| {
-                CliError::new(format!(
-                    "{} must be an integer (found: {text:?})",
-                    env::COMPOSE_PARALLEL_LIMIT
-                ))
+                let message = format!("{name} must be an integer (found: {text:?})");
+                let found = Diagnostic::error(message)
+                    .expected("how many operations may run at once, such as `4`; `-1` is no limit");
+                Box::new(self.value(name, found))
             })?,
         };
         // Zero and less mean no limit.
@@ -140,36 +166,22 @@ impl Settings {
     }
 }
 
-/// What is said of a word that is no truth value and counts as false.
-fn no_boolean(name: &str, said: &str) -> Option<(String, String)> {
-    let word = said.trim().to_lowercase();
-    let is_known = is_true(said) || FALSE.contains(&word.as_str());
-    let message = format!("{name} {said:?} has no meaning and counts as `false`");
-    (!is_known).then(|| (message, "it takes true or false".to_owned()))
+fn progress_said(global: &Global) -> String {
+    let variable = || env::read_string(env::COMPOSE_PROGRESS);
+    let said = global.progress.clone();
+    said.or_else(variable).unwrap_or_default()
 }
 
-/// `--progress`, else `COMPOSE_PROGRESS` of the shell.
-fn progress(global: &Global) -> Result<Progress, CliError> {
-    let variable = env::read_string(env::COMPOSE_PROGRESS);
-    let text = global.progress.clone().or(variable).unwrap_or_default();
-    match text.as_str() {
-        "" | "auto" => Ok(Progress::Auto),
-        "tty" => Ok(Progress::Tty),
-        "plain" => Ok(Progress::Plain),
-        "json" => Ok(Progress::Json),
-        "quiet" | "none" => Ok(Progress::Quiet),
-        _ => Err(
-            CliError::new(format!("unsupported --progress value {text:?}"))
-                .hint("it takes auto, tty, plain, json or quiet"),
-        ),
-    }
+/// Whether messages are objects for tools, whatever else is wrong with the settings.
+pub fn are_messages_data(global: &Global) -> bool {
+    progress_said(global) == "json"
 }
 
-/// `COMPOSE_` variables of the files that are read before a Compose file is
-/// looked for. Errors are told by the load.
-fn dotenv(global: &Global) -> IndexMap<String, String> {
+/// The variables of the files that are read before a Compose file is looked for. Errors
+/// are told by the load.
+fn first(global: &Global) -> FirstVariables {
     let Ok(cwd) = folder::current(&global.files) else {
-        return IndexMap::new();
+        return FirstVariables::default();
     };
     let file = |name: &String| match name.as_str() {
         // Its text does not matter here.
@@ -184,91 +196,15 @@ fn dotenv(global: &Global) -> IndexMap<String, String> {
         cwd,
         ..LoadOptions::default()
     };
-    let mut variables = compose::first_variables(&options, &Host);
-    // Where `.env` is looked for, and what tells of it, is the shell's to say.
-    variables.retain(|name, _| {
-        name.starts_with(PREFIX)
-            && ![
-                env::COMPOSE_ENV_FILES,
-                env::COMPOSE_PROGRESS,
-                env::COMPOSE_STATUS_STDOUT,
-            ]
-            .contains(&name.as_str())
-    });
-    variables
+    compose::first_variables(&options, &Host)
 }
-
-/// What is said of variables that mean nothing here: each a message and advice.
-/// `asked` tells which ones the Compose files themselves use.
-pub fn strangers<'a>(
-    names: impl Iterator<Item = &'a str>,
-    asked: impl Fn(&str) -> bool,
-) -> Vec<(String, Option<String>)> {
-    let mut names: Vec<&str> = names
-        .filter(|name| name.starts_with(PREFIX) && !KNOWN.contains(name) && !asked(name))
-        .collect();
-    names.sort_unstable();
-    names.dedup();
-    let tell = |name: &str| {
-        if let Some((_, why)) = WITHOUT_EFFECT.iter().find(|(known, _)| *known == name) {
-            return (format!("`{name}` has no effect: {why}"), None);
-        }
-        let rest = |name: &'static str| name.strip_prefix(PREFIX).unwrap_or(name);
-        let own = name.strip_prefix(PREFIX).unwrap_or(name);
-        let nearest = super::nearest(own, KNOWN.iter().copied().map(rest));
-        (
-            format!("`{name}` is no variable of Compose, it has no effect"),
-            nearest.map(|nearest| format!("did you mean `{PREFIX}{nearest}`?")),
-        )
-    };
-    names.into_iter().map(tell).collect()
-}
-
-/// The variables that have an effect.
-const KNOWN: &[&str] = &[
-    env::COMPOSE_ANSI,
-    env::COMPOSE_COMPATIBILITY,
-    env::COMPOSE_DISABLE_ENV_FILE,
-    env::COMPOSE_ENV_FILES,
-    env::COMPOSE_FILE,
-    env::COMPOSE_IGNORE_ORPHANS,
-    env::COMPOSE_MENU,
-    env::COMPOSE_PARALLEL_LIMIT,
-    env::COMPOSE_PATH_SEPARATOR,
-    env::COMPOSE_PROFILES,
-    env::COMPOSE_PROGRESS,
-    env::COMPOSE_PROJECT_NAME,
-    env::COMPOSE_REMOVE_ORPHANS,
-    env::COMPOSE_STATUS_STDOUT,
-];
-
-/// Variables of Docker Compose, of today or of old, that have none here.
-const WITHOUT_EFFECT: &[(&str, &str)] = &[
-    ("COMPOSE_API_VERSION", NO_DAEMON),
-    ("COMPOSE_BAKE", ONE_BUILDER),
-    ("COMPOSE_CONVERT_WINDOWS_PATHS", "it is for Windows"),
-    ("COMPOSE_DOCKER_CLI_BUILD", ONE_BUILDER),
-    ("COMPOSE_EXPERIMENTAL_GIT_REMOTE", NO_REMOTE),
-    ("COMPOSE_EXPERIMENTAL_OCI_REMOTE", NO_REMOTE),
-    (
-        "COMPOSE_EXPERIMENTAL_WATCH_TAR",
-        "skiff does not watch files yet",
-    ),
-    ("COMPOSE_FORCE_WINDOWS_HOST", "it is for Windows"),
-    ("COMPOSE_HTTP_TIMEOUT", NO_DAEMON),
-    ("COMPOSE_TLS_VERSION", NO_DAEMON),
-];
-
-const NO_DAEMON: &str = "there is no daemon to talk to";
-const ONE_BUILDER: &str = "skiff builds by itself";
-const NO_REMOTE: &str = "files of other machines are not loaded";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// What a word of `--ansi` comes to: its remarks, and whether data is coloured.
-    fn said(word: &str) -> (Vec<(String, String)>, Ui) {
+    fn said(word: &str) -> (Vec<Diagnostic>, Ui) {
         let arguments = ["skiff", "--ansi", word, "config"];
         let cli = <crate::cli::args::Cli as clap::Parser>::try_parse_from(arguments).unwrap();
         let settings = Settings::new(&cli.global).unwrap();
@@ -278,55 +214,15 @@ mod tests {
     #[test]
     fn a_word_of_ansi_without_a_meaning_counts_as_never_and_is_told() {
         let (remarks, ui) = said("allways");
-        let told = "--ansi \"allways\" has no meaning and counts as `never`".to_owned();
-        assert_eq!(remarks, [(told, "did you mean `always`?".to_owned())]);
+        let found = remarks.first().unwrap();
+        let told = "--ansi \"allways\" has no meaning and counts as `never`";
+        assert_eq!(found.message, told);
+        assert_eq!(found.suggestion.as_deref(), Some("did you mean `always`?"));
         assert!(!ui.color_out);
         let (remarks, ui) = said("always");
         assert!(remarks.is_empty() && ui.color_out);
-        assert_eq!(said("foo").0[0].1, "it takes auto, never or always");
-    }
-
-    #[test]
-    fn a_word_that_is_no_boolean_counts_as_false_and_is_told() {
-        for said in ["", "1", " TRUE ", "y", "0", "False", "off"] {
-            assert_eq!(no_boolean(env::COMPOSE_MENU, said), None, "{said}");
-        }
-        for said in ["yess", "yes", "2"] {
-            let (message, advice) = no_boolean(env::COMPOSE_MENU, said).unwrap();
-            let told = format!("COMPOSE_MENU {said:?} has no meaning and counts as `false`");
-            assert_eq!((message, advice.as_str()), (told, "it takes true or false"));
-        }
-    }
-
-    #[test]
-    fn strangers_are_told_once_with_the_nearest_name() {
-        let names = [
-            "COMPOSE_PROFILE",
-            "COMPOSE_FILE",
-            "COMPOSE_BAKE",
-            "HOME",
-            "COMPOSE_PROFILE",
-            "COMPOSE_OWN",
-            "COMPOSE_FOO",
-        ];
-        let told = strangers(names.into_iter(), |name| name == "COMPOSE_OWN");
-        let lines: Vec<(&str, Option<&str>)> = told
-            .iter()
-            .map(|(message, hint)| (message.as_str(), hint.as_deref()))
-            .collect();
-        assert_eq!(
-            lines,
-            [
-                ("`COMPOSE_BAKE` has no effect: skiff builds by itself", None),
-                (
-                    "`COMPOSE_FOO` is no variable of Compose, it has no effect",
-                    None
-                ),
-                (
-                    "`COMPOSE_PROFILE` is no variable of Compose, it has no effect",
-                    Some("did you mean `COMPOSE_PROFILES`?")
-                ),
-            ]
-        );
+        let (remarks, _) = said("foo");
+        let expected = remarks[0].expected.as_deref();
+        assert_eq!(expected, Some("`auto`, `never` or `always`"));
     }
 }

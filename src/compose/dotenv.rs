@@ -47,6 +47,16 @@ pub(crate) struct Parsed {
     pub(crate) unset: Vec<String>,
     /// What the file sets, each time that it does.
     pub(crate) settings: Vec<Assignment>,
+    /// The name alone that ends the file, without a line end, and its line: it is the
+    /// value of a variable without a name.
+    pub(crate) unended: Option<(u32, String)>,
+}
+
+impl Parsed {
+    /// True where something of it is to be told.
+    pub(crate) fn is_told(&self) -> bool {
+        !self.unset.is_empty() || self.unended.is_some()
+    }
 }
 
 /// Reads a file into `variables`. `outside` is asked first for variables that
@@ -181,6 +191,12 @@ impl<'a> Parser<'a> {
         let separator = self.rest.chars().next();
         self.advance(separator.map_or(0, char::len_utf8));
         self.skip_spaces();
+        if separator.is_none() && !name.is_empty() {
+            // As the reference has it, which wants a line end behind a name alone.
+            self.parsed.unended = Some((line, name.clone()));
+            self.set(String::new(), name, line);
+            return Ok(());
+        }
         if name.contains(' ') {
             self.errors.push(spaced_name(line, &name));
             if separator != Some('\n') {
@@ -189,9 +205,7 @@ impl<'a> Parser<'a> {
             return Ok(());
         }
         if matches!(separator, None | Some('\n')) {
-            // A name alone: its value comes from outside, or it has none. (At the
-            // text's very end the reference takes it for the value of a variable
-            // without a name; that helps nobody.)
+            // A name alone: its value comes from outside, or it has none.
             if let Some(value) = (self.outside)(&name) {
                 self.set(name, value, line);
             }
@@ -512,6 +526,26 @@ mod tests {
         let expected = [("OUT", "outer"), ("B", "outer")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(pairs, expected);
+    }
+
+    #[test]
+    fn a_name_alone_without_a_line_end_is_the_value_of_none() {
+        for (text, value) in [
+            ("A=1\nOUT", "OUT"),
+            ("=y\nexport OUT ", "OUT"),
+            ("A B", "A B"),
+            ("\tA\r", "A"),
+        ] {
+            let mut variables = IndexMap::new();
+            let parsed = parse(text, &mut variables, &outside).unwrap();
+            assert_eq!(variables.get("").map(String::as_str), Some(value), "{text}");
+            let unended = parsed.unended.map(|(_, name)| name);
+            assert_eq!(unended.as_deref(), Some(value), "{text}");
+        }
+        for text in ["OUT\n", "OUT\n# x", "A=1", "export "] {
+            let parsed = parse(text, &mut IndexMap::new(), &outside).unwrap();
+            assert_eq!(parsed.unended, None, "{text}");
+        }
     }
 
     #[test]

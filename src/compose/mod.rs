@@ -118,7 +118,8 @@ mod variables;
 mod yaml;
 
 pub use diag::{
-    Diagnostic, Diagnostics, Excerpt, Position, Severity, Step, Style, print_list, render_list,
+    Diagnostic, Diagnostics, Excerpt, Position, SetPart, Severity, Step, Style, print_list,
+    render_list,
 };
 pub(crate) use diag::{crop, did_you_mean, listed};
 pub use explain::{Explanation, Origin, Source, Standing, Use, explain};
@@ -129,7 +130,9 @@ pub use model::*;
 pub use printed::Printed;
 pub use raw::{RawModel, Variable};
 pub use sockets::{Doubled, doubled_sockets};
-pub use source::{FileArg, LoadOptions, Loaded, Readers, Skip, check_name, is_true};
+pub use source::{
+    FileArg, FirstVariables, LoadOptions, Loaded, Readers, Skip, check_name, is_true,
+};
 pub(crate) use units::parse_bytes;
 pub use units::{Bytes, FileMode, Period, PeriodOrZero};
 
@@ -158,9 +161,6 @@ pub fn load_raw(options: &LoadOptions, files: &dyn FileSystem) -> Result<RawMode
 /// command line names, in the project directory that it names, or in the current
 /// folder. Only those that the environment does not have; none where such a file
 /// is wrong.
-pub fn first_variables(
-    options: &LoadOptions,
-    files: &dyn FileSystem,
-) -> indexmap::IndexMap<String, String> {
+pub fn first_variables(options: &LoadOptions, files: &dyn FileSystem) -> FirstVariables {
     source::first_variables(options, files)
 }

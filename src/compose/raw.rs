@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 
-use super::diag::Diagnostic;
+use super::diag::{Diagnostic, SetPart, Sources};
 use super::model::Form;
 use super::order::natural;
 use super::printed::{Printed, may_be_endless};
@@ -20,6 +20,7 @@ pub struct RawModel {
     pub environment: IndexMap<String, String>,
     /// Warnings, in the order in which they were found.
     pub warnings: Vec<Diagnostic>,
+    pub(super) sources: Sources,
 }
 
 /// A variable that files use, as one of its uses has it.
@@ -64,6 +65,14 @@ impl RawModel {
         let tree = Some(&self.tree).filter(|tree| may_be_endless(tree))?;
         let (path, value) = Printed::of(tree).endless()?;
         Some(Diagnostic::error(emit::no_json(value)).path(path))
+    }
+
+    /// What is wrong with a variable, with the line of the file that sets it, or that the
+    /// environment does.
+    pub fn of_variable(&self, name: &str, part: SetPart, diagnostic: Diagnostic) -> Diagnostic {
+        let environment = &self.environment;
+        self.sources
+            .of_variable(diagnostic, (name, part), environment)
     }
 
     /// The services' names, all of them.

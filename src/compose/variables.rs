@@ -130,6 +130,9 @@ impl Loader<'_> {
                     let mark = self.report.sources.use_of(file, name).unwrap_or_default();
                     self.report.unset_variable(name, mark, "", None);
                 }
+                if let Some((line, name)) = &parsed.unended {
+                    self.unended(file, *line, name);
+                }
                 Some(parsed)
             }
             Err(errors) => {
@@ -138,6 +141,34 @@ impl Loader<'_> {
                 self.report.push_all(all);
                 None
             }
+        }
+    }
+
+    /// Warns of a name alone that ends a file, once for a file that is read again.
+    fn unended(&mut self, file: u16, line: u32, name: &str) {
+        let mark = Mark {
+            file,
+            line,
+            column: 1,
+            length: Mark::TO_LINE_END,
+        };
+        let name = quoted(name);
+        let message = format!(
+            "{name} ends the file without a line end: it is taken for the value of a variable \
+             without a name"
+        );
+        let warning = self
+            .report
+            .at(mark, "", message)
+            .expected("NAME=VALUE, or a line end behind a name alone")
+            .suggest(format!(
+                "end the line, and {name} has the value that it has outside"
+            ));
+        let is_told = self.report.list.iter().any(|known| {
+            (&known.position, &known.message) == (&warning.position, &warning.message)
+        });
+        if !is_told {
+            self.report.push_warning(warning);
         }
     }
 
@@ -242,8 +273,8 @@ impl Loader<'_> {
             None | Some(DOTENV) => dotenv::parse(&text, variables, outside),
             Some(_) => dotenv::parse_raw(&text, variables, outside),
         };
-        let has_unset = result.as_ref().is_ok_and(|parsed| !parsed.unset.is_empty());
-        if result.is_ok() && !has_unset && self.report.trace.is_none() {
+        let is_told = result.as_ref().is_ok_and(Parsed::is_told);
+        if result.is_ok() && !is_told && self.report.trace.is_none() {
             return; // nobody is going to ask for its lines
         }
         let number = self.report.sources.add(path, text);

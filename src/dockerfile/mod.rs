@@ -29,6 +29,6 @@ pub use instruction::{
 pub use lint::{Lint, LintOptions, Rule, Warning, is_secret_name};
 pub use mount::{MountFlag, MountSpec, MountType, Sharing};
 pub use read::{LARGEST, Unreadable, parse, trigger};
-pub(crate) use similar::nearest;
+pub(crate) use similar::as_buildkit;
 pub use span::{Place, Problem, Source, Span, Word};
 pub use words::Pair;

@@ -6,9 +6,9 @@ use super::health;
 use super::heredoc::Heredoc;
 use super::instruction::{Argument, Command, Instruction, Kind, Stage};
 use super::lines::Line;
-use super::similar::nearest;
 use super::span::{Problem, Span, Word};
 use super::words::{self, Flag, json, missing, plain_words, quoted_words};
+use crate::similar::similar;
 
 /// Every instruction.
 const KEYWORDS: [&str; 18] = [
@@ -197,7 +197,7 @@ impl<'a> Reader<'a> {
             if !known.contains(&flag.name.as_str()) {
                 let message = format!("{name} has no flag `--{}`", flag.name);
                 let problem = Problem::new(flag.at, message);
-                problems.push(match nearest(&flag.name, known.iter().copied()) {
+                problems.push(match similar(&flag.name, known.iter().copied()) {
                     Some(similar) => problem.help(format!("did you mean `--{similar}`?")),
                     None => problem,
                 });

@@ -1,13 +1,14 @@
-//! Names that look alike.
+//! Names that look alike to `BuildKit`, for the messages of its checks, which are its letter
+//! by letter. All other messages go by the rule of `crate::similar`.
 
 /// Longer names, in bytes, are not compared: that takes their product.
 const LONGEST: usize = 100;
 
 /// The known name most like a wrong one, small and capital letters alike; none
-/// where it is one of them to the letter. Up to two letters may be wrong, as with
-/// `BuildKit`; of names that are equally far away the one counts that swapped letters lead
+/// where it is one of them to the letter. Up to two letters may be wrong, however short
+/// the name; of names that are equally far away the one counts that swapped letters lead
 /// to.
-pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn as_buildkit<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     if name.len() > LONGEST {
         return None;
     }
@@ -43,8 +44,8 @@ mod tests {
             ("COPY", None),
             ("HELLO", None),
         ] {
-            assert_eq!(nearest(name, known.into_iter()), found, "{name}");
+            assert_eq!(as_buildkit(name, known.into_iter()), found, "{name}");
         }
-        assert_eq!(nearest(&"x".repeat(1000), known.into_iter()), None);
+        assert_eq!(as_buildkit(&"x".repeat(1000), known.into_iter()), None);
     }
 }

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::similar::did_you_mean;
+
 /// A part of the file's text, in bytes from its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, PartialOrd, Ord)]
 pub struct Span {
@@ -161,8 +163,8 @@ impl Problem {
     /// Asks whether the name most like a wrong one was meant.
     #[must_use]
     pub fn did_you_mean(mut self, name: &str, known: &[&str]) -> Self {
-        if let Some(similar) = super::similar::nearest(name, known.iter().copied()) {
-            self.help = Some(format!("did you mean `{similar}`?"));
+        if let Some(question) = did_you_mean(name, known.iter().copied()) {
+            self.help = Some(question);
         }
         self
     }

@@ -9,7 +9,7 @@ use fs_err as fs;
 use oci_spec::runtime;
 use rustix::thread::{self, CapabilitySet, CapabilitySets};
 
-use super::nearest::nearest;
+use crate::similar::similar_within;
 
 /// Capabilities by number, as in `linux/capability.h`.
 const NAMES: [&str; 41] = [
@@ -326,7 +326,7 @@ fn closest(bare: &str) -> Option<&'static str> {
         3..=8 => 1,
         _ => 2,
     };
-    nearest(bare, NAMES, most)
+    similar_within(bare, NAMES.into_iter(), most)
 }
 
 /// Splits `ALL` from the named ones.

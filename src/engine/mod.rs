@@ -13,7 +13,6 @@ pub(crate) use init::identity;
 pub(crate) mod inroot;
 pub mod launch;
 pub mod mounts;
-mod nearest;
 pub mod oci_default;
 pub mod prepare;
 pub mod probe;

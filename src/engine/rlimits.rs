@@ -4,8 +4,8 @@ use oci_spec::runtime::{PosixRlimit, PosixRlimitBuilder, PosixRlimitType};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use super::nearest::nearest;
 use super::oci_default::{RlimitValue, default_rlimits};
+use crate::similar::similar;
 
 const NR_OPEN: &str = "/proc/sys/fs/nr_open";
 const THREADS_MAX: &str = "/proc/sys/kernel/threads-max";
@@ -55,7 +55,7 @@ pub fn limit(name: &str, soft: i64, hard: i64) -> Result<PosixRlimit, String> {
 }
 
 fn unknown(name: &str) -> String {
-    let meant = nearest(name, NAMES, 2).filter(|_| name.len() > 3);
+    let meant = similar(name, NAMES.into_iter());
     let meant = meant.map_or_else(String::new, |known| format!("; did you mean `{known}`?"));
     format!(
         "`{name}` is not a limit of this system; there are {} (getrlimit(2)){meant}",

@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::similar::similar;
+
 /// Operating systems in Go's words, and WASI as images have it.
 const SYSTEMS: [&str; 19] = [
     "aix",
@@ -120,7 +122,7 @@ impl Platform {
         let unknown = |part: &str, known: &[&'static str]| PlatformError::Unknown {
             text: text.to_owned(),
             part: part.to_owned(),
-            nearest: nearest(part, known),
+            nearest: similar(part, known.iter().copied()),
         };
         if !SYSTEMS.contains(&platform.os.as_str()) {
             return Err(unknown(os, &SYSTEMS));
@@ -193,17 +195,6 @@ impl fmt::Display for Platform {
             None => Ok(()),
         }
     }
-}
-
-/// The known word that one may have been meant for: one letter is another, or two
-/// changed places.
-fn nearest(word: &str, known: &[&'static str]) -> Option<&'static str> {
-    let word = word.to_ascii_lowercase();
-    let all = known.iter().copied();
-    all.map(|known| (strsim::damerau_levenshtein(&word, known), known))
-        .min()
-        .filter(|(distance, known)| *distance <= (known.len() / 3).min(2))
-        .map(|(_, known)| known)
 }
 
 /// A text that is no platform.

@@ -295,6 +295,192 @@ fn what_means_nothing_is_told_once() {
     });
 }
 
+/// The diagnostics of a command that prints them as data, by what each says of its place.
+fn placed(output: &Output) -> Vec<String> {
+    let tell = |line: &str| {
+        let one: serde_json::Value = serde_json::from_str(line).expect(line);
+        let text = |key: &str| one[key].as_str().unwrap_or("-").to_owned();
+        let number = |key: &str| {
+            one[key]
+                .as_u64()
+                .map_or_else(|| "-".to_owned(), |n| n.to_string())
+        };
+        let file = text("file");
+        let file = file
+            .rsplit_once("/placed/")
+            .map_or(&*file, |(_, rest)| rest);
+        let [line, column, end] = ["line", "column", "end"].map(number);
+        let set = one["chain"][0]["what"].as_str().unwrap_or("-");
+        format!(
+            "{} {file}:{line}:{column}-{end} {} | {} | {set}",
+            text("severity"),
+            text("message"),
+            text("suggestion"),
+        )
+    };
+    output.stderr.lines().map(tell).collect()
+}
+
+#[test]
+fn what_is_wrong_with_variables_of_compose_has_its_place() {
+    isolated(|sandbox| {
+        let project = sandbox.project("placed", &services(&["a"]));
+        let as_data = || project.skiff(["config", "--format", "json"]);
+        project.write(
+            ".env",
+            "export COMPOSE_PROFLES=dev\nCOMPOSE_ANSI=nevr\nCOMPOSE_IGNORE_ORPHANS = ture # no\n\
+             COMPOSE_PROGRESS=quiet\n",
+        );
+        let text = project.skiff(["config", "-q"]).run().succeeds();
+        let file = project.dir.join(".env").display().to_string();
+        let told = text.stderr.replace(&file, ".env");
+        let expected = "\
+warning: COMPOSE_ANSI \"nevr\" has no meaning and counts as `never`
+ --> .env:2:14
+  |
+2 | COMPOSE_ANSI=nevr
+  |              ^^^^
+  = expected: `auto`, `never` or `always`
+  = help: did you mean `never`?
+
+warning: COMPOSE_IGNORE_ORPHANS \"ture\" has no meaning and counts as `false`
+ --> .env:3:26
+  |
+3 | COMPOSE_IGNORE_ORPHANS = ture # no
+  |                          ^^^^
+  = expected: `true` or `false`
+  = help: did you mean `true`?
+warning: `COMPOSE_PROFLES` is no variable of Compose, it has no effect
+ --> .env:1:8
+  |
+1 | export COMPOSE_PROFLES=dev
+  |        ^^^^^^^^^^^^^^^
+  = expected: a variable of Compose, or a name that does not begin with `COMPOSE_`
+  = help: did you mean `COMPOSE_PROFILES`?
+
+warning: `COMPOSE_PROGRESS` has no effect in a file of variables
+ --> .env:4:1
+  |
+4 | COMPOSE_PROGRESS=quiet
+  | ^^^^^^^^^^^^^^^^
+  = expected: `COMPOSE_PROGRESS` in the environment
+  = help: set it there, and remove it here
+";
+        assert_eq!(told, expected);
+        assert_eq!(
+            placed(&as_data().run().succeeds()),
+            [
+                "warning .env:2:14-18 COMPOSE_ANSI \"nevr\" has no meaning and counts as `never` \
+                 | did you mean `never`? | -",
+                "warning .env:3:26-30 COMPOSE_IGNORE_ORPHANS \"ture\" has no meaning and counts as \
+                 `false` | did you mean `true`? | -",
+                "warning .env:1:8-23 `COMPOSE_PROFLES` is no variable of Compose, it has no effect \
+                 | did you mean `COMPOSE_PROFILES`? | -",
+                "warning .env:4:1-17 `COMPOSE_PROGRESS` has no effect in a file of variables \
+                 | set it there, and remove it here | -",
+            ]
+        );
+        // The shell's have no place, and say so.
+        project.write(".env", "COMPOSE_ANSI=always\n");
+        let shell = as_data().env("COMPOSE_ANSI", "nevr");
+        let shell = shell.env("COMPOSE_PROFLES", "dev").run().succeeds();
+        assert_eq!(
+            placed(&shell),
+            [
+                "warning -:-:--- COMPOSE_ANSI \"nevr\" has no meaning and counts as `never` \
+                 | did you mean `never`? | `COMPOSE_ANSI` is set in the environment",
+                "warning -:-:--- `COMPOSE_PROFLES` is no variable of Compose, it has no effect \
+                 | did you mean `COMPOSE_PROFILES`? | `COMPOSE_PROFLES` is set in the environment",
+            ]
+        );
+    });
+}
+
+#[test]
+fn errors_of_variables_of_compose_have_their_places_before_there_is_a_project() {
+    isolated(|sandbox| {
+        let project = sandbox.project("placed", &services(&["a"]));
+        let as_data = || project.skiff(["config", "--format", "json"]);
+        for (line, error) in [
+            (
+                "COMPOSE_PARALLEL_LIMIT='many'",
+                "error .env:1:24-30 COMPOSE_PARALLEL_LIMIT must be an integer (found: \"many\") \
+                 | - | -",
+            ),
+            (
+                "COMPOSE_DISABLE_ENV_FILE=ture",
+                "error .env:1:26-30 `COMPOSE_DISABLE_ENV_FILE` is `ture`, that is not a boolean \
+                 | did you mean `true`? | -",
+            ),
+            (
+                "COMPOSE_PROJECT_NAME=No\nCOMPOSE_DISABLE_ENV_FILE=1",
+                "error .env:1:22-24 invalid project name \"No\" (COMPOSE_PROJECT_NAME): must consist \
+                 only of lowercase alphanumeric characters, hyphens, and underscores as well as \
+                 start with a letter or number | try `no` | -",
+            ),
+        ] {
+            project.write(".env", &format!("{line}\n"));
+            assert_eq!(placed(&as_data().run().ends_with(1)), [error]);
+        }
+        let progress = as_data().env("COMPOSE_PROGRESS", "plian");
+        project.write(".env", "");
+        assert_eq!(
+            placed(&progress.run().ends_with(1)),
+            [
+                "error -:-:--- unsupported --progress value \"plian\" | did you mean `plain`? \
+              | `COMPOSE_PROGRESS` is set in the environment"
+            ]
+        );
+    });
+}
+
+#[test]
+fn the_project_folders_dotenv_has_a_say_in_what_is_asked_later() {
+    isolated(|sandbox| {
+        let compose = services(&["a"]) + "  b: {image: x, profiles: [p]}\n";
+        let project = sandbox.project("placed", &compose);
+        project.write("src/none", "");
+        let config = |args: &[&str]| {
+            let config = project.skiff([&["config"], args].concat());
+            config.dir(&project.dir.join("src"))
+        };
+        project.write(
+            ".env",
+            "COMPOSE_PROFILES=p\nCOMPOSE_ANSI=nevr\nCOMPOSE_PARALLEL_LIMIT=many\n\
+             COMPOSE_IGNORE_ORPHANS=ture\nCOMPOSE_REMOVE_ORPHANS=ture\nCOMPOSE_PROFLES=q\n",
+        );
+        let names = config(&["--services"]).run().succeeds();
+        names.prints("a\nb\n").whatever();
+        let expected = [
+            "warning .env:2:1-13 `COMPOSE_ANSI` has no effect in the project folder's `.env` \
+             | set it there; this file is read when it has been asked for already | -",
+            "warning .env:4:24-28 COMPOSE_IGNORE_ORPHANS \"ture\" has no meaning and counts as \
+             `false` | did you mean `true`? | -",
+            "warning .env:3:1-23 `COMPOSE_PARALLEL_LIMIT` has no effect in the project folder's \
+             `.env` | set it there; this file is read when it has been asked for already | -",
+            "warning .env:6:1-16 `COMPOSE_PROFLES` is no variable of Compose, it has no effect \
+             | did you mean `COMPOSE_PROFILES`? | -",
+            "warning .env:5:1-23 `COMPOSE_REMOVE_ORPHANS` has no effect in the project folder's \
+             `.env` | set it there; this file is read when it has been asked for already | -",
+        ];
+        let json = ["--format", "json"];
+        assert_eq!(placed(&config(&json).run().succeeds()), expected);
+        let raw = ["--format", "json", "--no-interpolate"];
+        assert_eq!(placed(&config(&raw).run().succeeds()), expected);
+        // What the first file sets comes first, whatever the second one has.
+        project.write(
+            "src/.env",
+            "COMPOSE_IGNORE_ORPHANS=1\nCOMPOSE_REMOVE_ORPHANS=1\n",
+        );
+        project.write(
+            ".env",
+            "COMPOSE_IGNORE_ORPHANS=ture\nCOMPOSE_REMOVE_ORPHANS=ture\n",
+        );
+        let silent = config(&["-q"]).run().succeeds();
+        assert_eq!(silent.stderr, "");
+    });
+}
+
 #[test]
 fn a_variable_that_is_not_set_is_told_once_with_its_place() {
     isolated(|sandbox| {

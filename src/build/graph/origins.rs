@@ -5,8 +5,9 @@ use super::address;
 use super::options::NamedContext;
 use super::stages::{Origin, Outside, Stages, Todo};
 use super::step::Source;
-use crate::dockerfile::{Kind, Problem, Span, Word, nearest};
+use crate::dockerfile::{Kind, Problem, Span, Word};
 use crate::image::{Platform, Reference};
+use crate::similar::similar;
 
 impl Stages<'_> {
     /// A named context by its name.
@@ -57,7 +58,7 @@ impl Stages<'_> {
             );
             let names: Vec<&str> = self.by_name.keys().map(String::as_str).collect();
             let problem = Problem::new(word.at, message);
-            match nearest(&word.text, names.iter().copied()) {
+            match similar(&word.text, names.iter().copied()) {
                 Some(name) => problem.help(format!("did you mean the stage `{name}`?")),
                 None if names.contains(&word.text.to_lowercase().as_str()) => {
                     problem.help("stages are referred to in small letters")

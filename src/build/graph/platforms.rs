@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::scope::{Variables, expanded};
-use crate::dockerfile::{Lint, Problem, Rule, Stage, Word, nearest};
+use crate::dockerfile::{Lint, Problem, Rule, Stage, Word, as_buildkit};
 use crate::image::Platform;
 use crate::image::platform::PlatformError;
+use crate::similar::similar;
 
 /// The platform that a stage asks for, with what the checks have to say about it.
 ///
@@ -43,7 +44,7 @@ pub(super) fn of_stage<'a>(
         if let Some(name) = value
             .missing
             .iter()
-            .find_map(|name| nearest(name, global.names()))
+            .find_map(|name| similar(name, global.names()))
         {
             problem = problem.help(format!("did you mean `${name}`?"));
         }
@@ -86,7 +87,7 @@ pub(super) fn undeclared<'a>(
             continue;
         }
         let mut message = format!("FROM argument '{name}' is not declared");
-        if let Some(similar) = nearest(name, known.iter().copied()) {
+        if let Some(similar) = as_buildkit(name, known.iter().copied()) {
             message.push_str(&format!(" (did you mean {similar}?)"));
         }
         lint.add(Rule::UndefinedArgInFrom, stage.at, &stage.comments, message);

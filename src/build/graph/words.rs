@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::run::is_used_anyway;
 use super::walk::{Current, LARGEST, Walk};
-use crate::dockerfile::{Instruction, Problem, Rule, Rules, Span, Word, nearest};
+use crate::dockerfile::{Instruction, Problem, Rule, Rules, Span, Word, as_buildkit};
 
 impl Walk<'_> {
     /// What is shown of a step: `[build 2/5] RUN npm ci`.
@@ -104,7 +104,7 @@ impl Walk<'_> {
                 continue;
             }
             let mut message = format!("Usage of undefined variable '${name}'");
-            if let Some(similar) = nearest(name, current.state.variables.names()) {
+            if let Some(similar) = as_buildkit(name, current.state.variables.names()) {
                 message.push_str(&format!(" (did you mean ${similar}?)"));
             }
             self.warn(current, instruction, Rule::UndefinedVar, message);

@@ -15,7 +15,7 @@ use crate::cli::session::{self, Work};
 use crate::cli::signals::Interrupts;
 use crate::cli::watching;
 use crate::cli::{parse, runtime};
-use crate::compose::{LoadOptions, Project};
+use crate::compose::{Diagnostic, LoadOptions, Project, SetPart};
 use crate::env;
 use crate::image::PullPolicy;
 use crate::reconcile::{self, Recreate, UpChoices, UpOptions, cancel_pair};
@@ -185,9 +185,11 @@ pub(super) fn orphans(
     let remove = flag.unwrap_or_else(|| context.settings.is_set(env::COMPOSE_REMOVE_ORPHANS));
     let ignore = session::ignore_orphans(project);
     if remove && ignore {
-        return Err(CliError::new(
-            "cannot combine COMPOSE_IGNORE_ORPHANS and --remove-orphans",
-        ));
+        let ignored = env::COMPOSE_IGNORE_ORPHANS;
+        let message = format!("cannot combine {ignored} and --remove-orphans");
+        let found = Diagnostic::error(message);
+        let found = project.of_variable(ignored, SetPart::Value, found);
+        return Err(context.refusal(std::iter::once(&found)));
     }
     Ok((remove, ignore))
 }

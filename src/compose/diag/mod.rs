@@ -8,7 +8,7 @@ mod json;
 mod provenance;
 mod render;
 mod report;
-mod similar;
+mod set;
 #[cfg(test)]
 mod sites;
 mod sources;
@@ -18,12 +18,13 @@ mod ways;
 use std::fmt;
 use std::path::PathBuf;
 
+pub(crate) use crate::similar::{did_you_mean, similar};
 pub(crate) use allowed::Allowed;
 pub(crate) use json::{place_json, step_json};
 pub use render::{Style, print_list, render_list};
 pub(crate) use render::{is_invisible, listed, quoted};
 pub(crate) use report::Report;
-pub(crate) use similar::{did_you_mean, similar};
+pub use set::SetPart;
 pub(crate) use sources::{INCLUDED, Sources, crop, extended_by, lines};
 pub(crate) use uses::UseKind;
 pub(crate) use ways::{Alias, Service};

@@ -110,7 +110,7 @@ impl Provenance {
     }
 
     /// The line of a file that gives a variable this value.
-    pub(super) fn mark(
+    pub(crate) fn mark(
         &self,
         name: &str,
         value: &str,

@@ -1,9 +1,9 @@
 //! What the stages of a load find, each thing once and in order.
 
-use super::similar::slipped;
 use super::{Diagnostic, Severity, Sources, Step, UseKind};
 use crate::compose::trace::Trace;
 use crate::compose::tree::{Mark, is_within};
+use crate::similar::slipped;
 
 /// Collects what the stages find.
 #[derive(Debug, Clone, Default)]

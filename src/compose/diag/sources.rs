@@ -4,12 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use indexmap::IndexMap;
-
 use super::provenance::Provenance;
 use super::uses::use_in;
 use super::ways::{Way, Ways};
-use super::{Diagnostic, Excerpt, Position, Step, UseKind};
+use super::{Excerpt, Position, Step, UseKind};
 use crate::compose::tree::Mark;
 
 /// How a file was reached that another one includes.
@@ -132,6 +130,12 @@ impl Sources {
             known: OnceLock::new(),
         });
         u16::try_from(self.files.len() - 1).unwrap_or(u16::MAX)
+    }
+
+    /// The name of one.
+    pub(crate) fn name(&self, file: u16) -> Option<&Path> {
+        let file = self.files.get(usize::from(file))?;
+        Some(&file.name)
     }
 
     fn file(&self, mark: Mark) -> Option<&SourceFile> {
@@ -304,32 +308,6 @@ impl Sources {
             Some(token) if is_part(token) => self.part(mark, part),
             _ => mark,
         }
-    }
-
-    /// Says of what is wrong with a variable in which line of a file it was set, if it
-    /// was in one.
-    pub(crate) fn of_variable(
-        &self,
-        mut diagnostic: Diagnostic,
-        name: &str,
-        environment: &IndexMap<String, String>,
-    ) -> Diagnostic {
-        if let Some(mark) = self.setting(name, environment) {
-            diagnostic.position = self.position(mark);
-            diagnostic.excerpt = self.excerpt(mark);
-        }
-        diagnostic
-    }
-
-    /// The line of a file of variables that a variable of the project has its value
-    /// from; `None` where that is the shell.
-    fn setting(&self, name: &str, environment: &IndexMap<String, String>) -> Option<Mark> {
-        let value = environment.get(name)?;
-        let provenance = &self.provenance;
-        if provenance.shell.get(name) == Some(value) {
-            return None;
-        }
-        provenance.mark(name, value, &provenance.shell, self)
     }
 
     /// Where a file uses a variable for the first time.

@@ -1,7 +1,7 @@
 //! Where a variable's value comes from: the shell, then files of variables.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{Explainer, Explanation, Origin, Source, Standing, Use, one_line};
 use crate::compose::diag::{Diagnostic, Step, UseKind, similar};
@@ -76,7 +76,7 @@ impl Explainer<'_> {
     /// of them stands, in the order of the files.
     fn uses_of(&self, name: &str) -> BTreeMap<usize, Vec<(Mark, &Template)>> {
         let trace = self.trace;
-        let settings = trace.settings.own(name);
+        let settings = self.settings_of(name).into_iter();
         let mut found: BTreeMap<usize, Vec<_>> = settings
             .map(|(_, setting)| (setting.scope, Vec::new()))
             .collect();
@@ -99,6 +99,28 @@ impl Explainer<'_> {
             texts.sort_by_key(|(mark, _)| (mark.file, mark.line, mark.column));
         }
         found
+    }
+
+    /// The lines that set a variable of the project and of those that it includes, with
+    /// their place in the order of reading. A project that is included from its own folder
+    /// reads the file that the including one has read; such a line is no other one.
+    fn settings_of(&self, name: &str) -> Vec<(usize, &Setting)> {
+        let sources = &self.project.origin.sources;
+        let line = |setting: &Setting| (sources.name(setting.mark.file), setting.mark.line);
+        let mut scopes: HashMap<_, HashSet<usize>> = HashMap::new();
+        for (_, setting) in self.trace.settings.own(name) {
+            scopes
+                .entry(line(setting))
+                .or_default()
+                .insert(setting.scope);
+        }
+        let is_own = |setting: &Setting| {
+            let known = scopes.get(&line(setting));
+            let mut outer = self.trace.scopes.outwards(setting.scope).skip(1);
+            !known.is_some_and(|known| outer.any(|scope| known.contains(&scope)))
+        };
+        let all = self.trace.settings.own(name);
+        all.filter(|(_, setting)| is_own(setting)).collect()
     }
 
     /// Whose variables stand in a value: the project's, or those of one that is
@@ -140,7 +162,7 @@ impl Explainer<'_> {
             sources.push(source(Origin::Shell, value));
         }
         let outwards: Vec<usize> = self.trace.scopes.outwards(scope).collect();
-        let settings = self.trace.settings.own(name);
+        let settings = self.settings_of(name).into_iter();
         let mut settings: Vec<(usize, usize, &Setting)> = settings
             .filter_map(|(at, setting)| {
                 let inside = outwards.iter().position(|one| *one == setting.scope)?;

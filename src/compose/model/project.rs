@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 
 use super::record::{Emit, Extensions, Form, put, put_extensions};
 use super::{ConfigSource, Model, Network, SecretSource, Service, Volume};
-use crate::compose::diag::{Diagnostic, Position, Sources};
+use crate::compose::diag::{Diagnostic, Position, SetPart, Sources};
 use crate::compose::emit;
 use crate::compose::printed::{Object, Printed, may_be_endless};
 use crate::compose::trace::Trace;
@@ -103,11 +103,11 @@ impl Project {
         diagnostic
     }
 
-    /// What is wrong with a variable, with the line of the file that sets it where it is
-    /// not the shell.
-    pub fn of_variable(&self, name: &str, diagnostic: Diagnostic) -> Diagnostic {
+    /// What is wrong with a variable, with the line of the file that sets it, or that the
+    /// environment does. Before [`Self::forget_places`].
+    pub fn of_variable(&self, name: &str, part: SetPart, diagnostic: Diagnostic) -> Diagnostic {
         let sources = &self.origin.sources;
-        sources.of_variable(diagnostic, name, &self.environment)
+        sources.of_variable(diagnostic, (name, part), &self.environment)
     }
 
     /// True where a file sets this attribute, or a default does.

@@ -3,11 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use super::Source;
-use crate::compose::diag::Diagnostic;
+use crate::compose::diag::{Diagnostic, SetPart, did_you_mean, quoted};
 use crate::compose::files::FileSystem as _;
 use crate::compose::loader::Environment;
 use crate::compose::paths::absolute;
 use crate::compose::tree::Mark;
+
+/// The variable that says that no `.env` is read.
+const DISABLE: &str = "COMPOSE_DISABLE_ENV_FILE";
 
 impl Source<'_, '_> {
     /// Reads `--env-file`, `COMPOSE_ENV_FILES` or the project folder's `.env`;
@@ -63,19 +66,24 @@ impl Source<'_, '_> {
     }
 
     fn is_dotenv_disabled(&mut self) -> Option<bool> {
-        let Some(text) = self.options.environment.get("COMPOSE_DISABLE_ENV_FILE") else {
+        let options = self.options;
+        let shell = options.environment.get(DISABLE);
+        let first = || options.first.as_ref()?.get(DISABLE);
+        let Some(text) = shell.map(String::as_str).or_else(first) else {
             return Some(false);
         };
-        match text.as_str() {
+        match text {
             "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
             "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
             _ => {
-                let message =
-                    format!("`COMPOSE_DISABLE_ENV_FILE` is `{text}`, that is not a boolean");
-                let diagnostic = Diagnostic::error(message)
-                    .expected("`true` or `false`")
-                    .suggest("set it to one of these in the environment, or unset it");
-                self.loader.report.push(diagnostic);
+                let message = format!("`{DISABLE}` is {}, that is not a boolean", quoted(text));
+                let mut diagnostic = Diagnostic::error(message).expected("`true` or `false`");
+                let advice = "set it to one of these in the environment, or unset it";
+                let meant = did_you_mean(text, ["true", "false"].into_iter());
+                diagnostic.suggestion = Some(meant.unwrap_or_else(|| advice.to_owned()));
+                let (report, set) = (&mut self.loader.report, (DISABLE, SetPart::Value));
+                let sources = &report.sources;
+                report.push(sources.of_variable(diagnostic, set, &self.environment));
                 None
             }
         }

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{FETCH_IT, FileArg, HERE, Source, is_remote};
-use crate::compose::diag::{Diagnostic, quoted};
+use crate::compose::diag::{Diagnostic, SetPart, quoted};
 use crate::compose::files::FileSystem as _;
 use crate::compose::loader::{Input, cannot_read};
 use crate::compose::paths::absolute;
@@ -24,6 +24,9 @@ const OVERRIDE_NAMES: [&str; 4] = [
     "docker-compose.override.yml",
     "docker-compose.override.yaml",
 ];
+
+/// Where a path is written that is not of the command line.
+const NAMED_BY: (&str, SetPart) = ("COMPOSE_FILE", SetPart::Value);
 
 /// What stands for standard input, as the only path that is not absolute.
 const STDIN: &str = "-";
@@ -89,7 +92,7 @@ impl Source<'_, '_> {
                 report.push(
                     report
                         .sources
-                        .of_variable(diagnostic, "COMPOSE_FILE", environment),
+                        .of_variable(diagnostic, NAMED_BY, environment),
                 );
                 return None;
             }
@@ -99,11 +102,11 @@ impl Source<'_, '_> {
                     "it is named in the variable `COMPOSE_FILE`: correct that, or unset it",
                 );
                 let report = &mut self.loader.report;
-                report.push(report.sources.of_variable(
-                    diagnostic,
-                    "COMPOSE_FILE",
-                    &self.environment,
-                ));
+                report.push(
+                    report
+                        .sources
+                        .of_variable(diagnostic, NAMED_BY, &self.environment),
+                );
                 return None;
             }
             self.inputs.push(Input { name, text: None });

@@ -6,6 +6,7 @@
 
 mod env_files;
 mod find;
+mod first;
 mod name;
 mod options;
 mod typed;
@@ -23,6 +24,7 @@ use super::trace::Trace;
 use super::tree::{Mark, Node};
 use super::{defaults, lint};
 
+pub use first::FirstVariables;
 pub use name::check_name;
 pub use options::{FileArg, LoadOptions, Loaded, Readers, Skip};
 pub use typed::is_true;
@@ -87,6 +89,7 @@ pub(super) fn load_raw(
                 tree,
                 environment,
                 warnings: loader.report.sorted(),
+                sources: loader.report.sources,
             })
         }
         _ => Err(Diagnostics {
@@ -97,7 +100,7 @@ pub(super) fn load_raw(
 
 /// The variables of the first files that are looked into, see
 /// [`super::first_variables`].
-pub(super) fn first_variables(options: &LoadOptions, files: &dyn FileSystem) -> Environment {
+pub(super) fn first_variables(options: &LoadOptions, files: &dyn FileSystem) -> FirstVariables {
     let mut loader = loader(options, files);
     let mut source = Source::new(options, &mut loader);
     source.find_named();
@@ -105,7 +108,7 @@ pub(super) fn first_variables(options: &LoadOptions, files: &dyn FileSystem) -> 
     source.env_files();
     let mut variables = source.environment;
     variables.retain(|name, _| !options.environment.contains_key(name));
-    variables
+    FirstVariables::new(variables, loader.report.sources)
 }
 
 fn loader<'l>(options: &LoadOptions, files: &'l dyn FileSystem) -> Loader<'l> {
@@ -115,6 +118,12 @@ fn loader<'l>(options: &LoadOptions, files: &'l dyn FileSystem) -> Loader<'l> {
     loader.report.trace = options
         .trace
         .then(|| Trace::new(options.environment.clone(), options.project_name.clone()));
+    // What stands in files that are not read again keeps its place.
+    let first = options.first.as_ref();
+    loader.report.sources = first.map(FirstVariables::sources).unwrap_or_default();
+    if let (Some(trace), Some(first)) = (&mut loader.report.trace, first) {
+        first.traced().for_each(|setting| trace.setting(setting));
+    }
     loader.report.sources.provenance.shell = Arc::new(options.environment.clone());
     loader.keeps_paths = options.skip.paths;
     loader.raw = options.skip.interpolation;
@@ -139,11 +148,18 @@ struct Source<'a, 'l> {
 
 impl<'a, 'l> Source<'a, 'l> {
     fn new(options: &'a LoadOptions, loader: &'a mut Loader<'l>) -> Self {
+        let mut environment = options.environment.clone();
+        if let Some(first) = &options.first {
+            for (name, value) in first.settings() {
+                let entry = environment.entry(name.to_owned());
+                entry.or_insert_with(|| value.to_owned());
+            }
+        }
         Self {
             options,
             loader,
             is_raw: false,
-            environment: options.environment.clone(),
+            environment,
             inputs: Vec::new(),
         }
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::Source;
-use crate::compose::diag::Diagnostic;
+use crate::compose::diag::{Diagnostic, SetPart};
 use crate::compose::limits::LONGEST_NAME;
 use crate::compose::tree::Mark;
 use crate::compose::{interpolate, template};
@@ -25,11 +25,11 @@ impl Source<'_, '_> {
             };
             if let Err(diagnostic) = check_name(&name, origin) {
                 let report = &mut self.loader.report;
-                report.push(
-                    report
-                        .sources
-                        .of_variable(*diagnostic, origin, &self.environment),
-                );
+                report.push(report.sources.of_variable(
+                    *diagnostic,
+                    (origin, SetPart::Value),
+                    &self.environment,
+                ));
                 return None;
             }
             return Some(name);
@@ -139,21 +139,23 @@ mod tests {
 
     #[test]
     fn what_is_wrong_in_a_file_of_variables_has_its_line() {
-        for (dotenv, line) in [
-            (
-                "A=1\nCOMPOSE_PROJECT_NAME=Foo\n",
-                "COMPOSE_PROJECT_NAME=Foo",
-            ),
-            ("A=1\nCOMPOSE_FILE=zz.yaml\n", "COMPOSE_FILE=zz.yaml"),
+        for (line, marked) in [
+            ("COMPOSE_PROJECT_NAME=Foo", 22..25),
+            ("COMPOSE_FILE=zz.yaml", 14..21),
+            ("COMPOSE_FILE=oci://a", 14..21),
         ] {
-            let found = refused(dotenv, &[]);
+            let found = refused(&format!("A=1\n{line}\n"), &[]);
             let place = found.position.as_ref().map(ToString::to_string);
-            assert_eq!(place.as_deref(), Some("/p/.env:2:1"), "{found:?}");
-            assert_eq!(found.excerpt.unwrap().text, line);
+            let start = format!("/p/.env:2:{}", marked.start);
+            assert_eq!(place, Some(start), "{found:?}");
+            let excerpt = found.excerpt.unwrap();
+            assert_eq!((excerpt.text.as_str(), excerpt.end), (line, marked.end));
         }
         let shell = [("COMPOSE_PROJECT_NAME", "Bar")];
         let found = refused("COMPOSE_PROJECT_NAME=Foo\n", &shell);
         assert_eq!(found.position, None);
         assert!(found.message.contains("Bar"), "{found:?}");
+        let way: Vec<&str> = found.chain.iter().map(|step| step.what.as_str()).collect();
+        assert_eq!(way, ["`COMPOSE_PROJECT_NAME` is set in the environment"]);
     }
 }

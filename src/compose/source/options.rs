@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use indexmap::IndexMap;
 
+use super::FirstVariables;
 use crate::compose::diag::Diagnostic;
 use crate::compose::model::Project;
 
@@ -31,6 +32,9 @@ pub struct LoadOptions {
     pub profiles: Vec<String>,
     /// The environment of the process.
     pub environment: IndexMap<String, String>,
+    /// Where [`super::first_variables`] says that no `.env` is to be read: what it found,
+    /// of which the `COMPOSE_` variables count all the same.
+    pub first: Option<FirstVariables>,
     /// The current folder, absolute.
     pub cwd: PathBuf,
     /// What to do about a variable that is not set, told with the warning.

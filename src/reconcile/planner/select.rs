@@ -7,6 +7,7 @@ use indexmap::{IndexMap, IndexSet};
 use super::super::desired::{Dependency, Desired};
 use super::super::observed::Observed;
 use super::PlanError;
+use crate::similar::similar;
 
 /// Dependencies by service, from the file or from labels.
 pub type Edges = IndexMap<String, Vec<Dependency>>;
@@ -63,19 +64,11 @@ pub fn check_names<'a>(
         if !known.clone().any(|one| one == name) {
             return Err(PlanError::NoSuchService {
                 name: name.clone(),
-                similar: nearest(name, known),
+                similar: similar(name, known).map(str::to_owned),
             });
         }
     }
     Ok(())
-}
-
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
-    known
-        .map(|one| (strsim::damerau_levenshtein(name, one), one))
-        .filter(|(distance, one)| *distance <= 2 && *distance < one.len())
-        .min()
-        .map(|(_, one)| one.to_owned())
 }
 
 /// The asked-for services and everything they depend on; all where none is
@@ -209,6 +202,8 @@ mod tests {
         );
         let error = check_names(&["zzzzzz".to_owned()], ["db", "web"].into_iter()).unwrap_err();
         assert_eq!(error.to_string(), "no such service: zzzzzz");
+        let error = check_names(&["xyz".to_owned()], ["db", "web"].into_iter()).unwrap_err();
+        assert_eq!(error.to_string(), "no such service: xyz");
     }
 
     proptest! {

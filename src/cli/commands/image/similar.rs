@@ -1,10 +1,14 @@
 //! Names of images that may have been meant by one that is not here.
 
-use crate::dockerfile::nearest;
 use crate::image::Reference;
+use crate::similar::similar_within;
 
 /// Most names that are told.
 const MOST: usize = 3;
+
+/// Letters that may be wrong. Names of images are long, and much of one is the same in
+/// the next: the registry, the folder, `:latest`.
+const SLIPS: usize = 2;
 
 /// The image's other tags, else the one name that is most like it; each quoted.
 pub(super) fn names<'a>(text: &str, known: impl Iterator<Item = &'a Reference>) -> Vec<String> {
@@ -17,7 +21,8 @@ pub(super) fn names<'a>(text: &str, known: impl Iterator<Item = &'a Reference>) 
     let mut meant: Vec<String> = tags.map(|name| name.familiar()).take(MOST).collect();
     if meant.is_empty() {
         let familiar: Vec<String> = known.iter().map(|name| name.familiar()).collect();
-        let found = nearest(&wanted.familiar(), familiar.iter().map(String::as_str));
+        let all = familiar.iter().map(String::as_str);
+        let found = similar_within(&wanted.familiar(), all, SLIPS);
         meant.extend(found.map(str::to_owned));
     }
     meant.iter().map(|name| format!("`{name}`")).collect()
@@ -44,6 +49,7 @@ mod tests {
             ("ngnix", &["`nginx:latest`"]),
             ("shop/wep:1", &["`shop/web:1`"]),
             ("redis", &[]),
+            ("shop/api", &[]),
             ("A B", &[]),
         ] {
             assert_eq!(names(text, known.iter()), wanted, "{text}");

@@ -1,4 +1,5 @@
-//! Names that look alike.
+//! Names that look alike: the one rule by which a message asks whether another name
+//! was meant, wherever that name comes from. It knows nothing of what is named.
 
 /// Longer names, in characters, are not compared: that takes their product.
 const LONGEST: usize = 100;
@@ -7,22 +8,51 @@ const LONGEST: usize = 100;
 /// long ones, only the first are looked at.
 const MOST_STEPS: usize = 1 << 20;
 
-/// The name most like `name`, if one is like it at all. Capitals, `_` and `-`
-/// make no difference.
+/// The name most like `name`, if one is like it at all: itself, where it is one of them.
+/// Capitals, `_` and `-` make no difference. One letter in three may be wrong, and none of
+/// a name of two: another letter is half of it, and as like to every name of two. What
+/// begins a single known name, with two letters at least, may stand for that.
 pub(crate) fn similar<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let most = |length| match length {
+        0..=2 => 0,
+        length => usize::div_ceil(length, 3),
+    };
+    let mut begun = Vec::new();
+    let nearest = search(name, known, most, |candidate| begun.push(candidate));
+    match begun.as_slice() {
+        [only] => nearest.or(Some(only)),
+        _ => nearest,
+    }
+}
+
+/// The same where up to `most` letters may be wrong, for names of which another rule
+/// holds; the beginning of one stands for nothing.
+pub(crate) fn similar_within<'a>(
+    name: &str,
+    known: impl Iterator<Item = &'a str>,
+    most: usize,
+) -> Option<&'a str> {
+    search(name, known, |_| most, |_| {})
+}
+
+/// The first of the known names with the fewest slips (letters that are others, missing,
+/// too many, or changed places), of at most what `most` makes of the name's length; `begun`
+/// hears of those that the name begins.
+fn search<'a>(
+    name: &str,
+    known: impl Iterator<Item = &'a str>,
+    most: impl Fn(usize) -> usize,
+    mut begun: impl FnMut(&'a str),
+) -> Option<&'a str> {
     if name.len() > 4 * LONGEST {
         return None;
     }
-    let name = folded(name);
-    let length = name.chars().count();
+    let plain = folded(name);
+    let length = plain.chars().count();
     if length > LONGEST {
         return None;
     }
-    let most = match length {
-        0..=2 => 0,
-        length => length.div_ceil(3),
-    };
-    let mut begun = Vec::new();
+    let most = most(length);
     let mut nearest: Option<(usize, &str)> = None;
     let mut steps = 0;
     for candidate in known {
@@ -30,8 +60,8 @@ pub(crate) fn similar<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
             continue;
         }
         let folded = folded(candidate);
-        if most > 0 && folded.starts_with(&name) {
-            begun.push(candidate);
+        if length > 1 && folded.starts_with(&plain) {
+            begun(candidate);
         }
         let other = folded.chars().count();
         if other.abs_diff(length) > most {
@@ -41,16 +71,12 @@ pub(crate) fn similar<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
         if steps > MOST_STEPS {
             break;
         }
-        let distance = strsim::damerau_levenshtein(&name, &folded);
+        let distance = strsim::damerau_levenshtein(&plain, &folded);
         if distance <= most && nearest.is_none_or(|(least, _)| distance < least) {
             nearest = Some((distance, candidate));
         }
     }
-    let nearest = nearest.map(|(_, candidate)| candidate);
-    match begun.as_slice() {
-        [only] => nearest.or(Some(only)),
-        _ => nearest,
-    }
+    nearest.map(|(_, candidate)| candidate)
 }
 
 /// The question whether the name most like it was meant.
@@ -60,7 +86,7 @@ pub(crate) fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>)
 
 /// The name that `name` is one slip of the fingers away from: a letter too many, too
 /// few, another or swapped. Digits tell names apart, as in `HOST1` and `HOST2`.
-pub(super) fn slipped<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn slipped<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let plain = folded(name);
     let length = plain.chars().count();
     if length > LONGEST {
@@ -143,9 +169,28 @@ mod tests {
             ("DB", Some("db")),
             ("vol", Some("volumes")),
             ("da", None),
+            ("xy", None),
+            ("im", Some("image")),
+            ("i", None),
+            ("dbx", Some("db")),
             ("zebra", None),
+            ("ports", Some("ports")),
         ] {
             assert_eq!(similar(name, known.into_iter()), found, "{name}");
+        }
+    }
+
+    #[test]
+    fn another_rule_may_allow_fewer_letters() {
+        let known = ["shop/web", "NET_ADMIN"];
+        for (name, most, found) in [
+            ("shop/api", 2, None),
+            ("shop/wbe", 2, Some("shop/web")),
+            ("shop", 2, None),
+            ("netadmin", 0, Some("NET_ADMIN")),
+        ] {
+            let within = similar_within(name, known.into_iter(), most);
+            assert_eq!(within, found, "{name}");
         }
     }
 }
