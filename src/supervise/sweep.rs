@@ -12,6 +12,7 @@ use crate::state::lock::{Lock, Tried};
 use crate::state::names::Names;
 use crate::state::sweep::sweep_files;
 use crate::state::{ContainerId, Layout};
+use crate::supervise::group;
 use crate::supervise::inspect::CONFIG_FILE;
 
 /// What was removed, one line each.
@@ -63,7 +64,7 @@ pub fn sweep(layout: &Layout) -> Swept {
 }
 
 /// Removes control groups of containers that no longer exist, with whatever
-/// still runs in them.
+/// still runs in them, and those of keepers that were killed over removing them.
 fn sweep_groups(
     layout: &Layout,
     root_id: &str,
@@ -86,6 +87,30 @@ fn sweep_groups(
                 removed.push(format!("control group {}", group.path()));
             }
         }
+        sweep_leaf(layout, &host, (&project, &place), removed)?;
+    }
+    Ok(())
+}
+
+/// Removes the group of a keeper and a supervisor that are both gone.
+fn sweep_leaf(
+    layout: &Layout,
+    host: &cgroup::Host,
+    (project, place): (&str, &str),
+    removed: &mut Vec<String>,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    // Held from before a keeper makes it until somebody is in it, and by those
+    // who are about to remove it.
+    let path = layout.start_lock(project);
+    let Tried::Taken(_lock) = Lock::try_acquire_existing(&path)? else {
+        return Ok(());
+    };
+    let leaf = host.open(&group::leaf_below(place));
+    if leaf.processes()?.is_empty() {
+        if leaf.exists() {
+            removed.push(format!("control group {}", leaf.path()));
+        }
+        host.remove_tree(leaf.path())?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! SIGKILL of keeper and supervisor.
 
 use std::os::unix::fs::MetadataExt;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process};
@@ -9,7 +10,7 @@ use skiff::supervise::record::RunState;
 use skiff::supervise::wire::{Condition, Reply, Request};
 
 use crate::harness::{
-    Ask, Bench, DEADLINE, borrowed, exec, isolated, kill, next_exit, pipes, probe,
+    Ask, Bench, DEADLINE, PROJECT, borrowed, exec, isolated, kill, next_exit, pipes, probe,
 };
 
 const WRITER: &str = "i=0; while :; do i=$((i+1)); echo line $i; done";
@@ -243,6 +244,40 @@ fn when_both_are_killed_the_next_command_adopts_what_lives() {
         let lines = bench.lines(&writer).await;
         assert!(lines.len() > 100, "{}", lines.len());
         assert_numbered(&lines);
+    });
+}
+
+/// A teardown that stops at the control group: the next supervisor finds it, and
+/// whatever of it is gone already.
+#[test]
+fn a_container_that_was_taken_down_by_half_is_taken_down_by_the_next_supervisor() {
+    isolated(async |bench| {
+        let client = bench.client().await;
+        let record = bench.shell("job", "sleep 100");
+        let id = client.run(&record).await;
+        // In version 1, a process that is in the way in one hierarchy, where
+        // nobody looks for it. In version 2 it ends with the container.
+        let mut guest = Command::new("/bin/sleep").arg("100").spawn().unwrap();
+        let folder = bench.group_folder("pids", &id);
+        fs_err::write(folder.join("cgroup.procs"), guest.id().to_string()).unwrap();
+        client
+            .ask(Request::Stop {
+                id: id.clone(),
+                timeout: Some(0),
+            })
+            .await;
+        let spool = bench.layout.spool(PROJECT, &id);
+        bench
+            .eventually("the teardown's last step", || !spool.exists())
+            .await;
+        let supervisor = helper("__supervisor", &[]).await;
+        kill(supervisor);
+        guest.kill().unwrap();
+        guest.wait().unwrap();
+        helper("__supervisor", &[supervisor]).await;
+        drop(client);
+        bench.client().await;
+        assert!(!folder.exists());
     });
 }
 

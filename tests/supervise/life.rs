@@ -79,6 +79,10 @@ fn what_a_dead_command_left_is_swept_when_the_project_ends() {
         let root_id = fs_err::read_to_string(bench.layout.root_id()).unwrap();
         let path = format!("skiff/{}/other/{gone}", root_id.trim());
         let group = host.create(&path, &LinuxResources::default()).unwrap();
+        // And its keeper, which was at its last step.
+        drop(Lock::acquire(&bench.layout.start_lock("other")).unwrap());
+        let leaf = format!("skiff/{}/other/keeper", root_id.trim());
+        host.create_leaf(&leaf).unwrap();
         client.until(&id, Condition::Exited).await;
         drop(client);
         bench
@@ -86,6 +90,7 @@ fn what_a_dead_command_left_is_swept_when_the_project_ends() {
             .await;
         assert!(!half.exists());
         assert!(!group.exists());
+        assert!(!host.open(&leaf).exists());
         assert!(!bench.layout.names().join("other-web-1").exists());
         assert!(bench.view(&id).is_some(), "what has a record stays");
     });

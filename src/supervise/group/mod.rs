@@ -43,7 +43,8 @@ pub(crate) fn leaf(identity: &Identity) -> io::Result<String> {
     plain(identity).map(|path| leaf_below(&path))
 }
 
-fn leaf_below(path: &str) -> String {
+/// The leaf of keeper and supervisor, where the project's groups are at `path`.
+pub(crate) fn leaf_below(path: &str) -> String {
     format!("{path}/{LEAF}")
 }
 
