@@ -5,7 +5,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process};
-use skiff::supervise::launch::RestartPolicy;
+use skiff::state::volume;
+use skiff::supervise::launch::{RestartPolicy, VolumeUse};
 use skiff::supervise::record::RunState;
 use skiff::supervise::wire::{Condition, Reply, Request};
 
@@ -137,6 +138,77 @@ fn a_stop_goes_on_under_the_next_supervisor() {
             "a policy must not revive what was stopped"
         );
         assert!(view.exit.unwrap().stopped_by_user);
+    });
+}
+
+#[test]
+fn a_removal_is_asked_for_again_of_the_next_supervisor() {
+    isolated(async |bench| {
+        for is_done in [false, true] {
+            let client = bench.client().await;
+            let id = client.create(&bench.shell("web", "exit")).await;
+            let supervisor = helper("__supervisor", &[]).await;
+            kill_process(Pid::from_raw(supervisor).unwrap(), Signal::STOP).unwrap();
+            let remove = client.ask(Request::Remove {
+                id: id.clone(),
+                force: false,
+                volumes: false,
+            });
+            let killer = async {
+                if is_done {
+                    fs_err::remove_dir_all(bench.layout.container(PROJECT, &id)).unwrap();
+                }
+                kill(supervisor);
+            };
+            // The request is on its way when the second is polled.
+            let (reply, ()) = tokio::join!(remove, killer);
+            assert_eq!(reply, Reply::Ok);
+            assert!(bench.view(&id).is_none());
+            helper("__supervisor", &[supervisor]).await;
+        }
+    });
+}
+
+/// Up to which point it came does not matter: here it stumbles over a folder
+/// in the place of a file.
+#[test]
+fn a_removal_that_was_cut_short_is_finished_by_the_next_supervisor() {
+    isolated(async |bench| {
+        for volumes in [false, true] {
+            let client = bench.client().await;
+            let mut record = bench.shell("web", "exit");
+            let name = record.id.to_string();
+            record.launch.volumes.push(VolumeUse {
+                name: name.clone(),
+                anonymous: true,
+                destination: "/data".to_owned(),
+                read_only: false,
+                no_copy: false,
+                subpath: None,
+            });
+            let id = client.create(&record).await;
+            let obstacle = bench.layout.run_record(PROJECT, &id);
+            fs_err::create_dir_all(&obstacle).unwrap();
+            let remove = Request::Remove {
+                id: id.clone(),
+                force: false,
+                volumes,
+            };
+            client.call(remove, &[]).await.unwrap_err();
+            let folder = bench.layout.container(PROJECT, &id);
+            assert!(folder.exists());
+            assert!(bench.view(&id).is_none(), "it exists no longer");
+            let supervisor = helper("__supervisor", &[]).await;
+            kill(supervisor);
+            fs_err::remove_dir(&obstacle).unwrap();
+            helper("__supervisor", &[supervisor]).await;
+            drop(client);
+            bench.client().await;
+            assert!(!folder.exists());
+            let volume = volume::find(&bench.layout, &name).unwrap();
+            assert_eq!(volume.is_none(), volumes);
+            assert_eq!(volume::users(&bench.layout, &name).unwrap(), []);
+        }
     });
 }
 

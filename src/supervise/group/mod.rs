@@ -83,6 +83,20 @@ pub(crate) fn leave(leaf: &str) {
     leave();
 }
 
+/// Removes a leaf in which nobody is, neither keeper nor supervisor; false where
+/// somebody is. The caller holds the project's start lock, as whoever makes it
+/// does until somebody is in it.
+///
+/// # Errors
+/// The kernel refuses.
+pub(crate) fn remove_idle(host: &Host, leaf: &str) -> Result<bool, CgroupError> {
+    let is_idle = host.open(leaf).processes()?.is_empty();
+    if is_idle {
+        host.remove_tree(leaf)?;
+    }
+    Ok(is_idle)
+}
+
 /// An error of a control group with its causes and what to do.
 fn explained(error: &CgroupError) -> io::Error {
     let hint = error
