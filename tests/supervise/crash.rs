@@ -144,8 +144,8 @@ fn a_stop_goes_on_under_the_next_supervisor() {
 #[test]
 fn a_removal_is_asked_for_again_of_the_next_supervisor() {
     isolated(async |bench| {
+        let mut client = bench.client().await;
         for is_done in [false, true] {
-            let client = bench.client().await;
             let id = client.create(&bench.shell("web", "exit")).await;
             let supervisor = helper("__supervisor", &[]).await;
             kill_process(Pid::from_raw(supervisor).unwrap(), Signal::STOP).unwrap();
@@ -164,7 +164,7 @@ fn a_removal_is_asked_for_again_of_the_next_supervisor() {
             let (reply, ()) = tokio::join!(remove, killer);
             assert_eq!(reply, Reply::Ok);
             assert!(bench.view(&id).is_none());
-            helper("__supervisor", &[supervisor]).await;
+            client = bench.client().await;
         }
     });
 }
@@ -174,8 +174,8 @@ fn a_removal_is_asked_for_again_of_the_next_supervisor() {
 #[test]
 fn a_removal_that_was_cut_short_is_finished_by_the_next_supervisor() {
     isolated(async |bench| {
+        let mut client = bench.client().await;
         for volumes in [false, true] {
-            let client = bench.client().await;
             let mut record = bench.shell("web", "exit");
             let name = record.id.to_string();
             record.launch.volumes.push(VolumeUse {
@@ -198,12 +198,9 @@ fn a_removal_that_was_cut_short_is_finished_by_the_next_supervisor() {
             let folder = bench.layout.container(PROJECT, &id);
             assert!(folder.exists());
             assert!(bench.view(&id).is_none(), "it exists no longer");
-            let supervisor = helper("__supervisor", &[]).await;
-            kill(supervisor);
+            kill(helper("__supervisor", &[]).await);
             fs_err::remove_dir(&obstacle).unwrap();
-            helper("__supervisor", &[supervisor]).await;
-            drop(client);
-            bench.client().await;
+            client = bench.client().await;
             assert!(!folder.exists());
             let volume = volume::find(&bench.layout, &name).unwrap();
             assert_eq!(volume.is_none(), volumes);
@@ -342,11 +339,9 @@ fn a_container_that_was_taken_down_by_half_is_taken_down_by_the_next_supervisor(
         bench
             .eventually("the teardown's last step", || !spool.exists())
             .await;
-        let supervisor = helper("__supervisor", &[]).await;
-        kill(supervisor);
+        kill(helper("__supervisor", &[]).await);
         guest.kill().unwrap();
         guest.wait().unwrap();
-        helper("__supervisor", &[supervisor]).await;
         drop(client);
         bench.client().await;
         assert!(!folder.exists());
