@@ -4,6 +4,7 @@
 //! Kernel objects are swept beside their makers, `net` and `engine::cgroup`; see
 //! `supervise::sweep`.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
@@ -24,26 +25,58 @@ pub struct SweptFiles {
     pub run_files: Vec<String>,
 }
 
-/// Removes the trash, and in every project that no command is changing: what
-/// has no record, and what belongs to another boot.
+/// A project in which nobody makes or removes a container as long as this value
+/// lives.
+#[derive(Debug)]
+pub struct Resting {
+    _lock: Option<Lock>,
+}
+
+impl Resting {
+    /// Takes the project's lock, if it is there and free; `None` elsewhere. Of
+    /// the project `own` the caller is the supervisor that is about to end, the
+    /// only one who makes and removes its containers: a command that has the
+    /// lock waits for that.
+    ///
+    /// # Errors
+    /// The lock cannot be opened.
+    pub fn of(layout: &Layout, project: &str, own: Option<&str>) -> io::Result<Option<Self>> {
+        if own == Some(project) {
+            return Ok(Some(Self { _lock: None }));
+        }
+        // Held by a command: it is not dead, and what it does not dead either.
+        // Without a lock nobody has worked on it since the boot.
+        Ok(
+            match Lock::try_acquire_existing(&layout.project_lock(project))? {
+                Tried::Taken(lock) => Some(Self { _lock: Some(lock) }),
+                Tried::Held | Tried::Missing => None,
+            },
+        )
+    }
+}
+
+/// Removes the trash, and in every project that [rests](Resting::of): what has
+/// no record, and what belongs to another boot.
 ///
 /// # Errors
 /// The first failure.
-pub fn sweep_files(layout: &Layout, boot_id: &str) -> io::Result<SweptFiles> {
+pub fn sweep_files(layout: &Layout, boot_id: &str, own: Option<&str>) -> io::Result<SweptFiles> {
     let mut swept = SweptFiles::default();
     for name in names_in(&layout.trash())? {
         // Another sweep, or the one that put it there, may be at it.
         remove_any(&layout.trash().join(name))?;
         swept.trash += 1;
     }
-    for project in names_in(&layout.projects())? {
-        // Held by a command: it is not dead, and what it does not dead either.
-        // Without a lock nobody has worked on it since the boot.
-        if let Tried::Taken(_lock) = Lock::try_acquire_existing(&layout.project_lock(&project))? {
+    // Of some there is nothing left but files of this boot.
+    let running = names_in(&layout.run_projects())?;
+    let mut all: BTreeSet<String> = names_in(&layout.projects())?.into_iter().collect();
+    all.extend(running.iter().cloned());
+    for project in all {
+        if let Some(_resting) = Resting::of(layout, &project, own)? {
             sweep_project(layout, &project, boot_id, &mut swept)?;
         }
     }
-    for project in names_in(&layout.run_projects())? {
+    for project in running {
         sweep_locks(layout, &project)?;
     }
     Ok(swept)
@@ -169,8 +202,6 @@ fn names_in(folder: &Path) -> io::Result<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     fn write(path: &Path, text: &str) {
@@ -235,7 +266,7 @@ mod tests {
         write(&layout.trash().join("abc/file"), "x");
 
         let locked = Lock::acquire(&layout.project_lock("p")).unwrap();
-        let swept = sweep_files(&layout, "now").unwrap();
+        let swept = sweep_files(&layout, "now", None).unwrap();
         assert_eq!(
             swept,
             SweptFiles {
@@ -245,7 +276,7 @@ mod tests {
         );
         drop(locked);
 
-        let swept = sweep_files(&layout, "now").unwrap();
+        let swept = sweep_files(&layout, "now", None).unwrap();
         assert_eq!(swept.containers, [bare.to_string()]);
         assert_eq!(swept.run_files, [old.to_string()]);
         // Its supervisor may be writing it.
@@ -255,6 +286,9 @@ mod tests {
         let living = BTreeSet::from([good, old]);
         let left = container_ids(&layout.project("p").join("containers")).unwrap();
         assert_eq!(left.into_iter().collect::<BTreeSet<_>>(), living);
-        assert_eq!(sweep_files(&layout, "now").unwrap(), SweptFiles::default());
+        assert_eq!(
+            sweep_files(&layout, "now", None).unwrap(),
+            SweptFiles::default()
+        );
     }
 }

@@ -10,6 +10,7 @@ use tokio::net::UnixStream;
 use tokio::sync::Mutex;
 
 use super::door::Door;
+use super::keeper::Identity;
 use super::ready::watched;
 use super::wire::{Call, Change, Condition, Failure, Hello, Reply, Request, WIRE_VERSION};
 use super::{frame, inspect, keeper};
@@ -64,19 +65,26 @@ impl ClientError {
 
 /// Waits until the project's keeper and supervisor have ended, which they do by
 /// themselves when nothing is left to be done and nobody is connected; at once
-/// where there are none.
+/// where there are none. What a keeper could not do any more that was killed at
+/// its end is done here.
 ///
 /// # Errors
-/// The keeper cannot be watched.
+/// The keeper cannot be watched, or its control groups not be removed.
 pub async fn ended(layout: &Layout, project: &str) -> io::Result<()> {
     while let Some(pidfd) = keeper::living(layout, project) {
         drop(watched(pidfd, Interest::READABLE)?.readable().await?);
     }
     // Held to the last thing that they do.
     let path = layout.start_lock(project);
-    tokio::task::spawn_blocking(move || Lock::acquire_existing(&path).map(drop))
-        .await
-        .map_err(io::Error::other)?
+    let identity = Identity {
+        project: project.to_owned(),
+        layout: layout.clone(),
+    };
+    let buried = tokio::task::spawn_blocking(move || {
+        let lock = Lock::acquire_existing(&path)?;
+        lock.map_or(Ok(false), |_lock| keeper::bury(&identity))
+    });
+    buried.await.map_err(io::Error::other)?.map(drop)
 }
 
 /// One answer, and the descriptors that came with it.
@@ -179,6 +187,15 @@ impl Client {
         for _ in 0..attempts {
             match self.call_once(request.clone(), fds).await {
                 Err(ClientError::Lost { source, .. }) => last = Some(source),
+                // Whoever was asked first has done it.
+                Err(ClientError::Refused(Failure::NoContainer { .. }))
+                    if last.is_some() && matches!(request, Request::Remove { .. }) =>
+                {
+                    return Ok(Answer {
+                        reply: Reply::Ok,
+                        fds: Vec::new(),
+                    });
+                }
                 other => return other,
             }
         }
@@ -353,18 +370,17 @@ fn is_repeatable(request: &Request) -> bool {
         | Request::Replace { .. }
         | Request::Start { stdio: false, .. }
         | Request::Stop { .. }
+        | Request::Remove { .. }
         | Request::Pause { .. }
         | Request::Unpause { .. }
         | Request::Settle
         | Request::Wait { .. }
         | Request::Resize { .. } => true,
         // Streams are given away once, a second restart would be one too many,
-        // a container that is removed is unknown, and the rest is no single
-        // question.
+        // and the rest is no single question.
         Request::Start { stdio: true, .. }
         | Request::Restart { .. }
         | Request::Kill { .. }
-        | Request::Remove { .. }
         | Request::Run(_)
         | Request::Exec { .. }
         | Request::Attach { .. }

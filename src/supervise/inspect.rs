@@ -322,6 +322,14 @@ pub fn projects(layout: &Layout) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
+/// Names of all projects that ran in this boot, and have not been swept.
+///
+/// # Errors
+/// The run root cannot be read.
+pub(super) fn run_projects(layout: &Layout) -> io::Result<Vec<String>> {
+    folder(&layout.run_projects())
+}
+
 fn state(run: Option<&RunRecord>, exit: Option<&ExitRecord>) -> RunState {
     match run {
         Some(run) => match run.state {

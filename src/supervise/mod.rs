@@ -21,6 +21,7 @@ pub(crate) mod packet;
 mod pauses;
 mod ready;
 pub mod record;
+mod removal;
 pub(crate) mod roots;
 pub mod supervisor;
 pub mod sweep;

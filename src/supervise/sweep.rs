@@ -3,6 +3,7 @@
 //! could be using stays, and so does what a command is working on.
 
 use std::error::Error;
+use std::io;
 
 use crate::engine::cgroup;
 use crate::engine::process::boot_id;
@@ -10,9 +11,11 @@ use crate::engine::systemd::{SLICE, scope_project};
 use crate::net::Net;
 use crate::state::lock::{Lock, Tried};
 use crate::state::names::Names;
-use crate::state::sweep::sweep_files;
+use crate::state::sweep::{Resting, sweep_files};
 use crate::state::{ContainerId, Layout};
-use crate::supervise::inspect::CONFIG_FILE;
+use crate::supervise::inspect::{CONFIG_FILE, projects, run_projects};
+use crate::supervise::keeper::{self, Identity};
+use crate::supervise::{group, removal};
 
 /// What was removed, one line each.
 #[derive(Debug, Default)]
@@ -23,16 +26,24 @@ pub struct Swept {
     pub failures: Vec<Box<dyn Error + Send + Sync>>,
 }
 
-/// Sweeps once. Blocks for a few milliseconds.
-pub fn sweep(layout: &Layout) -> Swept {
+/// Sweeps once. Blocks for a few milliseconds. `own` is the project of a
+/// supervisor that calls this at its end.
+pub fn sweep(layout: &Layout, own: Option<&str>) -> Swept {
     let mut swept = Swept::default();
+    if let Err(error) = finish_removals(layout, own, &mut swept.removed) {
+        swept.failures.push(error.into());
+    }
+    // Before the locks of its project, which it holds back.
+    if let Err(error) = sweep_keepers(layout, &mut swept.removed) {
+        swept.failures.push(error.into());
+    }
     match Names::new(layout).sweep() {
         Ok(names) => swept
             .removed
             .extend(names.iter().map(|name| format!("name {name}"))),
         Err(error) => swept.failures.push(error.into()),
     }
-    match boot_id().and_then(|boot| sweep_files(layout, &boot)) {
+    match boot_id().and_then(|boot| sweep_files(layout, &boot, own)) {
         Ok(files) => {
             let containers = files.containers.iter().map(|id| format!("container {id}"));
             let run = files
@@ -53,7 +64,7 @@ pub fn sweep(layout: &Layout) -> Swept {
                 }
                 Err(error) => swept.failures.push(error.into()),
             }
-            if let Err(error) = sweep_groups(layout, net.root_id(), &mut swept.removed) {
+            if let Err(error) = sweep_groups(layout, own, net.root_id(), &mut swept.removed) {
                 swept.failures.push(error);
             }
         }
@@ -62,22 +73,55 @@ pub fn sweep(layout: &Layout) -> Swept {
     swept
 }
 
+/// Goes on with removals of containers that were cut short.
+fn finish_removals(
+    layout: &Layout,
+    own: Option<&str>,
+    removed: &mut Vec<String>,
+) -> io::Result<()> {
+    for project in projects(layout)? {
+        if let Some(_resting) = Resting::of(layout, &project, own)? {
+            let finished = removal::finish_all(layout, &project)?;
+            removed.extend(finished.iter().map(|id| format!("container {id}")));
+        }
+    }
+    Ok(())
+}
+
+/// Does the last steps of keepers that were killed over them.
+fn sweep_keepers(layout: &Layout, removed: &mut Vec<String>) -> io::Result<()> {
+    for project in run_projects(layout)? {
+        let identity = Identity {
+            project,
+            layout: layout.clone(),
+        };
+        let path = layout.start_lock(&identity.project);
+        if keeper::is_dead(&identity)
+            && let Tried::Taken(_lock) = Lock::try_acquire_existing(&path)?
+            && keeper::bury(&identity)?
+        {
+            removed.push(format!("keeper of {}", identity.project));
+        }
+    }
+    Ok(())
+}
+
 /// Removes control groups of containers that no longer exist, with whatever
-/// still runs in them.
+/// still runs in them, and those of keepers that were killed over removing them.
 fn sweep_groups(
     layout: &Layout,
+    own: Option<&str>,
     root_id: &str,
     removed: &mut Vec<String>,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     let host = cgroup::Host::detect()?;
     for (project, place) in places(&host, root_id) {
         // A command that changes the project may be about to use its groups.
-        let path = layout.project_lock(&project);
-        let Tried::Taken(_lock) = Lock::try_acquire_existing(&path)? else {
+        let Some(_resting) = Resting::of(layout, &project, own)? else {
             continue;
         };
         for name in host.children(&place) {
-            // Looked for with the lock held: before, it may have been about to start.
+            // Looked for while it rests: before, it may have been about to start.
             let gone = ContainerId::parse(&name).is_some_and(|id| !exists(layout, &project, &id));
             if gone {
                 let group = host.open(&format!("{place}/{name}"));
@@ -86,6 +130,27 @@ fn sweep_groups(
                 removed.push(format!("control group {}", group.path()));
             }
         }
+        sweep_leaf(layout, &host, (&project, &place), removed)?;
+    }
+    Ok(())
+}
+
+/// Removes the group of a keeper and a supervisor that are both gone.
+fn sweep_leaf(
+    layout: &Layout,
+    host: &cgroup::Host,
+    (project, place): (&str, &str),
+    removed: &mut Vec<String>,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    // Held by a keeper that begins, and by one that is about to remove it.
+    let path = layout.start_lock(project);
+    let Tried::Taken(_lock) = Lock::try_acquire_existing(&path)? else {
+        return Ok(());
+    };
+    let leaf = group::leaf_below(place);
+    let was_there = host.open(&leaf).exists();
+    if group::remove_idle(host, &leaf)? && was_there {
+        removed.push(format!("control group {leaf}"));
     }
     Ok(())
 }

@@ -1,15 +1,17 @@
 //! SIGKILL of keeper and supervisor.
 
 use std::os::unix::fs::MetadataExt;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process};
-use skiff::supervise::launch::RestartPolicy;
+use skiff::state::volume;
+use skiff::supervise::launch::{RestartPolicy, VolumeUse};
 use skiff::supervise::record::RunState;
 use skiff::supervise::wire::{Condition, Reply, Request};
 
 use crate::harness::{
-    Ask, Bench, DEADLINE, borrowed, exec, isolated, kill, next_exit, pipes, probe,
+    Ask, Bench, DEADLINE, PROJECT, borrowed, exec, isolated, kill, next_exit, pipes, probe,
 };
 
 const WRITER: &str = "i=0; while :; do i=$((i+1)); echo line $i; done";
@@ -140,6 +142,74 @@ fn a_stop_goes_on_under_the_next_supervisor() {
 }
 
 #[test]
+fn a_removal_is_asked_for_again_of_the_next_supervisor() {
+    isolated(async |bench| {
+        let mut client = bench.client().await;
+        for is_done in [false, true] {
+            let id = client.create(&bench.shell("web", "exit")).await;
+            let supervisor = helper("__supervisor", &[]).await;
+            kill_process(Pid::from_raw(supervisor).unwrap(), Signal::STOP).unwrap();
+            let remove = client.ask(Request::Remove {
+                id: id.clone(),
+                force: false,
+                volumes: false,
+            });
+            let killer = async {
+                if is_done {
+                    fs_err::remove_dir_all(bench.layout.container(PROJECT, &id)).unwrap();
+                }
+                kill(supervisor);
+            };
+            // The request is on its way when the second is polled.
+            let (reply, ()) = tokio::join!(remove, killer);
+            assert_eq!(reply, Reply::Ok);
+            assert!(bench.view(&id).is_none());
+            client = bench.client().await;
+        }
+    });
+}
+
+/// Up to which point it came does not matter: here it stumbles over a folder
+/// in the place of a file.
+#[test]
+fn a_removal_that_was_cut_short_is_finished_by_the_next_supervisor() {
+    isolated(async |bench| {
+        let mut client = bench.client().await;
+        for volumes in [false, true] {
+            let mut record = bench.shell("web", "exit");
+            let name = record.id.to_string();
+            record.launch.volumes.push(VolumeUse {
+                name: name.clone(),
+                anonymous: true,
+                destination: "/data".to_owned(),
+                read_only: false,
+                no_copy: false,
+                subpath: None,
+            });
+            let id = client.create(&record).await;
+            let obstacle = bench.layout.run_record(PROJECT, &id);
+            fs_err::create_dir_all(&obstacle).unwrap();
+            let remove = Request::Remove {
+                id: id.clone(),
+                force: false,
+                volumes,
+            };
+            client.call(remove, &[]).await.unwrap_err();
+            let folder = bench.layout.container(PROJECT, &id);
+            assert!(folder.exists());
+            assert!(bench.view(&id).is_none(), "it exists no longer");
+            kill(helper("__supervisor", &[]).await);
+            fs_err::remove_dir(&obstacle).unwrap();
+            client = bench.client().await;
+            assert!(!folder.exists());
+            let volume = volume::find(&bench.layout, &name).unwrap();
+            assert_eq!(volume.is_none(), volumes);
+            assert_eq!(volume::users(&bench.layout, &name).unwrap(), []);
+        }
+    });
+}
+
+#[test]
 fn health_survives_the_supervisor() {
     isolated(async |bench| {
         let client = bench.client().await;
@@ -243,6 +313,38 @@ fn when_both_are_killed_the_next_command_adopts_what_lives() {
         let lines = bench.lines(&writer).await;
         assert!(lines.len() > 100, "{}", lines.len());
         assert_numbered(&lines);
+    });
+}
+
+/// A teardown that stops at the control group: the next supervisor finds it, and
+/// whatever of it is gone already.
+#[test]
+fn a_container_that_was_taken_down_by_half_is_taken_down_by_the_next_supervisor() {
+    isolated(async |bench| {
+        let client = bench.client().await;
+        let record = bench.shell("job", "sleep 100");
+        let id = client.run(&record).await;
+        // In version 1, a process that is in the way in one hierarchy, where
+        // nobody looks for it. In version 2 it ends with the container.
+        let mut guest = Command::new("/bin/sleep").arg("100").spawn().unwrap();
+        let folder = bench.group_folder("pids", &id);
+        fs_err::write(folder.join("cgroup.procs"), guest.id().to_string()).unwrap();
+        client
+            .ask(Request::Stop {
+                id: id.clone(),
+                timeout: Some(0),
+            })
+            .await;
+        let spool = bench.layout.spool(PROJECT, &id);
+        bench
+            .eventually("the teardown's last step", || !spool.exists())
+            .await;
+        kill(helper("__supervisor", &[]).await);
+        guest.kill().unwrap();
+        guest.wait().unwrap();
+        drop(client);
+        bench.client().await;
+        assert!(!folder.exists());
     });
 }
 

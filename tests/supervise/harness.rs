@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -216,6 +216,19 @@ impl Bench {
         found
     }
 
+    /// A container's control group, in the hierarchy of a version 1 controller
+    /// where there is one.
+    pub(crate) fn group_folder(&self, controller: &str, id: &ContainerId) -> PathBuf {
+        let root_id = fs::read_to_string(self.layout.root_id()).unwrap();
+        let path = format!("skiff/{}/{PROJECT}/{id}", root_id.trim());
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let has = |options: &str| options.split(',').any(|option| option == controller);
+        let all: Vec<_> = hierarchies(&mounts).collect();
+        let mut found = all.iter().filter(|(_, options)| has(options));
+        let (mount, _) = found.next().unwrap_or(&all[0]);
+        mount.join(path)
+    }
+
     /// Waits for a state of the machine that nothing tells of.
     pub(crate) async fn eventually(&self, what: &str, mut holds: impl FnMut() -> bool) {
         let end = Instant::now() + DEADLINE;
@@ -250,9 +263,8 @@ impl Bench {
         .await;
         let root_id = fs::read_to_string(self.layout.root_id()).unwrap();
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-        for line in mounts.lines().filter(|line| line.contains("- cgroup")) {
-            let mount = line.split(' ').nth(4).unwrap();
-            let group = Path::new(mount).join("skiff").join(root_id.trim());
+        for (mount, _) in hierarchies(&mounts) {
+            let group = mount.join("skiff").join(root_id.trim());
             assert!(!group.exists(), "{} is left", group.display());
         }
         let own = self.layout.run().join("netns");
@@ -270,6 +282,15 @@ impl Bench {
             0
         );
     }
+}
+
+/// Where control group hierarchies are mounted, and with which options.
+fn hierarchies(mountinfo: &str) -> impl Iterator<Item = (&Path, &str)> {
+    let lines = mountinfo.lines().filter(|line| line.contains("- cgroup"));
+    lines.map(|line| {
+        let mount = line.split(' ').nth(4).unwrap();
+        (Path::new(mount), line.rsplit(' ').next().unwrap())
+    })
 }
 
 /// What tests ask for most.

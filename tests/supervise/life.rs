@@ -11,7 +11,9 @@ use skiff::supervise::launch::RestartPolicy;
 use skiff::supervise::record::{Health, RunState};
 use skiff::supervise::wire::{ChangeKind, Condition, Failure, Reply, Request};
 
-use crate::harness::{Ask, Bench, DEADLINE, borrowed, exec, isolated, next_exit, pipes, probe};
+use crate::harness::{
+    Ask, Bench, DEADLINE, PROJECT, borrowed, exec, isolated, next_exit, pipes, probe,
+};
 
 #[test]
 fn output_code_and_records_of_a_short_run() {
@@ -79,6 +81,12 @@ fn what_a_dead_command_left_is_swept_when_the_project_ends() {
         let root_id = fs_err::read_to_string(bench.layout.root_id()).unwrap();
         let path = format!("skiff/{}/other/{gone}", root_id.trim());
         let group = host.create(&path, &LinuxResources::default()).unwrap();
+        // And its keeper, which was at its last step.
+        drop(Lock::acquire(&bench.layout.start_lock("other")).unwrap());
+        let leaf = format!("skiff/{}/other/keeper", root_id.trim());
+        host.create_leaf(&leaf).unwrap();
+        let sign = bench.layout.run_project("other").join("keeper.json");
+        fs_err::write(&sign, r#"{"pid": 1, "start_time": 1}"#).unwrap();
         client.until(&id, Condition::Exited).await;
         drop(client);
         bench
@@ -86,8 +94,43 @@ fn what_a_dead_command_left_is_swept_when_the_project_ends() {
             .await;
         assert!(!half.exists());
         assert!(!group.exists());
+        assert!(!host.open(&leaf).exists());
+        assert!(!sign.exists());
         assert!(!bench.layout.names().join("other-web-1").exists());
         assert!(bench.view(&id).is_some(), "what has a record stays");
+    });
+}
+
+/// By a supervisor that was killed before it could say so.
+#[test]
+fn a_network_that_is_gone_already_needs_no_removal() {
+    isolated(async |bench| {
+        let client = bench.client().await;
+        let name = "bench_default".to_owned();
+        assert_eq!(client.ask(Request::RemoveNetwork { name }).await, Reply::Ok);
+    });
+}
+
+/// The project is the supervisor's own, and a command waits for its end.
+#[test]
+fn what_a_removal_left_is_swept_under_the_commands_lock() {
+    isolated(async |bench| {
+        let _lock = Lock::acquire(&bench.layout.project_lock(PROJECT)).unwrap();
+        let client = bench.client().await;
+        let gone = skiff::state::ContainerId::random();
+        let record = bench.layout.run_record(PROJECT, &gone);
+        fs_err::create_dir_all(record.parent().unwrap()).unwrap();
+        fs_err::write(&record, "{}").unwrap();
+        let host = skiff::engine::cgroup::Host::detect().unwrap();
+        let root_id = fs_err::read_to_string(bench.layout.root_id()).unwrap();
+        let path = format!("skiff/{}/{PROJECT}/{gone}", root_id.trim());
+        let group = host.create(&path, &LinuxResources::default()).unwrap();
+        drop(client);
+        skiff::supervise::client::ended(&bench.layout, PROJECT)
+            .await
+            .unwrap();
+        assert!(!record.exists());
+        assert!(!group.exists());
     });
 }
 
@@ -102,7 +145,7 @@ fn a_sweep_spares_what_is_being_started() {
         std::thread::scope(|scope| {
             let sweeper = scope.spawn(|| {
                 while !over.load(Ordering::Relaxed) {
-                    let swept = skiff::supervise::sweep::sweep(layout);
+                    let swept = skiff::supervise::sweep::sweep(layout, None);
                     assert_eq!(swept.removed, Vec::<String>::new());
                 }
             });

@@ -289,7 +289,7 @@ impl Host {
     }
 
     /// The mount points of all hierarchies, the one that tells of processes
-    /// first.
+    /// first: the order in which a group is made.
     fn all_roots(&self) -> Vec<&Path> {
         match &*self.backend {
             Backend::V1(v1) => v1.all_roots(),
@@ -318,7 +318,9 @@ impl Group {
         &self.path
     }
 
-    /// Whether it exists, in the hierarchy that tells of its processes.
+    /// Whether it exists in any hierarchy: it is made first, and removed last, in
+    /// the one that tells of its processes, so that this holds too where a
+    /// making or a removal was cut short.
     pub fn exists(&self) -> bool {
         self.tasks().folder().is_dir()
     }
@@ -406,12 +408,14 @@ impl Group {
 
     /// Removes it, in every hierarchy, with all groups below it. A group that
     /// does not exist is fine. Processes on their way out are waited for; those
-    /// that stay are an error ([`Group::kill_all`] first).
+    /// that stay are an error ([`Group::kill_all`] first), and then it
+    /// [exists](Group::exists) still.
     ///
     /// # Errors
     /// [`CgroupError::StillPopulated`], or the kernel refuses.
     pub fn remove(&self) -> Result<(), CgroupError> {
-        for root in self.host.all_roots() {
+        // See `exists`.
+        for root in self.host.all_roots().into_iter().rev() {
             tasks::remove(&root.join(&self.path), &|| self.wait_empty(REMOVE_LIMIT))?;
         }
         Ok(())

@@ -269,6 +269,32 @@ fn populated_group_is_not_removed_but_named() {
     child.wait().unwrap();
 }
 
+/// As one whose process is killed half-way: what is left of the group has to be
+/// found by whoever comes next.
+#[test]
+fn group_whose_removal_was_cut_short_exists_still() {
+    for scratch in Scratch::both() {
+        let group = scratch.create(serde_json::json!({})).unwrap();
+        let Backend::V1(v1) = &*scratch.host.backend else {
+            // One folder is there or not.
+            continue;
+        };
+        // Somebody who is in the way in one hierarchy, and unknown in the one
+        // that tells of processes.
+        let mut guest = Command::new("/bin/sleep").arg("60").spawn().unwrap();
+        let folder = v1.folder(Controller::Pids, group.path()).unwrap();
+        fs::write(folder.join("cgroup.procs"), guest.id().to_string()).unwrap();
+        let result = group.remove();
+        let (is_left, is_seen) = (folder.exists(), group.exists());
+        guest.kill().unwrap();
+        guest.wait().unwrap();
+        result.unwrap_err();
+        assert_eq!((is_left, is_seen), (true, true));
+        group.remove().unwrap();
+        assert!(!group.exists());
+    }
+}
+
 #[test]
 fn process_leaves_its_callers_group_everywhere() {
     let scratch = Scratch::new();

@@ -20,7 +20,8 @@ const MAKE_TRIES: u32 = 20;
 /// The hierarchies of a host with version 1 controllers.
 #[derive(Debug)]
 pub(super) struct Hierarchies {
-    /// Those in which every container has a group.
+    /// Those in which every container has a group, the freezer's first where it
+    /// is the one that tells of processes.
     used: Vec<V1Mount>,
     /// A version 2 mount without controllers.
     unified: Option<PathBuf>,
@@ -38,7 +39,8 @@ impl Hierarchies {
             [Controller::Freezer] => unified.is_none(),
             _ => true,
         };
-        let (used, others): (Vec<_>, Vec<_>) = mounts.v1.into_iter().partition(is_used);
+        let (mut used, others): (Vec<_>, Vec<_>) = mounts.v1.into_iter().partition(is_used);
+        used.sort_by_key(|mount| !mount.controllers.contains(&Controller::Freezer));
         Self {
             used,
             unified,

@@ -43,7 +43,8 @@ pub(crate) fn leaf(identity: &Identity) -> io::Result<String> {
     plain(identity).map(|path| leaf_below(&path))
 }
 
-fn leaf_below(path: &str) -> String {
+/// The leaf of keeper and supervisor, where the project's groups are at `path`.
+pub(crate) fn leaf_below(path: &str) -> String {
     format!("{path}/{LEAF}")
 }
 
@@ -80,6 +81,20 @@ pub(crate) fn leave(leaf: &str) {
     };
     // What is left is empty, and a sweep removes it.
     leave();
+}
+
+/// Removes a leaf in which nobody is, neither keeper nor supervisor; false where
+/// somebody is. The caller holds the project's start lock, as whoever makes it
+/// does until somebody is in it.
+///
+/// # Errors
+/// The kernel refuses.
+pub(crate) fn remove_idle(host: &Host, leaf: &str) -> Result<bool, CgroupError> {
+    let is_idle = host.open(leaf).processes()?.is_empty();
+    if is_idle {
+        host.remove_tree(leaf)?;
+    }
+    Ok(is_idle)
 }
 
 /// An error of a control group with its causes and what to do.

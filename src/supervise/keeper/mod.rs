@@ -17,16 +17,18 @@ mod store;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 pub(crate) use journal::read as read_journal;
 pub(crate) use message::{ChildKind, Ended, FromKeeper, KEEPER_VERSION, ToKeeper};
-pub(crate) use sign::{living, present};
+pub(crate) use sign::{is_dead, living, present};
 
 use self::host::Processes;
 use self::run::{Keeper, Supervisor};
 use self::store::Store;
+use crate::engine::cgroup::Host;
+use crate::engine::systemd;
 use crate::state::Layout;
 use crate::state::sweep::sweep_locks;
 use crate::supervise::inspect::is_build;
@@ -141,6 +143,27 @@ fn enter(stage: Stage, identity: &Identity) -> io::Result<()> {
         sweep_locks(&identity.layout, &identity.project).ok();
     }
     Ok(())
+}
+
+/// Does the last steps of a keeper that was killed over them; returns whether
+/// it did. The caller holds the project's start lock.
+///
+/// Where systemd is asked for a place nobody can tell whether a supervisor is
+/// about to start the next keeper, and there is no group to be removed either.
+///
+/// # Errors
+/// Its control groups cannot be removed.
+pub(crate) fn bury(identity: &Identity) -> io::Result<bool> {
+    if !is_dead(identity) {
+        return Ok(false);
+    }
+    let host = Host::detect().map_err(io::Error::other)?;
+    let is_over = !group::wants_scope(Path::new(systemd::RUN), &host)
+        && group::remove_idle(&host, &group::leaf(identity)?).map_err(io::Error::other)?;
+    if is_over {
+        sign::take_down(identity);
+    }
+    Ok(is_over)
 }
 
 /// Says why there is no keeper. Elsewhere than from a command it goes to

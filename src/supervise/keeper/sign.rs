@@ -37,6 +37,13 @@ pub(crate) fn present(layout: &Layout, project: &str) -> Option<ProcessIdentity>
     read_json(&path(layout, project)).ok().flatten()
 }
 
+/// Whether there was a keeper that had no time to take it down. The process
+/// that a keeper goes on as at its end counts for nothing: it has the start lock.
+pub(crate) fn is_dead(identity: &Identity) -> bool {
+    let (layout, project) = (&identity.layout, &identity.project);
+    present(layout, project).is_some() && living(layout, project).is_none()
+}
+
 /// A pidfd of the project's keeper, where it lives.
 pub(crate) fn living(layout: &Layout, project: &str) -> Option<OwnedFd> {
     let keeper = present(layout, project)?;

@@ -8,13 +8,14 @@ use jiff::Timestamp;
 
 use super::actor::Message;
 use super::control::ask;
-use super::{Shared, failure, remove};
+use super::{Shared, failure};
 use crate::net::spec::NetworkSpec;
 use crate::state::names::{NameError, NameOwner, Names};
 use crate::state::volume::{self, VolumeRecord, VolumeUser};
 use crate::state::{ContainerId, Layout};
 use crate::supervise::inspect::log_folder;
 use crate::supervise::record::{ContainerRecord, RECORD_VERSION};
+use crate::supervise::removal;
 use crate::supervise::wire::{Failure, Reply};
 
 /// The label by which tools find what belongs to a project.
@@ -146,9 +147,11 @@ async fn enter(shared: &Arc<Shared>, record: Arc<ContainerRecord>) -> Result<Rep
 /// error is the one to tell.
 async fn discard(shared: &Arc<Shared>, record: &Arc<ContainerRecord>) {
     let (worker, written) = (Arc::clone(shared), Arc::clone(record));
-    on_disk(move || remove::discard(worker.host.layout(), &written, true))
-        .await
-        .ok();
+    let removed = on_disk(move || {
+        removal::remove(worker.host.layout(), &written, true)
+            .map_err(|error| failure::other(&error))
+    });
+    removed.await.ok();
 }
 
 async fn on_disk(

@@ -86,21 +86,28 @@ impl Leavers {
         gone
     }
 
-    /// Takes a network away; its bridge goes after this has returned.
+    /// Takes a network away; its bridge goes after this has returned. One that
+    /// there is not was taken away by a supervisor that was killed over it,
+    /// perhaps, and of whose bridge nobody knows.
     pub(super) async fn network(&self, name: String, busy: Busy) -> Result<(), Failure> {
         let leaving = self.present.borrow().containers.clone();
         let net = Arc::clone(&self.net);
         let retired = tokio::task::spawn_blocking(move || match net.retire(&name, &leaving) {
+            Err(NetError::NoNetwork { .. }) => net.sweep().map(|_swept| None),
             // By a container over which a supervisor was killed, perhaps.
             Err(NetError::InUse { .. }) => {
-                net.sweep().and_then(|_swept| net.retire(&name, &leaving))
+                let swept = net.sweep();
+                swept.and_then(|_swept| net.retire(&name, &leaving).map(Some))
             }
-            other => other,
+            other => other.map(Some),
         });
-        let record = retired
+        let retired = retired
             .await
             .map_err(|error| failure::other(&error))?
             .map_err(failure::net)?;
+        let Some(record) = retired else {
+            return Ok(());
+        };
         self.present.send_modify(|present| present.networks += 1);
         self.queue.send(Leaving::Network(record, busy)).ok();
         Ok(())

@@ -29,6 +29,7 @@ use crate::supervise::group;
 use crate::supervise::inspect::{container_ids, is_build};
 use crate::supervise::keeper::Identity;
 use crate::supervise::logs::thread::LogThread;
+use crate::supervise::removal;
 use crate::supervise::streams_to_null;
 use crate::supervise::sweep::sweep;
 
@@ -142,8 +143,8 @@ async fn live(identity: &Identity, standard: Standard) -> io::Result<()> {
                     let held = held.map(|held| held.as_fd().try_clone_to_owned());
                     locks.extend(held.transpose()?);
                 }
-                let layout = identity.layout.clone();
-                let swept = tokio::task::spawn_blocking(move || sweep(&layout)).await;
+                let (layout, own) = (identity.layout.clone(), identity.project.clone());
+                let swept = tokio::task::spawn_blocking(move || sweep(&layout, Some(&own))).await;
                 for failure in swept.into_iter().flat_map(|swept| swept.failures) {
                     tracing::warn!(error = %failure, "cannot sweep");
                 }
@@ -193,6 +194,10 @@ async fn begin(identity: &Identity, socket: OwnedFd) -> io::Result<(Arc<Shared>,
         turns: Mutex::default(),
         flaws: Mutex::default(),
     });
+    // What an earlier supervisor was killed over.
+    if let Err(error) = removal::finish_all(layout, &identity.project) {
+        tracing::warn!(%error, "cannot finish the removal of a container");
+    }
     adopt::all(&shared, inheritance).await?;
     let listener = listen(&layout.control_socket(&identity.project))?;
     Ok((shared, listener))

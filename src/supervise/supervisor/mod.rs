@@ -27,7 +27,6 @@ mod machine;
 mod orphan;
 mod records;
 mod regain;
-mod remove;
 mod restart;
 mod revive;
 mod run;

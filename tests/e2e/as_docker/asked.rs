@@ -60,7 +60,7 @@ pub(super) fn ask(name: &str, table: &Table, engine: &dyn Engine) {
     for service in &table.services {
         for question in &service.questions {
             let expected = engine.expected(question);
-            let answer = answer(engine, service, &question.ask);
+            let (answer, errors) = answer(engine, service, &question.ask);
             if answer != expected && expected != ["..."] {
                 let Question { line, text, .. } = question;
                 let service = &service.name;
@@ -70,6 +70,9 @@ pub(super) fn ask(name: &str, table: &Table, engine: &dyn Engine) {
                 }
                 for line in answer {
                     writeln!(wrong, "+ {line}").expect("memory");
+                }
+                for line in errors.lines() {
+                    writeln!(wrong, "! {line}").expect("memory");
                 }
             }
         }
@@ -94,31 +97,36 @@ fn files() -> Image {
         .config("Env", json!(["PATH=/bin"]))
 }
 
-fn answer(engine: &dyn Engine, service: &Service, ask: &Ask) -> Vec<String> {
+/// The answer, and what the command that was asked wrote to standard error.
+fn answer(engine: &dyn Engine, service: &Service, ask: &Ask) -> (Vec<String>, String) {
     let name = service.name.as_str();
     match ask {
         Ask::Sh(script) => told(
-            &engine
+            engine
                 .compose(&["exec", "-T", name, "sh", "-c", script])
                 .run(),
         ),
         Ask::Logs => {
             engine.wait(name);
-            told(&engine.compose(&["logs", "--no-log-prefix", name]).run())
+            told(engine.compose(&["logs", "--no-log-prefix", name]).run())
         }
         Ask::Ps(field) => {
             let text = container(engine, name, field);
-            text.lines().map(str::to_owned).collect()
+            (text.lines().map(str::to_owned).collect(), String::new())
         }
         Ask::Label(label) => {
             let labels = container(engine, name, "Labels");
             let pairs = labels.split(',').map(str::to_owned);
-            pairs
+            let found = pairs
                 .filter(|pair| pair.split_once('=').is_some_and(|(name, _)| name == label))
-                .collect()
+                .collect();
+            (found, String::new())
         }
-        Ask::Code(words) => vec![command(engine, name, words).code.to_string()],
-        Ask::Compose(words) => told(&command(engine, name, words)),
+        Ask::Code(words) => {
+            let output = command(engine, name, words);
+            (vec![output.code.to_string()], output.stderr)
+        }
+        Ask::Compose(words) => told(command(engine, name, words)),
     }
 }
 
@@ -142,8 +150,8 @@ fn container(engine: &dyn Engine, service: &str, field: &str) -> String {
     masked(&text.map_or_else(|| value.to_string(), str::to_owned))
 }
 
-/// Stdout's lines and the exit code, as a table writes them.
-fn told(output: &Output) -> Vec<String> {
+/// Stdout's lines and the exit code, as a table writes them; and standard error.
+fn told(output: Output) -> (Vec<String>, String) {
     let mut lines: Vec<String> = output
         .stdout
         .lines()
@@ -152,7 +160,7 @@ fn told(output: &Output) -> Vec<String> {
     if output.code != 0 {
         lines.push(format!("[exit {}]", output.code));
     }
-    lines
+    (lines, output.stderr)
 }
 
 /// Container ids are `ID`: they are never the same.

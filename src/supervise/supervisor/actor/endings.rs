@@ -8,9 +8,10 @@ use jiff::Timestamp;
 use super::{Actor, AtRest};
 use crate::supervise::keeper::Ended;
 use crate::supervise::record::ExitRecord;
+use crate::supervise::removal;
 use crate::supervise::supervisor::machine::{Event, State};
 use crate::supervise::supervisor::run::{Run, take_down};
-use crate::supervise::supervisor::{failure, records, remove, restart};
+use crate::supervise::supervisor::{failure, records, restart};
 use crate::supervise::wire::{ChangeKind, Failure, Reply};
 
 impl Actor {
@@ -157,10 +158,12 @@ impl Actor {
         self.event(Event::Remove).await?;
         let (shared, record) = (Arc::clone(&self.shared), Arc::clone(&self.record));
         tokio::task::spawn_blocking(move || {
-            remove::discard(shared.host.layout(), &record, volumes)
+            removal::remove(shared.host.layout(), &record, volumes)
         })
         .await
-        .map_err(|error| failure::other(&error))??;
+        .map_err(std::io::Error::other)
+        .and_then(|removed| removed)
+        .map_err(|error| failure::other(&error))?;
         self.shared.forget(&self.record.id);
         self.tell(ChangeKind::Removed);
         Ok(())
