@@ -50,6 +50,11 @@ mod tests {
                 let project = loaded.project;
                 let services: Vec<&String> = project.services.keys().collect();
                 let mut found = refuse::refusals(&project, &services);
+                found.extend(refuse::too_many_containers(
+                    &project,
+                    &services,
+                    &BTreeMap::new(),
+                ));
                 found.extend(refuse::doubled_ports(&project, &services));
                 found.extend(refuse::crowded_ports(&project, &services, &BTreeMap::new()));
                 found

@@ -74,6 +74,14 @@ impl Reference {
     fn place(&self) -> Mark {
         self.file.as_ref().map_or(self.mark, |(_, mark)| *mark)
     }
+
+    /// The service, which is in this file.
+    fn service_of(&self, file: u16) -> Service {
+        Service {
+            file,
+            name: self.service.clone(),
+        }
+    }
 }
 
 impl Loader<'_> {
@@ -205,10 +213,7 @@ impl Loader<'_> {
             self.unknown_base(&by.name, reference, &place.services.borrow());
             return None;
         }
-        let base = Service {
-            file: place.number,
-            name: reference.service.clone(),
-        };
+        let base = reference.service_of(place.number);
         let ways = &mut self.report.sources.ways;
         ways.extend(by.clone(), reference.place(), base);
         self.extend(&reference.service, place, scope, chain)?;
@@ -272,7 +277,7 @@ impl Loader<'_> {
         let outer = self.trace_file(Some(Arc::from(&*file.to_string_lossy())));
         let plain = match self.plain.get(&file, scope) {
             Some(known) => Some(known),
-            None => self.plain_file(&input, scope, (mark, &trail)),
+            None => self.plain_file(&input, scope, (mark, &trail), (by, reference)),
         };
         let base = plain.and_then(|plain| {
             let place = Place {
@@ -293,6 +298,7 @@ impl Loader<'_> {
         input: &Input,
         scope: &Scope,
         asked: (Mark, &str),
+        (by, reference): (&Service, &Reference),
     ) -> Option<Rc<PlainFile>> {
         self.documents(input, asked)?;
         let mut tree = Node::map(Map::new(), Mark::default());
@@ -300,7 +306,15 @@ impl Loader<'_> {
         let mut number = u16::MAX;
         for document in self.taken(input, asked) {
             number = document.mark.file;
-            self.report.sources.ways.begin(sections(&document));
+            // Before anything in it can be wrong.
+            let ways = &mut self.report.sources.ways;
+            ways.is_base(number);
+            ways.begin(sections(&document));
+            ways.extend(by.clone(), reference.place(), reference.service_of(number));
+            for (name, reference) in within(&document) {
+                let by = Service { file: number, name };
+                ways.extend(by, reference.place(), reference.service_of(number));
+            }
             (tree, resets) = self.plain(tree, document, scope);
         }
         let base = input.name.parent().unwrap_or_else(|| Path::new("/"));
@@ -426,6 +440,18 @@ fn sections(document: &Node) -> impl Iterator<Item = (Mark, Option<String>)> {
     let services = document.get("services").and_then(Node::as_map);
     let services = services.into_iter().flatten();
     parts.chain(services.map(|(name, service)| (service.key, Some(name.clone()))))
+}
+
+/// The services of a document that extend others of it, as it is written.
+fn within(document: &Node) -> impl Iterator<Item = (String, Reference)> {
+    let services = document.get("services").and_then(Node::as_map);
+    let services = services.into_iter().flatten();
+    services.filter_map(|(name, service)| {
+        let reference = reference(service.get("extends")?)?;
+        // Variables have no values yet.
+        let is_here = reference.file.is_none() && !reference.service.contains('$');
+        is_here.then(|| (name.clone(), reference))
+    })
 }
 
 /// Reads `extends`; `None` for what the schema is going to refuse.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::diag::{Diagnostic, INCLUDED, Report, extended_by};
+use super::diag::{Diagnostic, INCLUDED, Report};
 use super::extends::PlainFiles;
 use super::files::{FileSystem, Impatient, too_large};
 use super::limits::{Limits, MOST_BYTES, MOST_FILES, MOST_NODES, MOST_TEXT, OWN_CACHE};
@@ -175,7 +175,7 @@ impl<'a> Loader<'a> {
             .strip_prefix("services.")
             .and_then(|rest| rest.split(".extends").next());
         let what = match service {
-            Some(service) => extended_by(service),
+            Some(service) => format!("read for `extends` of service `{service}`"),
             None => INCLUDED.to_owned(),
         };
         self.report.sources.reached(file, mark, what);

@@ -25,7 +25,7 @@ pub use render::{Style, print_list, render_list};
 pub(crate) use render::{is_invisible, listed, quoted};
 pub(crate) use report::Report;
 pub use set::SetPart;
-pub(crate) use sources::{INCLUDED, Sources, crop, extended_by, lines};
+pub(crate) use sources::{INCLUDED, Sources, crop, lines};
 pub(crate) use uses::UseKind;
 pub(crate) use ways::{Alias, Service};
 

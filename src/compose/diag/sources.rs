@@ -13,11 +13,6 @@ use crate::compose::tree::Mark;
 /// How a file was reached that another one includes.
 pub(crate) const INCLUDED: &str = "included";
 
-/// How a file was reached that a service is extended from, and by what a value was.
-pub(crate) fn extended_by(service: &str) -> String {
-    format!("extended by service `{service}`")
-}
-
 /// Most services of a long chain that are told of.
 const MOST_EXTENDED: usize = 10;
 
@@ -198,7 +193,7 @@ impl Sources {
         let way = self.ways.find(mark, path);
         chain.extend(self.aliases(&way));
         let extended = way.extended.iter().map(|(service, mark)| Step {
-            what: extended_by(service),
+            what: format!("extended by service `{service}`"),
             position: self.position(*mark),
         });
         let mut extended: Vec<Step> = extended.collect();

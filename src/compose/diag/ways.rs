@@ -4,7 +4,7 @@
 //! The loader says what it repeats and what extends what; where a value stands and
 //! the path that it is told of are enough to find the way between them.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use crate::compose::tree::{Mark, is_within, service_of, without_indices};
 
@@ -76,6 +76,8 @@ pub(crate) struct Ways {
     /// By file: the services that begin at a place, and nothing where another part of
     /// the file does.
     sections: HashMap<u16, BTreeMap<(u32, u32), Option<String>>>,
+    /// Files that services are only extended from.
+    bases: HashSet<u16>,
 }
 
 impl Ways {
@@ -106,6 +108,11 @@ impl Ways {
         }
     }
 
+    /// Remembers that a file is one that services are only extended from.
+    pub(crate) fn is_base(&mut self, file: u16) {
+        self.bases.insert(file);
+    }
+
     /// Remembers that a service extends another one, as it says at `mark`.
     pub(crate) fn extend(&mut self, by: Service, mark: Mark, base: Service) {
         let known = self.extended.entry(by.name.clone()).or_default();
@@ -123,10 +130,29 @@ impl Ways {
                 .iter()
                 .find_map(|first| self.along(first, rest, mark))
         });
-        extended.unwrap_or_else(|| Way {
+        let mut way = extended.unwrap_or_else(|| Way {
             aliases: self.repeated(path, mark).unwrap_or_default(),
             extended: Vec::new(),
-        })
+        });
+        if way.extended.is_empty() {
+            way.extended = self.towards_the_project(mark).unwrap_or_default();
+        }
+        way
+    }
+
+    /// How a file's own service, in which something is wrong for itself, came to be
+    /// extended by one of the project's.
+    fn towards_the_project(&self, mark: Mark) -> Option<Vec<(&str, Mark)>> {
+        let mut file = mark.file;
+        let mut name = self.section(mark)?;
+        let mut way = Vec::new();
+        while self.bases.contains(&file) && way.len() <= MOST_SERVICES {
+            let mut all = self.extended.values().flatten();
+            let step = all.find(|step| step.base.file == file && step.base.name == name)?;
+            way.push((step.by.name.as_str(), step.mark));
+            (file, name) = (step.by.file, &step.by.name);
+        }
+        Some(way)
     }
 
     /// The service of a path that extends another one, and what of the path is behind

@@ -288,7 +288,7 @@ impl Service {
             .scale
             .or_else(|| self.deploy.as_ref().and_then(|deploy| deploy.replicas))
             .unwrap_or(1);
-        u32::try_from(wanted).unwrap_or(0)
+        u32::try_from(wanted.max(0)).unwrap_or(u32::MAX)
     }
 
     /// `restart`, read; `Restart::No` where absent.

@@ -27,6 +27,7 @@ pub(super) fn check(
         .into_iter()
         .partition(|one| one.severity == Severity::Warning);
     errors.extend(preview(declared, services));
+    errors.extend(refuse::too_many_containers(declared, services, scale));
     errors.extend(refuse::crowded_ports(declared, services, scale));
     errors.extend(refuse::doubled_ports(declared, services));
     errors.extend(refuse::wrong_addresses(declared, services, scale));

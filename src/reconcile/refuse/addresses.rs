@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use super::super::translate::project::{ignores_ipv6, network_name, network_spec};
 use super::super::translate::values::parse_address;
+use super::replicas;
 use crate::compose::{Diagnostic, Network, Project, ServiceNetwork};
 use crate::net::{Cidr, declared_subnets};
 
@@ -39,8 +40,7 @@ pub fn wrong_addresses(
         }
     }
     for (name, service) in on_networks {
-        let replicas = scale.get(name).copied();
-        let replicas = replicas.unwrap_or_else(|| service.replicas());
+        let replicas = replicas::of(name, service, scale);
         for (key, place) in &service.networks {
             if let (Some(network), Some(place)) = (project.networks.get(key), place)
                 && replicas > 0

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::replicas;
 use crate::compose::{Diagnostic, Doubled, Port, Project, Step, doubled_sockets};
 
 /// Published ports of these services that do not suffice for their replicas,
@@ -17,10 +18,7 @@ pub fn crowded_ports(
         if !services.contains(&name) {
             continue;
         }
-        let replicas = scale
-            .get(name)
-            .copied()
-            .unwrap_or_else(|| service.replicas());
+        let replicas = replicas::of(name, service, scale);
         for (index, port) in service.ports.iter().enumerate() {
             if room(port).is_some_and(|room| room < replicas) {
                 let path = format!("services.{name}.ports[{index}]");
@@ -73,7 +71,7 @@ fn refusal(project: &Project, path: &str, port: &Port, replicas: u32) -> Diagnos
     let what = if first == last { "port" } else { "ports" };
     let message =
         format!("{what} {published} of the host cannot be published by {replicas} replicas");
-    let end = u32::from(first) + replicas - 1;
+    let end = u32::from(first).saturating_add(replicas - 1);
     let advice = if u16::try_from(end).is_ok() {
         format!(
             "a port for each, `{first}-{end}:{target}`, or any that are free, `{target}`",

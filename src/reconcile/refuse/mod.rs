@@ -7,6 +7,7 @@
 
 mod addresses;
 mod crowded;
+mod replicas;
 mod table;
 mod unreadable;
 
@@ -16,6 +17,7 @@ use crate::compose::{Diagnostic, Project, Severity, did_you_mean, listed};
 
 pub use addresses::wrong_addresses;
 pub use crowded::{crowded_ports, doubled_ports};
+pub use replicas::too_many_containers;
 use table::{ROWS, Row, Standing, Verdict};
 
 /// Everything about these services, and what they use, that is refused

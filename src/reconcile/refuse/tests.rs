@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::image::Platform;
@@ -316,6 +316,24 @@ services:
             "services.alone.ports[0]: port 8090 of the host cannot be published by 2 replicas",
         ]
     );
+}
+
+#[test]
+fn flags_cannot_ask_for_more_containers_than_there_can_be() {
+    let project = project("name: p\nservices: {a: {image: x, scale: 2}, b: {image: x}}\n");
+    let names: Vec<&String> = project.services.keys().collect();
+    let found = |count: u32| {
+        let scale = BTreeMap::from([("b".to_owned(), count)]);
+        too_many_containers(&project, &names, &scale)
+    };
+    assert_eq!(found(9_998), None);
+    let refused = found(9_999).unwrap();
+    assert_eq!(
+        format!("{}: {}", refused.path, refused.message),
+        "services.b.scale: 9999 containers are more than one project can have"
+    );
+    assert_eq!(refused.position, None);
+    assert!(too_many_containers(&project, &names[..1], &BTreeMap::new()).is_none());
 }
 
 #[test]
