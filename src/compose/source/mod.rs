@@ -21,7 +21,7 @@ use super::model::{Origin, Project};
 use super::raw::RawModel;
 use super::trace::Trace;
 use super::tree::{Mark, Node};
-use super::{defaults, lint};
+use super::{check, defaults, lint};
 
 pub use name::check_name;
 pub use options::{FileArg, LoadOptions, Loaded, Readers, Skip};
@@ -116,7 +116,6 @@ fn loader<'l>(options: &LoadOptions, files: &'l dyn FileSystem) -> Loader<'l> {
         .trace
         .then(|| Trace::new(options.environment.clone(), options.project_name.clone()));
     loader.report.sources.provenance.shell = Arc::new(options.environment.clone());
-    loader.keeps_paths = options.skip.paths;
     loader.raw = options.skip.interpolation;
     loader
 }
@@ -196,8 +195,7 @@ impl<'a, 'l> Source<'a, 'l> {
         };
         let scope = Scope {
             base: base.clone(),
-            paths: base.clone(),
-            outer: None,
+            prefix: (!self.options.skip.paths).then(|| base.clone()),
             environment: Arc::new(environment),
             number: 0,
         };
@@ -213,6 +211,7 @@ impl<'a, 'l> Source<'a, 'l> {
             return None;
         }
         if !self.options.skip.normalization {
+            check::implied(&tree, &mut self.loader.report);
             defaults::normalize(&mut tree, &name, &scope.environment);
         }
         let services = tree.get("services").and_then(Node::as_map);
