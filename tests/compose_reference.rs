@@ -141,6 +141,7 @@ mod tests {
 
     /// The cases here that are of such a kind.
     const NOT_READ_BACK: &[(&str, &str)] = &[
+        ("a-groups-number-and-text", "number-and-text"),
         ("config-empty-content", "content-empty"),
         ("device-req", "capabilities-empty"),
         ("env-list-forms", "name-empty"),

@@ -42,6 +42,53 @@ pub(super) fn tree(tree: &Node, report: &mut Report) {
     }
 }
 
+/// Refuses what should be a path and is none, wherever paths are resolved: in every
+/// service, also in one that nobody extends or whose profile is not active, as in the
+/// reference.
+pub(super) fn paths(tree: &Node, report: &mut Report) {
+    for (name, service) in members(tree, "services") {
+        let contexts = service
+            .get("build")
+            .and_then(|build| build.get("additional_contexts"))
+            .and_then(Node::as_map);
+        for (key, context) in contexts.into_iter().flatten() {
+            if context.as_str().is_none() {
+                let path = format!("services.{name}.build.additional_contexts.{key}");
+                let message = super::model::shown(context, &format!("is {}", context.kind()));
+                let diagnostic = report
+                    .at(context.place(), &path, message)
+                    .expected("a path, `service:NAME`, `docker-image://…` or a URL")
+                    .suggest("write a path, in quotes where it looks like a number");
+                report.push(diagnostic);
+            }
+        }
+        for (index, mount) in items(service.get("volumes")) {
+            let is_bind = mount.get("type").and_then(Node::as_str) == Some("bind");
+            if is_bind && mount.get("source").is_none() {
+                let path = format!("services.{name}.volumes[{index}]");
+                let diagnostic = report
+                    .at(mount.place(), &path, "a bind has no `source`")
+                    .expected("`source:`, a path on this machine")
+                    .suggest("add `source: ./data`, or whatever path is meant");
+                report.push(diagnostic);
+            }
+        }
+    }
+}
+
+/// Refuses what the reference breaks off at where it works out what a model implies.
+pub(super) fn implied(tree: &Node, report: &mut Report) {
+    for (name, service) in members(tree, "services") {
+        if let Some(pid) = service.get("pid").filter(|pid| pid.is_null()) {
+            let diagnostic = report
+                .at(pid.place(), &format!("services.{name}.pid"), "has no value")
+                .expected("`host`, `service:NAME` or `container:NAME`")
+                .suggest("write one, or remove the line");
+            report.push(diagnostic);
+        }
+    }
+}
+
 fn members<'n>(tree: &'n Node, key: &str) -> impl Iterator<Item = (&'n String, &'n Node)> {
     tree.get(key).and_then(Node::as_map).into_iter().flatten()
 }

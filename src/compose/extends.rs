@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::diag::{Service, Step, did_you_mean, listed, quoted};
+use super::diag::{Allowed, Service, Step, did_you_mean, listed, quoted};
 use super::loader::{Environment, Input, Loader, Scope};
+use super::paths::relative;
 use super::tags::Resets;
 use super::tree::{Map, Mark, Node, Trail};
 use super::unique::When;
@@ -26,7 +27,15 @@ struct Link {
     file: PathBuf,
     service: String,
     mark: Mark,
+    step: Named,
+    /// It is in a file of the project's own.
+    is_own: bool,
 }
+
+/// What the reference knows a step of a chain by, and allows once in a chain: the file
+/// that is named, if one is, and the service that extends. It takes a step that looks
+/// like an earlier one for a circle.
+type Named = (Option<String>, String);
 
 /// The services a chain is followed in.
 #[derive(Clone, Copy)]
@@ -35,7 +44,24 @@ struct Place<'p> {
     file: &'p Path,
     /// [`Mark::file`] of that file.
     number: u16,
-    resets: &'p Resets,
+    /// What tags of the file drop from what is extended.
+    resets: Option<&'p Resets>,
+    /// The file, where it is not the project's own.
+    plain: Option<&'p PlainFile>,
+}
+
+impl Place<'_> {
+    /// Where a service finds another one of the same file.
+    fn beside(self) -> Self {
+        let Some(plain) = self.plain else {
+            return self;
+        };
+        Place {
+            services: plain.beside.as_ref().unwrap_or(&plain.services),
+            resets: None,
+            ..self
+        }
+    }
 }
 
 /// A file that services are extended from. What those of them extend in turn is
@@ -45,9 +71,17 @@ struct PlainFile {
     /// [`Mark::file`] of what is in it.
     number: u16,
     services: RefCell<Map>,
+    /// The same services as those of this file see them that extend them, where that
+    /// makes a difference: the reference takes no notice of `!reset` and `!override` on
+    /// this way.
+    beside: Option<RefCell<Map>>,
     resets: Resets,
     /// What it was read with.
     environment: Arc<Environment>,
+    /// The folder that its paths are relative to.
+    base: PathBuf,
+    /// The steps that services took which are resolved.
+    steps: RefCell<HashMap<String, Vec<Named>>>,
 }
 
 /// Such files, by name.
@@ -57,7 +91,9 @@ pub(super) struct PlainFiles(HashMap<PathBuf, Vec<Rc<PlainFile>>>);
 impl PlainFiles {
     fn get(&self, file: &Path, scope: &Scope) -> Option<Rc<PlainFile>> {
         let known = self.0.get(file)?;
-        let same = |known: &&Rc<PlainFile>| Arc::ptr_eq(&known.environment, &scope.environment);
+        let same = |known: &&Rc<PlainFile>| {
+            Arc::ptr_eq(&known.environment, &scope.environment) && known.base == scope.base
+        };
         known.iter().find(same).cloned()
     }
 }
@@ -123,7 +159,8 @@ impl Loader<'_> {
             services: &all,
             file,
             number,
-            resets,
+            resets: Some(resets),
+            plain: None,
         };
         for name in names {
             self.extend(&name, place, scope, &mut Vec::new());
@@ -151,15 +188,21 @@ impl Loader<'_> {
             file: place.file.to_owned(),
             service: name.to_owned(),
             mark: reference.mark,
+            step: (
+                reference.file.as_ref().map(|(file, _)| file.clone()),
+                name.to_owned(),
+            ),
+            is_own: place.plain.is_none(),
         };
         let is_known =
             |known: &HashSet<_>| known.contains(&(link.file.clone(), link.service.clone()));
         if !self.circles.is_empty() && is_known(&self.circles) {
             return None; // told already
         }
-        if self.is_cycle(chain, &link) {
+        if self.is_cycle(chain, &link) || self.is_repeated(chain, &link.step, &link) {
             return None;
         }
+        let step = link.step.clone();
         chain.push(link);
         let by = Service {
             file: place.number,
@@ -168,24 +211,24 @@ impl Loader<'_> {
         let base = if let Some((path, mark)) = &reference.file {
             self.base_in_file(&by, &reference, (path, *mark), scope, chain)
         } else {
-            self.base(&by, &reference, place, scope, chain)
+            self.base(&by, &reference, place.beside(), scope, chain)
         };
         chain.pop();
-        let mut base = base?;
+        let (mut base, mut steps) = base?;
         if base.is_null() {
-            // In another file that is allowed: there is nothing to extend.
-            let mut services = place.services.borrow_mut();
-            services
-                .get_mut(name)?
-                .as_map_mut()?
-                .shift_remove("extends");
+            // In another file that is allowed: there is nothing to extend, and what
+            // says so stays.
             return Some(());
+        }
+        if let Some(plain) = place.plain {
+            steps.push(step);
+            plain.steps.borrow_mut().insert(name.to_owned(), steps);
         }
         let null = Node::null(Mark::default());
         let service = std::mem::replace(place.services.borrow_mut().get_mut(name)?, null);
         // Before anything of it is dropped, so that this is known of that, too.
         self.trace_extension(name, &reference, &base, scope);
-        if let Some(resets) = place.resets.service(name) {
+        if let Some(resets) = place.resets.and_then(|resets| resets.service(name)) {
             let mut trail = Trail::new(format!("services.{name}"));
             resets.apply(&mut base, &mut trail, &mut self.report.trace);
         }
@@ -200,7 +243,7 @@ impl Loader<'_> {
         Some(())
     }
 
-    /// The service that is extended, with what it extends itself.
+    /// The service that is extended, with what it extends itself, and the steps to that.
     fn base(
         &mut self,
         by: &Service,
@@ -208,7 +251,7 @@ impl Loader<'_> {
         place: Place<'_>,
         scope: &Scope,
         chain: &mut Vec<Link>,
-    ) -> Option<Node> {
+    ) -> Option<(Node, Vec<Named>)> {
         if !place.services.borrow().contains_key(&reference.service) {
             self.unknown_base(&by.name, reference, &place.services.borrow());
             return None;
@@ -217,6 +260,17 @@ impl Loader<'_> {
         let ways = &mut self.report.sources.ways;
         ways.extend(by.clone(), reference.place(), base);
         self.extend(&reference.service, place, scope, chain)?;
+        let steps = place.plain.and_then(|plain| {
+            let steps = plain.steps.borrow();
+            steps.get(&reference.service).cloned()
+        });
+        let steps = steps.unwrap_or_default();
+        // They were taken for another chain, where the base has been resolved for that.
+        if let Some(last) = chain.last()
+            && steps.iter().any(|step| self.is_repeated(chain, step, last))
+        {
+            return None;
+        }
         let services = place.services.borrow();
         let base = services.get(&reference.service)?;
         if !self.limits.nodes.take(base.size()) {
@@ -224,7 +278,7 @@ impl Loader<'_> {
             self.too_many_nodes(reference.mark, &path);
             return None;
         }
-        Some(base.clone())
+        Some((base.clone(), steps))
     }
 
     /// Tells the trace which file services are extended from now; the result is the
@@ -257,7 +311,7 @@ impl Loader<'_> {
         (path, mark): (&str, Mark),
         scope: &Scope,
         chain: &mut Vec<Link>,
-    ) -> Option<Node> {
+    ) -> Option<(Node, Vec<Named>)> {
         let trail = format!("services.{}.extends.file", by.name);
         let file = PathBuf::from(self.resolver(&scope.base).join(path));
         if super::source::is_remote(path) {
@@ -284,7 +338,8 @@ impl Loader<'_> {
                 services: &plain.services,
                 file: &file,
                 number: plain.number,
-                resets: &plain.resets,
+                resets: Some(&plain.resets),
+                plain: Some(&plain),
             };
             self.base(by, reference, place, scope, chain)
         });
@@ -318,16 +373,19 @@ impl Loader<'_> {
             (tree, resets) = self.plain(tree, document, scope);
         }
         let base = input.name.parent().unwrap_or_else(|| Path::new("/"));
-        self.resolve_paths(&scope.base, base, &mut tree);
+        self.resolve_paths(&relative(&scope.base, base), &mut tree);
         let services = match tree.get_mut("services").and_then(Node::as_map_mut) {
             Some(services) => std::mem::take(services),
             None => Map::new(),
         };
         let plain = Rc::new(PlainFile {
             number,
+            beside: (!resets.is_empty()).then(|| RefCell::new(services.clone())),
             services: RefCell::new(services),
             resets,
             environment: Arc::clone(&scope.environment),
+            base: scope.base.clone(),
+            steps: RefCell::default(),
         });
         let same = self.plain.0.entry(input.name.clone()).or_default();
         same.push(Rc::clone(&plain));
@@ -382,6 +440,36 @@ impl Loader<'_> {
             did_you_mean(wanted, known.into_iter())
         };
         self.report.push(diagnostic);
+    }
+
+    /// Refuses a step that a chain has already, as the reference does; `link` is where
+    /// that shows.
+    fn is_repeated(&mut self, chain: &[Link], step: &Named, link: &Link) -> bool {
+        if !has_step(chain, step) {
+            return false;
+        }
+        let (file, service) = step;
+        let message = match file {
+            Some(file) => format!(
+                "two services `{service}` of one chain extend from {}: this counts as a circle",
+                quoted(file)
+            ),
+            None => format!(
+                "two services `{service}` of one chain extend one of their own file: this counts \
+                 as a circle"
+            ),
+        };
+        let path = format!("services.{}.extends", link.service);
+        let diagnostic = self
+            .report
+            .at(link.mark, &path, message)
+            .expected("a chain of services whose names differ")
+            .allowed(Allowed::SameName)
+            .suggest("rename one of them; a service of the same file is extended without `file:`");
+        self.report.push(diagnostic);
+        self.circles
+            .insert((link.file.clone(), link.service.clone()));
+        true
     }
 
     fn is_cycle(&mut self, chain: &[Link], link: &Link) -> bool {
@@ -454,6 +542,14 @@ fn within(document: &Node) -> impl Iterator<Item = (String, Reference)> {
     })
 }
 
+/// True where a chain has a step already, since it left the project's own files: what
+/// is before that is resolved by itself, too.
+fn has_step(chain: &[Link], step: &Named) -> bool {
+    let from = chain.iter().rposition(|link| link.is_own).unwrap_or(0);
+    let taken = chain.get(from..).unwrap_or_default();
+    taken.iter().any(|link| link.step == *step)
+}
+
 /// Reads `extends`; `None` for what the schema is going to refuse.
 fn reference(node: &Node) -> Option<Reference> {
     if let Some(service) = node.as_str() {
@@ -465,8 +561,8 @@ fn reference(node: &Node) -> Option<Reference> {
     }
     let service = node.get("service")?;
     let file = match node.get("file") {
-        Some(file) => Some((file.as_str()?.to_owned(), file.mark)),
-        None => None,
+        Some(file) if !file.is_null() => Some((file.as_str()?.to_owned(), file.mark)),
+        _ => None,
     };
     Some(Reference {
         service: service.as_str()?.to_owned(),

@@ -10,7 +10,7 @@ use super::diag::{listed, quoted, similar};
 use super::files::FileSystem as _;
 use super::limits::MOST_INCLUDES;
 use super::loader::{Environment, Input, Loader, Scope, strings};
-use super::paths::absolute;
+use super::paths::{absolute, relative};
 use super::trace::Included;
 use super::tree::{Map, Mark, Node};
 
@@ -80,6 +80,25 @@ impl Loader<'_> {
             }
             _ => Some(strings(Some(node))),
         }
+    }
+
+    /// The project's folder, empty where none is named; `None` for what is no folder's
+    /// name.
+    fn folder<'e>(&mut self, entry: &'e Node, trail: &str) -> Option<&'e str> {
+        let node = match entry.get("project_directory") {
+            Some(node) if !node.is_null() => node,
+            _ => return Some(""),
+        };
+        if let Some(text) = node.as_str() {
+            return Some(text);
+        }
+        let message = super::model::shown(node, &format!("is {}", node.kind()));
+        let diagnostic = self
+            .report
+            .at(node.place(), &format!("{trail}.project_directory"), message)
+            .expected("the path of a folder");
+        self.report.push(diagnostic);
+        None
     }
 
     /// Warns of attributes that there are not; the reference takes no notice of
@@ -162,6 +181,7 @@ impl Loader<'_> {
             None => self.texts(entry, "path", trail)?,
         };
         let env_files = self.texts(entry, "env_file", trail)?;
+        let folder = self.folder(entry, trail)?;
         let inputs = self.inputs(&texts, trail, scope)?;
         let (Some(main), Some((_, mark))) = (inputs.first(), texts.first()) else {
             if is_misspelt {
@@ -189,23 +209,30 @@ impl Loader<'_> {
             return None;
         }
         let parent = |path: &Path| path.parent().unwrap_or_else(|| Path::new("/")).to_owned();
-        let (base, paths) = match entry.get("project_directory").and_then(Node::as_str) {
-            Some(folder) if !folder.is_empty() => {
-                let base = absolute(&scope.base, Path::new(folder));
-                // As the reference has it: what is no folder is a file in one.
-                let is_file = Path::new(folder).is_relative() && !self.files.is_dir(&base);
-                let paths = if is_file { parent(&base) } else { base.clone() };
-                (base, paths)
-            }
-            _ => (parent(&main.name), parent(&main.name)),
+        let (base, prefix) = if folder.is_empty() {
+            let base = parent(&main.name);
+            let prefix = relative(&scope.base, &base);
+            (base, prefix)
+        } else if Path::new(folder).is_absolute() {
+            let base = absolute(&scope.base, Path::new(folder));
+            (base.clone(), base)
+        } else {
+            let base = absolute(&scope.base, Path::new(folder));
+            // As the reference has it: what is no folder is a file in one.
+            let is_folder = self.files.is_dir(&base);
+            let prefix = if is_folder {
+                base.clone()
+            } else {
+                parent(&base)
+            };
+            (base, relative(&scope.base, &prefix))
         };
         let trace = self.report.trace.as_mut();
         let number = trace.map_or(0, |trace| trace.scopes.include(scope.number));
         let environment = self.variables(env_files, &base, scope, (entry.mark, trail))?;
         let below = Scope {
             base,
-            paths,
-            outer: Some(scope.base.clone()),
+            prefix: Some(prefix),
             environment,
             number,
         };

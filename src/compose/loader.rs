@@ -13,7 +13,7 @@ use super::diag::{Diagnostic, INCLUDED, Report};
 use super::extends::PlainFiles;
 use super::files::{FileSystem, Impatient, too_large};
 use super::limits::{Limits, MOST_BYTES, MOST_FILES, MOST_NODES, MOST_TEXT, OWN_CACHE};
-use super::paths::{self, Resolver};
+use super::paths::Resolver;
 use super::tags::Resets;
 use super::tree::{Map, Mark, Node, Trail, Value};
 use super::unique::When;
@@ -27,10 +27,10 @@ pub(super) type Environment = IndexMap<String, String>;
 pub(super) struct Scope {
     /// Where the files that are included or extended are looked for.
     pub(super) base: PathBuf,
-    /// Where all other relative paths start.
-    pub(super) paths: PathBuf,
-    /// `base` of the project that includes this one.
-    pub(super) outer: Option<PathBuf>,
+    /// What is put before all other relative paths; nothing where they stay as they
+    /// are written. It is relative itself in an included project: to `base` of the
+    /// project that includes it.
+    pub(super) prefix: Option<PathBuf>,
     pub(super) environment: Arc<Environment>,
     /// The number that a trace knows these variables by.
     pub(super) number: usize,
@@ -57,9 +57,6 @@ pub(super) struct Loader<'a> {
     /// Files that services are extended from.
     pub(super) plain: PlainFiles,
     pub(super) limits: Limits,
-    /// Relative paths stay relative to the project's folder, and those of its own
-    /// files as they are written.
-    pub(super) keeps_paths: bool,
     /// Variables stay as they are written.
     pub(super) raw: bool,
     /// Names of the variables that were asked for, set or not.
@@ -78,7 +75,6 @@ impl<'a> Loader<'a> {
             texts: HashMap::new(),
             plain: PlainFiles::default(),
             limits: Limits::new(),
-            keeps_paths: false,
             raw: false,
             asked: BTreeSet::new(),
             circles: HashSet::new(),
@@ -207,10 +203,8 @@ impl<'a> Loader<'a> {
         }
         defaults::fill_in(&mut tree);
         check::tree(&tree, &mut self.report);
-        if let Some(outer) = &scope.outer {
-            self.resolve_paths(outer, &scope.paths, &mut tree);
-        } else if !self.keeps_paths {
-            self.resolve_paths(&scope.base, &scope.paths, &mut tree);
+        if let Some(prefix) = &scope.prefix {
+            self.resolve_paths(prefix, &mut tree);
         }
         self.asked.extend(defaults::passed_on(&tree));
         defaults::resolve_variables(&mut tree, &scope.environment);
@@ -345,15 +339,12 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// Makes the paths of a canonical tree absolute that are relative to `base`, or
-    /// relative to `outer`, whatever is asked for.
-    pub(super) fn resolve_paths(&mut self, outer: &Path, base: &Path, tree: &mut Node) {
-        let base = if self.keeps_paths {
-            paths::relative(outer, base)
-        } else {
-            base.to_owned()
-        };
-        let resolver = self.resolver(&base);
+    /// Puts `base` before the relative paths of a canonical tree. Those of files that
+    /// others include or extend become relative to the folder of these first: what is
+    /// the same path and what is not is decided, in the reference, before they are
+    /// absolute.
+    pub(super) fn resolve_paths(&mut self, base: &Path, tree: &mut Node) {
+        let resolver = self.resolver(base);
         resolver.tree(tree);
         let used = self.limits.text.left() - resolver.room.get();
         let is_full = resolver.room.get() < base.as_os_str().len();
@@ -361,6 +352,7 @@ impl<'a> Loader<'a> {
         if is_full {
             self.too_much_text(tree.mark);
         }
+        check::paths(tree, &mut self.report);
     }
 
     /// `version` is allowed and means nothing.

@@ -345,13 +345,32 @@ fn into_list(node: Node) -> Node {
 
 fn pairs(key: &str, child: &Node) -> Vec<Node> {
     let pair = |value: &Node| {
-        let text = value.scalar_text().unwrap_or_default();
+        let text = as_reference(value);
         Node::str(format!("{key}={text}"), value.mark).with_key(child.key)
     };
     match &child.value {
         Value::Null => vec![Node::str(key, child.key)],
         Value::Seq(items) => items.iter().map(pair).collect(),
         _ => vec![pair(child)],
+    }
+}
+
+/// Any value as the reference makes a text of it here, also one that has no place there:
+/// the shape is looked at after the merge only.
+fn as_reference(value: &Node) -> String {
+    let joined = |texts: Vec<String>| texts.join(" ");
+    match &value.value {
+        Value::Null => "<nil>".to_owned(),
+        Value::Seq(items) => format!("[{}]", joined(items.iter().map(as_reference).collect())),
+        Value::Map(map) => {
+            let mut pairs: Vec<_> = map.iter().collect();
+            pairs.sort_by_key(|(key, _)| *key);
+            let texts = pairs
+                .into_iter()
+                .map(|(key, value)| format!("{key}:{}", as_reference(value)));
+            format!("map[{}]", joined(texts.collect()))
+        }
+        _ => value.scalar_text().unwrap_or_default(),
     }
 }
 

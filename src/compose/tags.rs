@@ -57,7 +57,8 @@ impl Resets {
         resets
     }
 
-    fn is_empty(&self) -> bool {
+    /// True where nothing was tagged.
+    pub(crate) fn is_empty(&self) -> bool {
         self.keys.is_empty() && self.below.is_empty()
     }
 

@@ -33,8 +33,25 @@ pub(super) fn check(
         }
     }
     checker.secrets();
-    checker.container_names();
     checker.cycles();
+}
+
+/// Checks that no two of these services give their containers one name: those that
+/// are asked for, as in the reference, while all that are active have to fit together
+/// otherwise.
+pub(super) fn check_names(
+    project: &Project,
+    services: &HashSet<String>,
+    tree: &Node,
+    report: &mut Report,
+) {
+    let mut checker = Checker {
+        project,
+        services,
+        tree,
+        report,
+    };
+    checker.container_names();
 }
 
 struct Checker<'a> {
@@ -121,8 +138,9 @@ impl Checker<'_> {
     }
 
     fn service(&mut self, path: &str, service: &Service) {
-        // An `extends` that is still there was refused already.
-        let extends = self.tree.lookup(&format!("{path}.extends")).is_some();
+        // An `extends` that is still there was refused already, or is of nothing.
+        let extends =
+            self.report.error_count() > 0 && self.tree.lookup(&format!("{path}.extends")).is_some();
         let has_source =
             service.build.is_some() || service.image.is_some() || service.provider.is_some();
         // What was taken out because of an error may have been the source.

@@ -18,13 +18,6 @@ impl Checker<'_> {
             {
                 self.undefined(&path, ("volume", "volumes"), name, project.volumes.keys());
             }
-            if *kind == MountKind::Bind && source.is_none() {
-                let diagnostic = self
-                    .at(&path, "a bind has no `source`")
-                    .expected("`source:`, a path on this machine")
-                    .suggest("add `source: ./data`, or whatever path is meant");
-                self.report.push(diagnostic);
-            }
         }
         for (index, config) in service.configs.iter().enumerate() {
             let Some(name) = config.source.as_deref() else {

@@ -32,10 +32,12 @@ pub(crate) enum Allowed {
     TabBeforeNothing,
     /// `{a: !reset}`.
     CrowdedTag,
+    /// Two services of one name in a chain of `extends`.
+    SameName,
 }
 
 /// Where the specification allows it, and what it says there.
-const TABLE: [(Allowed, &str, &str); 12] = [
+const TABLE: [(Allowed, &str, &str); 13] = [
     (
         Allowed::BareIpv6,
         "services, ports",
@@ -95,6 +97,11 @@ const TABLE: [(Allowed, &str, &str); 12] = [
         Allowed::CrowdedTag,
         "fragments, by way of YAML 1.2",
         "brackets and commas end a tag",
+    ),
+    (
+        Allowed::SameName,
+        "services, extends",
+        "only circles are not allowed",
     ),
 ];
 

@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
+use indexmap::IndexMap;
+
 use crate::compose::tree::{Mark, is_within, service_of, without_indices};
 
 /// Most aliases that are remembered, all files together.
@@ -72,7 +74,7 @@ pub(crate) struct Ways {
     /// How many there are.
     count: usize,
     /// By the name of the service that extends.
-    extended: HashMap<String, Vec<Extended>>,
+    extended: IndexMap<String, Vec<Extended>>,
     /// By file: the services that begin at a place, and nothing where another part of
     /// the file does.
     sections: HashMap<u16, BTreeMap<(u32, u32), Option<String>>>,
@@ -124,27 +126,36 @@ impl Ways {
 
     /// The way of what stands at a mark to the attribute `path`.
     pub(super) fn find(&self, mark: Mark, path: &str) -> Way<'_> {
-        let extended = self.extending(path).and_then(|(name, rest)| {
+        let found = self.extending(path).and_then(|(name, rest)| {
             let starts = self.extended.get(name)?;
             starts
                 .iter()
-                .find_map(|first| self.along(first, rest, mark))
+                .find_map(|first| Some((first, self.along(first, rest, mark)?)))
         });
-        let mut way = extended.unwrap_or_else(|| Way {
-            aliases: self.repeated(path, mark).unwrap_or_default(),
-            extended: Vec::new(),
-        });
-        if way.extended.is_empty() {
-            way.extended = self.towards_the_project(mark).unwrap_or_default();
-        }
+        let (start, mut way) = match found {
+            Some((first, way)) => (Some((first.by.file, first.by.name.as_str())), way),
+            None => {
+                let aliases = self.repeated(path, mark).unwrap_or_default();
+                let way = Way {
+                    aliases,
+                    extended: Vec::new(),
+                };
+                (self.section(mark).map(|name| (mark.file, name)), way)
+            }
+        };
+        // A file that is extended from has its own errors before it is.
+        let further = start.and_then(|(file, name)| self.towards_the_project(file, name));
+        way.extended.extend(further.into_iter().flatten());
         way
     }
 
-    /// How a file's own service, in which something is wrong for itself, came to be
-    /// extended by one of the project's.
-    fn towards_the_project(&self, mark: Mark) -> Option<Vec<(&str, Mark)>> {
-        let mut file = mark.file;
-        let mut name = self.section(mark)?;
+    /// How a service came to be extended by one of the project's own files, where it is
+    /// in another one.
+    fn towards_the_project<'w>(
+        &'w self,
+        mut file: u16,
+        mut name: &'w str,
+    ) -> Option<Vec<(&'w str, Mark)>> {
         let mut way = Vec::new();
         while self.bases.contains(&file) && way.len() <= MOST_SERVICES {
             let mut all = self.extended.values().flatten();

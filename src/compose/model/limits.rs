@@ -1,9 +1,10 @@
 //! Limits and devices of a service's containers: `ulimits`, `blkio_config`,
 //! `devices`.
 
-use super::record::{Cx, Emit, Form, Parse, member, record};
+use super::record::{Cx, Emit, Form, Parse, member, record, shown};
+use crate::compose::diag::Allowed;
 use crate::compose::printed::Printed;
-use crate::compose::tree::Node;
+use crate::compose::tree::{Node, Value};
 use crate::compose::units::Bytes;
 
 /// A limit of `ulimits`.
@@ -42,7 +43,7 @@ impl Parse for Ulimit {
             return i64::parse(node, cx).map(Self::Single);
         }
         let part = |name: &str, cx: &mut Cx<'_>| match node.get(name) {
-            Some(child) => cx.at(name, |cx| i64::parse(child, cx)),
+            Some(child) => cx.at(name, |cx| limit(child, cx)),
             None => Some(0),
         };
         let soft = part("soft", cx);
@@ -52,6 +53,27 @@ impl Parse for Ulimit {
             hard: hard?,
         })
     }
+}
+
+/// A limit of a pair: a whole number and nothing that only comes to one, where the
+/// reference breaks off.
+fn limit(node: &Node, cx: &mut Cx<'_>) -> Option<i64> {
+    if matches!(node.value, Value::Int(_)) {
+        return i64::parse(node, cx);
+    }
+    let mut diagnostic = cx
+        .diagnostic(node.place(), shown(node, "is not a limit"))
+        .expected("a whole number, such as `1024`");
+    if node
+        .as_str()
+        .is_some_and(|text| text.parse::<i64>().is_ok())
+    {
+        diagnostic = diagnostic
+            .suggest("take the quotes away")
+            .allowed(Allowed::NumberInQuotes);
+    }
+    cx.report.push(diagnostic);
+    None
 }
 
 impl Emit for Ulimit {

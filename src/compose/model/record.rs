@@ -422,6 +422,13 @@ unsigned!(u64);
 unsigned!(u32);
 unsigned!(u16);
 
+/// A number as the reference keeps it, in 32 bits, with the fewest digits that tell it
+/// from others of these.
+#[expect(clippy::cast_possible_truncation, reason = "that is what it comes to")]
+fn single(value: f64) -> f64 {
+    (value as f32).to_string().parse().unwrap_or(value)
+}
+
 impl Parse for f64 {
     fn parse(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         #[expect(
@@ -436,7 +443,7 @@ impl Parse for f64 {
         };
         // `.inf` and `.nan` are numbers to the reference, too.
         match value {
-            Some(value) => Some(value),
+            Some(value) => Some(single(value)),
             None => cx.fail(
                 node,
                 shown(node, "is not a number"),

@@ -82,6 +82,8 @@ record! {
         entrypoint: Option<Argv>,
         /// A program outside that takes the place of containers.
         provider: Option<Provider>,
+        /// What it extends, where that has no value and nothing was taken from it.
+        extends: Option<Extends>,
         /// Variables, those of `env_file` included; without a value where the
         /// environment has none.
         environment: Variables,
@@ -204,6 +206,16 @@ record! {
     }
 }
 
+record! {
+    /// What a service extends.
+    Extends {
+        /// The file of it.
+        file: Option<String>,
+        /// The service.
+        service: Option<String>,
+    }
+}
+
 /// A port or range of `expose`, as text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PortText(pub String);
@@ -232,10 +244,11 @@ impl super::Emit for PortText {
 }
 
 /// Attributes that a running container does not depend on.
-const NOT_HASHED: [&str; 6] = [
+const NOT_HASHED: [&str; 7] = [
     "build",
     "depends_on",
     "develop",
+    "extends",
     "profiles",
     "pull_policy",
     "scale",

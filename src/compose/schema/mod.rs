@@ -225,12 +225,23 @@ impl Checker<'_> {
 
     fn no_doubles(&mut self, list: &[Node]) {
         let mut known: HashMap<String, usize> = HashMap::new();
+        // A number counts as the same as a text before it, not the other way round.
+        let mut texts: HashMap<i128, usize> = HashMap::new();
         for (index, item) in list.iter().enumerate() {
-            if item.is_null() {
-                continue;
-            }
+            let text = match &item.value {
+                Value::Null => continue,
+                Value::Int(number) => texts.get(number).copied(),
+                Value::Str(text) => {
+                    if let Ok(number) = text.parse() {
+                        texts.entry(number).or_insert(index);
+                    }
+                    None
+                }
+                _ => None,
+            };
             let name = format!("{:?}", item.value);
-            let Some(earlier) = known.insert(name, index).and_then(|at| list.get(at)) else {
+            let earlier = known.insert(name, index).or(text);
+            let Some(earlier) = earlier.and_then(|at| list.get(at)) else {
                 continue;
             };
             let before = self.trail.index(index);
@@ -263,11 +274,11 @@ impl Checker<'_> {
             let before = self.trail.key(name);
             let keep = if is_name(name, names) {
                 // The name stays, so that what refers to it is not refused, too.
-                if !self.node(child, values) && names != Names::Any {
+                if !self.node(child, values) && !matches!(names, Names::Any | Names::AnyOrUnseen) {
                     child.value = Value::Map(Map::new());
                 }
                 true
-            } else if matches!(names, Names::ResourceOrUnseen | Names::LettersOrUnseen) {
+            } else if names.lets_pass() {
                 true
             } else {
                 self.bad_name(name, child);
@@ -451,7 +462,7 @@ fn fits(node: &Node, shape: &Shape) -> bool {
 
 fn is_name(name: &str, names: Names) -> bool {
     match names {
-        Names::Any => !name.is_empty(),
+        Names::Any | Names::AnyOrUnseen => !name.is_empty(),
         Names::Resource | Names::ResourceOrUnseen => {
             let valid = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
             !name.is_empty() && name.bytes().all(valid)

@@ -98,7 +98,7 @@ pub(super) const PROVIDER: &Shape = &Shape::Object(&Object {
         (
             "options",
             &Shape::Map(
-                Names::Any,
+                Names::AnyOrUnseen,
                 &Shape::Either(&[BOOL_OR_NUMBER_OR_TEXT, &Shape::List(BOOL_OR_NUMBER_OR_TEXT)]),
             ),
         ),
@@ -112,7 +112,10 @@ pub(super) const PROVIDER: &Shape = &Shape::Object(&Object {
 pub(super) const LOGGING: &Shape = &Shape::Object(&Object {
     attributes: &[
         ("driver", TEXT),
-        ("options", &Shape::Map(Names::Any, NULL_OR_NUMBER_OR_TEXT)),
+        (
+            "options",
+            &Shape::Map(Names::AnyOrUnseen, NULL_OR_NUMBER_OR_TEXT),
+        ),
     ],
     required: &[],
     extensions: true,
@@ -129,7 +132,10 @@ pub(super) const SERVICE_MODEL: &Shape = &Shape::Object(&Object {
 pub(super) const SERVICE_NETWORK: &Shape = &Shape::Object(&Object {
     attributes: &[
         ("aliases", LIST_OF_STRINGS),
-        ("driver_opts", &Shape::Map(Names::Any, NUMBER_OR_TEXT)),
+        (
+            "driver_opts",
+            &Shape::Map(Names::AnyOrUnseen, NUMBER_OR_TEXT),
+        ),
         ("gw_priority", NUMBER),
         ("interface_name", TEXT),
         ("ipv4_address", TEXT),

@@ -123,7 +123,7 @@ pub(super) const SERVICE: &Shape = &Shape::Object(&Object {
         ("stdin_open", BOOL_OR_TEXT),
         ("stop_grace_period", TEXT),
         ("stop_signal", TEXT),
-        ("storage_opt", &Shape::Map(Names::Any, &Shape::Any)),
+        ("storage_opt", &Shape::Map(Names::AnyOrUnseen, &Shape::Any)),
         ("sysctls", LIST_OR_DICT),
         ("tmpfs", STRING_OR_LIST),
         ("tty", BOOL_OR_TEXT),

@@ -13,14 +13,26 @@ pub(crate) enum Type {
 /// Which names a mapping may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Names {
-    /// Any.
+    /// Any that is one.
     Any,
+    /// As `Any`, but what has no name is let pass unseen.
+    AnyOrUnseen,
     /// Letters, digits, `.`, `_`, `-`.
     Resource,
     /// As `Resource`, but others are let pass unseen.
     ResourceOrUnseen,
     /// Small letters; others are let pass unseen.
     LettersOrUnseen,
+}
+
+impl Names {
+    /// True where other names are let pass unseen.
+    pub(crate) fn lets_pass(self) -> bool {
+        matches!(
+            self,
+            Self::AnyOrUnseen | Self::ResourceOrUnseen | Self::LettersOrUnseen
+        )
+    }
 }
 
 /// A pattern of text, with what is said to who does not meet it.

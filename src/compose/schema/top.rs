@@ -64,7 +64,10 @@ pub(super) const NETWORK_MAPPING: &Shape = &Shape::Object(&Object {
     attributes: &[
         ("attachable", BOOL_OR_TEXT),
         ("driver", TEXT),
-        ("driver_opts", &Shape::Map(Names::Any, NUMBER_OR_TEXT)),
+        (
+            "driver_opts",
+            &Shape::Map(Names::AnyOrUnseen, NUMBER_OR_TEXT),
+        ),
         ("enable_ipv4", BOOL_OR_TEXT),
         ("enable_ipv6", BOOL_OR_TEXT),
         ("external", &Shape::Either(&[BOOL_OR_TEXT, EXTERNAL])),
@@ -83,7 +86,10 @@ pub(super) const NETWORK: &Shape = &Shape::Either(&[NULL, NETWORK_MAPPING]);
 pub(super) const VOLUME_MAPPING: &Shape = &Shape::Object(&Object {
     attributes: &[
         ("driver", TEXT),
-        ("driver_opts", &Shape::Map(Names::Any, NUMBER_OR_TEXT)),
+        (
+            "driver_opts",
+            &Shape::Map(Names::AnyOrUnseen, NUMBER_OR_TEXT),
+        ),
         ("external", &Shape::Either(&[BOOL_OR_TEXT, EXTERNAL])),
         ("labels", LIST_OR_DICT),
         ("name", TEXT),
@@ -98,7 +104,10 @@ pub(super) const VOLUME: &Shape = &Shape::Either(&[NULL, VOLUME_MAPPING]);
 pub(super) const SECRET: &Shape = &Shape::Object(&Object {
     attributes: &[
         ("driver", TEXT),
-        ("driver_opts", &Shape::Map(Names::Any, NUMBER_OR_TEXT)),
+        (
+            "driver_opts",
+            &Shape::Map(Names::AnyOrUnseen, NUMBER_OR_TEXT),
+        ),
         ("environment", TEXT),
         ("external", &Shape::Either(&[BOOL_OR_TEXT, EXTERNAL_OPEN])),
         ("file", TEXT),

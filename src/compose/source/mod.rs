@@ -22,7 +22,7 @@ use super::model::{Origin, Project};
 use super::raw::RawModel;
 use super::trace::Trace;
 use super::tree::{Mark, Node};
-use super::{defaults, lint};
+use super::{check, defaults, lint};
 
 pub use first::FirstVariables;
 pub use name::check_name;
@@ -125,7 +125,6 @@ fn loader<'l>(options: &LoadOptions, files: &'l dyn FileSystem) -> Loader<'l> {
         first.traced().for_each(|setting| trace.setting(setting));
     }
     loader.report.sources.provenance.shell = Arc::new(options.environment.clone());
-    loader.keeps_paths = options.skip.paths;
     loader.raw = options.skip.interpolation;
     loader
 }
@@ -212,8 +211,7 @@ impl<'a, 'l> Source<'a, 'l> {
         };
         let scope = Scope {
             base: base.clone(),
-            paths: base.clone(),
-            outer: None,
+            prefix: (!self.options.skip.paths).then(|| base.clone()),
             environment: Arc::new(environment),
             number: 0,
         };
@@ -229,6 +227,7 @@ impl<'a, 'l> Source<'a, 'l> {
             return None;
         }
         if !self.options.skip.normalization {
+            check::implied(&tree, &mut self.loader.report);
             defaults::normalize(&mut tree, &name, &scope.environment);
         }
         let services = tree.get("services").and_then(Node::as_map);

@@ -39,7 +39,11 @@ impl Source<'_, '_> {
         self.unknown_profiles(&project);
         let active: HashSet<String> = project.services.keys().cloned().collect();
         if !self.options.skip.consistency {
-            consistency::check(&project, &active, tree, &mut self.loader.report);
+            let report = &mut self.loader.report;
+            consistency::check(&project, &active, tree, report);
+            if self.options.services.is_empty() {
+                consistency::check_names(&project, &active, tree, report);
+            }
         }
         for service in project.services.values_mut() {
             if let (Some(scale), Some(deploy), false) = (
@@ -55,6 +59,8 @@ impl Source<'_, '_> {
         if are_read {
             self.environments(&mut project, tree);
         }
+        // Of all that are active, in the reference; those that names make active follow.
+        self.labels(&mut project, tree);
         let names = &self.options.services;
         if !names.is_empty() {
             let report = &mut self.loader.report;
@@ -63,6 +69,7 @@ impl Source<'_, '_> {
             if !self.options.skip.consistency {
                 // Nobody has looked at those that are active by their names only.
                 consistency::check(&project, &wanted, tree, report);
+                consistency::check_names(&project, &wanted, tree, report);
             }
             select::only(&mut project, &wanted);
             select::own_dependencies(&mut project);
