@@ -132,16 +132,14 @@ impl Ways {
                 .iter()
                 .find_map(|first| Some((first, self.along(first, rest, mark)?)))
         });
-        let (start, mut way) = match found {
-            Some((first, way)) => (Some((first.by.file, first.by.name.as_str())), way),
-            None => {
-                let aliases = self.repeated(path, mark).unwrap_or_default();
-                let way = Way {
-                    aliases,
-                    extended: Vec::new(),
-                };
-                (self.section(mark).map(|name| (mark.file, name)), way)
-            }
+        let (start, mut way) = if let Some((first, way)) = found {
+            (Some((first.by.file, first.by.name.as_str())), way)
+        } else {
+            let way = Way {
+                aliases: self.repeated(path, mark).unwrap_or_default(),
+                extended: Vec::new(),
+            };
+            (self.section(mark).map(|name| (mark.file, name)), way)
         };
         // A file that is extended from has its own errors before it is.
         let further = start.and_then(|(file, name)| self.towards_the_project(file, name));
