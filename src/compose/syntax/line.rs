@@ -70,7 +70,8 @@ pub(super) fn key_of(line: &str) -> Option<&str> {
 pub(super) fn likely_key(line: &str) -> Option<&str> {
     let text = content(line);
     let text = text.strip_prefix("- ").unwrap_or(text);
-    let end = text.find([':', ' ']).unwrap_or(text.len());
+    let text = text.trim_start_matches(['"', '\'']);
+    let end = text.find([':', ' ', '"', '\'']).unwrap_or(text.len());
     text.get(..end).filter(|key| is_word(key))
 }
 

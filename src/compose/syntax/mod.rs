@@ -2,6 +2,7 @@
 //! the file. The parser says where it could not go on; the cause often stands in
 //! the line before.
 
+mod bare;
 mod indent;
 mod line;
 mod quotes;
@@ -145,7 +146,8 @@ impl<'t> File<'t> {
             } else {
                 entry_level - 1
             };
-            let key = key_of(text).or_else(|| likely_key(own).filter(|_| number == line));
+            let key =
+                key_of(text).or_else(|| likely_key(own).filter(|_| number == line && !is_entry));
             if let Some(key) = key.filter(|_| key_level < level) {
                 parts.push(format!(".{key}"));
                 level = key_level;
@@ -199,6 +201,9 @@ impl<'t> File<'t> {
         }
         if says("simple key expect") {
             return self.no_key();
+        }
+        if says("document start") {
+            return self.uneven_top();
         }
         if says("did not find expected key") {
             return self.no_sibling();
