@@ -83,6 +83,9 @@ pub(super) fn cause(
     if let Some(conflict) = file.conflict() {
         return conflict;
     }
+    if let Some(fence) = file.fence() {
+        return fence;
+    }
     let found = file.by_words(info, open);
     let mut cause = found.unwrap_or_else(|| Cause::new((line, column, 0), info));
     cause.path = file.path(cause.path_line);
@@ -262,6 +265,22 @@ impl<'t> File<'t> {
         ))
     }
 
+    /// What stands around a text in Markdown.
+    fn fence(&self) -> Option<Cause> {
+        let is_fence = |text: &str| ["```", "~~~"].iter().any(|mark| text.starts_with(mark));
+        let first = (1..=self.line).find(|number| !content(self.text(*number)).is_empty());
+        let number = [first?, self.line]
+            .into_iter()
+            .find(|number| is_fence(self.text(*number).trim()))?;
+        let text = self.text(number);
+        let place = (number, indent(text) + 1, content(text).chars().count());
+        let cause = Cause::new(
+            place,
+            "this line is of Markdown, it stands around a text there",
+        );
+        Some(cause.suggest("remove the line, and the other one around the text"))
+    }
+
     /// How far a line is indented that begins what the line above has opened: more than
     /// that, less than what it opens itself.
     fn indent_between(&self, line: usize) -> Option<usize> {
@@ -414,7 +433,10 @@ impl<'t> File<'t> {
                     "`,` between two entries, or `{closing}` at the end"
                 ))
             }
-            _ => {
+            found => {
+                if let Some(cause) = found.and_then(|_| self.no_comma(line)) {
+                    return cause;
+                }
                 let place = (line, column, value_text(rest).chars().count());
                 let cause = Cause::new(place, format!("the bracket `{bracket}` is not closed"))
                     .expected(format!("`{closing}` at its end"));
@@ -426,6 +448,23 @@ impl<'t> File<'t> {
                 }
             }
         }
+    }
+
+    /// An entry in lines of brackets that begin below `first`, without a comma behind it.
+    fn no_comma(&self, first: usize) -> Option<Cause> {
+        let (number, above) = self.above(self.line)?;
+        let entry = content(above);
+        let is_beside = number > first && indent(above) == indent(self.text(self.line));
+        if !is_beside || entry.ends_with([',', '[', '{']) {
+            return None;
+        }
+        let place = (number, indent(above) + 1, entry.chars().count());
+        let cause = Cause::new(place, "a comma is missing behind this");
+        Some(
+            cause
+                .expected("`,` between two entries")
+                .suggest(format!("write `{entry},`")),
+        )
     }
 
     /// A value that begins with a character that YAML keeps for itself.
