@@ -13,12 +13,21 @@ impl File<'_> {
         let text = self.text(number);
         let word = content(text);
         let own = indent(text);
+        let place = (number, own + 1, word.chars().count());
         let is_number = word.starts_with(|c: char| c.is_ascii_digit());
         if let Some((at, entry)) = self.above(number)
             && content(entry).starts_with("- ")
-            && (is_number || (own == indent(entry) && indent(above) < own))
+            && (is_number
+                || (own == indent(entry) && above.is_some_and(|above| indent(above) < own)))
         {
             return Some(without_dash(number, text, entry).path_of(at));
+        }
+        if let Some((key, value)) = word.split_once('=')
+            && is_word(key.trim_end())
+        {
+            let cause = Cause::new(place, "a colon is needed in the place of this `=`");
+            let (key, value) = (key.trim_end(), value.trim_start());
+            return Some(cause.suggest(format!("write `{key}: {value}`")));
         }
         let below = self.below(number).map_or("", |(_, below)| below);
         let next = indent(below);
@@ -27,9 +36,11 @@ impl File<'_> {
         }
         let name = word.trim_matches(['"', '\'']);
         if !is_word(name) {
-            return None;
+            let cause = Cause::new(place, "this line is no key");
+            return Some(
+                cause.expected("`NAME: VALUE`, or what belongs to the line above, indented deeper"),
+            );
         }
-        let place = (number, own + 1, word.chars().count());
         let cause = Cause::new(place, format!("a colon is missing behind `{name}`"));
         let opens = next > own || (next == own && content(below).starts_with("- "));
         Some(cause.suggest(if opens {
@@ -40,8 +51,8 @@ impl File<'_> {
     }
 
     /// The line at which a text begins that goes on to `line`, where that is the place
-    /// of a key, and the line of the key above it that shows that.
-    fn bare_line(&self, line: usize) -> Option<(usize, &str)> {
+    /// of a key, and the line of the key above it that shows that; none at the top.
+    fn bare_line(&self, line: usize) -> Option<(usize, Option<&str>)> {
         let mut first: Option<(usize, usize)> = None;
         for number in (1..=line).rev() {
             let text = self.text(number);
@@ -58,13 +69,15 @@ impl File<'_> {
                 let (found, level) = first?;
                 // What a key with a value has below it goes on with that value.
                 let is_place = own >= level || opens(words);
-                return is_place.then_some((found, text));
+                return is_place.then_some((found, Some(text)));
             }
             if !is_entry && first.is_none_or(|(_, level)| own < level) {
                 first = Some((number, own));
             }
         }
-        None
+        first
+            .filter(|(_, level)| *level == 0)
+            .map(|(found, _)| (found, None))
     }
 
     /// The next line below this one that has content, and its number.

@@ -205,6 +205,9 @@ impl<'t> File<'t> {
         if says("simple key expect") {
             return self.no_key();
         }
+        if says("comment intercepting") {
+            return self.bare(self.line);
+        }
         if says("document start") {
             return self.uneven_top();
         }
@@ -502,7 +505,10 @@ fn not_a_key(number: usize, text: &str, next_indent: usize) -> Option<Cause> {
         return None;
     }
     let place = (number, column, length);
-    if let Some((key, value)) = bare_entry.split_once(':').filter(|(key, _)| is_word(key)) {
+    if let Some((key, value)) = bare_entry
+        .split_once(':')
+        .filter(|(key, value)| is_word(key) && !value.starts_with("//"))
+    {
         let cause = Cause::new(
             place,
             format!("a space is missing behind the colon of `{key}`"),
