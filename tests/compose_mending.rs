@@ -12,7 +12,10 @@ mod tests {
 
     /// The file that a text of a case stands for.
     fn file(text: &str) -> String {
-        if text.lines().any(|line| line.starts_with("services:")) {
+        if text.lines().any(|line| {
+            line.trim_start_matches([' ', '{', '"'])
+                .starts_with("services")
+        }) {
             return text.to_owned();
         }
         let body = text.lines().map(|line| format!("    {line}\n"));

@@ -198,7 +198,8 @@ impl<'a> Parser<'a> {
             return Ok(());
         }
         if name.contains(' ') {
-            self.errors.push(spaced_name(line, &name));
+            let value = self.rest.lines().next().filter(|_| separator != Some('\n'));
+            self.errors.push(spaced_name(line, &name, value));
             if separator != Some('\n') {
                 self.value()?;
             }
@@ -312,7 +313,7 @@ impl<'a> Parser<'a> {
                 self.errors.extend(errors.iter().map(|error| DotenvError {
                     line,
                     message: error.to_string(),
-                    expected: interpolate::EXPECTED,
+                    expected: interpolate::expected(error),
                     suggestion: interpolate::advice(error),
                 }));
                 Ok(String::new())
@@ -321,13 +322,32 @@ impl<'a> Parser<'a> {
     }
 }
 
-fn spaced_name(line: u32, name: &str) -> DotenvError {
-    let joined: Vec<&str> = name.split_whitespace().collect();
+/// Words that set a variable elsewhere: in shells, on Windows, in a Dockerfile.
+const SETTERS: [&str; 9] = [
+    "set", "SET", "setx", "ENV", "ARG", "declare", "let", "local", "readonly",
+];
+
+/// A name with a space in it, and what stands behind its `=`, where there is one.
+fn spaced_name(line: u32, name: &str, value: Option<&str>) -> DotenvError {
+    let all: Vec<&str> = name.split_whitespace().collect();
+    let setter = all.first().is_some_and(|first| SETTERS.contains(first));
+    let options = usize::from(setter);
+    let words: Vec<&str> = all
+        .iter()
+        .enumerate()
+        .filter(|(at, word)| *at >= options && !(setter && word.starts_with('-')))
+        .map(|(_, word)| *word)
+        .collect();
+    let meant = match (words.as_slice(), value) {
+        ([name], Some(value)) => format!("{name}={}", value.trim()),
+        ([name, value], None) => format!("{name}={value}"),
+        _ => words.join("_"),
+    };
     DotenvError {
         line,
         message: format!("the name {} has a space in it", quoted(name)),
         expected: LINE,
-        suggestion: Some(format!("write `{}`", joined.join("_"))),
+        suggestion: Some(format!("write {}", quoted(&meant))),
     }
 }
 
@@ -426,7 +446,7 @@ pub(crate) fn parse_raw(
                 suggestion: None,
             });
         } else if name.contains(char::is_whitespace) {
-            let mut error = spaced_name(number, name);
+            let mut error = spaced_name(number, name, value.as_deref());
             if let Some(("export", bare)) = name.split_once(char::is_whitespace) {
                 let advice = format!(
                     "write `{}=…` alone: the format `raw` does not know `export`",

@@ -207,7 +207,7 @@ impl Walk<'_> {
     /// What a text that is no number may have been meant as.
     fn meant(&self, text: &str, cast: Cast) -> Option<String> {
         let (above, name) = self.trail.as_str().rsplit_once('.')?;
-        if above.ends_with(".ulimits") {
+        if above.ends_with(".ulimits") || above.contains(".ulimits.") {
             return limit(text).map(|limit| format!("write `{name}: {limit}`"));
         }
         let processors = of_thousandths(text).filter(|_| cast == Cast::Float)?;
@@ -222,8 +222,17 @@ fn of_thousandths(text: &str) -> Option<String> {
 }
 
 /// What a use of a variable looks like.
-pub(crate) const EXPECTED: &str = "`${NAME}`, a name of letters, digits and `_`, no digit first, perhaps with \
+const EXPECTED: &str = "`${NAME}`, a name of letters, digits and `_`, no digit first, perhaps with \
      `:-default`, `:?message` or `:+other` before the brace";
+
+/// What would have been right in the place of a text that cannot be interpolated.
+pub(crate) fn expected(error: &TemplateError) -> &'static str {
+    match error {
+        TemplateError::Invalid { .. } => EXPECTED,
+        TemplateError::Missing { .. } => "a value that is not empty",
+        TemplateError::TooDeep => "a default that holds no long row of other defaults",
+    }
+}
 
 /// What to do about a text that cannot be interpolated.
 pub(crate) fn advice(error: &TemplateError) -> Option<String> {
@@ -263,11 +272,7 @@ fn refusal(report: &Report, value: Mark, path: &str, error: &TemplateError) -> D
     diagnostic.chain.retain(|step| {
         !step.what.starts_with('`') || (!about.is_empty() && step.what.starts_with(&about))
     });
-    diagnostic.expected = Some(match error {
-        TemplateError::Invalid { .. } => EXPECTED.to_owned(),
-        TemplateError::Missing { .. } => "a value that is not empty".to_owned(),
-        TemplateError::TooDeep => "a default that holds no long row of other defaults".to_owned(),
-    });
+    diagnostic.expected = Some(expected(error).to_owned());
     diagnostic.suggestion = advice(error);
     diagnostic
 }
@@ -296,7 +301,18 @@ fn mended(text: &str) -> String {
         .strip_prefix(':')
         .and_then(|tail| tail.strip_suffix('}'))
     {
+        if is_slice(word) {
+            return format!("write `${text}` to leave it to a shell in the container");
+        }
+        let word = word.trim_start();
+        let word = word.strip_prefix(['=', '-']).unwrap_or(word);
         return format!("a default is written `${{{name}:-{word}}}`");
+    }
+    if let Some(word) = tail
+        .strip_prefix('=')
+        .and_then(|tail| tail.strip_suffix('}'))
+    {
+        return format!("a default is written `${{{name}-{word}}}`");
     }
     if text.ends_with('}') {
         if tail.starts_with(['%', '#', '/', '^', ',', '@', ':']) {
@@ -315,6 +331,13 @@ fn mended(text: &str) -> String {
         format!("${{{name}}}")
     };
     format!("close the brace: `{closed}`; {dollar}")
+}
+
+/// True for `START:LENGTH`, which a shell takes for a part of the value.
+fn is_slice(word: &str) -> bool {
+    let is_number = |text: &str| text.trim().parse::<i64>().is_ok();
+    word.split_once(':')
+        .is_some_and(|(start, length)| is_number(start) && is_number(length))
 }
 
 /// The variables that a text asks for, each once, with the values that they have.

@@ -107,6 +107,9 @@ fn of_resource(section: &str, context: &Context<'_>, node: &Node) -> Option<Stri
 
 fn of_service(context: &Context<'_>, node: &Node) -> Option<String> {
     match (context.below.as_str(), &node.value) {
+        ("", Value::Str(image)) if !image.contains(' ') && !is_line(image) => {
+            Some(context.line(&format!("{{image: {}}}", text(image))))
+        }
         ("healthcheck", _) => healthcheck(context, node),
         ("healthcheck.test" | "command" | "entrypoint", Value::Map(map)) => words(context, map),
         ("deploy.resources.limits" | "deploy.resources.reservations", _) => amount(context, node),
@@ -169,6 +172,12 @@ fn of_service(context: &Context<'_>, node: &Node) -> Option<String> {
         }
         _ => only(context, node).or_else(|| named(context, node)),
     }
+}
+
+/// True for `image:nginx`, which is a line of a service without the space.
+fn is_line(image: &str) -> bool {
+    let key = image.split_once(':').map(|(key, _)| key);
+    key.is_some_and(|key| ["image", "build", "command", "extends"].contains(&key))
 }
 
 /// Mappings of a service that people write as the value of one attribute, and which
@@ -338,6 +347,7 @@ pub(in crate::compose) fn limit(written: &str) -> Option<String> {
             Some(format!("{{soft: {soft}, hard: {hard}}}"))
         }
         Some(_) => None,
+        None if ["unlimited", "infinity"].contains(&written) => Some("-1".to_owned()),
         None => is_number(written).then(|| written.to_owned()),
     }
 }

@@ -31,11 +31,17 @@ impl<'t> File<'t> {
             );
         }
         let (number, above) = self.above(self.line)?;
+        let is_entry = content(above).starts_with("- ");
+        if let Some(cause) = is_entry.then(|| self.bare(number)).flatten() {
+            return Some(cause);
+        }
         if let Some(cause) = not_a_key(number, above, indent(line)) {
             return Some(cause);
         }
         // The line above has its value already.
-        let key = key_of(above)?;
+        let Some(key) = key_of(above) else {
+            return self.bare(number);
+        };
         let place = (self.line, indent(line) + 1, content(line).chars().count());
         let cause = Cause::new(
             place,
@@ -72,7 +78,13 @@ impl<'t> File<'t> {
                 spaces(indent(above) + 2)
             )));
         }
-        not_a_key(number, text, indent(text))
+        let last = if key_of(text).is_some() {
+            number.saturating_sub(1)
+        } else {
+            number
+        };
+        self.bare(last)
+            .or_else(|| not_a_key(number, text, indent(text)))
     }
 
     /// A line in a mapping that is no key of it.

@@ -70,7 +70,8 @@ pub(super) fn key_of(line: &str) -> Option<&str> {
 pub(super) fn likely_key(line: &str) -> Option<&str> {
     let text = content(line);
     let text = text.strip_prefix("- ").unwrap_or(text);
-    let end = text.find([':', ' ']).unwrap_or(text.len());
+    let text = text.trim_start_matches(['"', '\'']);
+    let end = text.find([':', ' ', '"', '\'']).unwrap_or(text.len());
     text.get(..end).filter(|key| is_word(key))
 }
 
@@ -96,12 +97,16 @@ pub(super) fn is_block_start(line: &str) -> bool {
     text.ends_with(": |") || text.ends_with(": >")
 }
 
-/// `- NAME=value` as a key.
+/// `- NAME=value` as a key; of a name alone, how it would be one.
 pub(super) fn as_key(entry: &str) -> String {
-    let bare = entry.trim_start_matches('-').trim();
+    let text = entry.trim_start_matches('-').trim();
+    let bare = text.trim_matches(['"', '\'']);
     match bare.split_once('=') {
+        Some((key, value)) if bare != text => format!("{key}: {}", in_quotes(value)),
         Some((key, value)) => format!("{key}: {value}"),
-        None => bare.to_owned(),
+        None if key_of(text).is_some() => text.to_owned(),
+        None if is_word(bare) => format!("{bare}: VALUE"),
+        None => "NAME: VALUE".to_owned(),
     }
 }
 

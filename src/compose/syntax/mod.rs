@@ -2,6 +2,7 @@
 //! the file. The parser says where it could not go on; the cause often stands in
 //! the line before.
 
+mod bare;
 mod indent;
 mod line;
 mod quotes;
@@ -82,6 +83,9 @@ pub(super) fn cause(
     if let Some(conflict) = file.conflict() {
         return conflict;
     }
+    if let Some(fence) = file.fence() {
+        return fence;
+    }
     let found = file.by_words(info, open);
     let mut cause = found.unwrap_or_else(|| Cause::new((line, column, 0), info));
     cause.path = file.path(cause.path_line);
@@ -145,7 +149,8 @@ impl<'t> File<'t> {
             } else {
                 entry_level - 1
             };
-            let key = key_of(text).or_else(|| likely_key(own).filter(|_| number == line));
+            let key =
+                key_of(text).or_else(|| likely_key(own).filter(|_| number == line && !is_entry));
             if let Some(key) = key.filter(|_| key_level < level) {
                 parts.push(format!(".{key}"));
                 level = key_level;
@@ -199,6 +204,12 @@ impl<'t> File<'t> {
         }
         if says("simple key expect") {
             return self.no_key();
+        }
+        if says("comment intercepting") {
+            return self.bare(self.line);
+        }
+        if says("document start") {
+            return self.uneven_top();
         }
         if says("did not find expected key") {
             return self.no_sibling();
@@ -255,6 +266,22 @@ impl<'t> File<'t> {
         Some(cause.suggest(
             "keep one of the two versions, and remove the lines that begin with `<<<<<<<`, `=======` and `>>>>>>>`",
         ))
+    }
+
+    /// What stands around a text in Markdown.
+    fn fence(&self) -> Option<Cause> {
+        let is_fence = |text: &str| ["```", "~~~"].iter().any(|mark| text.starts_with(mark));
+        let first = (1..=self.line).find(|number| !content(self.text(*number)).is_empty());
+        let number = [first?, self.line]
+            .into_iter()
+            .find(|number| is_fence(self.text(*number).trim()))?;
+        let text = self.text(number);
+        let place = (number, indent(text) + 1, content(text).chars().count());
+        let cause = Cause::new(
+            place,
+            "this line is of Markdown, it stands around a text there",
+        );
+        Some(cause.suggest("remove the line, and the other one around the text"))
     }
 
     /// How far a line is indented that begins what the line above has opened: more than
@@ -409,7 +436,10 @@ impl<'t> File<'t> {
                     "`,` between two entries, or `{closing}` at the end"
                 ))
             }
-            _ => {
+            found => {
+                if let Some(cause) = found.and_then(|_| self.no_comma(line)) {
+                    return cause;
+                }
                 let place = (line, column, value_text(rest).chars().count());
                 let cause = Cause::new(place, format!("the bracket `{bracket}` is not closed"))
                     .expected(format!("`{closing}` at its end"));
@@ -421,6 +451,23 @@ impl<'t> File<'t> {
                 }
             }
         }
+    }
+
+    /// An entry in lines of brackets that begin below `first`, without a comma behind it.
+    fn no_comma(&self, first: usize) -> Option<Cause> {
+        let (number, above) = self.above(self.line)?;
+        let entry = content(above);
+        let is_beside = number > first && indent(above) == indent(self.text(self.line));
+        if !is_beside || entry.ends_with([',', '[', '{']) {
+            return None;
+        }
+        let place = (number, indent(above) + 1, entry.chars().count());
+        let cause = Cause::new(place, "a comma is missing behind this");
+        Some(
+            cause
+                .expected("`,` between two entries")
+                .suggest(format!("write `{entry},`")),
+        )
     }
 
     /// A value that begins with a character that YAML keeps for itself.
@@ -458,7 +505,10 @@ fn not_a_key(number: usize, text: &str, next_indent: usize) -> Option<Cause> {
         return None;
     }
     let place = (number, column, length);
-    if let Some((key, value)) = bare_entry.split_once(':').filter(|(key, _)| is_word(key)) {
+    if let Some((key, value)) = bare_entry
+        .split_once(':')
+        .filter(|(key, value)| is_word(key) && !value.starts_with("//"))
+    {
         let cause = Cause::new(
             place,
             format!("a space is missing behind the colon of `{key}`"),

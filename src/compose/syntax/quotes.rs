@@ -25,9 +25,13 @@ impl File<'_> {
         let quote = before.trim_end().chars().next_back().unwrap_or('"');
         let length = value_text(rest).chars().count();
         let is_entry = before.ends_with(' ') && rest.starts_with(['"', '\'']);
-        if open.is_some() && is_entry {
+        if is_entry && (open.is_some() || is_quoted_key(rest)) {
             let message = "a comma is missing before this";
-            return Cause::new(self.here(length), message).expected("`,` between two entries");
+            let cause = Cause::new(self.here(length), message).expected("`,` between two entries");
+            return match (last_quoted(before), first_quoted(rest)) {
+                (Some(last), Some(next)) => cause.suggest(format!("write `{last}, {next}`")),
+                _ => cause,
+            };
         }
         let cause = Cause::new(self.here(length), "the quotes end before this");
         let whole = format!("{before}{}", value_text(rest));
@@ -82,4 +86,25 @@ impl File<'_> {
             ))
         })
     }
+}
+
+/// The text in quotes that a line begins with, quotes included.
+fn first_quoted(text: &str) -> Option<&str> {
+    let quote = text.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    let end = text.get(1..)?.find(quote)?;
+    text.get(..end + 2)
+}
+
+/// The text in quotes that a line ends with, quotes included.
+fn last_quoted(text: &str) -> Option<&str> {
+    let text = text.trim_end();
+    let inner = text.strip_suffix(['"', '\''])?;
+    let quote = text.get(inner.len()..)?;
+    text.get(inner.rfind(quote)?..)
+}
+
+/// True for `"key":`, as JSON has it.
+fn is_quoted_key(text: &str) -> bool {
+    let behind = first_quoted(text).and_then(|key| text.strip_prefix(key));
+    behind.is_some_and(|behind| behind.trim_start().starts_with(':'))
 }

@@ -4,6 +4,7 @@
 //! Specification: "Fragments"; YAML 1.2 with the reference's type resolution
 //! (see [`scalar`](super::scalar)).
 
+mod joined;
 mod keys;
 
 use std::collections::HashMap;
@@ -215,7 +216,7 @@ impl<'r> Reader<'r> {
             if !span.is_empty() {
                 last = mark;
             }
-            if self.event(event, mark).is_none() {
+            if self.event(event, span, mark).is_none() {
                 return Ok(None);
             }
         }
@@ -254,7 +255,7 @@ impl<'r> Reader<'r> {
     }
 
     /// `None` where reading cannot go on.
-    fn event(&mut self, event: Event<'_>, mark: Mark) -> Option<()> {
+    fn event(&mut self, event: Event<'_>, span: Span, mark: Mark) -> Option<()> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let mut mark = mark;
@@ -263,6 +264,9 @@ impl<'r> Reader<'r> {
                 }
                 let tag = tag.as_deref();
                 self.own_tag(tag, mark);
+                if style == ScalarStyle::Plain {
+                    self.joined_entries(&text, span, mark);
+                }
                 let mut node = Node::new(self.scalar(&text, style, tag, mark), mark);
                 node.tag = merge_tag(tag);
                 self.count(1, mark)?;
