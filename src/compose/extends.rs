@@ -351,8 +351,18 @@ impl Loader<'_> {
             return;
         }
         let known: Vec<&str> = services.keys().map(String::as_str).collect();
+        let elsewhere = match reference.file {
+            Some(_) => None,
+            None => self.in_documents(reference.mark.file, &reference.service),
+        };
+        if let Some(mark) = elsewhere {
+            diagnostic.note = Some("each document of a file (`---`) is read on its own".to_owned());
+            self.report
+                .also(&mut diagnostic, "another document has one,", mark);
+        }
         let place = match &reference.file {
             Some((file, _)) => format!("a service of {}", quoted(file)),
+            None if elsewhere.is_some() => "a service of this document".to_owned(),
             None => "a service of this file".to_owned(),
         };
         diagnostic.expected = Some(format!("{place}: {}", listed(&known)));
@@ -360,7 +370,9 @@ impl Loader<'_> {
         let is_file = reference.file.is_none()
             && wanted.ends_with(|c: char| c.is_ascii_lowercase())
             && [".yaml", ".yml"].iter().any(|end| wanted.ends_with(end));
-        diagnostic.suggestion = if is_file {
+        diagnostic.suggestion = if elsewhere.is_some() {
+            Some("move the service into this document, or both into one".to_owned())
+        } else if is_file {
             Some(format!(
                 "write `extends: {{file: {wanted}, service: {name}}}`, or whatever service of it is meant"
             ))
