@@ -17,6 +17,9 @@ use super::tree::{Map, Mark, Node, Trail};
 use super::unique::When;
 use super::{canonical, merge, unique};
 
+/// Its attributes.
+const ATTRIBUTES: [&str; 2] = ["file", "service"];
+
 /// Longest chain of services that extend each other.
 const LONGEST_CHAIN: usize = 100;
 
@@ -132,11 +135,11 @@ impl Loader<'_> {
         scope: &Scope,
         chain: &mut Vec<Link>,
     ) -> Option<()> {
-        let reference = match place.services.borrow().get(name)?.get("extends") {
-            Some(extends) => reference(extends),
-            None => None,
-        };
-        let Some(reference) = reference else {
+        let extends = place.services.borrow().get(name)?.get("extends").cloned();
+        let Some((extends, reference)) = extends.and_then(|node| {
+            let reference = reference(&node)?;
+            Some((node, reference))
+        }) else {
             return Some(());
         };
         let link = Link {
@@ -164,6 +167,9 @@ impl Loader<'_> {
         };
         chain.pop();
         let mut base = base?;
+        // What stays where it is, the schema refuses.
+        let trail = format!("services.{name}.extends");
+        self.unknown_keys(&extends, &trail, ("extends", &ATTRIBUTES));
         if base.is_null() {
             // In another file that is allowed: there is nothing to extend.
             let mut services = place.services.borrow_mut();
