@@ -226,6 +226,51 @@ mod tests {
     }
 
     #[test]
+    fn what_is_refused_is_told_once() {
+        let home = tempfile::tempdir().unwrap();
+        let text = "services:
+  a:
+    image: skiff/toolbox
+    network_mode: 'foo:bar'
+    restart: allways
+    volumes: ['x:relative']
+    healthcheck: {test: CMD true}
+volumes: {x: }
+";
+        fs::write(home.path().join("compose.yaml"), text).unwrap();
+        let case = Case {
+            name: "refused".to_owned(),
+            arguments: vec!["-p".to_owned(), "p".to_owned()],
+            environment: BTreeMap::new(),
+            folder: home.path().to_owned(),
+        };
+        let told = |command: &[&str]| -> Vec<String> {
+            let output = case.call(home.path(), &["--dry-run"], command);
+            let said = String::from_utf8_lossy(&output.stderr);
+            let lines = said.lines();
+            let heads = lines.filter_map(|line| {
+                let (severity, rest) = line.split_once(": services.a.")?;
+                Some(format!("{severity} {}", rest.split(':').next()?))
+            });
+            let mut heads: Vec<String> = heads.collect();
+            heads.sort();
+            heads
+        };
+        let once = [
+            "error network_mode",
+            "error restart",
+            "error volumes[0]",
+            "warning healthcheck.test",
+        ];
+        for command in ["up", "create"] {
+            assert_eq!(told(&[command]), once, "{command}");
+        }
+        let warned =
+            ["healthcheck.test", "restart", "volumes[0]"].map(|path| format!("warning {path}"));
+        assert_eq!(told(&["config"]), warned);
+    }
+
+    #[test]
     fn what_config_accepts_is_planned_or_refused_by_attribute() {
         let home = tempfile::tempdir().unwrap();
         let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");

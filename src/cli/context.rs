@@ -18,6 +18,7 @@ use crate::compose::{
 };
 use crate::env;
 use crate::image::Platform;
+use crate::reconcile;
 use crate::reconcile::images::DEFAULT_PLATFORM;
 use crate::similar::did_you_mean;
 use crate::state::Layout;
@@ -82,7 +83,23 @@ impl Context {
     /// # Errors
     /// As [`Self::load`].
     pub fn load_by(&self, options: &LoadOptions) -> Result<Project, CliError> {
-        let project = self.load_with(options)?;
+        self.on_a_platform(self.load_with(options)?)
+    }
+
+    /// The same for a command that starts the project's services: what it is going to
+    /// refuse is told then, and not warned of.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_to_start(&self, options: &LoadOptions) -> Result<Project, CliError> {
+        let Loaded { project, warnings } = self.load_silently(options)?;
+        let services: Vec<&String> = project.services.keys().collect();
+        self.show(&reconcile::not_refused(&project, &services, warnings));
+        Ok(project)
+    }
+
+    /// Refuses a platform of the environment that is none.
+    pub fn on_a_platform(&self, project: Project) -> Result<Project, CliError> {
         if let Some(text) = project.environment.get(DEFAULT_PLATFORM)
             && let Err(error) = Platform::parse(text)
         {

@@ -18,6 +18,9 @@ use super::tree::{Map, Mark, Node, Trail};
 use super::unique::When;
 use super::{canonical, merge, unique};
 
+/// Its attributes.
+const ATTRIBUTES: [&str; 2] = ["file", "service"];
+
 /// Longest chain of services that extend each other.
 const LONGEST_CHAIN: usize = 100;
 
@@ -177,11 +180,11 @@ impl Loader<'_> {
         scope: &Scope,
         chain: &mut Vec<Link>,
     ) -> Option<()> {
-        let reference = match place.services.borrow().get(name)?.get("extends") {
-            Some(extends) => reference(extends),
-            None => None,
-        };
-        let Some(reference) = reference else {
+        let extends = place.services.borrow().get(name)?.get("extends").cloned();
+        let Some((extends, reference)) = extends.and_then(|node| {
+            let reference = reference(&node)?;
+            Some((node, reference))
+        }) else {
             return Some(());
         };
         let link = Link {
@@ -215,6 +218,9 @@ impl Loader<'_> {
         };
         chain.pop();
         let (mut base, mut steps) = base?;
+        // What stays where it is, the schema refuses.
+        let trail = format!("services.{name}.extends");
+        self.unknown_keys(&extends, &trail, ("extends", &ATTRIBUTES));
         if base.is_null() {
             // In another file that is allowed: there is nothing to extend, and what
             // says so stays.
@@ -423,8 +429,18 @@ impl Loader<'_> {
             return;
         }
         let known: Vec<&str> = services.keys().map(String::as_str).collect();
+        let elsewhere = match reference.file {
+            Some(_) => None,
+            None => self.in_documents(reference.mark.file, &reference.service),
+        };
+        if let Some(mark) = elsewhere {
+            diagnostic.note = Some("each document of a file (`---`) is read on its own".to_owned());
+            self.report
+                .also(&mut diagnostic, "another document has one,", mark);
+        }
         let place = match &reference.file {
             Some((file, _)) => format!("a service of {}", quoted(file)),
+            None if elsewhere.is_some() => "a service of this document".to_owned(),
             None => "a service of this file".to_owned(),
         };
         diagnostic.expected = Some(format!("{place}: {}", listed(&known)));
@@ -432,7 +448,9 @@ impl Loader<'_> {
         let is_file = reference.file.is_none()
             && wanted.ends_with(|c: char| c.is_ascii_lowercase())
             && [".yaml", ".yml"].iter().any(|end| wanted.ends_with(end));
-        diagnostic.suggestion = if is_file {
+        diagnostic.suggestion = if elsewhere.is_some() {
+            Some("move the service into this document, or both into one".to_owned())
+        } else if is_file {
             Some(format!(
                 "write `extends: {{file: {wanted}, service: {name}}}`, or whatever service of it is meant"
             ))

@@ -6,7 +6,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::diag::{listed, quoted, similar};
 use super::files::FileSystem as _;
 use super::limits::MOST_INCLUDES;
 use super::loader::{Environment, Input, Loader, Scope, strings};
@@ -101,30 +100,6 @@ impl Loader<'_> {
         None
     }
 
-    /// Warns of attributes that there are not; the reference takes no notice of
-    /// them. True where one of them is most likely the path.
-    fn unknown_keys(&mut self, entry: &Node, trail: &str) -> bool {
-        let mut is_path = false;
-        for (key, child) in entry.as_map().into_iter().flatten() {
-            if ATTRIBUTES.contains(&key.as_str()) || key.starts_with("x-") {
-                continue;
-            }
-            let near = similar(key, ATTRIBUTES.into_iter());
-            is_path |= near == Some("path");
-            let message = format!(
-                "{} is no attribute of `include`, and has no effect",
-                quoted(key)
-            );
-            let mut warning = self
-                .report
-                .at(child.key, &format!("{trail}.{key}"), message)
-                .expected(listed(&ATTRIBUTES));
-            warning.suggestion = near.map(|near| format!("did you mean `{near}`?"));
-            self.report.push_warning(warning);
-        }
-        is_path
-    }
-
     /// The files of an entry; `None` where one of them cannot be one.
     fn inputs(
         &mut self,
@@ -175,7 +150,8 @@ impl Loader<'_> {
         scope: &Scope,
         path: &[PathBuf],
     ) -> Option<Node> {
-        let is_misspelt = self.unknown_keys(entry, trail);
+        let meant = self.unknown_keys(entry, trail, ("include", &ATTRIBUTES));
+        let is_misspelt = meant.contains(&"path");
         let texts = match entry.as_str() {
             Some(text) => vec![(text.to_owned(), entry.mark)],
             None => self.texts(entry, "path", trail)?,

@@ -324,6 +324,15 @@ impl<'a> Loader<'a> {
         Rc::try_unwrap(documents).unwrap_or_else(|shared| (*shared).clone())
     }
 
+    /// Where a service stands in any of the documents of a file that has several.
+    pub(super) fn in_documents(&self, file: u16, service: &str) -> Option<Mark> {
+        let documents = self.documents.get(self.report.sources.name(file)?)?;
+        let documents = documents.as_ref().filter(|all| all.len() > 1)?;
+        let services = documents.iter().filter_map(|one| one.get("services"));
+        let mut found = services.filter_map(|services| services.get(service));
+        found.next().map(|service| service.key)
+    }
+
     /// Drops everything that was only kept in case it is asked for again.
     pub(super) fn forget_files(&mut self) {
         self.documents = HashMap::new();

@@ -107,6 +107,7 @@ mod shell;
 mod short;
 mod sockets;
 mod source;
+mod strangers;
 mod syntax;
 mod tags;
 mod template;

@@ -41,8 +41,9 @@ pub mod words;
 pub use build::BuildChoices;
 pub use cancel::{Cancel, CancelHandle, cancel_pair};
 pub use flows::{
-    ImageChoice, PullChoices, PushChoices, down, images_of, kill, kill_now, pull, push, push_names,
-    remove_images, restart, run_prepare, start, stop, stop_own, tell_of_groups, up,
+    ImageChoice, PullChoices, PushChoices, down, images_of, kill, kill_now, not_refused, pull,
+    push, push_names, remove_images, restart, run_prepare, start, stop, stop_own, tell_of_groups,
+    up,
 };
 pub use images::BuildMode;
 pub use place::start_failure;

@@ -40,7 +40,8 @@ pub struct CreateArgs {
 /// # Errors
 /// As of `up`.
 pub fn run(context: &Context, args: &CreateArgs) -> CliResult {
-    let project = context.load(&args.services)?;
+    let load = context.load_options(&args.services)?;
+    let project = context.on_a_platform(context.load_to_start(&load)?)?;
     context.check_known(&project, &args.services)?;
     let remove = args.remove_orphans.then_some(true);
     let (remove_orphans, ignore_orphans) = up::orphans(context, &project, remove)?;

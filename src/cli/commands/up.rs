@@ -127,7 +127,11 @@ pub struct UpArgs {
 /// with containers' exit codes where the flags say so.
 pub fn run(context: &Context, args: &UpArgs) -> CliResult {
     let load = context.load_options(&args.services)?;
-    let project = context.load_by(&load)?;
+    let project = if args.no_deps {
+        context.load_by(&load)?
+    } else {
+        context.on_a_platform(context.load_to_start(&load)?)?
+    };
     context.check_known(&project, &args.services)?;
     let named = args.attach.iter().chain(&args.no_attach);
     let named: Vec<String> = named.chain(&args.exit_code_from).cloned().collect();

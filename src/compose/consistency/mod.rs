@@ -101,7 +101,8 @@ impl Checker<'_> {
         name: &str,
         known: impl Iterator<Item = &'n String>,
     ) {
-        if self.report.has_error(section) {
+        let mut known = known.peekable();
+        if known.peek().is_none() && self.report.has_error(section) {
             return; // what is there was not understood
         }
         let source = format!("{path}.source");

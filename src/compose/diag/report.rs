@@ -1,6 +1,8 @@
 //! What the stages of a load find, each thing once and in order.
 
-use super::{Diagnostic, Severity, Sources, Step, UseKind};
+use std::collections::BTreeSet;
+
+use super::{Diagnostic, Position, Severity, Sources, Step, UseKind};
 use crate::compose::trace::Trace;
 use crate::compose::tree::{Mark, is_within};
 use crate::similar::slipped;
@@ -18,6 +20,8 @@ pub(crate) struct Report {
     more: usize,
     /// Where the first of these are.
     further: Vec<Step>,
+    /// Keys that stand in for some that were refused: line, column and file.
+    stand_ins: BTreeSet<(u32, u32, u16)>,
     /// What `explain` is going to ask, where somebody wants it.
     pub(crate) trace: Option<Trace>,
 }
@@ -128,6 +132,23 @@ impl Report {
         }
     }
 
+    /// Remembers that a key was refused and another stands in for it: what a later
+    /// stage says of that follows from it.
+    pub(crate) fn stand_in(&mut self, key: Mark) {
+        self.stand_ins.insert((key.line, key.column, key.file));
+    }
+
+    /// True for the place of a key that stands in for one that was refused.
+    pub(crate) fn is_stand_in(&self, key: Mark) -> bool {
+        self.stand_ins.contains(&(key.line, key.column, key.file))
+    }
+
+    fn is_at_stand_in(&self, at: &Position) -> bool {
+        let (first, last) = ((at.line, at.column, 0), (at.line, at.column, u16::MAX));
+        let mut known = self.stand_ins.range(first..=last);
+        known.any(|(_, _, file)| self.sources.name(*file) == Some(&at.file))
+    }
+
     /// Adds a diagnostic, once. What a later stage says of the same attribute at
     /// the same place, or with the same words, follows from the first.
     pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
@@ -139,6 +160,10 @@ impl Report {
     pub(crate) fn push_all(&mut self, diagnostics: Vec<Diagnostic>) {
         let before = self.list.len();
         for diagnostic in diagnostics {
+            let position = diagnostic.position.as_ref();
+            if position.is_some_and(|at| self.is_at_stand_in(at)) {
+                continue;
+            }
             let earlier = self.list.get(..before).unwrap_or_default();
             if !earlier.iter().any(|known| is_told(known, &diagnostic)) {
                 self.add(diagnostic);

@@ -6,6 +6,7 @@
 mod command;
 mod depends;
 mod dockerfile;
+mod health;
 mod mounts;
 mod names;
 mod ports;
@@ -74,6 +75,7 @@ pub(super) fn mistakes(project: &Project, tree: &Node, report: &mut Report) {
     };
     let mut hints = values::numbers(&linter);
     hints.extend(depends::never_healthy(&linter));
+    hints.extend(health::words_in_texts(&linter));
     hints.extend(names::images(&linter));
     hints.extend(restart::policies(&linter));
     hints.extend(targets::misplaced(&linter));

@@ -72,6 +72,7 @@ impl std::ops::Deref for Variables {
 impl Parse for Variables {
     fn parse(node: &Node, cx: &mut Cx<'_>) -> Option<Self> {
         let mut variables = IndexMap::new();
+        let mut is_sound = true;
         match &node.value {
             Value::Map(map) => {
                 for (key, child) in map {
@@ -85,7 +86,7 @@ impl Parse for Variables {
                     if key.ends_with(char::is_whitespace) {
                         let before = cx.trail.index(index);
                         let message = format!("the variable `{key}` has a space before its `=`");
-                        let written = value.unwrap_or_default();
+                        let written = value.as_deref().unwrap_or_default();
                         let diagnostic = cx
                             .diagnostic(item.mark, message)
                             .expected("NAME=VALUE without a space around the `=`")
@@ -96,14 +97,14 @@ impl Parse for Variables {
                             ));
                         cx.trail.leave(before);
                         cx.report.push(diagnostic);
-                        return None;
+                        is_sound = false;
                     }
                     variables.insert(key, value);
                 }
             }
             _ => return cx.fail(node, format!("is {}", node.kind()), "a mapping or a list"),
         }
-        Some(Self(variables))
+        is_sound.then_some(Self(variables))
     }
 }
 

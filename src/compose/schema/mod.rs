@@ -109,6 +109,10 @@ impl Checker<'_> {
     }
 
     fn wrong_type(&mut self, node: &Node, shape: &Shape) -> bool {
+        if self.has_stand_in(node) {
+            self.sound = false;
+            return false;
+        }
         let written = self.written(node);
         let message = match (&node.value, &written) {
             (Value::Time(text), _) => format!("`{text}` is read as a date"),
@@ -138,6 +142,13 @@ impl Checker<'_> {
         self.report.push(diagnostic);
         self.sound = false;
         false
+    }
+
+    /// True for a mapping with a key that was refused: where none is wanted, or another
+    /// key, that follows from it.
+    fn has_stand_in(&self, node: &Node) -> bool {
+        let mut children = node.as_map().into_iter().flatten();
+        children.any(|(_, child)| self.report.is_stand_in(child.key))
     }
 
     /// A scalar as the file has it.
@@ -313,10 +324,13 @@ impl Checker<'_> {
 
     fn object(&mut self, node: &mut Node, shape: &Shape, object: &Object) -> bool {
         let (mark, key) = (node.mark, node.key);
+        let has_stand_in = self.has_stand_in(node);
         let Value::Map(map) = &mut node.value else {
             return self.wrong_type(node, shape);
         };
-        if let Some(help) = instead::split_entry(map, self.trail.as_str(), object) {
+        if has_stand_in {
+            self.sound = false;
+        } else if let Some(help) = instead::split_entry(map, self.trail.as_str(), object) {
             let message = "is a mapping, because of the space behind the colon";
             let diagnostic = self
                 .report
@@ -334,7 +348,7 @@ impl Checker<'_> {
                     let is_known = object.attributes.iter().any(|(known, _)| known == key);
                     !is_known && similar(key, std::iter::once(*name)).is_some()
                 };
-                if map.keys().any(is_misspelt) {
+                if has_stand_in || map.keys().any(is_misspelt) {
                     continue; // that is what is going to be told
                 }
                 let message = format!("`{name}` is missing");

@@ -79,7 +79,18 @@ impl Source<'_, '_> {
             .filter(|text| !text.is_empty())
             .cloned()
             .unwrap_or_else(|| ":".to_owned());
-        for part in parts(&value, &separator) {
+        let all = parts(&value, &separator);
+        for (index, part) in all.iter().copied().enumerate() {
+            if part.is_empty() {
+                let diagnostic = empty_part(index, &all, &separator);
+                let report = &mut self.loader.report;
+                report.push(
+                    report
+                        .sources
+                        .of_variable(diagnostic, NAMED_BY, &self.environment),
+                );
+                return None;
+            }
             if part == STDIN {
                 let (name, text) = (PathBuf::from(STDIN), None);
                 self.inputs.push(Input { name, text });
@@ -224,6 +235,33 @@ fn elsewhere(path: &str) -> Diagnostic {
     Diagnostic::error(format!("{} is not on this machine", quoted(path)))
         .expected(HERE)
         .suggest(FETCH_IT)
+}
+
+/// What an empty path in `COMPOSE_FILE` is refused with; the reference takes the current
+/// folder for it, and refuses that.
+fn empty_part(index: usize, all: &[&str], separator: &str) -> Diagnostic {
+    let named: Vec<&str> = all
+        .iter()
+        .copied()
+        .filter(|part| !part.is_empty())
+        .collect();
+    let which = match index {
+        _ if all.len() == 1 => {
+            return Diagnostic::error("`COMPOSE_FILE` is empty")
+                .expected("the path of a Compose file")
+                .suggest("name a file, or unset the variable");
+        }
+        0 => format!("before the first `{separator}`"),
+        _ if index + 1 == all.len() => format!("behind the last `{separator}`"),
+        _ => format!("between two `{separator}`"),
+    };
+    let told = Diagnostic::error(format!("`COMPOSE_FILE` has an empty path {which}"))
+        .expected(format!("a path on both sides of each `{separator}`"));
+    told.suggest(if named.is_empty() {
+        "name a file, or unset the variable".to_owned()
+    } else {
+        format!("write `COMPOSE_FILE={}`", named.join(separator))
+    })
 }
 
 fn input(cwd: &Path, file: &FileArg) -> Input {

@@ -192,8 +192,13 @@ impl<'a, 'l> Source<'a, 'l> {
             return None;
         }
         let base = self.project_directory();
+        let mut are_read = true;
         for input in self.inputs.clone() {
-            self.loader.documents(&input, (Mark::default(), ""))?;
+            let documents = self.loader.documents(&input, (Mark::default(), ""));
+            are_read &= documents.is_some();
+        }
+        if !are_read {
+            return None; // a part alone would only seem to lack the rest
         }
         let name = self.name(&base)?;
         self.environment

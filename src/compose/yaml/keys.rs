@@ -1,9 +1,11 @@
 //! Where a complete node belongs: values, and the keys of mappings: what can be
 //! one, and which stands there twice.
 
+use indexmap::map::Entry;
+
 use super::super::diag::quoted;
 use super::super::limits::{LONGEST_KEY, MOST_NODES};
-use super::super::tree::{Mark, MergeTag, Node, Value};
+use super::super::tree::{Map, Mark, MergeTag, Node, Value};
 use super::{Anchored, Content, MERGE_KEY, Open, Reader};
 
 impl Reader<'_> {
@@ -65,7 +67,7 @@ impl Reader<'_> {
                     if name == MERGE_KEY && *merge_mark == Some(mark) {
                         merges.push(node);
                     } else {
-                        map.insert(name, node.with_key(mark));
+                        insert(map, name, node.with_key(mark));
                     }
                 }
             }
@@ -81,9 +83,7 @@ impl Reader<'_> {
         }
         let Value::Str(name) = &node.value else {
             self.wrong_key(node);
-            // Go on under some name that clashes with nothing.
-            let stand_in = format!("\u{0}{}:{}", mark.line, mark.column);
-            self.set_key(stand_in, mark);
+            self.stand_in(node.scalar_text(), node.kind(), mark);
             return;
         };
         if name.len() > LONGEST_KEY {
@@ -94,11 +94,12 @@ impl Reader<'_> {
                 .expected("a name before the colon")
                 .suggest("put the text behind the colon");
             self.report.push(diagnostic);
-            self.failed = true;
-            self.set_key(format!("\u{0}{}:{}", mark.line, mark.column), mark);
+            self.stand_in(None, "a long key", mark);
             return;
         }
-        if let Some(earlier) = self.earlier_key(name) {
+        if let Some(earlier) = self.earlier_key(name)
+            && !self.report.is_stand_in(earlier)
+        {
             self.doubled_key(name, mark, earlier);
         }
         if plain
@@ -109,6 +110,16 @@ impl Reader<'_> {
             *merge_mark = Some(mark);
         }
         self.set_key(name.clone(), mark);
+    }
+
+    /// Goes on under another key than one that was refused: its text, so that what
+    /// refers to it is not refused, too, or a name that clashes with nothing.
+    fn stand_in(&mut self, text: Option<String>, kind: &str, mark: Mark) {
+        let free =
+            text.filter(|text| text.len() <= LONGEST_KEY && self.earlier_key(text).is_none());
+        let name = free.unwrap_or_else(|| format!("{kind} {}:{}", mark.line, mark.column));
+        self.report.stand_in(mark);
+        self.set_key(name, mark);
     }
 
     /// The reference reads over a tag that steers merging where it is a key's.
@@ -159,7 +170,6 @@ impl Reader<'_> {
             }),
         };
         self.report.push(diagnostic);
-        self.failed = true;
     }
 
     /// What to do about a number before a colon where a port is meant.
@@ -203,7 +213,6 @@ impl Reader<'_> {
             .expected("each key once")
             .suggest("put what both hold below one of them and remove the other, or rename it");
         self.report.push(diagnostic);
-        self.failed = true;
     }
 
     pub(super) fn set_key(&mut self, name: String, mark: Mark) {
@@ -225,5 +234,25 @@ impl Reader<'_> {
             Content::Map { map, .. } => map.get(name).map(|node| node.key),
             Content::Seq(_) => None,
         }
+    }
+}
+
+/// Puts a member into a mapping. Of a key that is there twice, which was told, both
+/// mappings count, so that what refers to members of either is not refused, too.
+fn insert(map: &mut Map, name: String, node: Node) {
+    match map.entry(name) {
+        Entry::Vacant(slot) => {
+            slot.insert(node);
+        }
+        Entry::Occupied(mut slot) => match (slot.get_mut().as_map_mut(), node.value) {
+            (Some(known), Value::Map(more)) => {
+                for (name, child) in more {
+                    insert(known, name, child);
+                }
+            }
+            (_, value) => {
+                slot.insert(Node { value, ..node });
+            }
+        },
     }
 }

@@ -26,7 +26,7 @@ const MOST_DEPTH: usize = 256;
 const MERGE_KEY: &str = "<<";
 
 /// Reads all documents of a file; null documents are `Null` nodes. Errors go to
-/// the report.
+/// the report, those of single nodes without an end of the reading.
 pub(crate) fn documents(text: &str, file: u16, report: &mut Report) -> Option<Vec<Node>> {
     // A byte order mark is no content.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -162,7 +162,6 @@ struct Reader<'r> {
     nodes: usize,
     /// Nodes kept for anchors.
     copies: usize,
-    failed: bool,
     /// A `!reset` has been seen.
     has_resets: bool,
 }
@@ -180,12 +179,13 @@ impl<'r> Reader<'r> {
             done: Vec::new(),
             nodes: 0,
             copies: 0,
-            failed: false,
             has_resets: false,
         }
     }
 
-    /// `Ok(None)` where something other than the syntax is wrong.
+    /// `Ok(None)` where something other than the syntax is wrong, so that nothing can
+    /// be made of the file. What is wrong with single nodes is reported, and others
+    /// stand in for them: the rest of the file is checked all the same.
     fn run(mut self, text: &str) -> Result<Option<Vec<Node>>, Broken> {
         let meter = Meter::default();
         let mut parser = Parser::new(Metered::new(text, &meter));
@@ -220,7 +220,7 @@ impl<'r> Reader<'r> {
                 return Ok(None);
             }
         }
-        Ok((!self.failed).then_some(self.done))
+        Ok(Some(self.done))
     }
 
     fn mark(&self, span: Span) -> Mark {
@@ -312,7 +312,6 @@ impl<'r> Reader<'r> {
                          word that begins with `!!`",
                     );
                 self.report.push(diagnostic);
-                self.failed = true;
                 Value::Null
             }
         }
@@ -500,7 +499,6 @@ impl<'r> Reader<'r> {
                         .at(mark.unwrap_or(source.mark), path.as_str(), message)
                         .expected("an alias of a mapping, or a list of them: `<<: [*one, *other]`");
                     self.report.push(diagnostic);
-                    self.failed = true;
                 }
             }
         }

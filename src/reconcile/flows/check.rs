@@ -2,9 +2,9 @@
 //! pulled or changed: what the engine cannot do yet, what this host does not
 //! have, images that cannot be had.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::compose::{Project, Severity};
+use crate::compose::{Diagnostic, Project, Severity};
 use crate::event::Event;
 use crate::image::{PullPolicy, Store};
 
@@ -26,7 +26,10 @@ pub(super) fn check(
     let (warnings, mut errors): (Vec<_>, Vec<_>) = refuse::refusals(declared, services)
         .into_iter()
         .partition(|one| one.severity == Severity::Warning);
-    errors.extend(preview(declared, services));
+    let tried = preview(declared, services);
+    // What cannot be done with a value that is refused goes without saying.
+    let refused: BTreeSet<String> = errors.iter().map(|one| one.path.clone()).collect();
+    errors.extend(tried.into_iter().filter(|one| !refused.contains(&one.path)));
     errors.extend(refuse::too_many_containers(declared, services, scale));
     errors.extend(refuse::crowded_ports(declared, services, scale));
     errors.extend(refuse::doubled_ports(declared, services));
@@ -46,4 +49,21 @@ pub(super) fn check(
             diagnostics: errors,
         })
     }
+}
+
+/// The warnings of a project's load without those that starting these services is
+/// refused for, with the same words.
+pub fn not_refused(
+    declared: &Project,
+    services: &[&String],
+    mut warnings: Vec<Diagnostic>,
+) -> Vec<Diagnostic> {
+    if !warnings.is_empty() {
+        let refused = preview(declared, services);
+        let is_same = |warning: &Diagnostic, error: &Diagnostic| {
+            (&warning.path, &warning.message) == (&error.path, &error.message)
+        };
+        warnings.retain(|warning| !refused.iter().any(|error| is_same(warning, error)));
+    }
+    warnings
 }

@@ -17,6 +17,7 @@ mod up;
 #[cfg(test)]
 mod tests;
 
+pub use check::not_refused;
 pub use down::down;
 pub use force::kill_now;
 pub use lifecycle::{kill, restart, start, stop, stop_own};
