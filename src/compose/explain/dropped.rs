@@ -61,8 +61,8 @@ impl Explainer<'_> {
             if dropped.file.is_some() {
                 continue; // the value that came from there tells it, if any did
             }
-            let is_below = is_within(&dropped.path, path);
-            if !is_below && !is_within(path, &dropped.path) {
+            let is_below = dropped.is_at(path);
+            if !is_below && !self.is_part(path, &dropped.path) {
                 continue;
             }
             // What is asked for is a part of what was dropped.
@@ -78,6 +78,17 @@ impl Explainer<'_> {
                 out.push(self.tag(dropped));
             }
         }
+    }
+
+    /// True for a path below another one; that of a service is not below one whose name
+    /// its own begins with.
+    fn is_part(&self, path: &str, above: &str) -> bool {
+        let is_of_service = || {
+            let service = self.service_of(path)?;
+            let end = "services.".len() + service.len();
+            Some(above.len() >= end || above == "services")
+        };
+        path != above && is_within(path, above) && is_of_service().unwrap_or(true)
     }
 
     /// What a service has not because a tag dropped it from one that it extends, or
