@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use indexmap::IndexMap;
 
 use super::above::Above;
-use super::{Explainer, Explanation, Standing, one_line, shown};
+use super::{Explainer, Explanation, Standing, one_line, shown, written};
 use crate::compose::trace::{MOST_OVERRIDDEN, PAIRS, pairs};
 use crate::compose::tree::Node;
 
@@ -152,7 +152,7 @@ impl Explainer<'_> {
             return self.token(item).as_deref() == Some(name);
         }
         let written = self.project.origin.sources.token(item.mark);
-        let written = written.map(str::trim);
+        let written = written.map(|text| written::without_properties(text).trim());
         written.is_some_and(|text| ["", "~", "null", "Null", "NULL"].contains(&text))
     }
 
