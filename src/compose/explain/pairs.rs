@@ -88,8 +88,8 @@ impl Explainer<'_> {
             },
         };
         let settings = self.trace.settings.of(&fed.files, name);
-        for setting in settings.take(MOST_OVERRIDDEN) {
-            explanation.sources.extend(self.setting(setting));
+        for (at, setting) in settings.take(MOST_OVERRIDDEN) {
+            explanation.sources.extend(self.setting(at, setting));
             if item.is_none() && explanation.value.is_none() {
                 explanation.value = Some(one_line(&setting.value));
             }
@@ -144,7 +144,7 @@ impl Explainer<'_> {
     }
 
     /// True where a file gives a variable no value.
-    fn is_name_alone(&self, item: &Node, name: &str) -> bool {
+    pub(super) fn is_name_alone(&self, item: &Node, name: &str) -> bool {
         if item.is_null() {
             return true;
         }

@@ -127,12 +127,17 @@ impl Trace {
     }
 
     /// A line of a file of variables.
-    pub(crate) fn setting(&mut self, setting: Setting) {
-        self.settings.push(Setting {
-            scope: self.scopes.now,
-            round: self.round,
-            ..setting
-        });
+    pub(crate) fn setting(&mut self, mut setting: Setting) {
+        setting.round = self.round;
+        // Services' files are read in the end, with the project's variables.
+        setting.scope = match setting.list() {
+            Some(_) => 0,
+            None => self.scopes.now,
+        };
+        if let Some(template) = &mut setting.template {
+            template.scope = setting.scope;
+        }
+        self.settings.push(setting);
     }
 
     /// A tag drops a value, for another one or, with a null, for none.
