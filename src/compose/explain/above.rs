@@ -117,6 +117,7 @@ impl Explainer<'_> {
         let mut source = self.source(loser.node, path, Standing::Overridden);
         let mark = loser.node.mark;
         let mut way = loser.way.clone();
+        way.reverse(); // the nearest to the value first
         way.extend(self.inclusion(mark, path, &loser.way));
         source.chain = self.aliases_and(way, mark, path);
         source

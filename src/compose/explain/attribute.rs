@@ -269,6 +269,7 @@ impl Explainer<'_> {
             Some(service) => self.trace.history.extensions(mark, service),
             None => Vec::new(),
         };
+        way.reverse(); // the nearest to the value first
         way.extend(self.inclusion(mark, path, &way));
         way
     }

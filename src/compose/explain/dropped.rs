@@ -140,8 +140,10 @@ impl Explainer<'_> {
     ) -> Explanation {
         by.standing = Standing::Resets;
         by.chain = self.trace.history.way_from(mark, base);
+        by.chain.reverse(); // the nearest to the value first
         let mut lost = self.source(part, path, Standing::Overridden);
         lost.chain = self.trace.history.way_from(part.mark, base);
+        lost.chain.reverse();
         Explanation {
             subject: path.to_owned(),
             value: None,

@@ -91,7 +91,7 @@ impl History {
             }
             if steps.len() == MOST_STEPS {
                 steps.push(Step {
-                    what: "and further ones".to_owned(),
+                    what: "through further services".to_owned(),
                     position: None,
                 });
                 break;
