@@ -162,12 +162,17 @@ fn too_many(line: u32) -> DotenvError {
     }
 }
 
-/// The line in which a file gives a variable this value for good; `None` where it
-/// does not.
-pub(crate) fn line_of(text: &str, name: &str, value: &str, outside: &Lookup<'_>) -> Option<u32> {
-    let parsed = parse(text, &mut IndexMap::new(), outside).ok()?;
-    let last = parsed.settings.iter().rfind(|set| set.name == name)?;
-    (last.value == value).then_some(last.line)
+/// Where a file gives a variable this value for good; `None` where it does not.
+pub(crate) fn assignment(
+    text: &str,
+    name: &str,
+    value: &str,
+    outside: &Lookup<'_>,
+) -> Option<Assignment> {
+    let parsed = parse_with_uses(text, &mut IndexMap::new(), outside).ok()?;
+    let mut last = parsed.settings.into_iter().rev();
+    let last = last.find(|set| set.name == name)?;
+    (last.value == value).then_some(last)
 }
 
 struct Parser<'a> {
