@@ -366,7 +366,9 @@ pub(super) fn with_settings(name: &str, found: Found, value: Option<&String>) ->
     // Only included files see it: no value of the project's.
     Explanation {
         subject: name.to_owned(),
-        value: value.or(values.first()).map(|value| one_line(value)),
+        value: value
+            .or_else(|| values.first())
+            .map(|value| one_line(value)),
         sources,
         is_cut,
         uses: Vec::new(),
