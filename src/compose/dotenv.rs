@@ -7,6 +7,7 @@
 //! variables, values without quotes know variables and end at ` #`.
 
 use std::cell::{Cell, RefCell};
+use std::ops::Range;
 
 use indexmap::IndexMap;
 
@@ -38,6 +39,34 @@ pub(crate) struct Assignment {
     pub(crate) name: String,
     pub(crate) value: String,
     pub(crate) line: u32,
+    /// Where the value stands in the text, without a byte order mark, in bytes; of a
+    /// name alone the name.
+    pub(crate) written: Range<usize>,
+    /// The variables in it, where somebody asks: each once.
+    pub(crate) uses: Vec<Used>,
+}
+
+/// A variable in a value of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Used {
+    pub(crate) name: String,
+    pub(crate) value: Option<String>,
+    /// True where the value is from what was read before.
+    pub(crate) is_inner: bool,
+    /// The defaults that stand for it.
+    pub(crate) defaults: Vec<String>,
+}
+
+impl Used {
+    /// One that has its value from outside.
+    fn outer(name: &str, value: Option<String>) -> Self {
+        Self {
+            name: name.to_owned(),
+            value,
+            is_inner: false,
+            defaults: Vec::new(),
+        }
+    }
 }
 
 /// What there is to say of a file that was read.
@@ -70,8 +99,34 @@ pub(crate) fn parse(
     variables: &mut IndexMap<String, String>,
     outside: &Lookup<'_>,
 ) -> Result<Parsed, Vec<DotenvError>> {
+    read(text, variables, outside, false)
+}
+
+/// The same, with the variables in each value.
+///
+/// # Errors
+/// As of [`parse`].
+pub(crate) fn parse_with_uses(
+    text: &str,
+    variables: &mut IndexMap<String, String>,
+    outside: &Lookup<'_>,
+) -> Result<Parsed, Vec<DotenvError>> {
+    read(text, variables, outside, true)
+}
+
+fn read(
+    text: &str,
+    variables: &mut IndexMap<String, String>,
+    outside: &Lookup<'_>,
+    tells_uses: bool,
+) -> Result<Parsed, Vec<DotenvError>> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut parser = Parser {
-        rest: text.strip_prefix('\u{feff}').unwrap_or(text),
+        rest: text,
+        length: text.len(),
+        written: 0..0,
+        uses: Vec::new(),
+        tells_uses,
         line: 1,
         variables,
         outside,
@@ -107,17 +162,29 @@ fn too_many(line: u32) -> DotenvError {
     }
 }
 
-/// The line in which a file gives a variable this value for good; `None` where it
-/// does not.
-pub(crate) fn line_of(text: &str, name: &str, value: &str, outside: &Lookup<'_>) -> Option<u32> {
-    let parsed = parse(text, &mut IndexMap::new(), outside).ok()?;
-    let last = parsed.settings.iter().rfind(|set| set.name == name)?;
-    (last.value == value).then_some(last.line)
+/// Where a file gives a variable this value for good; `None` where it does not.
+pub(crate) fn assignment(
+    text: &str,
+    name: &str,
+    value: &str,
+    outside: &Lookup<'_>,
+) -> Option<Assignment> {
+    let parsed = parse_with_uses(text, &mut IndexMap::new(), outside).ok()?;
+    let mut last = parsed.settings.into_iter().rev();
+    let last = last.find(|set| set.name == name)?;
+    (last.value == value).then_some(last)
 }
 
 struct Parser<'a> {
     rest: &'a str,
     line: u32,
+    /// That of the whole text.
+    length: usize,
+    /// Where the value at work stands.
+    written: Range<usize>,
+    /// The variables in it.
+    uses: Vec<Used>,
+    tells_uses: bool,
     variables: &'a mut IndexMap<String, String>,
     outside: &'a Lookup<'a>,
     parsed: Parsed,
@@ -187,7 +254,9 @@ impl<'a> Parser<'a> {
                 return Ok(());
             }
         };
+        let start = self.at();
         let name = self.advance(name_end).trim_end().to_owned();
+        self.written = start..start + name.len();
         let separator = self.rest.chars().next();
         self.advance(separator.map_or(0, char::len_utf8));
         self.skip_spaces();
@@ -208,6 +277,9 @@ impl<'a> Parser<'a> {
         if matches!(separator, None | Some('\n')) {
             // A name alone: its value comes from outside, or it has none.
             if let Some(value) = (self.outside)(&name) {
+                if self.tells_uses {
+                    self.uses.push(Used::outer(&name, Some(value.clone())));
+                }
                 self.set(name, value, line);
             }
             return Ok(());
@@ -222,8 +294,15 @@ impl<'a> Parser<'a> {
             name: name.clone(),
             value: value.clone(),
             line,
+            written: self.written.clone(),
+            uses: std::mem::take(&mut self.uses),
         });
         self.variables.insert(name, value);
+    }
+
+    /// How much was read.
+    fn at(&self) -> usize {
+        self.length - self.rest.len()
     }
 
     /// Where the name ends: at `=`, `:`, the line's end or the text's. An error is
@@ -244,22 +323,24 @@ impl<'a> Parser<'a> {
         if let Some(quote @ ('"' | '\'')) = self.rest.chars().next() {
             self.quoted(quote)
         } else {
-            let line = self.line;
+            let (line, start) = (self.line, self.at());
             let end = self.rest.find('\n').unwrap_or(self.rest.len());
             let text = self.advance(end);
             self.advance(usize::from(!self.rest.is_empty()));
             let text = text.split(" #").next().unwrap_or_default().trim_end();
+            self.written = start..start + text.len();
             self.expand(text, line)
         }
     }
 
     fn quoted(&mut self, quote: char) -> Result<String, DotenvError> {
-        let line = self.line;
+        let (line, start) = (self.line, self.at());
         let mut value = String::new();
         let mut escaped = false;
         for (at, c) in self.rest.char_indices().skip(1) {
             if c == quote && !escaped {
                 self.advance(at + 1);
+                self.written = start..self.at();
                 return if quote == '"' {
                     self.expand(&unescape(&value), line)
                 } else {
@@ -304,6 +385,9 @@ impl<'a> Parser<'a> {
                 suggestion: None,
             });
         }
+        if self.tells_uses {
+            self.uses = uses_in(text, outside, variables);
+        }
         match result {
             Ok((value, unset)) => {
                 self.parsed.unset.extend(unset);
@@ -320,6 +404,35 @@ impl<'a> Parser<'a> {
             }
         }
     }
+}
+
+/// The variables in a value, which were looked for outside, then in what was read.
+fn uses_in(text: &str, outside: &Lookup<'_>, variables: &IndexMap<String, String>) -> Vec<Used> {
+    if !text.contains('$') {
+        return Vec::new();
+    }
+    let asked: RefCell<IndexMap<String, Used>> = RefCell::default();
+    let noted = |name: &str| {
+        let mut asked = asked.borrow_mut();
+        let used = asked.entry(name.to_owned()).or_insert_with(|| {
+            let outer = outside(name);
+            let is_inner = outer.is_none() && variables.contains_key(name);
+            let value = outer.or_else(|| variables.get(name).cloned());
+            Used {
+                is_inner,
+                ..Used::outer(name, value)
+            }
+        });
+        used.value.clone()
+    };
+    let defaults = template::defaults(text, &noted);
+    let mut asked = asked.into_inner();
+    for (name, default) in defaults {
+        if let Some(used) = asked.get_mut(&name) {
+            used.defaults.push(default);
+        }
+    }
+    asked.into_values().collect()
 }
 
 /// Words that set a variable elsewhere: in shells, on Windows, in a Dockerfile.
@@ -429,8 +542,11 @@ pub(crate) fn parse_raw(
     let mut parsed = Parsed::default();
     let mut errors = Vec::new();
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    for (number, line) in (1..).zip(text.lines()) {
-        let line = line.trim_start();
+    let mut next = 0;
+    for (number, line) in (1..).zip(text.split_inclusive('\n')) {
+        let start = next + line.len() - line.trim_start().len();
+        next += line.len();
+        let line = line.lines().next().unwrap_or_default().trim_start();
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
@@ -463,8 +579,17 @@ pub(crate) fn parse_raw(
             errors.push(too_many(number));
             break;
         }
+        let is_alone = value.is_none();
         if let Some(value) = value.or_else(|| outside(name)) {
+            let uses = is_alone.then(|| Used::outer(name, Some(value.clone())));
+            let written = if is_alone {
+                0..name.len()
+            } else {
+                name.len() + 1..line.len()
+            };
             parsed.settings.push(Assignment {
+                written: start + written.start..start + written.end,
+                uses: Vec::from_iter(uses),
                 name: name.to_owned(),
                 value: value.clone(),
                 line: number,

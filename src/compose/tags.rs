@@ -62,11 +62,25 @@ impl Resets {
         self.keys.is_empty() && self.below.is_empty()
     }
 
-    /// Drops the remembered paths from a tree, which itself is at `trail`.
+    /// Drops the remembered paths from a tree, which itself is at `trail`: that of the
+    /// whole file, or of a service.
     pub(crate) fn apply(&self, tree: &mut Node, trail: &mut Trail, trace: &mut Option<Trace>) {
+        let section = trail.as_str().find('.');
+        let mut levels = Vec::from_iter(section);
+        self.apply_below(tree, (trail, &mut levels), trace);
+    }
+
+    /// The same; `levels` are the ends of the paths above the trail.
+    fn apply_below(
+        &self,
+        tree: &mut Node,
+        (trail, levels): (&mut Trail, &mut Vec<usize>),
+        trace: &mut Option<Trace>,
+    ) {
         let Some(map) = tree.as_map_mut() else {
             return;
         };
+        levels.push(trail.as_str().len());
         if !self.keys.is_empty() {
             map.retain(|key, node| {
                 let Some(by) = self.keys.get(key) else {
@@ -76,7 +90,7 @@ impl Resets {
                     let before = trail.key(key);
                     let null = Node::null(Mark::default());
                     let dropped = std::mem::replace(node, null);
-                    trace.drop_value(trail.as_str(), by, dropped);
+                    trace.drop_value((trail.as_str(), levels), by, dropped);
                     trail.leave(before);
                 }
                 false
@@ -85,10 +99,11 @@ impl Resets {
         for (key, below) in &self.below {
             if let Some(child) = map.get_mut(key) {
                 let before = trail.key(key);
-                below.apply(child, trail, trace);
+                below.apply_below(child, (trail, levels), trace);
                 trail.leave(before);
             }
         }
+        levels.pop();
     }
 
     /// The part that is about one service.

@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::diag::{Diagnostic, did_you_mean, quoted};
-use super::dotenv::{self, DotenvError, Parsed};
+use super::dotenv::{self, Assignment, DotenvError, Parsed};
 use super::files::FileSystem as _;
 use super::loader::{Environment, Loader, file_help, io_text};
 use super::model::{EnvFile, Service};
-use super::trace::Setting;
+use super::template::Lookup;
+use super::trace::{Setting, Template};
 use super::tree::{Mark, Node};
 
 /// So many bytes of variables are as much work as one node of a file.
@@ -33,27 +34,47 @@ impl Loader<'_> {
         asked: (Mark, &str),
     ) -> Option<()> {
         let text = self.text(file, asked)?;
-        let result = dotenv::parse(&text, into, &|name| outside.get(name).cloned());
-        let number = self.report.sources.add(file, text);
+        let outside = |name: &str| outside.get(name).cloned();
+        let result = self.parsed_text(&text, into, &outside);
+        let number = self.report.sources.add(file, Arc::clone(&text));
         self.report.sources.provenance.read(number);
         self.report.sources.reached(number, asked.0, "read");
         let parsed = self.parsed(number, result)?;
-        self.trace_settings(asked.1, number, &parsed);
+        self.trace_settings(asked.1, (number, &text), &parsed);
         Some(())
     }
 
+    /// Reads a text, with the variables in it where that is remembered.
+    fn parsed_text(
+        &self,
+        text: &str,
+        into: &mut Environment,
+        outside: &Lookup<'_>,
+    ) -> Result<Parsed, Vec<DotenvError>> {
+        match self.report.trace {
+            Some(_) => dotenv::parse_with_uses(text, into, outside),
+            None => dotenv::parse(text, into, outside),
+        }
+    }
+
     /// Remembers which line a variable comes from.
-    fn trace_settings(&mut self, owner: &str, file: u16, parsed: &Parsed) {
+    fn trace_settings(&mut self, owner: &str, (file, text): (u16, &str), parsed: &Parsed) {
         let Some(trace) = &mut self.report.trace else {
             return;
         };
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         for setting in &parsed.settings {
+            let written = text.get(setting.written.clone()).unwrap_or_default();
+            let inner = setting.uses.iter().filter(|used| used.is_inner);
             trace.setting(Setting {
                 owner: owner.to_owned(),
                 scope: 0, // the trace knows, and the round
                 round: 0,
                 name: setting.name.clone(),
                 value: setting.value.clone(),
+                written: written.to_owned(),
+                template: template(owner, written, setting),
+                inner: inner.map(|used| used.name.clone()).collect(),
                 mark: Mark {
                     line: setting.line,
                     column: 1,
@@ -270,17 +291,17 @@ impl Loader<'_> {
             return;
         };
         let result = match file.format.as_deref() {
-            None | Some(DOTENV) => dotenv::parse(&text, variables, outside),
+            None | Some(DOTENV) => self.parsed_text(&text, variables, outside),
             Some(_) => dotenv::parse_raw(&text, variables, outside),
         };
         let is_told = result.as_ref().is_ok_and(Parsed::is_told);
         if result.is_ok() && !is_told && self.report.trace.is_none() {
             return; // nobody is going to ask for its lines
         }
-        let number = self.report.sources.add(path, text);
+        let number = self.report.sources.add(path, Arc::clone(&text));
         self.report.sources.reached(number, asked.0, "read");
         if let Some(parsed) = self.parsed(number, result) {
-            self.trace_settings(asked.1, number, &parsed);
+            self.trace_settings(asked.1, (number, &text), &parsed);
         }
     }
 
@@ -312,6 +333,38 @@ impl Loader<'_> {
         labels.extend(own);
         service.labels.0 = labels;
     }
+}
+
+/// What stands in a file for a value that has variables in it.
+fn template(owner: &str, written: &str, setting: &Assignment) -> Option<Template> {
+    if setting.uses.is_empty() {
+        return None;
+    }
+    let name = &setting.name;
+    let path = match owner.rsplit_once('.') {
+        Some((service, file)) if owner.starts_with("services.") => {
+            let is_label = file.starts_with("label_file");
+            let list = if is_label { "labels" } else { "environment" };
+            format!("{service}.{list}.{name}")
+        }
+        _ => name.clone(),
+    };
+    let uses = setting.uses.iter();
+    let defaults = uses.clone().filter(|used| !used.defaults.is_empty());
+    let defaults = defaults.map(|used| {
+        let values = used.defaults.iter().cloned().collect();
+        (used.name.clone(), values)
+    });
+    Some(Template {
+        scope: 0, // the trace knows
+        path,
+        written: written.to_owned(),
+        text: setting.value.clone(),
+        defaults: defaults.collect(),
+        variables: uses
+            .map(|used| (used.name.clone(), used.value.clone()))
+            .collect(),
+    })
 }
 
 fn mark_of(tree: &Node, path: &str) -> Mark {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::{Position, Sources, Step};
+use super::{Sources, Step};
 use crate::compose::tree::Mark;
 use crate::compose::{dotenv, template};
 
@@ -64,17 +64,33 @@ impl Provenance {
         };
         // What is wrong with the text was told where it was interpolated.
         template::substitute(token, &lookup).ok();
-        let asked = asked.into_inner();
-        let step = |name: &String| self.step(name, environment, sources);
-        asked.iter().map(step).collect()
+        let mut asked = asked.into_inner();
+        let mut steps = Vec::new();
+        while let Some(name) = asked.get(steps.len()) {
+            let (step, within) = self.step(name, environment, sources);
+            steps.push(step);
+            // A file's line may have variables, too, each of which is told behind it.
+            let room = MOST_STEPS.saturating_sub(asked.len());
+            let is_new = |used: &String| !asked.contains(used);
+            let within: Vec<String> = within.into_iter().filter(is_new).take(room).collect();
+            asked.splice(steps.len()..steps.len(), within);
+        }
+        steps
     }
 
-    fn step(&self, name: &str, environment: &Environment, sources: &Sources) -> Step {
+    /// What a variable stood for, and the variables in the line that sets it.
+    fn step(
+        &self,
+        name: &str,
+        environment: &Environment,
+        sources: &Sources,
+    ) -> (Step, Vec<String>) {
+        let alone = |what: String| {
+            let position = None;
+            (Step { what, position }, Vec::new())
+        };
         let Some(value) = environment.get(name) else {
-            return Step {
-                what: format!("`{name}` is not set"),
-                position: None,
-            };
+            return alone(format!("`{name}` is not set"));
         };
         let said = if value.is_empty() {
             format!("`{name}` is empty")
@@ -82,31 +98,18 @@ impl Provenance {
             format!("`{name}` is `{}`", shortened(value))
         };
         if self.shell.get(name) == Some(value) {
-            return Step {
-                what: format!("{said}, set in the environment"),
-                position: None,
-            };
+            return alone(format!("{said}, set in the environment"));
         }
-        match self.place(name, value, environment, sources) {
-            Some(position) => Step {
-                what: format!("{said}, set"),
-                position: Some(position),
-            },
-            None => Step {
-                what: said,
-                position: None,
-            },
-        }
-    }
-
-    fn place(
-        &self,
-        name: &str,
-        value: &str,
-        environment: &Environment,
-        sources: &Sources,
-    ) -> Option<Position> {
-        sources.position(self.mark(name, value, environment, sources)?)
+        let line = self.line(name, value, environment, sources);
+        let place = line.and_then(|(mark, within)| Some((sources.position(mark)?, within)));
+        let Some((position, within)) = place else {
+            return alone(said);
+        };
+        let step = Step {
+            what: format!("{said}, set"),
+            position: Some(position),
+        };
+        (step, within)
     }
 
     /// The line of a file that gives a variable this value.
@@ -117,17 +120,32 @@ impl Provenance {
         environment: &Environment,
         sources: &Sources,
     ) -> Option<Mark> {
+        let (mark, _) = self.line(name, value, environment, sources)?;
+        Some(mark)
+    }
+
+    /// The same with the variables in it.
+    fn line(
+        &self,
+        name: &str,
+        value: &str,
+        environment: &Environment,
+        sources: &Sources,
+    ) -> Option<(Mark, Vec<String>)> {
         let outside = |name: &str| environment.get(name).cloned();
         self.files.iter().find_map(|file| {
             let text = sources
                 .text(*file)
                 .filter(|text| text.len() <= LARGEST_READ)?;
-            Some(Mark {
-                line: dotenv::line_of(text, name, value, &outside)?,
+            let set = dotenv::assignment(text, name, value, &outside)?;
+            let within = set.uses.into_iter().map(|used| used.name);
+            let mark = Mark {
+                line: set.line,
                 column: 1,
                 file: *file,
                 length: Mark::TO_LINE_END,
-            })
+            };
+            Some((mark, within.collect()))
         })
     }
 }

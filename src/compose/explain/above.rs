@@ -3,6 +3,7 @@
 
 use indexmap::IndexMap;
 
+use super::written::without_properties;
 use super::{Explainer, Explanation, Origin, Source, Standing};
 use crate::compose::trace::{MOST_OVERRIDDEN, Overridden, pairs};
 use crate::compose::tree::{Map, Node, Value};
@@ -116,6 +117,7 @@ impl Explainer<'_> {
         let mut source = self.source(loser.node, path, Standing::Overridden);
         let mark = loser.node.mark;
         let mut way = loser.way.clone();
+        way.reverse(); // the nearest to the value first
         way.extend(self.inclusion(mark, path, &loser.way));
         source.chain = self.aliases_and(way, mark, path);
         source
@@ -129,7 +131,7 @@ impl Explainer<'_> {
             return false;
         }
         let text = self.project.origin.sources.token(node.mark);
-        let text = text.unwrap_or_default().trim();
+        let text = without_properties(text.unwrap_or_default()).trim();
         let is_nothing = text.starts_with(':') || text.starts_with('#');
         is_nothing || ["", "{}", "~", "null", "Null", "NULL"].contains(&text)
     }
@@ -137,7 +139,7 @@ impl Explainer<'_> {
     /// Such a mapping as a source: its key.
     pub(super) fn key_of(&self, node: &Node) -> Option<(Origin, String)> {
         let position = self.position(node.key)?;
-        let key = self.project.origin.sources.token(node.key)?;
+        let key = without_properties(self.project.origin.sources.token(node.key)?);
         Some((Origin::File(position), format!("{key}:")))
     }
 }

@@ -88,8 +88,10 @@ impl Explainer<'_> {
         if let Some(name) = self.trace.named.as_ref().filter(is_given) {
             sources.push(plain(Origin::Option("-p"), name));
         }
-        let variable = self.own_settings("COMPOSE_PROJECT_NAME", 0).0;
-        sources.extend(variable.into_iter().filter(|one| !one.written.is_empty()));
+        let variable = self.own_settings("COMPOSE_PROJECT_NAME", 0);
+        let variable = variable.sources.into_iter().zip(variable.values);
+        let variable = variable.filter(|(_, value)| !value.is_empty());
+        sources.extend(variable.map(|(source, _)| source));
         if let Some(node) = self.tree.get("name").filter(|node| node.mark.is_known()) {
             sources.push(self.source(node, "name", Standing::Overridden));
             sources.extend(self.losers("name", node.mark).0);

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 
 use super::above::Above;
 use super::pairs::{is_pair, value_of};
-use super::{Explainer, Explanation, Origin, Source, Standing, one_line, shown};
+use super::{Explainer, Explanation, Origin, Source, Standing, one_line, shown, written};
 use crate::compose::diag::{INCLUDED, Step};
 use crate::compose::model::raw_json;
 use crate::compose::trace::{MOST_OVERRIDDEN, Overridden, PAIRS, pairs};
@@ -90,6 +90,7 @@ impl Explainer<'_> {
                     }
                 }
             }
+            _ if is_empty => {} // told
             _ => out.push(self.entry(node, path, parent)),
         }
     }
@@ -268,6 +269,7 @@ impl Explainer<'_> {
             Some(service) => self.trace.history.extensions(mark, service),
             None => Vec::new(),
         };
+        way.reverse(); // the nearest to the value first
         way.extend(self.inclusion(mark, path, &way));
         way
     }
@@ -306,9 +308,10 @@ impl Explainer<'_> {
         }
     }
 
-    /// What stands in the file at a node's place.
+    /// What stands in the file at a node's place, without tags, anchors and quotes.
     pub(super) fn token(&self, node: &Node) -> Option<String> {
         let token = self.project.origin.sources.token(node.mark)?;
+        let token = written::without_properties(token);
         let bare = token.trim_matches(['"', '\'']).trim();
         (!bare.is_empty()).then(|| one_line(bare))
     }

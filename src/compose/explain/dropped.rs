@@ -61,8 +61,8 @@ impl Explainer<'_> {
             if dropped.file.is_some() {
                 continue; // the value that came from there tells it, if any did
             }
-            let is_below = is_within(&dropped.path, path);
-            if !is_below && !is_within(path, &dropped.path) {
+            let is_below = dropped.is_at(path);
+            if !is_below && !self.is_part(path, &dropped.path) {
                 continue;
             }
             // What is asked for is a part of what was dropped.
@@ -78,6 +78,17 @@ impl Explainer<'_> {
                 out.push(self.tag(dropped));
             }
         }
+    }
+
+    /// True for a path below another one; that of a service is not below one whose name
+    /// its own begins with.
+    fn is_part(&self, path: &str, above: &str) -> bool {
+        let is_of_service = || {
+            let service = self.service_of(path)?;
+            let end = "services.".len() + service.len();
+            Some(above.len() >= end || above == "services")
+        };
+        path != above && is_within(path, above) && is_of_service().unwrap_or(true)
     }
 
     /// What a service has not because a tag dropped it from one that it extends, or
@@ -129,8 +140,10 @@ impl Explainer<'_> {
     ) -> Explanation {
         by.standing = Standing::Resets;
         by.chain = self.trace.history.way_from(mark, base);
+        by.chain.reverse(); // the nearest to the value first
         let mut lost = self.source(part, path, Standing::Overridden);
         lost.chain = self.trace.history.way_from(part.mark, base);
+        lost.chain.reverse();
         Explanation {
             subject: path.to_owned(),
             value: None,

@@ -8,7 +8,9 @@ mod above;
 mod absent;
 mod attribute;
 mod dropped;
+mod lines;
 mod pairs;
+mod passed;
 mod targets;
 mod text;
 mod variable;
@@ -114,6 +116,7 @@ pub fn explain(project: &Project, subject: &str) -> Result<Vec<Explanation>, Box
         trace,
         tree,
         variables: RefCell::default(),
+        lines: RefCell::default(),
         overrides: dropped.map(|one| (one.path.as_str(), one.by)).collect(),
     };
     let bare = subject.trim();
@@ -165,6 +168,8 @@ struct Explainer<'a> {
     overrides: HashSet<(&'a str, Mark)>,
     /// Those that were asked for before, by name and by whose they are.
     variables: RefCell<HashMap<(String, usize), Explanation>>,
+    /// The lines of files of variables whose variables are being told.
+    lines: RefCell<lines::Nested>,
 }
 
 impl Explainer<'_> {

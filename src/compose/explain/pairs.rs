@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use indexmap::IndexMap;
 
 use super::above::Above;
-use super::{Explainer, Explanation, Standing, one_line, shown};
+use super::{Explainer, Explanation, Standing, one_line, shown, written};
 use crate::compose::trace::{MOST_OVERRIDDEN, PAIRS, pairs};
 use crate::compose::tree::Node;
 
@@ -88,8 +88,8 @@ impl Explainer<'_> {
             },
         };
         let settings = self.trace.settings.of(&fed.files, name);
-        for setting in settings.take(MOST_OVERRIDDEN) {
-            explanation.sources.extend(self.setting(setting));
+        for (at, setting) in settings.take(MOST_OVERRIDDEN) {
+            explanation.sources.extend(self.setting(at, setting));
             if item.is_none() && explanation.value.is_none() {
                 explanation.value = Some(one_line(&setting.value));
             }
@@ -144,7 +144,7 @@ impl Explainer<'_> {
     }
 
     /// True where a file gives a variable no value.
-    fn is_name_alone(&self, item: &Node, name: &str) -> bool {
+    pub(super) fn is_name_alone(&self, item: &Node, name: &str) -> bool {
         if item.is_null() {
             return true;
         }
@@ -152,7 +152,7 @@ impl Explainer<'_> {
             return self.token(item).as_deref() == Some(name);
         }
         let written = self.project.origin.sources.token(item.mark);
-        let written = written.map(str::trim);
+        let written = written.map(|text| written::without_properties(text).trim());
         written.is_some_and(|text| ["", "~", "null", "Null", "NULL"].contains(&text))
     }
 

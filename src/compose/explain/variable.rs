@@ -1,5 +1,6 @@
 //! Where a variable's value comes from: the shell, then files of variables.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -10,6 +11,20 @@ use crate::compose::tree::{Mark, Node};
 
 /// The variable that the loader sets to the project's name.
 const PROJECT_NAME: &str = "COMPOSE_PROJECT_NAME";
+
+/// Texts by their places.
+type Texts<'t> = Vec<(Mark, Cow<'t, Template>)>;
+
+/// Lines that set a variable, with their place in the order of reading.
+type Lines<'t> = Vec<(usize, &'t Setting)>;
+
+/// Where a variable is set, what counts first, and the values there.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) sources: Vec<Source>,
+    pub(super) values: Vec<String>,
+    pub(super) is_cut: bool,
+}
 
 /// Variables of one text whose places in it are looked for, each from its beginning.
 const MOST_PLACED: usize = 100;
@@ -26,6 +41,7 @@ impl Explainer<'_> {
         project.environment.contains_key(name)
             || project.asked.contains(name)
             || self.trace.settings.own(name).next().is_some()
+            || !self.lines_using(name).is_empty()
     }
 
     /// A variable that was asked for by its name, with its uses: the project's, and
@@ -74,7 +90,7 @@ impl Explainer<'_> {
 
     /// The projects that have a variable of their own, and the texts in which each
     /// of them stands, in the order of the files.
-    fn uses_of(&self, name: &str) -> BTreeMap<usize, Vec<(Mark, &Template)>> {
+    fn uses_of(&self, name: &str) -> BTreeMap<usize, Texts<'_>> {
         let trace = self.trace;
         let settings = self.settings_of(name).into_iter();
         let mut found: BTreeMap<usize, Vec<_>> = settings
@@ -87,7 +103,10 @@ impl Explainer<'_> {
         let texts = trace.templates();
         let texts =
             texts.filter(|(_, template)| template.variables.iter().any(|(known, _)| known == name));
-        for (mark, template) in texts {
+        let texts = texts.map(|(mark, template)| (mark, Cow::Borrowed(template)));
+        let passed = self.passed_on(name).into_iter();
+        let passed = passed.map(|(mark, template)| (mark, Cow::Owned(template)));
+        for (mark, template) in texts.chain(self.lines_using(name)).chain(passed) {
             let mut scopes = trace.scopes.outwards(template.scope);
             let own = scopes.find(|scope| set.contains(scope));
             found
@@ -101,10 +120,27 @@ impl Explainer<'_> {
         found
     }
 
+    /// The lines of files of variables that use one of the project's, each once.
+    fn lines_using(&self, name: &str) -> Texts<'_> {
+        let sources = &self.project.origin.sources;
+        let mut known = HashSet::new();
+        let lines = self.trace.settings.using(name);
+        let lines = lines.filter(|(setting, template)| {
+            let mut values = template.variables.iter();
+            let is_set = values.any(|(known, value)| known == name && value.is_some());
+            let mark = setting.mark;
+            self.is_from_project(setting, name, is_set)
+                && known.insert((sources.name(mark.file), mark.line, template.path.as_str()))
+        });
+        lines
+            .map(|(setting, template)| (setting.mark, Cow::Borrowed(template)))
+            .collect()
+    }
+
     /// The lines that set a variable of the project and of those that it includes, with
     /// their place in the order of reading. A project that is included from its own folder
     /// reads the file that the including one has read; such a line is no other one.
-    fn settings_of(&self, name: &str) -> Vec<(usize, &Setting)> {
+    fn settings_of(&self, name: &str) -> Lines<'_> {
         let sources = &self.project.origin.sources;
         let line = |setting: &Setting| (sources.name(setting.mark.file), setting.mark.line);
         let mut scopes: HashMap<_, HashSet<usize>> = HashMap::new();
@@ -154,12 +190,13 @@ impl Explainer<'_> {
             .template_of(node.mark, self.scope(node.mark, path))
     }
 
-    /// Where a project's variable is set, what counts first, and whether there is
-    /// more of it.
-    pub(super) fn own_settings(&self, name: &str, scope: usize) -> (Vec<Source>, bool) {
+    /// Where a project's variable is set.
+    pub(super) fn own_settings(&self, name: &str, scope: usize) -> Found {
         let mut sources = Vec::new();
+        let mut values = Vec::new();
         if let Some(value) = self.trace.shell.get(name) {
             sources.push(source(Origin::Shell, value));
+            values.push(value.clone());
         }
         let outwards: Vec<usize> = self.trace.scopes.outwards(scope).collect();
         let settings = self.settings_of(name).into_iter();
@@ -172,40 +209,60 @@ impl Explainer<'_> {
         // What the including project has counts. Of files that are read together the
         // last one does, of two times the first.
         settings.sort_by_key(|(depth, at, setting)| (*depth, setting.round, Reverse(*at)));
+        settings.retain(|(_, _, setting)| !self.is_in_line_of(setting));
         let mut seen = HashSet::new();
         let is_cut = settings.len() > MOST_OVERRIDDEN;
-        for (_, _, setting) in settings.into_iter().take(MOST_OVERRIDDEN) {
+        for (_, at, setting) in settings.into_iter().take(MOST_OVERRIDDEN) {
+            let is_known = |source: &Source| {
+                let same = |known: &Source| {
+                    (&known.origin, &known.chain) == (&source.origin, &source.chain)
+                };
+                sources.iter().any(same)
+            };
             if seen.insert(setting.mark)
-                && let Some(source) = self.setting(setting)
-                && !sources.contains(&source)
+                && let Some(source) = self.setting(at, setting)
+                && !is_known(&source)
             {
                 sources.push(source);
+                values.push(setting.value.clone());
             }
         }
-        (sources, is_cut)
+        Found {
+            sources,
+            values,
+            is_cut,
+        }
     }
 
     /// A variable of a project.
     pub(super) fn variable(&self, name: &str, scope: usize) -> Explanation {
         let key = (name.to_owned(), scope);
-        if let Some(known) = self.variables.borrow().get(&key) {
+        // Within a line of a file that line is left out.
+        let is_nested = self.is_in_line();
+        if let Some(known) = self.variables.borrow().get(&key).filter(|_| !is_nested) {
             return known.clone();
         }
-        let settings = if name == PROJECT_NAME {
+        let found = if name == PROJECT_NAME {
             // The loader sets it, to the name that it found.
-            (self.name_sources(), false)
+            Found {
+                sources: self.name_sources(),
+                ..Found::default()
+            }
         } else {
             self.own_settings(name, scope)
         };
         let value = self.project.environment.get(name);
-        let explanation = with_settings(name, settings, value);
-        self.variables.borrow_mut().insert(key, explanation.clone());
+        let explanation = with_settings(name, found, value);
+        if !is_nested {
+            self.variables.borrow_mut().insert(key, explanation.clone());
+        }
         explanation
     }
 
     /// A line in a file of variables.
-    pub(super) fn setting(&self, setting: &Setting) -> Option<Source> {
-        let mut source = source(Origin::File(self.position(setting.mark)?), &setting.value);
+    pub(super) fn setting(&self, at: usize, setting: &Setting) -> Option<Source> {
+        let mut source = source(Origin::File(self.position(setting.mark)?), &setting.written);
+        source.variables = self.variables_in_line(at, setting);
         // A service may have the file from one that it extends.
         if let Some(named) = self.tree.lookup(&setting.owner)
             && !setting.owner.is_empty()
@@ -227,21 +284,24 @@ impl Explainer<'_> {
         // What the project's name is made of cannot be that name itself.
         let scope = self.scope(mark, path);
         let mut explanation = if path == "name" && name == PROJECT_NAME {
-            let settings = self.own_settings(name, scope);
-            let value = settings.0.first().map(|first| first.written.clone());
-            with_settings(name, settings, value.as_ref())
+            let found = self.own_settings(name, scope);
+            with_settings(name, found, None)
         } else {
             self.variable(name, scope)
         };
         if let Some(template) = self.trace.template_of(mark, scope) {
-            self.add_defaults(&mut explanation, &[(mark, template)]);
+            self.add_defaults(&mut explanation, &[(mark, Cow::Borrowed(template))]);
         }
         explanation
     }
 
     /// Puts the defaults that stand for a variable in some texts before what else
     /// there is of it. Where all of them have the same one, that is the value.
-    fn add_defaults(&self, explanation: &mut Explanation, texts: &[(Mark, &Template)]) {
+    pub(super) fn add_defaults(
+        &self,
+        explanation: &mut Explanation,
+        texts: &[(Mark, Cow<'_, Template>)],
+    ) {
         let name = explanation.subject.clone();
         let mut found: Vec<Source> = Vec::new();
         let mut values = HashSet::new();
@@ -278,7 +338,7 @@ impl Explainer<'_> {
         explanation.sources.splice(0..0, found);
     }
 
-    fn uses(&self, texts: &[(Mark, &Template)]) -> Vec<Use> {
+    fn uses(&self, texts: &[(Mark, Cow<'_, Template>)]) -> Vec<Use> {
         let texts = texts.iter();
         texts
             .map(|(mark, template)| Use {
@@ -291,11 +351,12 @@ impl Explainer<'_> {
 }
 
 /// A variable with the places that set it, what counts first.
-fn with_settings(
-    name: &str,
-    (mut sources, is_cut): (Vec<Source>, bool),
-    value: Option<&String>,
-) -> Explanation {
+pub(super) fn with_settings(name: &str, found: Found, value: Option<&String>) -> Explanation {
+    let Found {
+        mut sources,
+        values,
+        is_cut,
+    } = found;
     if let (true, Some(value)) = (sources.is_empty(), value) {
         sources.push(source(Origin::Implied, value));
     }
@@ -303,10 +364,11 @@ fn with_settings(
         first.standing = Standing::Wins;
     }
     // Only included files see it: no value of the project's.
-    let included = sources.first().map(|source| &source.written);
     Explanation {
         subject: name.to_owned(),
-        value: value.or(included).map(|value| one_line(value)),
+        value: value
+            .or_else(|| values.first())
+            .map(|value| one_line(value)),
         sources,
         is_cut,
         uses: Vec::new(),

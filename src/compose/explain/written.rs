@@ -41,14 +41,14 @@ pub(super) fn with_name(sources: &Sources, node: &Node) -> Option<String> {
     if node.key == node.mark || node.key.file != node.mark.file {
         return Some(value);
     }
-    match sources.token(node.key) {
+    match sources.token(node.key).map(without_properties) {
         Some(name) if !name.is_empty() => Some(one_line(&format!("{name}: {value}"))),
         _ => Some(value),
     }
 }
 
 /// What follows tags and anchors.
-fn without_properties(text: &str) -> &str {
+pub(super) fn without_properties(text: &str) -> &str {
     let mut rest = text;
     while rest.starts_with(['!', '&']) {
         let end = rest.find(char::is_whitespace).unwrap_or(rest.len());

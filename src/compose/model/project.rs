@@ -99,7 +99,10 @@ impl Project {
         let mark = self.value_mark(path, &diagnostic.message);
         diagnostic.position = sources.position(mark);
         diagnostic.excerpt = sources.excerpt(mark);
-        diagnostic.chain = sources.chain(mark, path);
+        // The variables stand in the value, whatever is marked.
+        let value = self.value(path).map(|value| value.mark);
+        let value = value.filter(|value| value.is_known()).unwrap_or(mark);
+        diagnostic.chain = sources.chain(value, path);
         diagnostic
     }
 
@@ -112,17 +115,18 @@ impl Project {
 
     /// True where a file sets this attribute, or a default does.
     pub fn is_written(&self, path: &str) -> bool {
-        let tree = self.origin.tree.as_ref();
-        tree.is_some_and(|tree| tree.lookup(path).is_some())
+        self.value(path).is_some()
+    }
+
+    /// What an attribute is, where a file sets it, or a default does.
+    fn value(&self, path: &str) -> Option<&Node> {
+        self.origin.tree.as_ref()?.lookup(path)
     }
 
     /// The key of an attribute, or the part of its value that a message repeats.
     fn value_mark(&self, path: &str, message: &str) -> Mark {
         let key = self.mark(path).unwrap_or_default();
-        let tree = self.origin.tree.as_ref();
-        let value = tree
-            .and_then(|tree| tree.lookup(path))
-            .map(|node| node.mark);
+        let value = self.value(path).map(|node| node.mark);
         let repeated = message.split('`').nth(1).unwrap_or_default();
         let sources = &self.origin.sources;
         match value {

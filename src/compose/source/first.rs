@@ -1,6 +1,8 @@
 //! The variables of the first files that are read, which say where the project's files
 //! are and how its commands work.
 
+use std::collections::HashSet;
+
 use indexmap::IndexMap;
 
 use crate::compose::diag::{Diagnostic, SetPart, Sources};
@@ -48,6 +50,9 @@ impl FirstVariables {
                 round: 0,
                 name: name.to_owned(),
                 value: value.to_owned(),
+                written: value.to_owned(),
+                template: None,
+                inner: HashSet::new(),
                 mark: sources.provenance.mark(name, value, shell, sources)?,
             })
         })

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use indexmap::{IndexMap, IndexSet};
 
 use super::diag::Step;
-use super::tree::{Mark, Node, Value};
+use super::tree::{Mark, Node, Value, is_within};
 
 mod history;
 mod settings;
@@ -29,6 +29,8 @@ pub(crate) const MOST_OVERRIDDEN: usize = 20;
 #[derive(Debug, Clone)]
 pub(crate) struct Dropped {
     pub(crate) path: String,
+    /// Where the paths above it end: names may have dots.
+    levels: Box<[usize]>,
     /// Where the tag stands.
     pub(crate) by: Mark,
     pub(crate) loser: Node,
@@ -37,6 +39,14 @@ pub(crate) struct Dropped {
     pub(crate) file: Option<Arc<str>>,
     /// When that happened.
     pub(crate) at: usize,
+}
+
+impl Dropped {
+    /// True where it was at a path or below it.
+    pub(crate) fn is_at(&self, path: &str) -> bool {
+        let end = path.len();
+        is_within(&self.path, path) && (self.path.len() == end || self.levels.contains(&end))
+    }
 }
 
 /// A text with variables in it.
@@ -117,19 +127,26 @@ impl Trace {
     }
 
     /// A line of a file of variables.
-    pub(crate) fn setting(&mut self, setting: Setting) {
-        self.settings.push(Setting {
-            scope: self.scopes.now,
-            round: self.round,
-            ..setting
-        });
+    pub(crate) fn setting(&mut self, mut setting: Setting) {
+        setting.round = self.round;
+        // Services' files are read in the end, with the project's variables.
+        setting.scope = match setting.list() {
+            Some(_) => 0,
+            None => self.scopes.now,
+        };
+        if let Some(template) = &mut setting.template {
+            template.scope = setting.scope;
+        }
+        self.settings.push(setting);
     }
 
     /// A tag drops a value, for another one or, with a null, for none.
-    pub(crate) fn drop_value(&mut self, path: &str, by: &Node, loser: Node) {
+    /// `levels` are the ends of the paths above its own.
+    pub(crate) fn drop_value(&mut self, (path, levels): (&str, &[usize]), by: &Node, loser: Node) {
         self.history.drop_value(path, by, &loser);
         self.dropped.push(Dropped {
             path: path.to_owned(),
+            levels: Box::from(levels),
             by: by.mark,
             loser,
             file: self.history.file.clone(),

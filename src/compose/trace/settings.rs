@@ -1,11 +1,11 @@
 //! The variables of a project and of those that it includes: the lines that set
 //! them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use indexmap::{IndexMap, IndexSet};
 
-use super::Mark;
+use super::{Mark, Template};
 
 /// A variable in a file of variables.
 #[derive(Debug, Clone)]
@@ -18,7 +18,21 @@ pub(crate) struct Setting {
     pub(crate) round: usize,
     pub(crate) name: String,
     pub(crate) value: String,
+    /// As it stands in the file.
+    pub(crate) written: String,
+    /// The same with the variables in it, where it has some.
+    pub(crate) template: Option<Template>,
+    /// Those of these that had their values from such files themselves.
+    pub(crate) inner: HashSet<String>,
     pub(crate) mark: Mark,
+}
+
+impl Setting {
+    /// The attribute whose files a service has it from: `services.web.env_file`.
+    pub(crate) fn list(&self) -> Option<&str> {
+        let (list, _) = self.owner.rsplit_once('[')?;
+        list.starts_with("services.").then_some(list)
+    }
 }
 
 /// Whose variables there are: the project's, number 0, and those of each project
@@ -68,17 +82,22 @@ pub(crate) struct Settings {
     own: HashMap<String, Vec<usize>>,
     /// Those of services, by attribute: `services.web.env_file`.
     lists: IndexMap<String, IndexMap<String, Vec<usize>>>,
+    /// By the variables in them.
+    using: HashMap<String, Vec<usize>>,
 }
 
 impl Settings {
     pub(crate) fn push(&mut self, setting: Setting) {
         let at = self.all.len();
-        let by_name = match setting.owner.rsplit_once('[') {
-            Some((list, _)) if list.starts_with("services.") => {
+        for (name, _) in setting.template.iter().flat_map(|one| &one.variables) {
+            self.using.entry(name.clone()).or_default().push(at);
+        }
+        let by_name = match setting.list() {
+            Some(list) => {
                 let names = self.lists.entry(list.to_owned()).or_default();
                 names.entry(setting.name.clone()).or_default()
             }
-            _ => self.own.entry(setting.name.clone()).or_default(),
+            None => self.own.entry(setting.name.clone()).or_default(),
         };
         by_name.push(at);
         self.all.push(setting);
@@ -96,14 +115,35 @@ impl Settings {
         names.map(String::as_str)
     }
 
-    /// An attribute's lines for a variable, the last one first.
-    pub(crate) fn of(&self, list: &str, name: &str) -> impl Iterator<Item = &Setting> {
+    /// The lines with a variable of this name in them.
+    pub(crate) fn using(&self, name: &str) -> impl Iterator<Item = (&Setting, &Template)> {
+        let found = self.using.get(name).into_iter().flatten();
+        let found = found.filter_map(|at| self.all.get(*at));
+        found.filter_map(|setting| Some((setting, setting.template.as_ref()?)))
+    }
+
+    /// The line that a variable in another line has its value from, which was read
+    /// before that one.
+    pub(crate) fn before(&self, at: usize, name: &str) -> Option<(usize, &Setting)> {
+        let this = self.all.get(at)?;
+        let found = match this.list() {
+            Some(list) => self.lists.get(list)?.get(name)?,
+            None => self.own.get(name)?,
+        };
+        let found = found.iter().rev().filter(|one| **one < at);
+        let mut found = found.filter_map(|one| Some((*one, self.all.get(*one)?)));
+        found.find(|(_, one)| (one.scope, one.round) == (this.scope, this.round))
+    }
+
+    /// An attribute's lines for a variable with their place in the order of reading, the
+    /// last one first.
+    pub(crate) fn of(&self, list: &str, name: &str) -> impl Iterator<Item = (usize, &Setting)> {
         let names = self.lists.get(list);
         let found = names
             .and_then(|names| names.get(name))
             .into_iter()
             .flatten();
-        found.rev().filter_map(|at| self.all.get(*at))
+        found.rev().filter_map(|at| Some((*at, self.all.get(*at)?)))
     }
 
     /// The attributes whose files set a variable.

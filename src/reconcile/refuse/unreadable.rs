@@ -65,4 +65,9 @@ pub(super) const CASES: &[Unreadable] = &[
         written: "a dependency with `required: false` on a service of a profile that is not active",
         becomes: "is printed without that service, and refused: there is no such service",
     },
+    Unreadable {
+        id: "number-and-text",
+        written: "a number and the same as a text in `group_add` (`[1, \"1\"]`)",
+        becomes: "is printed as two equal texts, and refused: the entries of a list differ",
+    },
 ];

@@ -70,7 +70,7 @@ impl History {
     }
 
     /// The way by which a value of a service came from the services that it
-    /// extends, the nearest step first; of a very long one the beginning.
+    /// extends, from the service on; of a very long one the beginning.
     pub(crate) fn extensions(&self, mark: Mark, service: &str) -> Vec<Step> {
         self.extensions_before(mark, (service, None), usize::MAX)
     }
@@ -91,7 +91,7 @@ impl History {
             }
             if steps.len() == MOST_STEPS {
                 steps.push(Step {
-                    what: "and further ones".to_owned(),
+                    what: "through further services".to_owned(),
                     position: None,
                 });
                 break;
