@@ -210,10 +210,16 @@ impl Walk<'_> {
         if above.ends_with(".ulimits") || above.contains(".ulimits.") {
             return limit(text).map(|limit| format!("write `{name}: {limit}`"));
         }
+        if let Some(number) = NUMERALS.iter().position(|word| *word == text) {
+            return Some(format!("write `{number}`"));
+        }
         let processors = of_thousandths(text).filter(|_| cast == Cast::Float)?;
         Some(format!("write `{processors}`"))
     }
 }
+
+/// Numbers as words, from 0 on.
+const NUMERALS: [&str; 6] = ["zero", "one", "two", "three", "four", "five"];
 
 /// Thousandths of a processor, as Kubernetes has them, as a number of processors.
 fn of_thousandths(text: &str) -> Option<String> {

@@ -120,12 +120,16 @@ impl Checker<'_> {
             .map(String::as_str)
             .filter(|known| Some(*known) != own)
             .collect();
-        let define = match kind {
-            "config" | "secret" if name.contains(['/', ':']) => {
+        let define = match (kind, usable(name)) {
+            ("config" | "secret", _) if name.contains(['/', ':']) => {
                 format!("a file is mounted by its path with `volumes: [{name:?}]`")
             }
-            "service" => format!("add a service of that name: {section}.{name}"),
-            _ => format!("define it at the top level: {section}.{name}"),
+            (_, Some(usable)) => format!(
+                "a name has only letters, digits, `_`, `.` and `-`: write `{usable}`, and define \
+                 {section}.{usable}"
+            ),
+            ("service", None) => format!("add a service of that name: {section}.{name}"),
+            (_, None) => format!("define it at the top level: {section}.{name}"),
         };
         if !names.is_empty() {
             let of = if names.len() > 1 { "one of " } else { "" };
@@ -465,4 +469,10 @@ pub(super) fn implied(service: &Service) -> HashMap<&str, String> {
         }
     }
     found
+}
+
+/// What a name could be that has characters that no key of a section may have.
+fn usable(name: &str) -> Option<String> {
+    let is_usable = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    (!name.chars().all(is_usable)).then(|| name.replace(|c| !is_usable(c), "_"))
 }

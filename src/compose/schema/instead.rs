@@ -110,6 +110,9 @@ fn of_service(context: &Context<'_>, node: &Node) -> Option<String> {
         ("", Value::Str(image)) if !image.contains(' ') && !is_line(image) => {
             Some(context.line(&format!("{{image: {}}}", text(image))))
         }
+        ("dns" | "dns[]", Value::Int(_) | Value::Float(_)) => {
+            Some("write the address of a name server, such as `10.0.0.53`".to_owned())
+        }
         ("healthcheck", _) => healthcheck(context, node),
         ("healthcheck.test" | "command" | "entrypoint", Value::Map(map)) => words(context, map),
         ("deploy.resources.limits" | "deploy.resources.reservations", _) => amount(context, node),

@@ -7,6 +7,9 @@ use super::Reader;
 use crate::compose::diag::quoted;
 use crate::compose::tree::Mark;
 
+/// Lines of a text that are looked at.
+const MOST_LINES: usize = 100;
+
 impl Reader<'_> {
     /// Warns of lines that begin with `- ` and are part of a text without quotes,
     /// which is itself an entry of a list.
@@ -18,7 +21,8 @@ impl Reader<'_> {
             return;
         };
         let last = u32::try_from(span.end.line()).unwrap_or(u32::MAX);
-        let mut joined = (mark.line + 1..=last).filter_map(|line| {
+        let lines = (mark.line + 1..=last).take(MOST_LINES);
+        let mut joined = lines.filter_map(|line| {
             let start = Mark {
                 line,
                 column: 1,
