@@ -115,11 +115,7 @@ pub fn run(context: &Context, args: &RunArgs) -> CliResult {
         all_resources: !args.volume.is_empty(),
         ..context.load_options(&services)?
     };
-    let project = if args.no_deps {
-        context.load_with(&load)?
-    } else {
-        context.load_to_start(&load)?
-    };
+    let project = context.load_with(&load)?;
     context.check_known(&project, &services)?;
     let terminals = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let tty = terminals && !args.no_tty && !args.detach;
