@@ -9,7 +9,7 @@ mod uses;
 
 use std::collections::{HashMap, HashSet};
 
-use super::diag::{Allowed, Diagnostic, Report, did_you_mean, listed, similar};
+use super::diag::{Allowed, Diagnostic, Report, did_you_mean, listed, quoted, similar};
 use super::model::{Project, Service, WatchAction};
 use super::tree::{Mark, Node};
 
@@ -109,7 +109,7 @@ impl Checker<'_> {
         let mark = |path: &str| self.tree.lookup(path).map(|node| node.mark);
         let is_long = mark(&source).is_some_and(|source| Some(source) != mark(path));
         let path = if is_long { source.as_str() } else { path };
-        let mut diagnostic = self.at(path, format!("refers to undefined {kind} `{name}`"));
+        let mut diagnostic = self.at(path, format!("refers to undefined {kind} {}", quoted(name)));
         if self.report.is_full() {
             self.report.push(diagnostic); // only counted: no name is looked for
             return;
@@ -120,16 +120,19 @@ impl Checker<'_> {
             .map(String::as_str)
             .filter(|known| Some(*known) != own)
             .collect();
-        let define = match (kind, usable(name)) {
-            ("config" | "secret", _) if name.contains(['/', ':']) => {
-                format!("a file is mounted by its path with `volumes: [{name:?}]`")
+        // It may be of any length.
+        let brief = |name: &str| quoted(name).trim_matches('`').to_owned();
+        let shown = brief(name);
+        let define = match (kind, usable(name).map(|usable| brief(&usable))) {
+            ("config" | "secret", _) if shown.contains(['/', ':']) => {
+                format!("a file is mounted by its path with `volumes: [{shown:?}]`")
             }
             (_, Some(usable)) => format!(
                 "a name has only letters, digits, `_`, `.` and `-`: write `{usable}`, and define \
                  {section}.{usable}"
             ),
-            ("service", None) => format!("add a service of that name: {section}.{name}"),
-            (_, None) => format!("define it at the top level: {section}.{name}"),
+            ("service", None) => format!("add a service of that name: {section}.{shown}"),
+            (_, None) => format!("define it at the top level: {section}.{shown}"),
         };
         if !names.is_empty() {
             let of = if names.len() > 1 { "one of " } else { "" };
