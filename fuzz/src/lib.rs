@@ -5,9 +5,13 @@
 #[path = "../../src/compose/mod.rs"]
 pub mod compose;
 
-#[allow(unused_imports, reason = "what the rest of the program uses of it is not here")]
+#[allow(unused_imports, dead_code, reason = "what the rest of the program uses of it is not here")]
 #[path = "../../src/dockerfile/mod.rs"]
 pub mod dockerfile;
+
+#[allow(dead_code, reason = "what the rest of the program uses of it is not here")]
+#[path = "../../src/similar.rs"]
+mod similar;
 
 pub mod project;
 pub mod unreadable;

@@ -1,18 +1,10 @@
 //! Paths within roots and contexts: texts with slashes, never looked up.
 
+use crate::compose::clean_target;
+
 /// An absolute path without `.`, `..` and double slashes; `..` ends at the root.
 pub(super) fn absolute(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
-    format!("/{}", parts.join("/"))
+    clean_target(&format!("/{path}"))
 }
 
 /// The same without the slash at its start.

@@ -245,7 +245,7 @@ pub(crate) fn sizes() -> Vec<Hostile> {
 
 /// What is deep.
 pub(crate) fn nesting() -> Vec<Hostile> {
-    use Loads::No;
+    use Loads::{No, Yes};
     let deep = 10_000;
     vec![
         one(
@@ -277,6 +277,16 @@ pub(crate) fn nesting() -> Vec<Hostile> {
             "question marks a million deep",
             No("nested deeper"),
             format!("{}a", "? ".repeat(1_000_000)),
+        ),
+        one(
+            "aliases below long keys",
+            Yes,
+            format!(
+                "x-a: &a 1\nx-b: {}[{}]{}\n{WEB}",
+                format!("{{? {} : ", "k".repeat(16 << 10)).repeat(200),
+                "*a, ".repeat(100_000),
+                "}".repeat(200)
+            ),
         ),
         one(
             "variables 10,000 deep",

@@ -82,14 +82,7 @@ impl Source<'_, '_> {
         let all = parts(&value, &separator);
         for (index, part) in all.iter().copied().enumerate() {
             if part.is_empty() {
-                let diagnostic = empty_part(index, &all, &separator);
-                let report = &mut self.loader.report;
-                report.push(
-                    report
-                        .sources
-                        .of_variable(diagnostic, NAMED_BY, &self.environment),
-                );
-                return None;
+                return self.refuse_named(empty_part(index, &all, &separator));
             }
             if part == STDIN {
                 let (name, text) = (PathBuf::from(STDIN), None);
@@ -97,32 +90,27 @@ impl Source<'_, '_> {
                 continue;
             }
             let name = absolute(&self.options.cwd, Path::new(part));
-            if is_remote(part) && !self.loader.files.exists(&name) {
-                let (report, environment) = (&mut self.loader.report, &self.environment);
-                let diagnostic = elsewhere(part);
-                report.push(
-                    report
-                        .sources
-                        .of_variable(diagnostic, NAMED_BY, environment),
-                );
-                return None;
-            }
             if !self.loader.files.exists(&name) {
+                if is_remote(part) {
+                    return self.refuse_named(elsewhere(part));
+                }
                 let error = std::io::ErrorKind::NotFound.into();
-                let diagnostic = cannot_read(&name, &error).suggest(
+                return self.refuse_named(cannot_read(&name, &error).suggest(
                     "it is named in the variable `COMPOSE_FILE`: correct that, or unset it",
-                );
-                let report = &mut self.loader.report;
-                report.push(
-                    report
-                        .sources
-                        .of_variable(diagnostic, NAMED_BY, &self.environment),
-                );
-                return None;
+                ));
             }
             self.inputs.push(Input { name, text: None });
         }
         Some(())
+    }
+
+    /// Reports what is wrong with the variable that names the files.
+    fn refuse_named(&mut self, diagnostic: Diagnostic) -> Option<()> {
+        let report = &mut self.loader.report;
+        let sources = &report.sources;
+        let diagnostic = sources.of_variable(diagnostic, NAMED_BY, &self.environment);
+        report.push(diagnostic);
+        None
     }
 
     /// Looks for a file with one of the usual names, here and above.

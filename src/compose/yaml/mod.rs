@@ -22,6 +22,8 @@ use super::{scalar, syntax};
 
 /// Deepest nesting, aliases included.
 const MOST_DEPTH: usize = 256;
+/// Longest path of an alias that is remembered, about, in bytes: there are many.
+const LONGEST_PATH: usize = 1 << 10;
 /// The key that merges other mappings in.
 const MERGE_KEY: &str = "<<";
 
@@ -360,6 +362,18 @@ impl<'r> Reader<'r> {
         trail
     }
 
+    /// About how long the path of where the reader is would be.
+    fn depth_in_bytes(&self) -> usize {
+        let lengths = self.open.iter().map(|open| match &open.content {
+            Content::Map {
+                key: Some((key, _)),
+                ..
+            } => 1 + key.len(),
+            Content::Map { key: None, .. } | Content::Seq(_) => 1,
+        });
+        lengths.sum()
+    }
+
     fn count(&mut self, more: usize, mark: Mark) -> Option<()> {
         self.nodes = self.nodes.saturating_add(more);
         if self.nodes > MOST_NODES {
@@ -538,7 +552,7 @@ impl<'r> Reader<'r> {
             return None;
         };
         let (nodes, height) = (anchored.nodes, anchored.height);
-        if !self.report.sources.ways.is_full() {
+        if !self.report.sources.ways.is_full() && self.depth_in_bytes() <= LONGEST_PATH {
             let trail = self.trail();
             let last = trail.as_str().rsplit('.').next();
             self.report.sources.ways.repeat(Alias {
