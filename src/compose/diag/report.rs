@@ -138,6 +138,11 @@ impl Report {
         self.stand_ins.insert((key.line, key.column, key.file));
     }
 
+    /// Forgets those of a file, which is read once more.
+    pub(crate) fn forget_stand_ins(&mut self, file: u16) {
+        self.stand_ins.retain(|(_, _, of)| *of != file);
+    }
+
     /// True for the place of a key that stands in for one that was refused.
     pub(crate) fn is_stand_in(&self, key: Mark) -> bool {
         self.stand_ins.contains(&(key.line, key.column, key.file))

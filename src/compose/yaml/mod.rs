@@ -48,6 +48,7 @@ pub(crate) fn documents(text: &str, file: u16, report: &mut Report) -> Option<Ve
     };
     if let Some(relaid) = layout::relay(text) {
         let first = report.list.split_off(told);
+        report.forget_stand_ins(file);
         let reader = Reader::new(text, Some(&relaid), file, report);
         if let Ok(documents) = reader.run(&relaid.text) {
             return documents;
