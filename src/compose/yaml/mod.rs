@@ -56,6 +56,8 @@ pub(crate) fn documents(text: &str, file: u16, report: &mut Report) -> Option<Ve
         report.list.truncate(told);
         report.list.extend(first);
     }
+    // Nothing comes after this error that could follow from a key.
+    report.forget_stand_ins(file);
     syntax_error(text, &broken, file, report);
     None
 }
