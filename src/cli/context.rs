@@ -1,6 +1,6 @@
 //! What every command starts from: streams, roots, the project.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -95,11 +95,11 @@ impl Context {
         let Loaded { project, warnings } = self.load_silently(options)?;
         let services: Vec<&String> = project.services.keys().collect();
         self.show(&reconcile::not_refused(&project, &services, warnings));
-        Ok(project)
+        self.on_a_platform(project)
     }
 
     /// Refuses a platform of the environment that is none.
-    pub fn on_a_platform(&self, project: Project) -> Result<Project, CliError> {
+    fn on_a_platform(&self, project: Project) -> Result<Project, CliError> {
         if let Some(text) = project.environment.get(DEFAULT_PLATFORM)
             && let Err(error) = Platform::parse(text)
         {
@@ -256,9 +256,11 @@ impl Context {
         if self.told_variables.swap(true, Ordering::Relaxed) {
             return;
         }
-        let shell: IndexMap<String, String> = super::sudo::environment().into_iter().collect();
+        let is_own = |name: &str| name.starts_with(variables::PREFIX);
+        let shell = env::all().into_iter().map(|(name, _)| name);
+        let shell: HashSet<String> = shell.filter(|name| is_own(name)).collect();
         let set = |name: &str| {
-            if shell.contains_key(name) {
+            if shell.contains(name) {
                 Reach::Shell
             } else if self.settings.first.get(name).is_some() {
                 Reach::First
@@ -267,7 +269,7 @@ impl Context {
             }
         };
         let mut told = Vec::new();
-        for (name, value) in environment {
+        for (name, value) in environment.iter().filter(|(name, _)| is_own(name)) {
             let set = set(name);
             if let Some(found) = variables::stranger(name, set).filter(|_| !asked(name)) {
                 told.push((name, place(name, SetPart::Name, found)));
@@ -287,8 +289,11 @@ impl Context {
 
     /// The same where no project was loaded.
     pub fn tell_own_variables(&self) {
+        if self.told_variables.load(Ordering::Relaxed) {
+            return;
+        }
         let first = &self.settings.first;
-        let mut environment: IndexMap<_, _> = super::sudo::environment().into_iter().collect();
+        let mut environment: IndexMap<_, _> = env::all().into_iter().collect();
         let own = first.settings();
         environment.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
         self.tell_variables(

@@ -41,7 +41,7 @@ pub struct CreateArgs {
 /// As of `up`.
 pub fn run(context: &Context, args: &CreateArgs) -> CliResult {
     let load = context.load_options(&args.services)?;
-    let project = context.on_a_platform(context.load_to_start(&load)?)?;
+    let project = context.load_to_start(&load)?;
     context.check_known(&project, &args.services)?;
     let remove = args.remove_orphans.then_some(true);
     let (remove_orphans, ignore_orphans) = up::orphans(context, &project, remove)?;

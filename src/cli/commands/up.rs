@@ -130,7 +130,7 @@ pub fn run(context: &Context, args: &UpArgs) -> CliResult {
     let project = if args.no_deps {
         context.load_by(&load)?
     } else {
-        context.on_a_platform(context.load_to_start(&load)?)?
+        context.load_to_start(&load)?
     };
     context.check_known(&project, &args.services)?;
     let named = args.attach.iter().chain(&args.no_attach);
