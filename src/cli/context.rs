@@ -256,7 +256,7 @@ impl Context {
         if self.told_variables.swap(true, Ordering::Relaxed) {
             return;
         }
-        let is_own = |name: &str| name.starts_with(variables::PREFIX);
+        let is_own = |name: &str| name.starts_with(compose::VARIABLE_PREFIX);
         let shell = env::all().into_iter().map(|(name, _)| name);
         let shell: HashSet<String> = shell.filter(|name| is_own(name)).collect();
         let set = |name: &str| {

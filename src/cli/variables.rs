@@ -1,11 +1,8 @@
 //! What is said of `COMPOSE_` variables that are misspelt, that have no effect where they
 //! are set, or whose value means nothing. Pure: whoever read them knows the place.
 
-use crate::compose::{Diagnostic, did_you_mean, is_true};
+use crate::compose::{Diagnostic, VARIABLE_PREFIX, did_you_mean, is_true};
 use crate::env;
-
-/// Prefix of the variables that are for Compose itself.
-pub const PREFIX: &str = "COMPOSE_";
 
 /// Where a variable is set. Each variable counts as far as one of these: the shell alone,
 /// with the files that are read first, with the project folder's `.env`, too.
@@ -80,7 +77,7 @@ pub fn reach(name: &str) -> Option<Reach> {
 /// What is said of the name of a variable that means nothing, or nothing where it is set.
 pub fn stranger(name: &str, set: Reach) -> Option<Diagnostic> {
     match reach(name) {
-        _ if !name.starts_with(PREFIX) => None,
+        _ if !name.starts_with(VARIABLE_PREFIX) => None,
         Some(reach) if set <= reach => None,
         Some(Reach::Shell) => {
             let message = format!("`{name}` has no effect in a file of variables");
@@ -107,11 +104,11 @@ fn unknown(name: &str) -> Diagnostic {
     let message = format!("`{name}` is no variable of Compose, it has no effect");
     let told = Diagnostic::warning(message)
         .expected("a variable of Compose, or a name that does not begin with `COMPOSE_`");
-    let rest = |name: &'static str| name.strip_prefix(PREFIX).unwrap_or(name);
-    let own = name.strip_prefix(PREFIX).unwrap_or(name);
+    let rest = |name: &'static str| name.strip_prefix(VARIABLE_PREFIX).unwrap_or(name);
+    let own = name.strip_prefix(VARIABLE_PREFIX).unwrap_or(name);
     let known = KNOWN.iter().map(|(known, _)| rest(known));
     match crate::similar::similar(own, known) {
-        Some(nearest) => told.suggest(format!("did you mean `{PREFIX}{nearest}`?")),
+        Some(nearest) => told.suggest(format!("did you mean `{VARIABLE_PREFIX}{nearest}`?")),
         None => told,
     }
 }

@@ -442,15 +442,11 @@ const SETTERS: [&str; 9] = [
 
 /// A name with a space in it, and what stands behind its `=`, where there is one.
 fn spaced_name(line: u32, name: &str, value: Option<&str>) -> DotenvError {
-    let all: Vec<&str> = name.split_whitespace().collect();
-    let setter = all.first().is_some_and(|first| SETTERS.contains(first));
-    let options = usize::from(setter);
-    let words: Vec<&str> = all
-        .iter()
-        .enumerate()
-        .filter(|(at, word)| *at >= options && !(setter && word.starts_with('-')))
-        .map(|(_, word)| *word)
-        .collect();
+    let mut words: Vec<&str> = name.split_whitespace().collect();
+    if words.first().is_some_and(|first| SETTERS.contains(first)) {
+        words.remove(0);
+        words.retain(|word| !word.starts_with('-')); // options
+    }
     let meant = match (words.as_slice(), value) {
         ([name], Some(value)) => format!("{name}={}", value.trim()),
         ([name, value], None) => format!("{name}={value}"),

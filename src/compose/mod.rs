@@ -131,6 +131,7 @@ pub use model::*;
 pub use printed::Printed;
 pub use raw::{RawModel, Variable};
 pub use sockets::{Doubled, doubled_sockets};
+pub(crate) use source::VARIABLE_PREFIX;
 pub use source::{
     FileArg, FirstVariables, LoadOptions, Loaded, Readers, Skip, check_name, is_true,
 };

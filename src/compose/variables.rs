@@ -165,7 +165,7 @@ impl Loader<'_> {
         }
     }
 
-    /// Warns of a name alone that ends a file, once for a file that is read again.
+    /// Warns of a name alone that ends a file.
     fn unended(&mut self, file: u16, line: u32, name: &str) {
         let mark = Mark {
             file,
@@ -185,12 +185,7 @@ impl Loader<'_> {
             .suggest(format!(
                 "end the line, and {name} has the value that it has outside"
             ));
-        let is_told = self.report.list.iter().any(|known| {
-            (&known.position, &known.message) == (&warning.position, &warning.message)
-        });
-        if !is_told {
-            self.report.push_warning(warning);
-        }
+        self.report.push_warning(warning);
     }
 
     fn refused_line(&self, file: u16, error: DotenvError) -> Diagnostic {

@@ -20,12 +20,7 @@ pub(super) fn check(
     tree: &Node,
     report: &mut Report,
 ) {
-    let mut checker = Checker {
-        project,
-        services,
-        tree,
-        report,
-    };
+    let mut checker = Checker::new(project, services, tree, report);
     for (name, service) in &project.services {
         let path = format!("services.{name}");
         if services.contains(name) {
@@ -45,13 +40,7 @@ pub(super) fn check_names(
     tree: &Node,
     report: &mut Report,
 ) {
-    let mut checker = Checker {
-        project,
-        services,
-        tree,
-        report,
-    };
-    checker.container_names();
+    Checker::new(project, services, tree, report).container_names();
 }
 
 struct Checker<'a> {
@@ -62,7 +51,21 @@ struct Checker<'a> {
     report: &'a mut Report,
 }
 
-impl Checker<'_> {
+impl<'a> Checker<'a> {
+    fn new(
+        project: &'a Project,
+        services: &'a HashSet<String>,
+        tree: &'a Node,
+        report: &'a mut Report,
+    ) -> Self {
+        Self {
+            project,
+            services,
+            tree,
+            report,
+        }
+    }
+
     fn mark(&self, path: &str) -> Mark {
         let mut path = path;
         loop {

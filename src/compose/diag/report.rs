@@ -143,6 +143,11 @@ impl Report {
         self.stand_ins.retain(|(_, _, of)| *of != file);
     }
 
+    /// True where any key was refused.
+    pub(crate) fn has_stand_ins(&self) -> bool {
+        !self.stand_ins.is_empty()
+    }
+
     /// True for the place of a key that stands in for one that was refused.
     pub(crate) fn is_stand_in(&self, key: Mark) -> bool {
         self.stand_ins.contains(&(key.line, key.column, key.file))

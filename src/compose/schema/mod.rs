@@ -148,7 +148,7 @@ impl Checker<'_> {
     /// key, that follows from it.
     fn has_stand_in(&self, node: &Node) -> bool {
         let mut children = node.as_map().into_iter().flatten();
-        children.any(|(_, child)| self.report.is_stand_in(child.key))
+        self.report.has_stand_ins() && children.any(|(_, child)| self.report.is_stand_in(child.key))
     }
 
     /// A scalar as the file has it.

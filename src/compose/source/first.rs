@@ -9,7 +9,7 @@ use crate::compose::diag::{Diagnostic, SetPart, Sources};
 use crate::compose::trace::Setting;
 
 /// Prefix of the variables that are for Compose itself.
-const PREFIX: &str = "COMPOSE_";
+pub(crate) const VARIABLE_PREFIX: &str = "COMPOSE_";
 
 /// What [`first_variables`](crate::compose::first_variables) found, and where.
 #[derive(Debug, Clone, Default)]
@@ -30,14 +30,14 @@ impl FirstVariables {
     /// The value of a variable; none where it is not one of Compose's.
     pub fn get(&self, name: &str) -> Option<&str> {
         let value = self.variables.get(name).map(String::as_str);
-        value.filter(|_| name.starts_with(PREFIX))
+        value.filter(|_| name.starts_with(VARIABLE_PREFIX))
     }
 
     /// The `COMPOSE_` variables with their values, in the order of the files.
     pub fn settings(&self) -> impl Iterator<Item = (&str, &str)> {
         let all = self.variables.iter();
         all.map(|(name, value)| (name.as_str(), value.as_str()))
-            .filter(|(name, _)| name.starts_with(PREFIX))
+            .filter(|(name, _)| name.starts_with(VARIABLE_PREFIX))
     }
 
     /// The same with the lines that set them, for those that ask where values come from.

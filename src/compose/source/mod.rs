@@ -25,6 +25,7 @@ use super::tree::{Mark, Node};
 use super::{check, defaults, lint};
 
 pub use first::FirstVariables;
+pub(crate) use first::VARIABLE_PREFIX;
 pub use name::check_name;
 pub use options::{FileArg, LoadOptions, Loaded, Readers, Skip};
 pub use typed::is_true;
